@@ -1,0 +1,238 @@
+//! What WITH (…) may say, as data: connectors, formats and their options. The checker reads it
+//! without linking any connector; a test of the runtime asserts that each has an implementation.
+
+/// Whether a connector can be read or written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Directions {
+    /// May stand in FROM.
+    pub source: bool,
+    /// May stand after INSERT INTO.
+    pub sink: bool,
+}
+
+/// Which values an option takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OptionKind {
+    /// Any text.
+    Text,
+    /// A whole number.
+    Integer,
+    /// `true` or `false`.
+    Boolean,
+    /// A time such as `5 s`, `100 ms`, `1 min`.
+    Duration,
+    /// One of these words.
+    OneOf(&'static [&'static str]),
+    /// Column names separated by `;` or `,`.
+    Columns,
+}
+
+/// One option.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OptionSpec {
+    /// Its name; one that ends in `*` stands for all that begin so.
+    pub name: &'static str,
+    /// Which values it takes.
+    pub kind: OptionKind,
+    /// Whether it must be given.
+    pub required: bool,
+    /// What it does, one sentence.
+    pub doc: &'static str,
+}
+
+/// How a sink's output relates to the commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// In the epoch's transaction.
+    InTransaction,
+    /// Truncated to the epoch record at a restart.
+    ByPosition,
+    /// Shown once or more: for people to look at.
+    AtLeastOnce,
+}
+
+/// A connector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectorSpec {
+    /// Name in `'connector' = …`.
+    pub name: &'static str,
+    /// What it can do.
+    pub directions: Directions,
+    /// Its options, formats' apart.
+    pub options: &'static [OptionSpec],
+    /// Whether its records have a format.
+    pub formatted: bool,
+    /// How sinks deliver.
+    pub delivery: Delivery,
+}
+
+/// A format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FormatSpec {
+    /// Name in `'format' = …`.
+    pub name: &'static str,
+    /// Other names for the same.
+    pub aliases: &'static [&'static str],
+    /// What it can do.
+    pub directions: Directions,
+    /// Whether it may be a key's format.
+    pub for_keys: bool,
+    /// Its options, with their prefix.
+    pub options: &'static [OptionSpec],
+}
+
+const fn text(name: &'static str, doc: &'static str) -> OptionSpec {
+    OptionSpec { name, kind: OptionKind::Text, required: false, doc }
+}
+
+const fn required(name: &'static str, doc: &'static str) -> OptionSpec {
+    OptionSpec { name, kind: OptionKind::Text, required: true, doc }
+}
+
+const fn of(name: &'static str, kind: OptionKind, doc: &'static str) -> OptionSpec {
+    OptionSpec { name, kind, required: false, doc }
+}
+
+const BOTH: Directions = Directions { source: true, sink: true };
+const SINK: Directions = Directions { source: false, sink: true };
+
+/// Options that every stream takes, whatever its connector.
+pub const STREAM_OPTIONS: &[OptionSpec] = &[
+    required("connector", "Where the records are: kafka, file, print, blackhole."),
+    text("format", "Format of keys and values."),
+    text("value.format", "Format of values."),
+    text("key.format", "Format of keys."),
+    of("key.fields", OptionKind::Columns, "The columns that make the record key."),
+    text("key.fields-prefix", "Prefix of the key's columns that is not in the key itself."),
+    of(
+        "value.fields-include",
+        OptionKind::OneOf(&["ALL", "EXCEPT_KEY"]),
+        "Whether the value holds the key's columns too.",
+    ),
+    of("error.policy", OptionKind::OneOf(&["fail", "skip", "null"]), "What a bad record does."),
+    text("dead_letter", "Topic that takes records which cannot be read or computed."),
+    text("late.topic", "Topic that takes records which came too late."),
+    of("allowed.lateness", OptionKind::Duration, "How long windows stay open for late rows."),
+    of("idle.timeout", OptionKind::Duration, "When a silent partition stops holding time back."),
+    of("max.future.skew", OptionKind::Duration, "Records dated further ahead leave time alone."),
+];
+
+/// The connectors.
+pub const CONNECTORS: &[ConnectorSpec] = &[
+    ConnectorSpec {
+        name: "kafka",
+        directions: BOTH,
+        formatted: true,
+        delivery: Delivery::InTransaction,
+        options: &[
+            text("topic", "The topic; the stream's name when left out."),
+            text("properties.bootstrap.servers", "Addresses of brokers, HOST:PORT."),
+            text("properties.*", "Passed to the Kafka client."),
+            of(
+                "scan.startup.mode",
+                OptionKind::OneOf(&["earliest-offset", "latest-offset", "timestamp"]),
+                "Where the first start begins.",
+            ),
+            of(
+                "scan.startup.timestamp-millis",
+                OptionKind::Integer,
+                "For mode timestamp: milliseconds since 1970.",
+            ),
+            of(
+                "scan.bounded.mode",
+                OptionKind::OneOf(&["unbounded", "latest-offset"]),
+                "Whether the job ends at the offsets found at its first start.",
+            ),
+            of("topic.partitions", OptionKind::Integer, "Partitions of a topic that is created."),
+            of("sink.epoch-header", OptionKind::Boolean, "Adds the epoch as a record header."),
+        ],
+    },
+    ConnectorSpec {
+        name: "case",
+        directions: BOTH,
+        formatted: false,
+        delivery: Delivery::InTransaction,
+        options: &[
+            text("topic", "The topic; the stream's name when left out."),
+            of("topic.partitions", OptionKind::Integer, "Partitions of the topic."),
+            text("format", "Format of records, json when left out."),
+        ],
+    },
+    ConnectorSpec {
+        name: "file",
+        directions: BOTH,
+        formatted: true,
+        delivery: Delivery::ByPosition,
+        options: &[required("path", "The file; `-` is standard input or output.")],
+    },
+    ConnectorSpec {
+        name: "print",
+        directions: SINK,
+        formatted: false,
+        delivery: Delivery::AtLeastOnce,
+        options: &[text("print-identifier", "Stands before each line.")],
+    },
+    ConnectorSpec {
+        name: "blackhole",
+        directions: SINK,
+        formatted: false,
+        delivery: Delivery::AtLeastOnce,
+        options: &[],
+    },
+];
+
+/// The formats.
+pub const FORMATS: &[FormatSpec] = &[
+    FormatSpec {
+        name: "avro",
+        aliases: &["avro-confluent"],
+        directions: BOTH,
+        for_keys: true,
+        options: &[
+            text("avro-confluent.url", "Address of the schema registry, or a folder of schemas."),
+            text("avro-confluent.subject", "Subject of the schema, TOPIC-value when left out."),
+            text("avro-confluent.basic-auth.user-info", "USER:PASSWORD for the registry."),
+            text("avro-confluent.bearer-auth.token", "Token for the registry."),
+            of("avro.bare", OptionKind::Boolean, "Payloads without the registry's framing."),
+        ],
+    },
+    FormatSpec {
+        name: "json",
+        aliases: &[],
+        directions: BOTH,
+        for_keys: true,
+        options: &[of(
+            "json.timestamp",
+            OptionKind::OneOf(&["iso", "millis"]),
+            "How timestamps are written.",
+        )],
+    },
+    FormatSpec { name: "raw", aliases: &[], directions: BOTH, for_keys: true, options: &[] },
+    FormatSpec {
+        name: "debezium-json",
+        aliases: &[],
+        directions: SINK,
+        for_keys: false,
+        options: &[],
+    },
+];
+
+/// The connector of this name.
+pub fn connector(name: &str) -> Option<&'static ConnectorSpec> {
+    CONNECTORS.iter().find(|c| c.name == name)
+}
+
+/// The format of this name or alias.
+pub fn format(name: &str) -> Option<&'static FormatSpec> {
+    FORMATS.iter().find(|f| f.name == name || f.aliases.contains(&name))
+}
+
+impl OptionSpec {
+    /// Whether an option of this name is meant.
+    pub fn matches(&self, name: &str) -> bool {
+        match self.name.strip_suffix('*') {
+            Some(prefix) => name.len() > prefix.len() && name.starts_with(prefix),
+            None => self.name == name,
+        }
+    }
+}

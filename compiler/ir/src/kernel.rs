@@ -1,0 +1,277 @@
+//! The interface of per-batch work: scalar kernels, decoders and encoders, made by a
+//! `KernelFactory`. The interpreter is one factory, native code another; the runtime cannot tell.
+//! Kernels never stop a batch: what fails is noted in the `ErrorBuffer` and the loop goes on.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::decode_plan::DecodePlan;
+use crate::encode_plan::EncodePlan;
+use crate::ids::{Reg, SiteId};
+use crate::row::{BatchBuilder, RowBatch, RowLayout};
+use crate::scalar::{InvalidProgram, ScalarProgram};
+use crate::types::{DataType, Type};
+
+/// A filter and a projection over one row type.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct KernelSpec {
+    /// Computes all registers.
+    pub program: ScalarProgram,
+    /// A BOOLEAN register; rows where it is not TRUE are dropped.
+    pub filter: Option<Reg>,
+    /// The registers that make the output row, in order.
+    pub outputs: Vec<Reg>,
+}
+
+impl KernelSpec {
+    /// Types of the output columns.
+    pub fn output_types(&self) -> Vec<Type> {
+        self.outputs.iter().map(|&r| self.program.ty(r).clone()).collect()
+    }
+
+    /// Layout of the output rows.
+    pub fn output_layout(&self) -> Arc<RowLayout> {
+        Arc::new(RowLayout::new(self.output_types()))
+    }
+
+    /// Checks the program and that filter and outputs name its registers.
+    ///
+    /// # Errors
+    /// What breaks a rule.
+    pub fn verify(&self) -> Result<(), InvalidProgram> {
+        self.program.verify()?;
+        let count = self.program.insts.len();
+        let invalid = |why: &str| InvalidProgram { inst: count, why: why.into() };
+        if self.outputs.iter().chain(&self.filter).any(|r| r.index() >= count) {
+            return Err(invalid("filter or output is no register"));
+        }
+        match self.filter {
+            Some(reg) if self.program.ty(reg).data != DataType::Boolean => {
+                Err(invalid("the filter is not BOOLEAN"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What to do with a row for which an expression failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnError {
+    /// Leave the row out of the output (policies `fail`, `skip` and `dead_letter`).
+    DropRow,
+    /// Keep it, the failed expression being NULL (policy `null`).
+    KeepNull,
+}
+
+/// What every call of an epoch sees.
+#[derive(Clone, Copy, Debug)]
+pub struct KernelCx {
+    /// The epoch's clock in microseconds since 1970.
+    pub clock: i64,
+    /// What happens to a row with an error.
+    pub on_error: OnError,
+}
+
+/// Why a value could not be computed, decoded or encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ErrorCode {
+    /// The result does not fit its type.
+    Overflow,
+    /// Division by zero.
+    DivisionByZero,
+    /// The value has no meaning in the type it is cast to.
+    BadCast,
+    /// An argument outside the function's domain.
+    BadArgument,
+    /// NULL where the type does not allow it.
+    UnexpectedNull,
+    /// The payload ends too early, or holds bytes that its schema does not allow.
+    Corrupt,
+    /// No schema is known for the payload.
+    UnknownSchema,
+}
+
+impl ErrorCode {
+    /// What happened, for a message.
+    pub fn message(self) -> &'static str {
+        match self {
+            ErrorCode::Overflow => "the result is out of range",
+            ErrorCode::DivisionByZero => "division by zero",
+            ErrorCode::BadCast => "the value cannot be converted",
+            ErrorCode::BadArgument => "an argument is out of the function's domain",
+            ErrorCode::UnexpectedNull => "NULL where the schema does not allow it",
+            ErrorCode::Corrupt => "the payload cannot be decoded",
+            ErrorCode::UnknownSchema => "no schema is known for the payload",
+        }
+    }
+}
+
+/// One failure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RowError {
+    /// Row or record of the input batch.
+    pub row: u32,
+    /// The expression, if it was one.
+    pub site: Option<SiteId>,
+    /// What happened.
+    pub code: ErrorCode,
+    /// More to say, such as the value or the field's name.
+    pub detail: Option<Box<str>>,
+}
+
+/// Failures of one call, in no particular order.
+#[derive(Clone, Debug, Default)]
+pub struct ErrorBuffer {
+    /// The failures.
+    pub errors: Vec<RowError>,
+}
+
+impl ErrorBuffer {
+    /// Notes a failure.
+    pub fn note(
+        &mut self,
+        row: usize,
+        site: Option<SiteId>,
+        code: ErrorCode,
+        detail: Option<&str>,
+    ) {
+        self.errors.push(RowError { row: row as u32, site, code, detail: detail.map(Into::into) });
+    }
+
+    /// Whether nothing failed.
+    pub fn is_empty(&self) -> bool {
+        self.errors.is_empty()
+    }
+
+    /// Forgets all failures.
+    pub fn clear(&mut self) {
+        self.errors.clear();
+    }
+}
+
+/// A record of a topic or file as a source hands it out: borrowed bytes and where they stood.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Record<'a> {
+    /// Key bytes.
+    pub key: Option<&'a [u8]>,
+    /// Value bytes; `None` is a tombstone.
+    pub value: Option<&'a [u8]>,
+    /// Position in the partition.
+    pub offset: i64,
+    /// Microseconds since 1970; `None` where the source has no timestamps.
+    pub timestamp: Option<i64>,
+    /// Headers in order.
+    pub headers: &'a [(&'a str, Option<&'a [u8]>)],
+}
+
+/// Which records a decoder is to read, all of one partition and one writer schema.
+#[derive(Clone, Copy, Debug)]
+pub struct Payloads<'a> {
+    /// The batch; failures and row origins are positions in it.
+    pub records: &'a [Record<'a>],
+    /// The positions to decode, ascending.
+    pub select: &'a [u32],
+    /// Bytes of framing before the key proper.
+    pub key_skip: usize,
+    /// Bytes of framing before the value proper.
+    pub value_skip: usize,
+    /// Topic or file.
+    pub topic: &'a str,
+    /// The partition.
+    pub partition: i32,
+}
+
+/// Filters and projects batches.
+pub trait Kernel: Send {
+    /// Appends to `out` a row for each input row that passes, with its weight.
+    fn run(
+        &mut self,
+        rows: &RowBatch,
+        cx: &KernelCx,
+        out: &mut BatchBuilder,
+        bad: &mut ErrorBuffer,
+    );
+}
+
+/// Reads records into rows.
+pub trait Decoder: Send {
+    /// Appends at most one row a record to `out` and its record's position to `origin`.
+    fn decode(
+        &mut self,
+        from: &Payloads<'_>,
+        cx: &KernelCx,
+        out: &mut BatchBuilder,
+        origin: &mut Vec<u32>,
+        bad: &mut ErrorBuffer,
+    );
+}
+
+/// Writes rows as payloads.
+pub trait Encoder: Send {
+    /// Appends one payload a row; a row that fails gives an empty payload and is noted.
+    fn encode(&mut self, rows: &RowBatch, out: &mut PayloadArena, bad: &mut ErrorBuffer);
+}
+
+/// Payloads end to end.
+#[derive(Clone, Debug, Default)]
+pub struct PayloadArena {
+    /// The bytes of all payloads.
+    pub bytes: Vec<u8>,
+    /// Where each payload ends.
+    pub ends: Vec<u32>,
+}
+
+impl PayloadArena {
+    /// Payloads.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there is no payload.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Payload `index`.
+    pub fn get(&self, index: usize) -> &[u8] {
+        let start = if index == 0 { 0 } else { self.ends[index - 1] as usize };
+        &self.bytes[start..self.ends[index] as usize]
+    }
+
+    /// Ends the payload whose bytes were appended last.
+    pub fn close(&mut self) {
+        self.ends.push(u32::try_from(self.bytes.len()).expect("an arena stays under 4 GiB"));
+    }
+
+    /// Forgets all payloads, keeps the buffers.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+    }
+}
+
+/// A plan that no engine can run: a bug in the compiler, or an altered artifact.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KernelError(pub String);
+
+/// Makes kernels from programs and plans. One kernel serves one thread.
+pub trait KernelFactory: Send + Sync {
+    /// A kernel for a filter and projection.
+    ///
+    /// # Errors
+    /// If the program is not well formed or names an unknown host function.
+    fn kernel(&self, spec: &KernelSpec) -> Result<Box<dyn Kernel>, KernelError>;
+
+    /// A decoder.
+    ///
+    /// # Errors
+    /// If the plan is not well formed.
+    fn decoder(&self, plan: &DecodePlan) -> Result<Box<dyn Decoder>, KernelError>;
+
+    /// An encoder.
+    ///
+    /// # Errors
+    /// If the plan is not well formed.
+    fn encoder(&self, plan: &EncodePlan) -> Result<Box<dyn Encoder>, KernelError>;
+}

@@ -1,0 +1,382 @@
+//! The operators: a closed set, one struct each. An operator's tables, ports and keys are here, in
+//! the plan, and are not asked of the running object.
+//!
+//! Column numbers refer to the operator's input on the port named; output columns are listed with
+//! each operator. Every operator that keeps a key gets its input hashed by exactly that key.
+
+use serde::{Deserialize, Serialize};
+
+use crate::aggregate::{AggregateCall, WindowSpec};
+use crate::decode_plan::DecodeColumn;
+use crate::ids::{StreamId, TableId};
+use crate::kernel::KernelSpec;
+
+/// What a vertex does.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum PhysicalOp {
+    /// Reads a stream.
+    Source(Source),
+    /// Filters and projects.
+    Map(Map),
+    /// Drops and counts late rows.
+    Late(Late),
+    /// Adds a row per window, with the window's bounds.
+    WindowExpand(WindowExpand),
+    /// Aggregates within the epoch before an exchange, by group or by group and slice.
+    PreAggregate(PreAggregate),
+    /// Aggregates per group; emits changes.
+    GroupAggregate(GroupAggregate),
+    /// Aggregates per group and window; emits when the window closes.
+    WindowAggregate(WindowAggregate),
+    /// Joins two changelogs for ever.
+    Join(Join),
+    /// Joins two streams within a distance of event time.
+    IntervalJoin(IntervalJoin),
+    /// Joins each left row to the version of a table that was valid at its time.
+    TemporalJoin(TemporalJoin),
+    /// Keeps the first or the last row per key.
+    Deduplicate(Deduplicate),
+    /// Turns a keyed changelog (last row per key, tombstones) into −old/+new.
+    Normalize(Normalize),
+    /// Passes on the rows of all its inputs.
+    Union(Union),
+    /// Writes a stream.
+    Sink(Sink),
+}
+
+/// Reads a stream. Output: the columns, in order.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Source {
+    /// What it reads.
+    pub stream: StreamId,
+    /// The columns to decode. Hidden ones (`Metadata::Watermark`, …) are among them where needed.
+    pub columns: Vec<DecodeColumn>,
+    /// Over `columns`, one nullable output of a timestamp type: what the watermark rises to with
+    /// the row. `None`: the stream has no event time.
+    pub watermark: Option<KernelSpec>,
+}
+
+/// Filters and projects. Output: the kernel's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Map {
+    /// The work.
+    pub kernel: KernelSpec,
+}
+
+/// Drops rows that are late, counts them for their stream, and routes their source records to the
+/// stream's late topic. Stands in a source's pipeline, before any exchange. Output: the input.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Late {
+    /// The stream whose records these are.
+    pub stream: StreamId,
+    /// Event time column. A NULL goes by the error policy.
+    pub time: usize,
+    /// The `Metadata::Watermark` column.
+    pub watermark: usize,
+    /// The `Metadata::BatchPosition` column.
+    pub position: usize,
+    /// When a row is late.
+    pub rule: LateRule,
+    /// Where a NULL time is reported.
+    pub site: Option<crate::ids::SiteId>,
+}
+
+/// When a row with time `ts` is late under its partition's watermark `w`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum LateRule {
+    /// Late for all its windows: their last end + lateness ≤ w.
+    Windows {
+        /// The windows.
+        window: WindowSpec,
+        /// `allowed.lateness` in microseconds.
+        lateness: i64,
+    },
+    /// ts < w.
+    Rows,
+}
+
+/// Where a window operator finds a row's windows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum WindowInput {
+    /// From its event time. The windows with end + lateness > the `Metadata::Watermark` column;
+    /// all of them where there is no such column.
+    Time {
+        /// Event time column, not NULL.
+        time: usize,
+        /// The watermark column.
+        watermark: Option<usize>,
+        /// How time is cut.
+        window: WindowSpec,
+    },
+    /// The row says it: columns of window start and end that an earlier window operator made.
+    Carried {
+        /// Start column.
+        start: usize,
+        /// End column.
+        end: usize,
+    },
+}
+
+/// Adds a row per window. Output: the input, window_start, window_end (TIMESTAMP as the time
+/// column's type), window_time (the last instant inside: end − 1 ms).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WindowExpand {
+    /// Event time column, not NULL.
+    pub time: usize,
+    /// The watermark column, as in `WindowInput::Time`.
+    pub watermark: Option<usize>,
+    /// How time is cut.
+    pub window: WindowSpec,
+    /// `allowed.lateness` in microseconds.
+    pub lateness: i64,
+}
+
+/// Aggregates within the epoch, before the exchange. Output: the keys; for a window, then slice
+/// end (BIGINT: for `Carried` the window's end) and first open end (BIGINT: the first window end
+/// that the rows may go into; for `Carried` the window's start); then the accumulator columns of
+/// all aggregates in order (`stdlib::aggregates::state_types`); then `$call` (INT NULL), `$value`
+/// (BYTES NULL) and `$weight` (BIGINT NULL). A row with `$call` NULL carries accumulators; one with
+/// `$call` = i carries, for aggregate i with a multiset (DISTINCT, or MIN/MAX that retracts), the
+/// net weight of a value given as key bytes, and its accumulators are NULL. Rows have weight +1.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PreAggregate {
+    /// Group key columns.
+    pub keys: Vec<usize>,
+    /// The aggregates.
+    pub calls: Vec<AggregateCall>,
+    /// Windows, or none.
+    pub window: Option<WindowInput>,
+    /// `allowed.lateness` in microseconds.
+    pub lateness: i64,
+}
+
+/// Aggregates per group from the rows of a `PreAggregate`. Output: the keys, the results. A
+/// group whose rows are all taken back goes; without keys there is one group, always.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GroupAggregate {
+    /// Number of key columns, the first of the input.
+    pub keys: usize,
+    /// The aggregates; their column numbers refer to the `PreAggregate`'s input.
+    pub calls: Vec<AggregateCall>,
+    /// Point: key → accumulators, and the count of rows (BIGINT) last.
+    pub groups: TableId,
+    /// Ordered: key, call (INT), value bytes → weight (BIGINT). Present iff a call has a multiset.
+    pub values: Option<TableId>,
+}
+
+/// Aggregates per group and window from the rows of a `PreAggregate`. Output: the keys, the
+/// results, window_start, window_end (of the time column's type).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WindowAggregate {
+    /// Number of key columns, the first of the input.
+    pub keys: usize,
+    /// The aggregates; their column numbers refer to the `PreAggregate`'s input.
+    pub calls: Vec<AggregateCall>,
+    /// How time is cut; for `Carried` inputs `None`: the row says start and end.
+    pub window: Option<WindowSpec>,
+    /// `allowed.lateness` in microseconds: > 0 makes the output retract.
+    pub lateness: i64,
+    /// Windowed: key → accumulators, window start (BIGINT), count of rows (BIGINT) last.
+    pub groups: TableId,
+    /// Ordered: window end (BIGINT), key, call (INT), value bytes → weight (BIGINT).
+    pub values: Option<TableId>,
+}
+
+/// Inner or outer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum JoinKind {
+    /// Pairs only.
+    Inner,
+    /// Pairs, and left rows without a partner, their right columns NULL.
+    Left,
+}
+
+/// Joins two changelogs. Port 0 is left, 1 right. Output: left columns, right columns, for each
+/// pair with equal keys (NULL equals nothing) that passes the condition; weight = product.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Join {
+    /// Inner only, for now: left joins of changelogs come with the whole algebra.
+    pub kind: JoinKind,
+    /// Key columns of the left input.
+    pub left_keys: Vec<usize>,
+    /// Key columns of the right input, of the same types.
+    pub right_keys: Vec<usize>,
+    /// Over left and right columns; only its filter counts.
+    pub condition: Option<KernelSpec>,
+    /// Ordered: key, row → weight (BIGINT).
+    pub left: TableId,
+    /// Ordered: key, row → weight (BIGINT).
+    pub right: TableId,
+}
+
+/// Joins two append-only streams: pairs with equal keys and
+/// left time + lower ≤ right time ≤ left time + upper. Output as `Join`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct IntervalJoin {
+    /// Inner or left.
+    pub kind: JoinKind,
+    /// Key columns of the left input.
+    pub left_keys: Vec<usize>,
+    /// Key columns of the right input.
+    pub right_keys: Vec<usize>,
+    /// Event time column of the left input, not NULL.
+    pub left_time: usize,
+    /// Event time column of the right input, not NULL.
+    pub right_time: usize,
+    /// Microseconds, may be negative.
+    pub lower: i64,
+    /// Microseconds, at least `lower`.
+    pub upper: i64,
+    /// Over left and right columns; only its filter counts.
+    pub condition: Option<KernelSpec>,
+    /// Ordered: key, time (BIGINT), row → count (BIGINT), matched (BOOLEAN).
+    pub left: TableId,
+    /// Ordered: key, time (BIGINT), row → count (BIGINT), matched (BOOLEAN).
+    pub right: TableId,
+    /// Ordered: expiry (BIGINT), side (INT), key → nothing: what to look at when time passes.
+    pub timers: TableId,
+}
+
+/// Joins each left row (port 0, append-only) to the version of the right relation (port 1) valid
+/// at the left row's time. Output as `Join`. Emits when the joint watermark passes the left time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TemporalJoin {
+    /// Inner or left.
+    pub kind: JoinKind,
+    /// Key columns of the left input.
+    pub left_keys: Vec<usize>,
+    /// Key columns of the right input: its primary key.
+    pub right_keys: Vec<usize>,
+    /// Event time column of the left input, not NULL.
+    pub left_time: usize,
+    /// Version time column of the right input; `None`: one version, valid always.
+    pub right_time: Option<usize>,
+    /// The `Metadata::Watermark` column of the right input: an older version time is raised to it.
+    pub right_watermark: Option<usize>,
+    /// The `Metadata::Tombstone` column of the right input.
+    pub right_tombstone: Option<usize>,
+    /// Over left and right columns; only its filter counts.
+    pub condition: Option<KernelSpec>,
+    /// Ordered: time (BIGINT), key, row → count (BIGINT): left rows that wait.
+    pub pending: TableId,
+    /// Ordered: key, version time (BIGINT) → right row, deleted (BOOLEAN).
+    pub versions: TableId,
+}
+
+/// Which row of a key stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Keep {
+    /// The first in the order.
+    First,
+    /// The last in the order.
+    Last,
+}
+
+/// One row per key, of an append-only input. Output: the input. Emits changes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Deduplicate {
+    /// Key columns.
+    pub keys: Vec<usize>,
+    /// Columns of the order, most significant first, each ascending or descending; ties go by the
+    /// key bytes of the whole row.
+    pub order: Vec<(usize, Direction)>,
+    /// Which row stays.
+    pub keep: Keep,
+    /// Point: key → row.
+    pub rows: TableId,
+}
+
+/// Ascending or descending, NULL as the largest value unless moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Direction {
+    /// Descending.
+    pub descending: bool,
+    /// NULLS FIRST.
+    pub nulls_first: bool,
+}
+
+/// Turns a keyed changelog into −old/+new. Output: the input without the tombstone column's
+/// meaning (always FALSE). A tombstone for an unknown key is nothing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Normalize {
+    /// Primary key columns.
+    pub keys: Vec<usize>,
+    /// The `Metadata::Tombstone` column.
+    pub tombstone: usize,
+    /// Point: key → row.
+    pub rows: TableId,
+}
+
+/// Passes on the rows of all its inputs, which have the same column types.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Union {
+    /// Number of inputs.
+    pub inputs: u8,
+}
+
+/// Writes a stream. Input columns are the stream's, in order; no output.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sink {
+    /// What it writes.
+    pub stream: StreamId,
+    /// How changes become records.
+    pub mode: SinkMode,
+    /// Columns of the record key (key.fields or the primary key); empty: no key.
+    pub keys: Vec<usize>,
+}
+
+/// How a changelog becomes records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum SinkMode {
+    /// Every row is a record; the input is append-only.
+    Append,
+    /// Per key and epoch at most one record: the new row, or a tombstone. `keys` is a unique key
+    /// of the input.
+    Upsert,
+    /// Deletes before inserts, as debezium-json envelopes.
+    Changes,
+}
+
+impl PhysicalOp {
+    /// The tables it owns, with the roles they have in `TableSpec`.
+    pub fn tables(&self) -> Vec<TableId> {
+        match self {
+            PhysicalOp::Source(_)
+            | PhysicalOp::Map(_)
+            | PhysicalOp::Late(_)
+            | PhysicalOp::WindowExpand(_)
+            | PhysicalOp::PreAggregate(_)
+            | PhysicalOp::Union(_)
+            | PhysicalOp::Sink(_) => Vec::new(),
+            PhysicalOp::GroupAggregate(op) => std::iter::once(op.groups).chain(op.values).collect(),
+            PhysicalOp::WindowAggregate(op) => {
+                std::iter::once(op.groups).chain(op.values).collect()
+            }
+            PhysicalOp::Join(op) => vec![op.left, op.right],
+            PhysicalOp::IntervalJoin(op) => vec![op.left, op.right, op.timers],
+            PhysicalOp::TemporalJoin(op) => vec![op.pending, op.versions],
+            PhysicalOp::Deduplicate(op) => vec![op.rows],
+            PhysicalOp::Normalize(op) => vec![op.rows],
+        }
+    }
+
+    /// The name of the operator's kind.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            PhysicalOp::Source(_) => "Source",
+            PhysicalOp::Map(_) => "Map",
+            PhysicalOp::Late(_) => "Late",
+            PhysicalOp::WindowExpand(_) => "WindowExpand",
+            PhysicalOp::PreAggregate(_) => "PreAggregate",
+            PhysicalOp::GroupAggregate(_) => "GroupAggregate",
+            PhysicalOp::WindowAggregate(_) => "WindowAggregate",
+            PhysicalOp::Join(_) => "Join",
+            PhysicalOp::IntervalJoin(_) => "IntervalJoin",
+            PhysicalOp::TemporalJoin(_) => "TemporalJoin",
+            PhysicalOp::Deduplicate(_) => "Deduplicate",
+            PhysicalOp::Normalize(_) => "Normalize",
+            PhysicalOp::Union(_) => "Union",
+            PhysicalOp::Sink(_) => "Sink",
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! Everything a job graph must satisfy before code is made from it: run by lowering, by the reader
+//! of artifacts and at start. The runtime may rely on all of it.
+
+use std::fmt;
+
+use super::{
+    Changelog, Edge, JobGraph, Partitioning, PhysicalOp, Sink, SinkMode, Vertex, WindowInput,
+};
+use crate::ids::{TableId, VertexId};
+use crate::kernel::KernelSpec;
+use crate::types::{Field, TYPE_DEPTH_MAX, Type};
+
+/// Vertices of one graph at most.
+pub(super) const VERTICES_MAX: usize = 10_000;
+/// Columns of one relation at most.
+pub(super) const COLUMNS_MAX: usize = 4_096;
+
+/// The rule that a graph breaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidGraph {
+    /// The vertex, if it is about one.
+    pub vertex: Option<VertexId>,
+    /// What is wrong.
+    pub why: String,
+}
+
+impl fmt::Display for InvalidGraph {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.vertex {
+            Some(VertexId(v)) => write!(f, "vertex {v}: {}", self.why),
+            None => f.write_str(&self.why),
+        }
+    }
+}
+
+/// Checks a graph.
+///
+/// # Errors
+/// The first rule that it breaks.
+pub fn verify(graph: &JobGraph) -> Result<(), InvalidGraph> {
+    let whole = |why: Result<(), String>| why.map_err(|why| InvalidGraph { vertex: None, why });
+    whole(verify_whole(graph))?;
+    for (i, vertex) in graph.vertices.iter().enumerate() {
+        let id = VertexId::from(i);
+        let check = verify_vertex(graph, id, vertex);
+        check.map_err(|why| InvalidGraph { vertex: Some(id), why })?;
+    }
+    Ok(())
+}
+
+fn ensure(holds: bool, why: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(why()) }
+}
+
+fn verify_whole(graph: &JobGraph) -> Result<(), String> {
+    let name_ok = (1..=200).contains(&graph.name.len())
+        && graph.name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+    ensure(name_ok, || "the job's name is not valid".into())?;
+    let shards = graph.settings.shards;
+    ensure(shards.is_power_of_two() && shards <= 256, || "shards: a power of two to 256".into())?;
+    ensure(graph.vertices.len() <= VERTICES_MAX, || "too many vertices".into())?;
+    for (i, vertex) in graph.vertices.iter().enumerate() {
+        ensure(vertex.columns.len() <= COLUMNS_MAX, || format!("vertex {i}: too many columns"))?;
+        let deep = vertex.columns.iter().any(|c| c.ty.data.depth() > TYPE_DEPTH_MAX);
+        ensure(!deep, || format!("vertex {i}: a type is nested too deeply"))?;
+    }
+    for edge in &graph.edges {
+        verify_edge(graph, edge)?;
+    }
+    for (i, table) in graph.tables.iter().enumerate() {
+        let owner = graph.vertices.get(table.owner.index());
+        let owned = owner.is_some_and(|v| v.op.tables().contains(&TableId::from(i)));
+        ensure(owned, || format!("table {i} has no owner"))?;
+    }
+    Ok(())
+}
+
+fn verify_edge(graph: &JobGraph, edge: &Edge) -> Result<(), String> {
+    let forward = edge.from < edge.to && edge.to.index() < graph.vertices.len();
+    ensure(forward, || format!("edge {} → {} goes backwards", edge.from.0, edge.to.0))?;
+    match &edge.partitioning {
+        Partitioning::Forward => Ok(()),
+        Partitioning::Hash(columns) => {
+            verify_columns(columns, graph.vertices[edge.from.index()].columns.len())
+        }
+    }
+}
+
+fn verify_columns<'a>(
+    columns: impl IntoIterator<Item = &'a usize>,
+    count: usize,
+) -> Result<(), String> {
+    ensure(columns.into_iter().all(|&c| c < count), || "a column number is out of range".into())
+}
+
+fn verify_vertex(graph: &JobGraph, id: VertexId, vertex: &Vertex) -> Result<(), String> {
+    let edges = graph.inputs(id);
+    let ports_ok = edges.iter().enumerate().all(|(i, e)| usize::from(e.port) == i);
+    ensure(ports_ok && edges.len() == arity(&vertex.op), || "wrong number of inputs".into())?;
+    let inputs: Vec<&Vertex> = edges.iter().map(|e| &graph.vertices[e.from.index()]).collect();
+    for table in vertex.op.tables() {
+        let spec = graph.tables.get(table.index()).ok_or("a table is missing")?;
+        ensure(spec.owner == id, || "a table belongs to another operator".into())?;
+    }
+    verify_op(graph, vertex, &inputs)?;
+    verify_exchange(&vertex.op, &edges)
+}
+
+fn arity(op: &PhysicalOp) -> usize {
+    match op {
+        PhysicalOp::Source(_) => 0,
+        PhysicalOp::Map(_)
+        | PhysicalOp::Late(_)
+        | PhysicalOp::WindowExpand(_)
+        | PhysicalOp::PreAggregate(_)
+        | PhysicalOp::GroupAggregate(_)
+        | PhysicalOp::WindowAggregate(_)
+        | PhysicalOp::Deduplicate(_)
+        | PhysicalOp::Normalize(_)
+        | PhysicalOp::Sink(_) => 1,
+        PhysicalOp::Join(_) | PhysicalOp::IntervalJoin(_) | PhysicalOp::TemporalJoin(_) => 2,
+        PhysicalOp::Union(op) => usize::from(op.inputs),
+    }
+}
+
+fn types(columns: &[Field]) -> Vec<Type> {
+    columns.iter().map(|c| c.ty.clone()).collect()
+}
+
+fn verify_kernel(kernel: &KernelSpec, input: &[Field]) -> Result<(), String> {
+    kernel.verify().map_err(|e| e.to_string())?;
+    ensure(kernel.program.input == types(input), || "a kernel reads other columns".into())
+}
+
+fn verify_condition(condition: Option<&KernelSpec>, inputs: &[&Vertex]) -> Result<(), String> {
+    let Some(kernel) = condition else { return Ok(()) };
+    let both: Vec<Field> = inputs.iter().flat_map(|v| v.columns.iter().cloned()).collect();
+    verify_kernel(kernel, &both)
+}
+
+fn verify_op(graph: &JobGraph, vertex: &Vertex, inputs: &[&Vertex]) -> Result<(), String> {
+    let width = |port: usize| inputs[port].columns.len();
+    let append = |port: usize| {
+        let append = inputs[port].changelog == Changelog::Append;
+        ensure(append, || "the input must be append-only".into())
+    };
+    let same_columns = |port: usize| {
+        let same = types(&inputs[port].columns) == types(&vertex.columns);
+        ensure(same, || "the output columns are not the input's".into())
+    };
+    match &vertex.op {
+        PhysicalOp::Source(op) => {
+            ensure(op.stream.index() < graph.streams.len(), || "no such stream".into())?;
+            let decoded: Vec<Type> = op.columns.iter().map(|c| c.ty.clone()).collect();
+            ensure(decoded == types(&vertex.columns), || "other columns than decoded".into())?;
+            op.watermark.as_ref().map_or(Ok(()), |k| verify_kernel(k, &vertex.columns))
+        }
+        PhysicalOp::Map(op) => {
+            verify_kernel(&op.kernel, &inputs[0].columns)?;
+            let made = op.kernel.output_types() == types(&vertex.columns);
+            ensure(made, || "other columns than the kernel makes".into())
+        }
+        PhysicalOp::Late(op) => {
+            verify_columns([&op.time, &op.watermark, &op.position], width(0))?;
+            same_columns(0)
+        }
+        PhysicalOp::WindowExpand(op) => {
+            append(0)?;
+            verify_columns(std::iter::once(&op.time).chain(&op.watermark), width(0))
+        }
+        PhysicalOp::PreAggregate(op) => {
+            verify_columns(&op.keys, width(0))?;
+            for call in &op.calls {
+                verify_columns(call.args.iter().chain(&call.filter), width(0))?;
+            }
+            match &op.window {
+                Some(WindowInput::Time { time, watermark, .. }) => {
+                    verify_columns(std::iter::once(time).chain(watermark), width(0))
+                }
+                Some(WindowInput::Carried { start, end }) => verify_columns([start, end], width(0)),
+                None => Ok(()),
+            }
+        }
+        PhysicalOp::GroupAggregate(op) => pre_aggregated(inputs[0], op.keys),
+        PhysicalOp::WindowAggregate(op) => pre_aggregated(inputs[0], op.keys),
+        PhysicalOp::Join(op) => {
+            verify_columns(&op.left_keys, width(0))?;
+            verify_columns(&op.right_keys, width(1))?;
+            verify_condition(op.condition.as_ref(), inputs)
+        }
+        PhysicalOp::IntervalJoin(op) => {
+            append(0)?;
+            append(1)?;
+            verify_columns(op.left_keys.iter().chain([&op.left_time]), width(0))?;
+            verify_columns(op.right_keys.iter().chain([&op.right_time]), width(1))?;
+            ensure(op.lower <= op.upper, || "the interval is empty".into())?;
+            verify_condition(op.condition.as_ref(), inputs)
+        }
+        PhysicalOp::TemporalJoin(op) => {
+            append(0)?;
+            verify_columns(op.left_keys.iter().chain([&op.left_time]), width(0))?;
+            let right = op.right_keys.iter().chain(&op.right_time).chain(&op.right_watermark);
+            verify_columns(right.chain(&op.right_tombstone), width(1))?;
+            verify_condition(op.condition.as_ref(), inputs)
+        }
+        PhysicalOp::Deduplicate(op) => {
+            append(0)?;
+            verify_columns(op.keys.iter().chain(op.order.iter().map(|(c, _)| c)), width(0))?;
+            same_columns(0)
+        }
+        PhysicalOp::Normalize(op) => {
+            verify_columns(op.keys.iter().chain([&op.tombstone]), width(0))?;
+            same_columns(0)
+        }
+        PhysicalOp::Union(_) => (0..inputs.len()).try_for_each(same_columns),
+        PhysicalOp::Sink(op) => verify_sink(graph, op, inputs[0]),
+    }
+}
+
+fn pre_aggregated(input: &Vertex, keys: usize) -> Result<(), String> {
+    match &input.op {
+        PhysicalOp::PreAggregate(pre) if pre.keys.len() == keys => Ok(()),
+        _ => Err("an aggregate's input is not its pre-aggregate".into()),
+    }
+}
+
+fn verify_sink(graph: &JobGraph, op: &Sink, input: &Vertex) -> Result<(), String> {
+    let stream = graph.streams.get(op.stream.index()).ok_or("no such stream")?;
+    let same = stream.types() == types(&input.columns);
+    ensure(same, || "the sink's columns are not its stream's".into())?;
+    verify_columns(&op.keys, input.columns.len())?;
+    match op.mode {
+        SinkMode::Append => ensure(input.changelog == Changelog::Append, || {
+            "an appending sink cannot take rows back".into()
+        }),
+        SinkMode::Upsert => ensure(!op.keys.is_empty(), || "an upsert sink needs a key".into()),
+        SinkMode::Changes => Ok(()),
+    }
+}
+
+/// Keyed operators must get their input hashed by exactly their key; others on the worker.
+fn verify_exchange(op: &PhysicalOp, edges: &[&Edge]) -> Result<(), String> {
+    let first = |n: usize| (0..n).collect::<Vec<_>>();
+    let wanted: Vec<Option<Vec<usize>>> = match op {
+        PhysicalOp::GroupAggregate(op) => vec![Some(first(op.keys))],
+        PhysicalOp::WindowAggregate(op) => vec![Some(first(op.keys))],
+        PhysicalOp::Join(op) => vec![Some(op.left_keys.clone()), Some(op.right_keys.clone())],
+        PhysicalOp::IntervalJoin(op) => {
+            vec![Some(op.left_keys.clone()), Some(op.right_keys.clone())]
+        }
+        PhysicalOp::TemporalJoin(op) => {
+            vec![Some(op.left_keys.clone()), Some(op.right_keys.clone())]
+        }
+        PhysicalOp::Deduplicate(op) => vec![Some(op.keys.clone())],
+        PhysicalOp::Normalize(op) => vec![Some(op.keys.clone())],
+        PhysicalOp::Sink(op) if op.mode == SinkMode::Upsert => vec![Some(op.keys.clone())],
+        PhysicalOp::Source(_)
+        | PhysicalOp::Map(_)
+        | PhysicalOp::Late(_)
+        | PhysicalOp::WindowExpand(_)
+        | PhysicalOp::PreAggregate(_)
+        | PhysicalOp::Union(_)
+        | PhysicalOp::Sink(_) => vec![None; edges.len()],
+    };
+    edges.iter().zip(wanted).try_for_each(|(edge, wanted)| match (&edge.partitioning, wanted) {
+        (Partitioning::Forward, None) | (Partitioning::Hash(_), None) => Ok(()),
+        (Partitioning::Hash(columns), Some(keys)) if *columns == keys => Ok(()),
+        (Partitioning::Forward | Partitioning::Hash(_), Some(_)) => {
+            Err("a keyed input is not hashed by its key".into())
+        }
+    })
+}
