@@ -1,0 +1,350 @@
+//! The typed module: a program with every name resolved, every expression typed, every option
+//! checked. The checker makes it, `plan` reads it; after it, nothing can be wrong with the text.
+//!
+//! What always holds in a module that came without errors:
+//! * `queries` stands in topological order: a node's inputs have smaller ids. A view or CTE that is
+//!   used twice is one node with two readers.
+//! * Expressions are over the positions of their node's input columns; a join's condition is over
+//!   the left columns followed by the right ones.
+//! * `columns` is the node's full output; names need not be unique in it. Names that begin with `$`
+//!   are the checker's own and never reach a sink.
+//! * HAVING and QUALIFY are `Filter`s; DISTINCT is an `Aggregate` without calls; the older
+//!   `GROUP BY TUMBLE(ts, …)` is a `Window` under an `Aggregate`, as the table function is.
+//! * An `Aggregate` reads plain columns: a `Project` under it computes keys, arguments and filters.
+//! * A column with `event_time` is a non-NULL timestamp, its node is append-only, and no row comes
+//!   with a time below the node's watermark. (`window_time` lies up to one millisecond before the
+//!   end: who uses it as event time holds the watermark back by that.)
+//! * A column with `window` is a window's bound, and no row comes whose window's end the watermark
+//!   has reached.
+//!
+//! Where conditions go: a join takes each conjunct of ON, and of WHERE where only inner joins lie
+//! between, that reads both of its sides. The rest of WHERE is a `Filter` over the joins.
+
+use flow_ir::aggregate::{AggregateCall, WindowSpec};
+use flow_ir::expr::Expr;
+use flow_ir::physical::{Changelog, Direction, JoinKind, Keep, Settings, SinkMode, Stream};
+use flow_ir::span::Span;
+use flow_ir::types::{Field, Type};
+
+/// A stream or table of the module, by position in `TypedModule::relations`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RelationId(pub u32);
+
+/// A query node of the module, by position in `TypedModule::queries`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct QueryId(pub u32);
+
+/// A checked program.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TypedModule {
+    /// The job's name, where the program or the caller says it.
+    pub name: Option<String>,
+    /// What SET and the caller's settings say.
+    pub settings: Settings,
+    /// Declared streams and tables, and one `print` stream per bare SELECT.
+    pub relations: Vec<Relation>,
+    /// Declared views, in order; for `DESCRIBE` and for readers of plans: their nodes are in place
+    /// wherever they are used.
+    pub views: Vec<View>,
+    /// All query nodes, inputs first.
+    pub queries: Vec<Query>,
+    /// What runs: one per INSERT and per bare SELECT, in order.
+    pub outputs: Vec<Output>,
+}
+
+/// A declared stream or table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Relation {
+    /// As the runtime sees it: connector, options, formats, physical columns, key, schemas.
+    pub stream: Stream,
+    /// What the program sees: all columns in declared order.
+    pub columns: Vec<RelationColumn>,
+    /// WATERMARK FOR.
+    pub watermark: Option<Watermark>,
+    /// Primary key as positions in `columns`; empty: a stream.
+    pub primary_key: Vec<usize>,
+    /// `'allowed.lateness'` in microseconds.
+    pub lateness: i64,
+    /// The declaration's name; for a bare SELECT's `print` the SELECT.
+    pub span: Span,
+}
+
+/// A column of a declared stream or table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RelationColumn {
+    /// Name as written.
+    pub name: String,
+    /// Its type.
+    pub ty: Type,
+    /// Where its values come from.
+    pub source: ColumnSource,
+    /// Its name in the declaration, or the declaration's name where the registry gave it.
+    pub span: Span,
+}
+
+/// Where a declared column's values come from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ColumnSource {
+    /// The record: position in `Relation::stream.columns` (metadata columns are there too).
+    Record(usize),
+    /// An expression over the record columns, by position in `Relation::columns`.
+    Computed(Expr),
+}
+
+/// An event time column and the watermark that its rows raise.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Watermark {
+    /// Position in `Relation::columns`; a timestamp, not NULL as rows pass on.
+    pub column: usize,
+    /// What the watermark rises to: a timestamp over the record columns, by position in
+    /// `Relation::columns`.
+    pub expr: Expr,
+    /// Whether the time is the record's own timestamp rather than a data column.
+    pub record_time: bool,
+}
+
+/// A view.
+#[derive(Clone, Debug, PartialEq)]
+pub struct View {
+    /// Name as written.
+    pub name: String,
+    /// Its query.
+    pub query: QueryId,
+    /// Its name in the declaration.
+    pub span: Span,
+}
+
+/// What runs: a query into a stream or table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Output {
+    /// Where rows go.
+    pub target: RelationId,
+    /// What is computed: exactly the columns of `target.stream.columns`, in order and type.
+    pub query: QueryId,
+    /// How changes become records.
+    pub mode: SinkMode,
+    /// The record key (primary key, else `key.fields`), as positions in `target.stream.columns`.
+    pub keys: Vec<usize>,
+    /// The statement.
+    pub span: Span,
+}
+
+/// A node: a relation and what is known of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Query {
+    /// What it computes.
+    pub op: QueryOp,
+    /// Its output.
+    pub columns: Vec<Column>,
+    /// Whether it may take rows back.
+    pub changelog: Changelog,
+    /// Sets of columns of which no two rows agree; an empty set: at most one row. Minimal sets,
+    /// not all that hold.
+    pub unique_keys: Vec<Vec<usize>>,
+    /// The text that it comes from.
+    pub span: Span,
+}
+
+/// An output column.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub ty: Type,
+    /// Whether the node's watermark holds for it (see the head of the file).
+    pub event_time: bool,
+    /// Which bound of which window it is, if it is one.
+    pub window: Option<WindowBound>,
+}
+
+/// A column that is a bound of a row's window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WindowBound {
+    /// How time is cut.
+    pub spec: WindowSpec,
+    /// Bounds of one row belong together iff they have the same origin: the node that gave them.
+    pub origin: QueryId,
+    /// Which bound.
+    pub bound: Bound,
+}
+
+/// The columns that a window gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// `window_start`, inclusive.
+    Start,
+    /// `window_end`, exclusive.
+    End,
+    /// `window_time`: end − 1 ms.
+    Time,
+}
+
+/// What a node computes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum QueryOp {
+    /// Reads a stream or table. Output: `Relation::columns`.
+    Scan(RelationId),
+    /// Rows where the condition is TRUE. Output: the input.
+    Filter {
+        /// Whose rows.
+        input: QueryId,
+        /// BOOLEAN.
+        condition: Expr,
+    },
+    /// One output column per expression.
+    Project {
+        /// Whose rows.
+        input: QueryId,
+        /// The columns.
+        exprs: Vec<Expr>,
+    },
+    /// Pairs of rows. Output: left columns, right columns.
+    Join(Join),
+    /// A row per window. Output: the input, window_start, window_end, window_time.
+    Window(Window),
+    /// Output: the keys, the results, and for a window window_start, window_end, window_time.
+    Aggregate(Aggregate),
+    /// One row per key, of an append-only input. Output: the input.
+    Deduplicate(Deduplicate),
+    /// The rows of all inputs, which agree in column types.
+    UnionAll(Vec<QueryId>),
+}
+
+/// Pairs of rows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Join {
+    /// Left input.
+    pub left: QueryId,
+    /// Right input.
+    pub right: QueryId,
+    /// Inner or left; a right interval join is turned round under a `Project`.
+    pub kind: JoinKind,
+    /// Equal columns (left position, right position), of one data type. May be empty.
+    pub keys: Vec<(usize, usize)>,
+    /// What else must be TRUE, BOOLEAN over left and right columns; without what `keys` and `time`
+    /// say already.
+    pub condition: Option<Expr>,
+    /// How time bounds the pairs.
+    pub time: JoinTime,
+}
+
+/// How time bounds a join's pairs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JoinTime {
+    /// Not at all: all rows of both sides are kept.
+    Unbounded,
+    /// left time + lower ≤ right time ≤ left time + upper; both sides append-only.
+    Interval {
+        /// Event time column of the left side.
+        left_time: usize,
+        /// Event time column of the right side.
+        right_time: usize,
+        /// Microseconds, may be negative.
+        lower: i64,
+        /// Microseconds, at least `lower`.
+        upper: i64,
+    },
+    /// The right row that was valid at the left row's time. The right input is the `Scan` of a
+    /// table, the right keys are its primary key.
+    Temporal {
+        /// Event time column of the left side, which is append-only.
+        left_time: usize,
+        /// The table's event time column; `None`: the record's timestamp.
+        right_time: Option<usize>,
+    },
+}
+
+/// TUMBLE or HOP.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Window {
+    /// Whose rows.
+    pub input: QueryId,
+    /// Event time column of the input.
+    pub time: usize,
+    /// How time is cut.
+    pub spec: WindowSpec,
+    /// The largest `'allowed.lateness'` of the streams below, microseconds.
+    pub lateness: i64,
+}
+
+/// GROUP BY.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Aggregate {
+    /// Whose rows.
+    pub input: QueryId,
+    /// Group key columns of the input, window bounds left out. Empty and no window: one group.
+    pub keys: Vec<usize>,
+    /// The aggregates, over columns of the input.
+    pub calls: Vec<AggregateCall>,
+    /// One group per key and window, emitted when the window closes.
+    pub window: Option<WindowSource>,
+}
+
+/// The window of an aggregate: bounds that the input carries, of one `Window` node or of an
+/// earlier windowed aggregate. (Where only filters on other columns and projections lie between,
+/// the planner may put both into one operator.)
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WindowSource {
+    /// The `window_start` column.
+    pub start: usize,
+    /// The `window_end` column.
+    pub end: usize,
+    /// How time is cut.
+    pub spec: WindowSpec,
+    /// `'allowed.lateness'` of the `Window` node, microseconds; > 0: the output retracts.
+    pub lateness: i64,
+}
+
+/// ROW_NUMBER() OVER (PARTITION BY … ORDER BY …) = 1.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Deduplicate {
+    /// Whose rows.
+    pub input: QueryId,
+    /// PARTITION BY columns.
+    pub keys: Vec<usize>,
+    /// ORDER BY columns, most significant first.
+    pub order: Vec<(usize, Direction)>,
+    /// Which end of the order stays. `Last` only says that every direction is turned round: it is
+    /// what `ORDER BY ts DESC … = 1` means over one ascending column.
+    pub keep: Keep,
+}
+
+impl TypedModule {
+    /// A declared stream or table.
+    pub fn relation(&self, id: RelationId) -> &Relation {
+        &self.relations[id.0 as usize]
+    }
+
+    /// A query node.
+    pub fn query(&self, id: QueryId) -> &Query {
+        &self.queries[id.0 as usize]
+    }
+}
+
+impl Query {
+    /// The nodes it reads, in order.
+    pub fn inputs(&self) -> Vec<QueryId> {
+        match &self.op {
+            QueryOp::Scan(_) => Vec::new(),
+            QueryOp::Filter { input, .. } | QueryOp::Project { input, .. } => vec![*input],
+            QueryOp::Join(join) => vec![join.left, join.right],
+            QueryOp::Window(window) => vec![window.input],
+            QueryOp::Aggregate(aggregate) => vec![aggregate.input],
+            QueryOp::Deduplicate(dedup) => vec![dedup.input],
+            QueryOp::UnionAll(inputs) => inputs.clone(),
+        }
+    }
+
+    /// Names and types of the output.
+    pub fn fields(&self) -> Vec<Field> {
+        self.columns.iter().map(|c| Field::new(c.name.clone(), c.ty.clone())).collect()
+    }
+}
+
+impl Column {
+    /// A column without further properties.
+    pub fn new(name: impl Into<String>, ty: Type) -> Self {
+        Self { name: name.into(), ty, event_time: false, window: None }
+    }
+}
