@@ -162,7 +162,45 @@ pub struct Record<'a> {
     /// Microseconds since 1970; `None` where the source has no timestamps.
     pub timestamp: Option<i64>,
     /// Headers in order.
-    pub headers: &'a [(&'a str, Option<&'a [u8]>)],
+    pub headers: Headers<'a>,
+}
+
+/// The headers of a record, end to end: name and value each as a little-endian u32, the length
+/// plus 1 (0 for NULL), and the bytes. Bytes that end too early end the headers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Headers<'a>(pub &'a [u8]);
+
+impl<'a> Headers<'a> {
+    /// Appends a header in this form.
+    pub fn push(name: &str, value: Option<&[u8]>, out: &mut Vec<u8>) {
+        for part in [Some(name.as_bytes()), value] {
+            let len = part.map_or(0, |bytes| bytes.len() as u32 + 1);
+            out.extend_from_slice(&len.to_le_bytes());
+            out.extend_from_slice(part.unwrap_or(&[]));
+        }
+    }
+
+    /// Takes a length-prefixed part off the front.
+    fn part(&mut self) -> Option<Option<&'a [u8]>> {
+        let (len, rest) = self.0.split_first_chunk::<4>()?;
+        let Some(len) = u32::from_le_bytes(*len).checked_sub(1) else {
+            self.0 = rest;
+            return Some(None);
+        };
+        let (bytes, rest) = rest.split_at_checked(len as usize)?;
+        self.0 = rest;
+        Some(Some(bytes))
+    }
+}
+
+/// The headers in order. A name that is not UTF-8 is empty.
+impl<'a> Iterator for Headers<'a> {
+    type Item = (&'a str, Option<&'a [u8]>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let name = self.part()?.unwrap_or(&[]);
+        Some((std::str::from_utf8(name).unwrap_or(""), self.part()?))
+    }
 }
 
 /// Which records a decoder is to read, all of one partition and one writer schema.

@@ -1,0 +1,147 @@
+//! The ordered key-value store under the embedded log: RocksDB on disk, a tree in memory.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::RwLock;
+
+use rocksdb::{DB, DBCompressionType, Direction, IteratorMode, Options, WriteBatch, WriteOptions};
+
+use crate::error::{Result, RuntimeError};
+
+/// Writes that become visible and durable together: key to value, or to nothing.
+#[derive(Default)]
+pub(super) struct Changes(pub(super) Vec<(Vec<u8>, Option<Vec<u8>>)>);
+
+impl Changes {
+    pub(super) fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
+        self.0.push((key, Some(value)));
+    }
+}
+
+/// An ordered store with atomic batches.
+pub(super) enum Kv {
+    /// On disk.
+    Rocks(Box<DB>),
+    /// In memory.
+    Memory(RwLock<BTreeMap<Vec<u8>, Vec<u8>>>),
+}
+
+impl Kv {
+    /// An empty store in memory.
+    pub(super) fn memory() -> Self {
+        Kv::Memory(RwLock::default())
+    }
+
+    /// The store in a folder, made when missing.
+    pub(super) fn open(dir: &Path) -> Result<Self> {
+        let mut options = Options::default();
+        options.create_if_missing(true);
+        options.set_compression_type(DBCompressionType::Lz4);
+        options.set_keep_log_file_num(2);
+        DB::open(&options, dir)
+            .map(|db| Kv::Rocks(Box::new(db)))
+            .map_err(|e| RuntimeError::external(format!("cannot open {}: {e}", dir.display())))
+    }
+
+    pub(super) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        match self {
+            Kv::Rocks(db) => db.get(key).map_err(disk_error),
+            Kv::Memory(map) => Ok(read(map).get(key).cloned()),
+        }
+    }
+
+    /// Writes all changes, or none; on disk they are synced when this returns.
+    pub(super) fn write(&self, changes: Changes) -> Result<()> {
+        match self {
+            Kv::Rocks(db) => {
+                let mut batch = WriteBatch::default();
+                for (key, value) in &changes.0 {
+                    match value {
+                        Some(value) => batch.put(key, value),
+                        None => batch.delete(key),
+                    }
+                }
+                let mut options = WriteOptions::default();
+                options.set_sync(true);
+                db.write_opt(batch, &options).map_err(disk_error)
+            }
+            Kv::Memory(map) => {
+                let mut map = map.write().unwrap_or_else(|e| e.into_inner());
+                for (key, value) in changes.0 {
+                    match value {
+                        Some(value) => map.insert(key, value),
+                        None => map.remove(&key),
+                    };
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Calls `visit` with entries from `from` on in key order while they begin with `prefix` and it
+    /// returns true.
+    pub(super) fn scan(
+        &self,
+        prefix: &[u8],
+        from: &[u8],
+        mut visit: impl FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<()> {
+        match self {
+            Kv::Rocks(db) => {
+                for entry in db.iterator(IteratorMode::From(from, Direction::Forward)) {
+                    let (key, value) = entry.map_err(disk_error)?;
+                    if !key.starts_with(prefix) || !visit(&key, &value) {
+                        break;
+                    }
+                }
+            }
+            Kv::Memory(map) => {
+                for (key, value) in read(map).range(from.to_vec()..) {
+                    if !key.starts_with(prefix) || !visit(key, value) {
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The last entry before `before` that begins with `prefix`.
+    pub(super) fn last_before(
+        &self,
+        prefix: &[u8],
+        before: &[u8],
+    ) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
+        let found = match self {
+            Kv::Rocks(db) => db
+                .iterator(IteratorMode::From(before, Direction::Reverse))
+                .find(|entry| entry.as_ref().map_or(true, |(key, _)| &**key < before))
+                .transpose()
+                .map_err(disk_error)?
+                .map(|(key, value)| (key.into_vec(), value.into_vec())),
+            Kv::Memory(map) => read(map)
+                .range(..before.to_vec())
+                .next_back()
+                .map(|(key, value)| (key.clone(), value.clone())),
+        };
+        Ok(found.filter(|(key, _)| key.starts_with(prefix)))
+    }
+}
+
+fn read(
+    map: &RwLock<BTreeMap<Vec<u8>, Vec<u8>>>,
+) -> std::sync::RwLockReadGuard<'_, BTreeMap<Vec<u8>, Vec<u8>>> {
+    map.read().unwrap_or_else(|e| e.into_inner())
+}
+
+/// A failure of the disk under the log. A full disk is not repaired by trying again at once.
+fn disk_error(error: rocksdb::Error) -> RuntimeError {
+    let text = error.to_string();
+    let full = text.contains("No space left") || text.contains("Disk quota");
+    let error = RuntimeError::external(format!("the embedded log cannot be used: {text}"));
+    if full {
+        error.fatal().with_help("The disk is full: free space and start the job again.")
+    } else {
+        error
+    }
+}

@@ -1,0 +1,354 @@
+//! Topics, offsets and commits of the embedded log.
+//!
+//! Keys of the store, all numbers big-endian, so that they order as the numbers do:
+//!
+//! ```text
+//!  t NAME                        topic: number, partitions, identity, compacted (JSON)
+//!  d TOPIC PARTITION OFFSET      a batch of records; OFFSET of its first
+//!  c TOPIC PARTITION KEY         compacted topic: the last record of KEY, offset in front
+//!  e TOPIC PARTITION             offset after the last record
+//!  w ID                          generation of a transactional id
+//!  g GROUP 0 TOPIC 0 PARTITION   offset that tools show for a group
+//! ```
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::batch::Walk;
+use super::kv::{Changes, Kv};
+use super::reader::LocalReader;
+use super::writer::LocalWriter;
+use crate::connect::{Assignment, Log, NewTopic, OffsetQuery, Reader, TopicInfo, Writer};
+use crate::error::{Result, RuntimeError};
+
+/// Partitions of a topic at most.
+const PARTITIONS_MAX: u32 = 1_024;
+
+/// The log; clones share it.
+#[derive(Clone)]
+pub struct LocalLog {
+    pub(super) shared: Arc<Shared>,
+}
+
+pub(super) struct Shared {
+    pub(super) kv: Kv,
+    /// Where it lies, for messages.
+    place: String,
+    pub(super) state: Mutex<State>,
+    /// Told of every change of `state`.
+    pub(super) changed: Condvar,
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    topics: HashMap<String, Topic>,
+    generations: HashMap<String, u64>,
+    /// Test hook: commits leave their markers out until they are released.
+    hold_markers: bool,
+    /// Told to stop: readers return at once.
+    cluster: String,
+}
+
+/// A topic and where its partitions end.
+#[derive(Clone)]
+pub(super) struct Topic {
+    pub(super) meta: TopicMeta,
+    /// One past the last record, a partition.
+    pub(super) ends: Vec<i64>,
+    /// Up to where readers may go, a partition: less than the end while a marker is held.
+    pub(super) stable: Vec<i64>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct TopicMeta {
+    pub(super) number: u32,
+    partitions: u32,
+    id: String,
+    pub(super) compacted: bool,
+}
+
+impl LocalLog {
+    /// A log in memory, gone with the process.
+    pub fn memory() -> Self {
+        Self::with(Kv::memory(), "memory".into()).expect("an empty tree can be read")
+    }
+
+    /// The log in a folder, made when missing.
+    ///
+    /// # Errors
+    /// If the folder cannot be written or another process has it open.
+    pub fn open(dir: &Path) -> Result<Self> {
+        std::fs::create_dir_all(dir).map_err(|e| {
+            RuntimeError::user(format!("cannot make the folder {}: {e}", dir.display()))
+        })?;
+        Self::with(Kv::open(dir)?, dir.display().to_string())
+    }
+
+    fn with(kv: Kv, place: String) -> Result<Self> {
+        let state = State::load(&kv)?;
+        let shared = Shared { kv, place, state: Mutex::new(state), changed: Condvar::new() };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Test hook: from now on commits are answered before readers can see them; `release_marker`
+    /// lets a partition's readers go on.
+    pub fn hold_markers(&self, hold: bool) {
+        self.shared.lock().hold_markers = hold;
+    }
+
+    /// Test hook: lets the readers of a partition see everything that is committed.
+    pub fn release_marker(&self, topic: &str, partition: u32) {
+        let mut state = self.shared.lock();
+        if let Some(topic) = state.topics.get_mut(topic) {
+            let partition = partition as usize;
+            topic.stable[partition] = topic.ends[partition];
+        }
+        self.shared.changed.notify_all();
+    }
+
+    /// Test hook: the partitions whose readers are held back.
+    pub fn held_markers(&self) -> Vec<(String, u32)> {
+        let state = self.shared.lock();
+        let held = |(name, topic): (&String, &Topic)| {
+            let partitions = 0..topic.ends.len();
+            let held = partitions.filter(|&p| topic.stable[p] < topic.ends[p]);
+            held.map(|p| (name.clone(), p as u32)).collect::<Vec<_>>()
+        };
+        let mut all: Vec<_> = state.topics.iter().flat_map(held).collect();
+        all.sort();
+        all
+    }
+
+    /// The offset that tools show for a group.
+    ///
+    /// # Errors
+    /// If the disk cannot be read.
+    pub fn group_offset(&self, group: &str, topic: &str, partition: u32) -> Result<Option<i64>> {
+        let value = self.shared.kv.get(&group_key(group, topic, partition))?;
+        Ok(value.and_then(|v| v.try_into().ok()).map(i64::from_be_bytes))
+    }
+}
+
+impl Shared {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// Waits until something changed, at most `wait`.
+    pub(super) fn wait_for_change(&self, wait: Duration, changed: impl Fn(&State) -> bool) {
+        let state = self.lock();
+        let _ = self.changed.wait_timeout_while(state, wait, |state| !changed(state));
+    }
+
+    pub(super) fn missing(&self, topic: &str) -> RuntimeError {
+        RuntimeError::user(format!(
+            "there is no topic {topic} in the embedded log ({})",
+            self.place
+        ))
+        .with_help("Create it with `flow topic create`, or check the option 'topic'.")
+    }
+}
+
+impl State {
+    fn load(kv: &Kv) -> Result<Self> {
+        let mut state = State::default();
+        let mut broken = None;
+        kv.scan(b"t", b"t", |key, value| {
+            let name = String::from_utf8_lossy(&key[1..]).into_owned();
+            match serde_json::from_slice::<TopicMeta>(value) {
+                Ok(meta) => {
+                    let ends = vec![0; meta.partitions as usize];
+                    state.topics.insert(name, Topic { stable: ends.clone(), ends, meta });
+                }
+                Err(e) => broken = Some(format!("topic {name}: {e}")),
+            }
+            true
+        })?;
+        if let Some(why) = broken {
+            return Err(RuntimeError::user(format!("the embedded log is damaged: {why}")));
+        }
+        for topic in state.topics.values_mut() {
+            for (partition, end) in topic.ends.iter_mut().enumerate() {
+                let stored = kv.get(&end_key(topic.meta.number, partition as u32))?;
+                *end = stored.and_then(|v| v.try_into().ok()).map_or(0, i64::from_be_bytes);
+            }
+            topic.stable.clone_from(&topic.ends);
+        }
+        kv.scan(b"w", b"w", |key, value| {
+            let generation = value.try_into().map_or(0, u64::from_be_bytes);
+            state.generations.insert(String::from_utf8_lossy(&key[1..]).into_owned(), generation);
+            true
+        })?;
+        state.cluster = match kv.get(b"i")? {
+            Some(id) => String::from_utf8_lossy(&id).into_owned(),
+            None => {
+                let id = format!("local-{}", uuid::Uuid::new_v4().simple());
+                kv.write(Changes(vec![(b"i".to_vec(), Some(id.clone().into_bytes()))]))?;
+                id
+            }
+        };
+        Ok(state)
+    }
+
+    pub(super) fn topic(&self, name: &str) -> Option<&Topic> {
+        self.topics.get(name)
+    }
+
+    /// Whether the writer of this generation is the last that was made.
+    pub(super) fn is_current(&self, id: &str, generation: u64) -> bool {
+        self.generations.get(id) == Some(&generation)
+    }
+
+    /// Notes new ends after a commit.
+    pub(super) fn advance(&mut self, topic: &str, partition: u32, end: i64) {
+        let hold = self.hold_markers;
+        if let Some(topic) = self.topics.get_mut(topic) {
+            topic.ends[partition as usize] = end;
+            if !hold {
+                topic.stable[partition as usize] = end;
+            }
+        }
+    }
+}
+
+impl TopicMeta {
+    fn info(&self, name: &str) -> TopicInfo {
+        TopicInfo { name: name.into(), id: self.id.clone(), partitions: self.partitions }
+    }
+}
+
+impl Log for LocalLog {
+    fn cluster(&self) -> String {
+        self.shared.lock().cluster.clone()
+    }
+
+    fn describe_self(&self) -> String {
+        format!("the embedded log ({})", self.shared.place)
+    }
+
+    fn topics(&self) -> Result<Vec<TopicInfo>> {
+        let state = self.shared.lock();
+        let mut all: Vec<_> = state.topics.iter().map(|(n, t)| t.meta.info(n)).collect();
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(all)
+    }
+
+    fn topic(&self, name: &str) -> Result<Option<TopicInfo>> {
+        Ok(self.shared.lock().topics.get(name).map(|t| t.meta.info(name)))
+    }
+
+    fn create_topic(&self, topic: &NewTopic) -> Result<TopicInfo> {
+        check_topic(topic)?;
+        let mut state = self.shared.lock();
+        if let Some(existing) = state.topics.get(&topic.name) {
+            return Ok(existing.meta.info(&topic.name));
+        }
+        let number = state.topics.values().map(|t| t.meta.number + 1).max().unwrap_or(0);
+        let meta = TopicMeta {
+            number,
+            partitions: topic.partitions,
+            id: uuid::Uuid::new_v4().simple().to_string(),
+            compacted: topic.compacted,
+        };
+        let json = serde_json::to_vec(&meta).expect("a topic is plain data");
+        let key = [b"t", topic.name.as_bytes()].concat();
+        self.shared.kv.write(Changes(vec![(key, Some(json))]))?;
+        let ends = vec![0; topic.partitions as usize];
+        let info = meta.info(&topic.name);
+        state.topics.insert(topic.name.clone(), Topic { meta, stable: ends.clone(), ends });
+        self.shared.changed.notify_all();
+        Ok(info)
+    }
+
+    fn offsets(&self, topic: &str, query: OffsetQuery) -> Result<Vec<i64>> {
+        let found = self.shared.lock().topic(topic).cloned();
+        let found = found.ok_or_else(|| self.shared.missing(topic))?;
+        match query {
+            OffsetQuery::Earliest => Ok(vec![0; found.ends.len()]),
+            OffsetQuery::End => Ok(found.ends),
+            OffsetQuery::Timestamp(at) => {
+                let partitions = 0..found.ends.len() as u32;
+                partitions.map(|p| first_at(&self.shared.kv, &found, p, at)).collect()
+            }
+        }
+    }
+
+    fn reader(&self, assignment: &[Assignment]) -> Result<Box<dyn Reader>> {
+        Ok(Box::new(LocalReader::new(self.shared.clone(), assignment)?))
+    }
+
+    fn writer(&self, transactional_id: &str) -> Result<Box<dyn Writer>> {
+        let mut state = self.shared.lock();
+        let generation = state.generations.get(transactional_id).map_or(1, |g| g + 1);
+        let key = [b"w", transactional_id.as_bytes()].concat();
+        let value = generation.to_be_bytes().to_vec();
+        self.shared.kv.write(Changes(vec![(key, Some(value))]))?;
+        state.generations.insert(transactional_id.to_string(), generation);
+        let id = transactional_id.to_string();
+        Ok(Box::new(LocalWriter::new(self.shared.clone(), id, generation)))
+    }
+}
+
+/// Kafka's rules for topic names, and a bound for partitions.
+fn check_topic(topic: &NewTopic) -> Result<()> {
+    let name = &topic.name;
+    let legal = (1..=249).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+        && name != "."
+        && name != "..";
+    if !legal {
+        return Err(RuntimeError::user(format!("{name:?} is not a name for a topic"))
+            .with_help("Use 1 to 249 letters, digits, dots, underscores and hyphens."));
+    }
+    if !(1..=PARTITIONS_MAX).contains(&topic.partitions) {
+        return Err(RuntimeError::user(format!(
+            "topic {name}: {} partitions; 1 to {PARTITIONS_MAX} are possible",
+            topic.partitions
+        )));
+    }
+    Ok(())
+}
+
+/// The first offset with a timestamp at or after `at` milliseconds, else the end.
+fn first_at(kv: &Kv, topic: &Topic, partition: u32, at: i64) -> Result<i64> {
+    let prefix = data_prefix(topic.meta.number, partition);
+    let mut found = None;
+    kv.scan(&prefix, &prefix, |key, value| {
+        let base = offset_of(key);
+        let at_us = at.saturating_mul(1_000);
+        found = Walk::new(value)
+            .position(|record| record.timestamp.is_some_and(|t| t >= at_us))
+            .map(|i| base + i as i64);
+        found.is_none()
+    })?;
+    Ok(found.unwrap_or(topic.ends[partition as usize]))
+}
+
+pub(super) fn data_prefix(topic: u32, partition: u32) -> Vec<u8> {
+    [b"d", &topic.to_be_bytes()[..], &partition.to_be_bytes()].concat()
+}
+
+pub(super) fn data_key(topic: u32, partition: u32, offset: i64) -> Vec<u8> {
+    [&data_prefix(topic, partition)[..], &offset.to_be_bytes()].concat()
+}
+
+pub(super) fn compacted_prefix(topic: u32, partition: u32) -> Vec<u8> {
+    [b"c", &topic.to_be_bytes()[..], &partition.to_be_bytes()].concat()
+}
+
+pub(super) fn end_key(topic: u32, partition: u32) -> Vec<u8> {
+    [b"e", &topic.to_be_bytes()[..], &partition.to_be_bytes()].concat()
+}
+
+pub(super) fn group_key(group: &str, topic: &str, partition: u32) -> Vec<u8> {
+    format!("g{group}\0{topic}\0{partition}").into_bytes()
+}
+
+/// The offset at the end of a data key.
+pub(super) fn offset_of(key: &[u8]) -> i64 {
+    key.last_chunk::<8>().map_or(0, |bytes| i64::from_be_bytes(*bytes))
+}

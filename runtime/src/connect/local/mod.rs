@@ -1,0 +1,17 @@
+//! The embedded log: topics, transactions and offsets as Kafka has them, in RocksDB in a folder or
+//! in memory. One process owns it; producer, log and reader are in one address space, so a
+//! transaction is one atomic write and needs no coordinator.
+//!
+//! * A transaction's records are buffered until its commit; then offsets are given, everything is
+//!   written in one batch and, on disk, synced. Readers see whole transactions only.
+//! * A compacted topic holds the last record per key and hands them out in key order.
+//! * In memory, a test may hold back the markers that end transactions, partition by partition, as
+//!   a Kafka cluster does when it is slow: readers then stop before the held transaction.
+
+mod batch;
+mod kv;
+mod log;
+mod reader;
+mod writer;
+
+pub use log::LocalLog;

@@ -1,0 +1,181 @@
+//! Reads partitions of the embedded log, taking turns between those that have records.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::batch::Stored;
+use super::log::{Shared, compacted_prefix, data_key, data_prefix, offset_of};
+use crate::connect::{Assignment, FETCH_RECORDS_MAX, Fetched, Reader};
+use crate::error::Result;
+
+/// A reader's view of one partition.
+struct Partition {
+    topic: String,
+    number: u32,
+    partition: u32,
+    compacted: bool,
+    position: i64,
+    /// Up to where it may read, as last looked up.
+    stable: i64,
+    /// Where it ends, as last looked up.
+    end: i64,
+    paused: bool,
+    /// Compacted: the key after which the scan of this round goes on, and where the round ends.
+    round: Option<(Vec<u8>, i64)>,
+}
+
+/// Reads some partitions.
+pub(super) struct LocalReader {
+    shared: Arc<Shared>,
+    partitions: Vec<Partition>,
+    /// Whose turn it is.
+    turn: usize,
+}
+
+impl LocalReader {
+    pub(super) fn new(shared: Arc<Shared>, assignment: &[Assignment]) -> Result<Self> {
+        let state = shared.lock();
+        let mut partitions = Vec::with_capacity(assignment.len());
+        for assigned in assignment {
+            let topic = state.topic(&assigned.topic);
+            let topic = topic.ok_or_else(|| shared.missing(&assigned.topic))?;
+            partitions.push(Partition {
+                topic: assigned.topic.clone(),
+                number: topic.meta.number,
+                partition: assigned.partition,
+                compacted: topic.meta.compacted,
+                position: assigned.offset,
+                stable: 0,
+                end: 0,
+                paused: false,
+                round: None,
+            });
+        }
+        drop(state);
+        let mut reader = Self { shared, partitions, turn: 0 };
+        reader.look_up_ends();
+        Ok(reader)
+    }
+
+    fn look_up_ends(&mut self) {
+        let state = self.shared.lock();
+        for p in &mut self.partitions {
+            if let Some(topic) = state.topic(&p.topic) {
+                let index = p.partition as usize;
+                p.stable = topic.stable.get(index).copied().unwrap_or(0);
+                p.end = topic.ends.get(index).copied().unwrap_or(0);
+            }
+        }
+    }
+
+    /// Records of the next partition in turn that has some.
+    fn fetch(&mut self) -> Result<Option<Fetched>> {
+        for _ in 0..self.partitions.len() {
+            let index = self.turn;
+            self.turn = (self.turn + 1) % self.partitions.len();
+            let partition = &mut self.partitions[index];
+            if partition.paused || partition.position >= partition.stable {
+                continue;
+            }
+            let stored = match partition.compacted {
+                true => partition.scan_compacted(&self.shared)?,
+                false => partition.scan(&self.shared)?,
+            };
+            let next_offset = partition.position;
+            if stored.records_len() > 0 {
+                let batch = Box::new(stored);
+                return Ok(Some(Fetched { partition: index, batch, next_offset }));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Partition {
+    fn scan(&mut self, shared: &Shared) -> Result<Stored> {
+        let prefix = data_prefix(self.number, self.partition);
+        let at = data_key(self.number, self.partition, self.position);
+        let after = data_key(self.number, self.partition, self.position.saturating_add(1));
+        // The batch that holds the position may begin before it.
+        let from = shared.kv.last_before(&prefix, &after)?.map_or(at, |(key, _)| key);
+        let mut stored = Stored::new(self.position);
+        let stable = self.stable;
+        let position = &mut self.position;
+        shared.kv.scan(&prefix, &from, |key, value| {
+            let base = offset_of(key);
+            if base >= stable {
+                return false;
+            }
+            *position = stored.push(base, value.to_vec()).max(*position);
+            stored.records_len() < FETCH_RECORDS_MAX
+        })?;
+        Ok(stored)
+    }
+
+    /// A round goes over all keys and hands out what was written since the position; the position
+    /// moves to the end that stood when the round began.
+    fn scan_compacted(&mut self, shared: &Shared) -> Result<Stored> {
+        let prefix = compacted_prefix(self.number, self.partition);
+        let (from, until) = self.round.take().unwrap_or((prefix.clone(), self.stable));
+        let mut stored = Stored::new(0);
+        let mut next = None;
+        let position = self.position;
+        shared.kv.scan(&prefix, &from, |key, value| {
+            if stored.records_len() >= FETCH_RECORDS_MAX {
+                next = Some(key.to_vec());
+                return false;
+            }
+            if let Some((offset, batch)) = value.split_first_chunk::<8>() {
+                let offset = i64::from_be_bytes(*offset);
+                if (position..until).contains(&offset) {
+                    stored.push(offset, batch.to_vec());
+                }
+            }
+            true
+        })?;
+        match next {
+            Some(key) => self.round = Some((key, until)),
+            None => self.position = until,
+        }
+        Ok(stored)
+    }
+}
+
+impl Reader for LocalReader {
+    fn poll(&mut self, wait: Duration) -> Result<Option<Fetched>> {
+        self.look_up_ends();
+        if let Some(fetched) = self.fetch()? {
+            return Ok(Some(fetched));
+        }
+        if wait.is_zero() {
+            return Ok(None);
+        }
+        let partitions = &self.partitions;
+        self.shared.wait_for_change(wait, |state| {
+            partitions.iter().any(|p| {
+                let stable = state.topic(&p.topic).map(|t| t.stable[p.partition as usize]);
+                !p.paused && stable.is_some_and(|stable| stable > p.position)
+            })
+        });
+        self.look_up_ends();
+        self.fetch()
+    }
+
+    fn pause(&mut self, partition: usize, paused: bool) {
+        self.partitions[partition].paused = paused;
+    }
+
+    fn position(&self, partition: usize) -> i64 {
+        self.partitions[partition].position
+    }
+
+    fn at_end(&self, partition: usize) -> bool {
+        let p = &self.partitions[partition];
+        p.round.is_none() && p.position >= p.end
+    }
+
+    fn lag(&self, partition: usize) -> u64 {
+        let p = &self.partitions[partition];
+        p.end.saturating_sub(p.position).max(0) as u64
+    }
+}

@@ -1,0 +1,236 @@
+//! Where records come from and go to. A `Log` is a set of topics with transactions: Kafka, or the
+//! embedded log. Files, `print` and `blackhole` stand beside it. The job holds one home log, in
+//! whose transactions outputs, changelog and epoch record are written together.
+//!
+//! Legal order of calls, for every implementation:
+//!
+//! ```text
+//!  Log::open ─► describe / create_topic / offsets      at any time, from any thread
+//!           ├─► reader(assignment) ─► poll*            one thread; positions only grow
+//!           └─► writer(id) ─► begin ─► send* ─► commit ─► begin …
+//!                    │                     └─► abort ─► begin …
+//!                    └ returns when the transaction that an earlier writer of this id left open
+//!                      is settled; the earlier writer is fenced from then on
+//! ```
+//!
+//! `poll` hands out batches of payload slices in buffers that the batch owns; nothing is copied
+//! before decoding. All calls block their thread; none is made from an async task.
+
+pub mod local;
+
+use std::time::Duration;
+
+use flow_ir::kernel::{Headers, Record};
+
+use crate::error::Result;
+
+/// Records fetched at once at most, a batch's target size.
+pub const FETCH_RECORDS_MAX: usize = 4_096;
+
+/// A topic as it exists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicInfo {
+    /// Name.
+    pub name: String,
+    /// Identity: a topic that was deleted and made again has another.
+    pub id: String,
+    /// Number of partitions.
+    pub partitions: u32,
+}
+
+/// A topic to create.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewTopic {
+    /// Name.
+    pub name: String,
+    /// Number of partitions.
+    pub partitions: u32,
+    /// Keeps the last record per key only.
+    pub compacted: bool,
+    /// Further settings, as the broker names them.
+    pub config: Vec<(String, String)>,
+}
+
+/// Which offset of a partition is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OffsetQuery {
+    /// The first that is still there.
+    Earliest,
+    /// One past the last record that is there. A reader of committed records gets there when the
+    /// transactions before it are settled.
+    End,
+    /// The first with a timestamp at or after this many milliseconds since 1970, else the end.
+    Timestamp(i64),
+}
+
+/// Where to begin reading a partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Assignment {
+    /// Topic, or path of a file.
+    pub topic: String,
+    /// Partition.
+    pub partition: u32,
+    /// The first offset to read.
+    pub offset: i64,
+}
+
+/// Records of one partition, in order, in buffers that the batch owns.
+pub trait RecordBatch: Send {
+    /// Records.
+    fn len(&self) -> usize;
+
+    /// Whether there is no record.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The records in order, appended to `out`.
+    fn records<'a>(&'a self, out: &mut Vec<Record<'a>>);
+
+    /// Bytes of keys and values.
+    fn bytes(&self) -> usize;
+}
+
+/// What a poll brought.
+pub struct Fetched {
+    /// Position of the partition in the reader's assignment.
+    pub partition: usize,
+    /// The records.
+    pub batch: Box<dyn RecordBatch>,
+    /// Where reading goes on after them: past transaction markers too.
+    pub next_offset: i64,
+}
+
+/// Reads committed records of the partitions that it was made for.
+pub trait Reader: Send {
+    /// Waits up to `wait` for records of a partition that is not paused.
+    ///
+    /// # Errors
+    /// If the log cannot be reached or a partition's records are gone.
+    fn poll(&mut self, wait: Duration) -> Result<Option<Fetched>>;
+
+    /// Stops or goes on handing out a partition's records.
+    fn pause(&mut self, partition: usize, paused: bool);
+
+    /// Where reading a partition goes on: moves past markers that hand out no record.
+    fn position(&self, partition: usize) -> i64;
+
+    /// Whether reading reached what was the partition's end when the log was last asked.
+    fn at_end(&self, partition: usize) -> bool;
+
+    /// Records between the position and the partition's end, as last known.
+    fn lag(&self, partition: usize) -> u64;
+}
+
+/// A record to write.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Outgoing<'a> {
+    /// Topic.
+    pub topic: &'a str,
+    /// Partition.
+    pub partition: u32,
+    /// Key bytes.
+    pub key: Option<&'a [u8]>,
+    /// Value bytes; `None` is a tombstone.
+    pub value: Option<&'a [u8]>,
+    /// Milliseconds since 1970; `None`: the time of writing.
+    pub timestamp: Option<i64>,
+    /// Headers in order.
+    pub headers: Headers<'a>,
+}
+
+/// How a commit ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All records are there.
+    Committed,
+    /// None is there.
+    Aborted(String),
+    /// Another writer of the same id has taken over; none is there.
+    Fenced,
+    /// Nobody knows. The writer must be dropped and another one made, which settles it.
+    Unknown(String),
+}
+
+/// Writes records in transactions, one at a time.
+pub trait Writer: Send {
+    /// Begins a transaction.
+    ///
+    /// # Errors
+    /// If the writer is fenced or broken.
+    fn begin(&mut self) -> Result<()>;
+
+    /// Adds a record. May block while the log takes earlier ones.
+    ///
+    /// # Errors
+    /// If the record is refused; the transaction can then only be aborted.
+    fn send(&mut self, record: &Outgoing<'_>) -> Result<()>;
+
+    /// Adds the positions that tools for consumer lag show under `group`.
+    ///
+    /// # Errors
+    /// As `send`.
+    fn send_offsets(&mut self, group: &str, offsets: &[Assignment]) -> Result<()>;
+
+    /// Ends the transaction.
+    fn commit(&mut self) -> Outcome;
+
+    /// Gives the transaction up.
+    ///
+    /// # Errors
+    /// If the end is unclear: the writer must be dropped.
+    fn abort(&mut self) -> Result<()>;
+
+    /// One past the offset of the last record that a committed transaction of this writer put into
+    /// the partition; `None` if there was none.
+    fn written_until(&self, topic: &str, partition: u32) -> Option<i64>;
+
+    /// Whether another writer of the same id has taken over, as far as can be told without a
+    /// transaction.
+    fn is_fenced(&self) -> bool;
+}
+
+/// A set of topics with transactions.
+pub trait Log: Send + Sync {
+    /// Identity of the cluster.
+    fn cluster(&self) -> String;
+
+    /// How it is called in messages: addresses or folder, and the setting that names it.
+    fn describe_self(&self) -> String;
+
+    /// All topics, by name.
+    ///
+    /// # Errors
+    /// If the log cannot be reached.
+    fn topics(&self) -> Result<Vec<TopicInfo>>;
+
+    /// A topic, if it exists.
+    ///
+    /// # Errors
+    /// If the log cannot be reached.
+    fn topic(&self, name: &str) -> Result<Option<TopicInfo>>;
+
+    /// Creates a topic; one that is there already is left as it is.
+    ///
+    /// # Errors
+    /// If the log refuses it.
+    fn create_topic(&self, topic: &NewTopic) -> Result<TopicInfo>;
+
+    /// An offset of each partition of a topic.
+    ///
+    /// # Errors
+    /// If the topic is missing or the log cannot be reached.
+    fn offsets(&self, topic: &str, query: OffsetQuery) -> Result<Vec<i64>>;
+
+    /// A reader of committed records of these partitions.
+    ///
+    /// # Errors
+    /// If a topic is missing or the log cannot be reached.
+    fn reader(&self, assignment: &[Assignment]) -> Result<Box<dyn Reader>>;
+
+    /// A writer of this transactional id; fences earlier ones.
+    ///
+    /// # Errors
+    /// If the log cannot be reached.
+    fn writer(&self, transactional_id: &str) -> Result<Box<dyn Writer>>;
+}
