@@ -1,9 +1,33 @@
 //! Decode plans: how payload bytes become the columns that a scan reads. `flow-schema` builds
 //! them from a writer's schema and a request; unread fields are skipped, never materialised.
+//!
+//! A plan is a closed IR: key and value each have a payload plan of one format; its steps set
+//! columns of the row being made, which begins as all NULL. What holds for every plan that
+//! `verify` accepts:
+//! * every column number is one of the plan's columns (or of the nested ROW's fields);
+//! * a datum's wire form can be read as the type of the column it goes to;
+//! * a step that names a recursive type names one in the plan's own list.
+//!
+//! After the steps, a NOT NULL column that is still NULL is an error of the record; for a
+//! tombstone only when the plan has no `Metadata::Tombstone` column to show it.
+
+mod avro;
+mod print;
+mod verify;
 
 use serde::{Deserialize, Serialize};
 
 use crate::types::Type;
+use crate::value::Value;
+
+pub use avro::AvroScalar;
+pub(crate) use verify::ensure;
+pub use verify::{InvalidPlan, json_reads_as, raw_reads_as};
+
+/// Steps and data of one plan at most.
+pub const PLAN_STEPS_MAX: usize = 100_000;
+/// Levels to which recursive data is followed when it is skipped.
+pub const AVRO_DEPTH_MAX: usize = 64;
 
 /// A column that a scan reads.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -50,9 +74,134 @@ pub enum Metadata {
     Watermark,
 }
 
-/// How payloads are read.
+/// How records are read into rows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct DecodePlan {
     /// The columns of the rows it makes.
     pub columns: Vec<DecodeColumn>,
+    /// How the key's bytes are read.
+    pub key: PayloadPlan,
+    /// How the value's bytes are read.
+    pub value: PayloadPlan,
+}
+
+/// How a key's or value's bytes are read.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub enum PayloadPlan {
+    /// No column needs them.
+    #[default]
+    Unread,
+    /// One Avro datum, which must end where the payload ends.
+    Avro(AvroPlan),
+    /// One JSON value.
+    Json(Vec<JsonStep>),
+    /// These columns take the whole payload: text, bytes, or a big-endian number.
+    Raw(Vec<u32>),
+}
+
+/// How one Avro datum is walked.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct AvroPlan {
+    /// The steps, in the order of the writer's bytes.
+    pub steps: Vec<AvroStep>,
+    /// Skips of recursive records, by the number that `AvroSkip::Recursive` names.
+    pub recursive: Vec<Vec<AvroSkip>>,
+}
+
+/// A step over a writer's field.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AvroStep {
+    /// The field (the first, if several are skipped at once), with its path, for errors.
+    pub field: String,
+    /// What is done with it.
+    pub op: AvroOp,
+}
+
+/// What a step does.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum AvroOp {
+    /// Passes over data that no column needs. Lengths are checked, contents are not.
+    Skip(AvroSkip),
+    /// Sets a column to a datum.
+    Read(u32, AvroDatum),
+    /// Sets a column that the writer does not have to the reader's default; reads no bytes.
+    Default(u32, Value),
+    /// Reads a branch number and takes the steps of that branch.
+    Union(Vec<Vec<AvroStep>>),
+    /// Takes steps, then goes back to where they began: the same bytes are wanted twice.
+    Peek(Vec<AvroStep>),
+}
+
+/// Data that is passed over.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum AvroSkip {
+    /// This many varints: int, long, enum and the logical types over them.
+    Varints(u32),
+    /// This many strings or byte strings.
+    Strings(u32),
+    /// This many bytes: boolean, float, double, fixed.
+    Bytes(u64),
+    /// Blocks of items: an array's items, a map's keys and values.
+    Blocks(Vec<AvroSkip>),
+    /// A branch number and that branch's data.
+    Union(Vec<Vec<AvroSkip>>),
+    /// A recursive record, by number in `AvroPlan::recursive`.
+    Recursive(u32),
+}
+
+/// A datum that is read as a value of a type known from where it goes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum AvroDatum {
+    /// Avro's null: no bytes, NULL.
+    Null,
+    /// A datum that is not built of others.
+    Scalar(AvroScalar),
+    /// Blocks of items, as ARRAY.
+    Array(Box<AvroDatum>),
+    /// Blocks of keys and values, as MAP with STRING keys; of equal keys the last one counts.
+    Map(Box<AvroDatum>),
+    /// A record as ROW: steps whose columns are the ROW's fields. Also a union of several branches
+    /// as a ROW with a field a branch, its one step being `AvroOp::Union`.
+    Row(Vec<AvroStep>),
+    /// A branch number and that branch's datum, all read as the same type.
+    Union(Vec<AvroDatum>),
+    /// A branch of a type that the column cannot hold, named in the error.
+    Refuse(String),
+}
+
+/// What a JSON value is read into. Several steps at one place read the same text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum JsonStep {
+    /// A column; its type says how.
+    Column(u32),
+    /// The members of an object. Null gives nothing; anything else is an error.
+    Members(Vec<JsonMember>),
+}
+
+/// A member of an object, by exact name. A member that is missing sets nothing; of members that
+/// occur twice the last one counts; others are passed over.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JsonMember {
+    /// Its name.
+    pub name: String,
+    /// What it is read into.
+    pub into: Vec<JsonStep>,
+}
+
+impl Metadata {
+    /// The type that a column of it has; precision and nullability aside.
+    pub fn data_type(self) -> crate::types::DataType {
+        use crate::types::DataType;
+        match self {
+            Metadata::Timestamp => DataType::TimestampLtz { precision: 3 },
+            Metadata::Topic => DataType::String,
+            Metadata::Partition => DataType::Int,
+            Metadata::Offset | Metadata::BatchPosition | Metadata::Watermark => DataType::BigInt,
+            Metadata::Headers => DataType::Map(
+                Box::new(Type::not_null(DataType::String)),
+                Box::new(Type::nullable(DataType::Bytes)),
+            ),
+            Metadata::Tombstone => DataType::Boolean,
+        }
+    }
 }
