@@ -1,7 +1,7 @@
 //! Values that change in place: the fixed words of a row where they lie, the variable columns in a
 //! heap beside. State tables keep accumulators so; `write` turns one into an ordinary row.
 
-use super::{BatchBuilder, Column, RowLayout, RowRef};
+use super::{BatchBuilder, Column, RowLayout, RowRef, pack_var, words_for};
 use crate::types::Slot;
 
 /// Variable parts of many values, by handle. Handle 0 is the empty value and owns nothing.
@@ -156,24 +156,88 @@ impl<'a> ValueMut<'a> {
 
     /// Writes the columns to the open row of `out`, the first into column `first`.
     pub fn write(&self, out: &mut BatchBuilder, first: usize) {
-        for index in 0..self.layout.len() {
-            if self.is_null(index) {
-                continue;
-            }
-            let word = self.layout.column(index).word as usize;
-            match self.layout.column(index).slot {
-                Slot::Word => out.set_word(first + index, self.words[word]),
-                Slot::Wide => {
-                    out.set_wide(first + index, [self.words[word], self.words[word + 1]]);
-                }
-                Slot::Var => out.set_bytes(first + index, self.heap.get(self.words[word])),
-            }
-        }
+        self.as_ref().write(out, first);
+    }
+
+    /// The value, to read.
+    pub fn as_ref(&self) -> ValueRef<'_> {
+        ValueRef { layout: self.layout, words: self.words, heap: self.heap }
     }
 
     fn not_null(&mut self, index: usize) -> usize {
         let column = self.layout.column(index);
         self.words[column.null_word as usize] &= !column.null_mask;
         column.word as usize
+    }
+}
+
+/// A value in place, to read.
+#[derive(Clone, Copy, Debug)]
+pub struct ValueRef<'a> {
+    layout: &'a RowLayout,
+    words: &'a [u64],
+    heap: &'a VarHeap,
+}
+
+impl<'a> ValueRef<'a> {
+    /// The value in `words` (`layout.fixed_words()` of them).
+    pub fn new(layout: &'a RowLayout, words: &'a [u64], heap: &'a VarHeap) -> Self {
+        assert_eq!(words.len(), layout.fixed_words(), "the words are of this layout");
+        Self { layout, words, heap }
+    }
+
+    /// Whether a column is NULL.
+    pub fn is_null(self, index: usize) -> bool {
+        let column = self.layout.column(index);
+        self.words[column.null_word as usize] & column.null_mask != 0
+    }
+
+    /// A one-word column; 0 where it is NULL.
+    pub fn word(self, index: usize) -> u64 {
+        self.words[self.layout.column(index).word as usize]
+    }
+
+    /// A two-word column as a 128-bit integer; 0 where it is NULL.
+    pub fn i128(self, index: usize) -> i128 {
+        let word = self.layout.column(index).word as usize;
+        i128::from(self.words[word]) | (i128::from(self.words[word + 1] as i64) << 64)
+    }
+
+    /// A variable column; empty where it is NULL.
+    pub fn var(self, index: usize) -> &'a [u8] {
+        self.heap.get(self.word(index))
+    }
+
+    /// Writes the columns to the open row of `out`, the first into column `first`.
+    pub fn write(self, out: &mut BatchBuilder, first: usize) {
+        for index in 0..self.layout.len() {
+            if self.is_null(index) {
+                continue;
+            }
+            match self.layout.column(index).slot {
+                Slot::Word => out.set_word(first + index, self.word(index)),
+                Slot::Wide => {
+                    let word = self.layout.column(index).word as usize;
+                    out.set_wide(first + index, [self.words[word], self.words[word + 1]]);
+                }
+                Slot::Var => out.set_bytes(first + index, self.var(index)),
+            }
+        }
+    }
+
+    /// Appends the value as a row, its tail in the order of the columns: equal values give equal
+    /// words.
+    pub fn append_row(self, out: &mut Vec<u64>) {
+        let start = out.len();
+        out.extend_from_slice(self.words);
+        for (index, column) in self.layout.columns().iter().enumerate() {
+            if column.slot == Slot::Var && !self.is_null(index) {
+                let (value, tail) = (self.var(index), out.len());
+                out[start + column.word as usize] = pack_var((tail - start) * 8, value.len());
+                out.resize(tail + words_for(value.len()), 0);
+                bytemuck::cast_slice_mut(&mut out[tail..])[..value.len()].copy_from_slice(value);
+            }
+        }
+        out[start] = ((out.len() - start) * 8) as u64;
     }
 }

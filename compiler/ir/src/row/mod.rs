@@ -32,7 +32,7 @@ mod value;
 
 pub use batch::{RowBatch, RowRef};
 pub use builder::BatchBuilder;
-pub use cell::{ValueMut, VarHeap};
+pub use cell::{ValueMut, ValueRef, VarHeap};
 pub use container::{ArrayRef, ContainerBuilder, MapRef, array_words, map_words};
 pub use key::{KEY_GROUPS, KeyBatch, KeyDecoder, KeyEncoder, key_group, key_hash, order_i64};
 pub use layout::{Column, RowLayout};
