@@ -1,0 +1,51 @@
+//! Problems with grouping and aggregates (E06xx).
+
+use flow_ir::span::Span;
+
+use super::{Code, Diagnostic};
+
+/// A column that is neither grouped nor aggregated.
+pub fn not_grouped(name: &str, span: Span, group_by: Option<Span>) -> Diagnostic {
+    let message = format!("{name} is neither in GROUP BY nor in an aggregate");
+    let found = Diagnostic::new(Code::E0601, message, span, "differs within a group");
+    match group_by {
+        Some(group_by) => found
+            .with_related(group_by, "the groups")
+            .with_help(format!("Add {name} to GROUP BY, or write MAX({name}).")),
+        None => found.with_help(format!(
+            "The aggregate makes one row of all. Write GROUP BY {name}, or MAX({name})."
+        )),
+    }
+}
+
+/// An aggregate where rows are not grouped yet, or inside another.
+pub fn not_allowed_here(function: &str, place: &str, span: Span) -> Diagnostic {
+    let message = format!("{function} cannot stand in {place}");
+    let help = match place {
+        "WHERE" => "Use HAVING, which filters groups.",
+        "an aggregate" => "Aggregate in a subquery first, then aggregate its result.",
+        _ => "Aggregate in a subquery in FROM, and use its column here.",
+    };
+    Diagnostic::new(Code::E0602, message, span, "an aggregate").with_help(help)
+}
+
+/// `GROUP BY 7` where SELECT has fewer columns.
+pub fn bad_position(position: &str, columns: usize, span: Span) -> Diagnostic {
+    let message = format!("SELECT has no column number {position}");
+    Diagnostic::new(Code::E0603, message, span, format!("there are {columns}"))
+        .with_help("Positions count from 1.")
+}
+
+/// DISTINCT, FILTER, `*` or OVER on a call that does not take it.
+pub fn modifier_not_taken(function: &str, modifier: &str, span: Span) -> Diagnostic {
+    let message = format!("{function} does not take {modifier}");
+    Diagnostic::new(Code::E0604, message, span, "not for this function")
+}
+
+/// ROW_NUMBER that is not the form of a deduplication.
+pub fn not_deduplication(message: &str, label: &str, span: Span) -> Diagnostic {
+    Diagnostic::new(Code::E0605, message, span, label).with_help(
+        "What runs is: SELECT … FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY k ORDER BY ts DESC) \
+         AS rn FROM t) WHERE rn = 1.",
+    )
+}

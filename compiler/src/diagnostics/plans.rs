@@ -1,0 +1,95 @@
+//! Problems with what a program as a whole does: changelogs, sinks, keys (E08xx), and what is not
+//! available yet (E0901).
+
+use flow_ir::span::Span;
+
+use super::names::list;
+use super::{Code, Diagnostic};
+
+/// An updating query into a sink that only appends.
+pub fn sink_cannot_update(sink: &str, format: &str, span: Span, declared: Span) -> Diagnostic {
+    let message = format!("{sink} only appends, but the query takes rows back");
+    Diagnostic::new(Code::E0801, message, span, "an updating result")
+        .with_related(declared, format!("format {format}, no PRIMARY KEY"))
+        .with_help(
+            "Declare the sink with a PRIMARY KEY (the newest row per key, deletes as tombstones); \
+             or use 'format' = 'debezium-json' (every change, before and after); or group by \
+             window_start and window_end, which emits each window once.",
+        )
+}
+
+/// A sink's key is not a unique key of the query.
+pub fn key_not_unique(
+    sink: &str,
+    key: &[String],
+    unique: Option<&[String]>,
+    span: Span,
+    declared: Span,
+) -> Diagnostic {
+    let message = format!("the query may give several rows for one key of {sink}");
+    let label = match unique {
+        Some(unique) => format!("unique by {}", list(unique)),
+        None => String::from("rows have no unique key"),
+    };
+    Diagnostic::new(Code::E0802, message, span, label)
+        .with_related(declared, format!("keyed by {}", list(key)))
+        .with_help(format!(
+            "Which row should stay is not said. GROUP BY {0}, or keep one row per key with \
+             ROW_NUMBER() OVER (PARTITION BY {0} ORDER BY …) = 1; or drop the PRIMARY KEY and name \
+             the record key by 'key.fields'.",
+            key.join(", ")
+        ))
+}
+
+/// INSERT, UNION or a column list with another number of columns.
+pub fn wrong_count(what: &str, wants: usize, has: usize, span: Span) -> Diagnostic {
+    let columns = |n: usize| if n == 1 { "1 column".to_string() } else { format!("{n} columns") };
+    let message = format!("{what} has {}, the query gives {has}", columns(wants));
+    Diagnostic::new(Code::E0803, message, span, columns(has))
+        .with_help("Columns are matched by position; name the ones that are meant in SELECT.")
+}
+
+/// INSERT with named columns leaves out one that cannot be NULL.
+pub fn column_left_out(sink: &str, column: &str, span: Span) -> Diagnostic {
+    let message = format!("column {column} of {sink} is NOT NULL and gets no value");
+    Diagnostic::new(Code::E0804, message, span, format!("{column} is left out"))
+        .with_help(format!("Add {column} to the list and a value to SELECT."))
+}
+
+/// A program that declares and does not run anything.
+pub fn nothing_runs(span: Span) -> Diagnostic {
+    Diagnostic::new(Code::W0805, "the program runs nothing", span, "only declarations")
+        .with_help("Add INSERT INTO … SELECT …, or a SELECT, which prints.")
+}
+
+/// INSERT INTO something that is not a stream or table.
+pub fn not_a_target(name: &str, span: Span, declared: Span) -> Diagnostic {
+    let message = format!("{name} is a view and cannot be written");
+    Diagnostic::new(Code::E0806, message, span, "a view")
+        .with_related(declared, "declared here")
+        .with_help("Declare a stream or table: CREATE STREAM … WITH (…).")
+}
+
+/// An operator that needs an append-only input got an updating one.
+pub fn needs_append(what: &str, span: Span) -> Diagnostic {
+    let message = format!("{what} needs a relation that only appends");
+    Diagnostic::new(Code::E0807, message, span, "takes rows back")
+        .with_help("Apply it to the stream, before anything that updates its result.")
+}
+
+/// A function whose value depends on when it runs, over rows that may be taken back.
+pub fn clock_over_updates(span: Span) -> Diagnostic {
+    let message = "the current time cannot be used over rows that may be taken back";
+    Diagnostic::new(Code::E0808, message, span, "differs from epoch to epoch")
+        .with_help("A row must be taken back with the same values. Use it in the stream's query.")
+}
+
+/// Parsed, planned, not there yet.
+pub fn not_available(feature: &str, span: Span, instead: Option<&str>) -> Diagnostic {
+    let message = format!("{feature} is not available yet");
+    let found = Diagnostic::new(Code::E0901, message, span, "not available yet");
+    match instead {
+        Some(instead) => found.with_help(instead),
+        None => found,
+    }
+}

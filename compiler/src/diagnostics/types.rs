@@ -1,0 +1,147 @@
+//! Problems with types (E03xx) and lints about values that change on the way.
+
+use flow_ir::span::Span;
+use flow_ir::types::Type;
+
+use super::names::list;
+use super::{Code, Diagnostic};
+
+/// No overload of a function takes these arguments.
+pub fn wrong_arguments(
+    function: &str,
+    given: &[Type],
+    overloads: &[String],
+    span: Span,
+    cast: Option<String>,
+) -> Diagnostic {
+    let given: Vec<String> = given.iter().map(|ty| ty.data.to_string()).collect();
+    let message = match given.as_slice() {
+        [left, right] if !function.starts_with(char::is_alphabetic) => {
+            format!("{left} {function} {right} is not defined")
+        }
+        given => format!("{function}({}) is not defined", given.join(", ")),
+    };
+    let mut help = match overloads {
+        [] => String::new(),
+        overloads => format!("There is {}.", list(overloads)),
+    };
+    if let Some(cast) = cast {
+        help = format!("{help} Write {cast}.").trim().to_string();
+    }
+    let found = Diagnostic::new(Code::E0301, message, span, "these types do not fit");
+    if help.is_empty() { found } else { found.with_help(help) }
+}
+
+/// WHERE, ON, HAVING, FILTER, WHEN, AND, OR, NOT need a BOOLEAN.
+pub fn not_boolean(place: &str, ty: &Type, span: Span) -> Diagnostic {
+    let message = format!("{place} needs a BOOLEAN, this is {}", ty.data);
+    Diagnostic::new(Code::E0302, message, span, ty.data.to_string())
+        .with_help("Compare it with something, as in: x <> 0.")
+}
+
+/// CAST between types that have no conversion.
+pub fn no_cast(from: &Type, to: &Type, span: Span) -> Diagnostic {
+    let message = format!("{} cannot be cast to {}", from.data, to.data);
+    Diagnostic::new(Code::E0303, message, span, from.data.to_string())
+        .with_help("Go by way of a type that both convert to, often STRING.")
+}
+
+/// Values that must have one type have none in common.
+pub fn no_common_type(place: &str, types: &[Type], span: Span, cast: Option<String>) -> Diagnostic {
+    let mut names: Vec<String> = types.iter().map(|ty| ty.data.to_string()).collect();
+    names.dedup();
+    let message = format!("{place} mixes {}", list(&names));
+    let help = match cast {
+        Some(cast) => format!("They have no type in common. Write {cast}."),
+        None => String::from("They have no type in common. CAST one of them."),
+    };
+    Diagnostic::new(Code::E0304, message, span, "no common type").with_help(help)
+}
+
+/// A literal is not a value of the type that its place needs.
+pub fn bad_literal(text: &str, ty: &str, span: Span, help: Option<&str>) -> Diagnostic {
+    let message = format!("{text} is not a valid {ty}");
+    let found = Diagnostic::new(Code::E0305, message, span, format!("read as {ty}"));
+    match help {
+        Some(help) => found.with_help(help),
+        None => found,
+    }
+}
+
+/// No type of this name.
+pub fn unknown_type(name: &str, span: Span, nearest: Option<&str>) -> Diagnostic {
+    let found =
+        Diagnostic::new(Code::E0306, format!("no type is named {name}"), span, "unknown type");
+    match nearest {
+        Some(near) => found
+            .with_help(format!("Did you mean {near}?"))
+            .with_fix(format!("write {near}"), span, near),
+        None => found.with_help(
+            "Types are BOOLEAN, TINYINT, SMALLINT, INT, BIGINT, REAL, DOUBLE, DECIMAL(p, s), \
+             STRING, BYTES, DATE, TIME, TIMESTAMP(p), TIMESTAMP_LTZ(p), INTERVAL, UUID, JSON, \
+             ARRAY<t>, MAP<k, v> and ROW<name t, …>.",
+        ),
+    }
+}
+
+/// Precision, scale or length that a type cannot have.
+pub fn bad_type(ty: &str, why: &str, span: Span) -> Diagnostic {
+    Diagnostic::new(Code::E0307, format!("{ty} is not a type: {why}"), span, "out of range")
+}
+
+/// A query's column cannot go into a sink's column.
+pub fn not_assignable(column: &str, from: &Type, to: &Type, span: Span) -> Diagnostic {
+    let message = format!("column {column} is {}, the query gives {}", to.data, from.data);
+    Diagnostic::new(Code::E0308, message, span, format!("{}", from.data))
+        .with_help(format!("Write CAST(… AS {}).", to.data))
+}
+
+/// A NULL may reach a sink's NOT NULL column.
+pub fn null_into_not_null(column: &str, ty: &Type, span: Span) -> Diagnostic {
+    let message = format!("column {column} is NOT NULL, the query may give NULL");
+    Diagnostic::new(Code::E0308, message, span, format!("{} that may be NULL", ty.data)).with_help(
+        format!("Write COALESCE(…, …) or CASE, or declare the column as {} without NOT NULL.", ty.data),
+    )
+}
+
+/// TIMESTAMP(7) to (9) are kept to microseconds.
+pub fn precision_beyond_micros(ty: &str, span: Span) -> Diagnostic {
+    Diagnostic::new(
+        Code::W0309,
+        format!("{ty} is kept to microseconds"),
+        span,
+        "more digits than are kept",
+    )
+    .with_help("Times are 64-bit microseconds. Write precision 6 to say so.")
+}
+
+/// INSERT narrows a number.
+pub fn narrowed(column: &str, from: &Type, to: &Type, span: Span) -> Diagnostic {
+    let message = format!("column {column} narrows {} to {}", from.data, to.data);
+    let loses = from.data.is_float() || matches!(from.data, flow_ir::types::DataType::Decimal { .. });
+    let what = if loses && to.data.is_integer() {
+        "The fraction is cut off (toward zero), and a value out of range is an error."
+    } else {
+        "A value out of range is an error."
+    };
+    Diagnostic::new(Code::W0310, message, span, from.data.to_string())
+        .with_help(format!("{what} Write CAST(… AS {}) to round and to say that it is meant.", to.data))
+}
+
+/// The call means something else in Flink SQL.
+pub fn differs_from_flink(what: &str, ours: &str, rewrite: &str, span: Span) -> Diagnostic {
+    Diagnostic::new(Code::W0311, format!("{what} differs from Flink SQL"), span, ours)
+        .with_help(rewrite)
+}
+
+/// `x.f` or `x[i]` where x has no fields or elements.
+pub fn no_parts(what: &str, ty: &Type, span: Span) -> Diagnostic {
+    let message = format!("{} has no {what}", ty.data);
+    Diagnostic::new(Code::E0312, message, span, ty.data.to_string())
+}
+
+/// A value that must be known when the program is checked.
+pub fn not_constant(place: &str, span: Span) -> Diagnostic {
+    Diagnostic::new(Code::E0313, format!("{place} must be a constant"), span, "not a constant")
+        .with_help("Write a literal.")
+}

@@ -1,0 +1,322 @@
+//! Statements as written.
+
+use flow_ir::span::Span;
+
+use super::{Expr, Ident, ObjectName, OptionEntry, OptionValue, Query, Text, TypeExpr};
+
+/// A statement.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Statement {
+    /// Its form.
+    pub kind: StatementKind,
+    /// Where, without the semicolon.
+    pub span: Span,
+}
+
+/// The statements.
+#[derive(Clone, Debug, PartialEq)]
+pub enum StatementKind {
+    /// CREATE STREAM, CREATE TABLE.
+    CreateTable(Box<CreateTable>),
+    /// CREATE [MATERIALIZED] VIEW.
+    CreateView(Box<CreateView>),
+    /// CREATE SEARCH INDEX.
+    CreateIndex(Box<CreateIndex>),
+    /// CREATE FUNCTION.
+    CreateFunction(Box<CreateFunction>),
+    /// INSERT INTO.
+    Insert(Box<Insert>),
+    /// STATEMENT SET BEGIN … END: inserts that run as one job.
+    StatementSet(Vec<Insert>),
+    /// A query on its own.
+    Query(Box<Query>),
+    /// EXPLAIN.
+    Explain {
+        /// Details asked for: `EXPLAIN CHANGELOG_MODE, …`.
+        details: Vec<Ident>,
+        /// A query, an insert or a statement set.
+        statement: Box<Statement>,
+    },
+    /// SHOW.
+    Show {
+        /// What.
+        what: ShowWhat,
+        /// `LIKE 'pattern'`.
+        like: Option<Text>,
+    },
+    /// DESCRIBE.
+    Describe {
+        /// Of what.
+        name: ObjectName,
+        /// DESCRIBE EXTENDED.
+        extended: bool,
+    },
+    /// DROP.
+    Drop {
+        /// Which kind.
+        kind: ObjectKind,
+        /// DROP TEMPORARY.
+        temporary: bool,
+        /// IF EXISTS.
+        if_exists: bool,
+        /// What.
+        name: ObjectName,
+    },
+    /// SET; without an entry it shows the settings.
+    Set(Option<OptionEntry>),
+    /// RESET; without a key it resets all.
+    Reset(Option<Text>),
+    /// IMPORT 'file.flow'.
+    Import(Text),
+}
+
+/// Kinds of objects that a program can name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ObjectKind {
+    /// STREAM.
+    Stream,
+    /// TABLE.
+    Table,
+    /// VIEW, MATERIALIZED VIEW.
+    View,
+    /// SEARCH INDEX.
+    Index,
+    /// FUNCTION.
+    Function,
+}
+
+/// What SHOW shows.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ShowWhat {
+    /// STREAMS.
+    Streams,
+    /// TABLES.
+    Tables,
+    /// VIEWS, MATERIALIZED VIEWS.
+    Views,
+    /// FUNCTIONS.
+    Functions,
+    /// SEARCH INDEXES.
+    Indexes,
+    /// JOBS, QUERIES.
+    Jobs,
+    /// TOPICS.
+    Topics,
+    /// SCHEMAS.
+    Schemas,
+    /// SETTINGS.
+    Settings,
+    /// COLUMNS FROM t.
+    Columns(ObjectName),
+    /// CREATE TABLE t: the statement that makes it.
+    Create(ObjectKind, ObjectName),
+}
+
+/// CREATE STREAM or CREATE TABLE.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CreateTable {
+    /// STREAM or TABLE.
+    pub kind: TableKind,
+    /// TEMPORARY.
+    pub temporary: bool,
+    /// OR REPLACE.
+    pub or_replace: bool,
+    /// IF NOT EXISTS.
+    pub if_not_exists: bool,
+    /// Its name.
+    pub name: ObjectName,
+    /// What stands in the parentheses; none when there are no parentheses.
+    pub elements: Option<Vec<TableElement>>,
+    /// COMMENT.
+    pub comment: Option<Text>,
+    /// PARTITIONED BY, DISTRIBUTED BY.
+    pub partitioned_by: Vec<Ident>,
+    /// WITH.
+    pub options: Vec<OptionEntry>,
+    /// LIKE.
+    pub like: Option<LikeTable>,
+    /// AS query.
+    pub query: Option<Query>,
+}
+
+/// STREAM or TABLE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TableKind {
+    /// Append-only events.
+    Stream,
+    /// A keyed changelog.
+    Table,
+}
+
+/// An entry in the parentheses of CREATE TABLE.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TableElement {
+    /// A column.
+    Column(ColumnDef),
+    /// `WATERMARK FOR column AS expr`.
+    Watermark(WatermarkDef),
+    /// `PRIMARY KEY (a, b)`.
+    PrimaryKey(KeyDef),
+}
+
+/// A column of CREATE TABLE.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ColumnDef {
+    /// Its name.
+    pub name: Ident,
+    /// Where its values come from.
+    pub kind: ColumnKind,
+    /// `PRIMARY KEY` behind the column.
+    pub primary_key: Option<Span>,
+    /// COMMENT.
+    pub comment: Option<Text>,
+    /// Where.
+    pub span: Span,
+}
+
+/// Where a column's values come from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ColumnKind {
+    /// From the record.
+    Physical(TypeExpr),
+    /// From an expression over other columns.
+    Computed(Expr),
+    /// From the connector.
+    Metadata {
+        /// Its type.
+        ty: TypeExpr,
+        /// FROM 'name'; the column's own name when left out.
+        from: Option<Text>,
+        /// VIRTUAL: never written.
+        is_virtual: bool,
+    },
+}
+
+/// WATERMARK FOR.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WatermarkDef {
+    /// The event-time column.
+    pub column: ObjectName,
+    /// The watermark; the column itself when left out.
+    pub expr: Option<Expr>,
+    /// Where.
+    pub span: Span,
+}
+
+/// PRIMARY KEY as an entry of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeyDef {
+    /// `CONSTRAINT name`.
+    pub name: Option<Ident>,
+    /// The columns; never empty.
+    pub columns: Vec<Ident>,
+    /// Where.
+    pub span: Span,
+}
+
+/// `LIKE table (INCLUDING ALL …)`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LikeTable {
+    /// The table to be like.
+    pub name: ObjectName,
+    /// What is taken over: `INCLUDING OPTIONS` as (INCLUDING, OPTIONS).
+    pub options: Vec<(LikeBehaviour, Ident)>,
+    /// Where.
+    pub span: Span,
+}
+
+/// What LIKE does with a part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LikeBehaviour {
+    /// INCLUDING.
+    Including,
+    /// EXCLUDING.
+    Excluding,
+    /// OVERWRITING.
+    Overwriting,
+}
+
+/// CREATE VIEW.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CreateView {
+    /// MATERIALIZED.
+    pub materialized: bool,
+    /// TEMPORARY.
+    pub temporary: bool,
+    /// OR REPLACE.
+    pub or_replace: bool,
+    /// IF NOT EXISTS.
+    pub if_not_exists: bool,
+    /// Its name.
+    pub name: ObjectName,
+    /// Names for its columns; empty when left out.
+    pub columns: Vec<Ident>,
+    /// COMMENT.
+    pub comment: Option<Text>,
+    /// WITH.
+    pub options: Vec<OptionEntry>,
+    /// AS.
+    pub query: Query,
+}
+
+/// CREATE SEARCH INDEX.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CreateIndex {
+    /// IF NOT EXISTS.
+    pub if_not_exists: bool,
+    /// Its name.
+    pub name: ObjectName,
+    /// ON view.
+    pub on: ObjectName,
+    /// The columns; never empty.
+    pub columns: Vec<Ident>,
+    /// WITH.
+    pub options: Vec<OptionEntry>,
+}
+
+/// CREATE FUNCTION.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CreateFunction {
+    /// TEMPORARY.
+    pub temporary: bool,
+    /// OR REPLACE.
+    pub or_replace: bool,
+    /// IF NOT EXISTS.
+    pub if_not_exists: bool,
+    /// Its name.
+    pub name: ObjectName,
+    /// Its parameters; none when there are no parentheses.
+    pub params: Option<Vec<FunctionParam>>,
+    /// RETURNS.
+    pub returns: Option<TypeExpr>,
+    /// AS: an expression over the parameters; a string for a class elsewhere.
+    pub body: Expr,
+    /// LANGUAGE.
+    pub language: Option<Ident>,
+}
+
+/// A parameter of CREATE FUNCTION.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FunctionParam {
+    /// Its name.
+    pub name: Ident,
+    /// Its type; any when left out.
+    pub ty: Option<TypeExpr>,
+}
+
+/// INSERT INTO.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Insert {
+    /// INSERT OVERWRITE.
+    pub overwrite: bool,
+    /// The target.
+    pub table: ObjectName,
+    /// PARTITION (key = value, …).
+    pub partition: Vec<(Ident, OptionValue)>,
+    /// The columns named; empty when left out.
+    pub columns: Vec<Ident>,
+    /// What is inserted.
+    pub query: Query,
+    /// Where.
+    pub span: Span,
+}

@@ -1,0 +1,3 @@
+//! Text to untyped AST and back.
+
+pub mod ast;
