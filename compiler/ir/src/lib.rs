@@ -20,6 +20,7 @@ pub mod encode_plan;
 pub mod expr;
 pub mod ids;
 pub mod kernel;
+pub mod logical;
 pub mod physical;
 pub mod row;
 pub mod scalar;

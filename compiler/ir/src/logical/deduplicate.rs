@@ -1,0 +1,42 @@
+//! Deduplicate: keeps the first or last row per key. Output: the input.
+
+use super::schema::names;
+use super::{Changes, PlanNode, Schema};
+use crate::physical::{Direction, Keep};
+
+/// One row per key, of an append-only input.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Deduplicate {
+    /// Key columns.
+    pub keys: Vec<usize>,
+    /// Columns of the order, most significant first.
+    pub order: Vec<(usize, Direction)>,
+    /// Which row stays.
+    pub keep: Keep,
+}
+
+impl PlanNode for Deduplicate {
+    fn output(&self, inputs: &[&Schema]) -> Schema {
+        let mut key = self.keys.clone();
+        key.sort_unstable();
+        Schema {
+            columns: inputs[0].columns.clone(),
+            changes: Changes::Retract,
+            keys: vec![key],
+            times: Vec::new(),
+        }
+    }
+
+    fn explain(&self, inputs: &[&Schema]) -> String {
+        let keep = match self.keep {
+            Keep::First => "first",
+            Keep::Last => "last",
+        };
+        let order = self.order.iter().map(|(column, direction)| {
+            let name = names(inputs[0], &[*column]);
+            if direction.descending { format!("{name} DESC") } else { name }
+        });
+        let order = order.collect::<Vec<_>>().join(", ");
+        format!("keeps {keep} by [{}] ordered [{order}]", names(inputs[0], &self.keys))
+    }
+}

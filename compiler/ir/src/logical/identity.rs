@@ -1,0 +1,215 @@
+//! Identities: what an operator is, so that its state can follow it from one version of a program
+//! to the next. A hash over the sub-plan in which a column stands for its definition: projections
+//! leave no trace of their own, so selecting one column more changes nothing below it. Scans count
+//! by content, columns by name; neither pruning nor parallelism is seen.
+
+use xxhash_rust::xxh3::Xxh3;
+
+use super::{Aggregate, Join, JoinClass, LogicalOp, Node, Plan};
+use crate::aggregate::AggregateCall;
+use crate::expr::{Expr, ExprKind};
+use crate::ids::NodeId;
+use crate::physical::WindowInput;
+
+/// What a node is, and what its columns are.
+#[derive(Clone, Default)]
+struct Identity {
+    node: u64,
+    columns: Vec<u64>,
+}
+
+/// The identity of each live node; 0 for dead ones.
+pub fn assign_identities(plan: &Plan) -> Vec<u64> {
+    let mut known: Vec<Identity> = vec![Identity::default(); plan.nodes.len()];
+    for id in plan.order() {
+        let node = plan.node(id);
+        let identity = of_node(node, &|input: NodeId| &known[input.index()]);
+        debug_assert_eq!(identity.columns.len(), node.schema.width());
+        known[id.index()] = identity;
+    }
+    known.into_iter().map(|identity| identity.node).collect()
+}
+
+/// A hash of parts in order, each with its length.
+struct Parts(Xxh3);
+
+impl Parts {
+    fn new(kind: &str) -> Self {
+        Self(Xxh3::new()).text(kind)
+    }
+
+    fn text(mut self, text: &str) -> Self {
+        self.0.update(&(text.len() as u64).to_le_bytes());
+        self.0.update(text.as_bytes());
+        self
+    }
+
+    fn hash(mut self, hash: u64) -> Self {
+        self.0.update(&hash.to_le_bytes());
+        self
+    }
+
+    fn hashes(self, hashes: impl IntoIterator<Item = u64>) -> Self {
+        let hashes: Vec<u64> = hashes.into_iter().collect();
+        let count = hashes.len() as u64;
+        hashes.into_iter().fold(self.hash(count), Parts::hash)
+    }
+
+    /// Plain data by its debug form.
+    fn data(self, data: &impl std::fmt::Debug) -> Self {
+        self.text(&format!("{data:?}"))
+    }
+
+    fn finish(self) -> u64 {
+        self.0.digest()
+    }
+}
+
+fn of_node<'a>(node: &Node, of: &impl Fn(NodeId) -> &'a Identity) -> Identity {
+    let input = |port: usize| of(node.inputs[port]);
+    match &node.op {
+        LogicalOp::Scan(scan) => {
+            let key = scan.key.iter().map(|&k| Parts::new(&scan.columns[k].name).finish());
+            let hash = Parts::new("scan").text(&scan.content).data(&scan.kind).hashes(key).finish();
+            let column = |name: &str| Parts::new("column").hash(hash).text(name).finish();
+            let columns = scan.columns.iter().map(|c| column(&c.name)).collect();
+            Identity { node: hash, columns }
+        }
+        LogicalOp::Filter(filter) => {
+            let predicate = &filter.predicate;
+            let conjuncts = if let ExprKind::And(args) = &predicate.kind {
+                &args[..]
+            } else {
+                std::slice::from_ref(predicate)
+            };
+            let of_conjunct = |e: &Expr| of_expr(e, &input(0).columns);
+            let mut conjuncts: Vec<u64> = conjuncts.iter().map(of_conjunct).collect();
+            conjuncts.sort_unstable();
+            let node = Parts::new("filter").hash(input(0).node).hashes(conjuncts).finish();
+            Identity { node, columns: input(0).columns.clone() }
+        }
+        LogicalOp::Project(project) => {
+            let columns = project.exprs.iter().map(|e| of_expr(e, &input(0).columns)).collect();
+            Identity { node: input(0).node, columns }
+        }
+        LogicalOp::Join(join) => of_join(join, input(0), input(1)),
+        LogicalOp::Window(window) => {
+            let parts = Parts::new("window").hash(input(0).node).data(&window.window);
+            let hash = parts.hash(input(0).columns[window.time]).finish();
+            let bounds = (0..3).map(|bound| Parts::new("bound").hash(hash).hash(bound).finish());
+            let columns = input(0).columns.iter().copied().chain(bounds).collect();
+            Identity { node: hash, columns }
+        }
+        LogicalOp::Aggregate(aggregate) => of_aggregate(aggregate, input(0)),
+        LogicalOp::Deduplicate(dedup) => {
+            let columns = &input(0).columns;
+            let order = dedup.order.iter().map(|(c, d)| Parts::new("").hash(columns[*c]).data(d));
+            let parts = Parts::new("dedup").hash(input(0).node).data(&dedup.keep);
+            let parts = parts.hashes(dedup.keys.iter().map(|&k| columns[k]));
+            keeping(parts.hashes(order.map(Parts::finish)).finish(), input(0))
+        }
+        LogicalOp::Normalize(normalize) => {
+            let keys = normalize.keys.iter().map(|&k| input(0).columns[k]);
+            let parts = Parts::new("normalize").hash(input(0).node).hashes(keys);
+            keeping(parts.finish(), input(0))
+        }
+        LogicalOp::Union(_) => {
+            let inputs: Vec<&Identity> = node.inputs.iter().map(|&i| of(i)).collect();
+            let hash = Parts::new("union").hashes(inputs.iter().map(|i| i.node)).finish();
+            let column = |c: usize| {
+                let parts = Parts::new("column").hash(hash);
+                parts.hashes(inputs.iter().map(|i| i.columns[c])).finish()
+            };
+            Identity { node: hash, columns: (0..node.schema.width()).map(column).collect() }
+        }
+        LogicalOp::Late(late) => {
+            let parts = Parts::new("late").hash(input(0).node).data(&late.rule);
+            let node = parts.hash(input(0).columns[late.time]).finish();
+            Identity { node, columns: input(0).columns.clone() }
+        }
+        LogicalOp::Sink(sink) => {
+            let parts = Parts::new("sink").text(&sink.name).hash(input(0).node);
+            let node = parts.hashes(input(0).columns.iter().copied()).finish();
+            Identity { node, columns: input(0).columns.clone() }
+        }
+    }
+}
+
+/// An operator whose output has its input's columns.
+fn keeping(node: u64, input: &Identity) -> Identity {
+    let column = |&c: &u64| Parts::new("column").hash(node).hash(c).finish();
+    Identity { node, columns: input.columns.iter().map(column).collect() }
+}
+
+fn of_join(join: &Join, left: &Identity, right: &Identity) -> Identity {
+    let both = [left.columns.clone(), right.columns.clone()].concat();
+    let parts = Parts::new("join").hash(left.node).hash(right.node).data(&join.kind);
+    let pairs = join.keys.iter();
+    let pairs =
+        pairs.map(|&(l, r)| Parts::new("=").hash(left.columns[l]).hash(right.columns[r]).finish());
+    let parts = parts.hashes(pairs).hashes(join.condition.iter().map(|e| of_expr(e, &both)));
+    let parts = match join.class {
+        JoinClass::Regular => parts.text("regular"),
+        JoinClass::Interval { left_time, right_time, lower, upper } => {
+            let times = [left.columns[left_time], right.columns[right_time]];
+            parts.text("interval").hashes(times).data(&(lower, upper))
+        }
+        JoinClass::Temporal { left_time, right_time } => {
+            let right = right_time.map(|time| right.columns[time]);
+            parts.text("temporal").hash(left.columns[left_time]).hashes(right)
+        }
+    };
+    let node = parts.finish();
+    let side = |port: u64, columns: &[u64]| {
+        let column = |&c: &u64| Parts::new("column").hash(node).hash(port).hash(c).finish();
+        columns.iter().map(column).collect::<Vec<_>>()
+    };
+    Identity { node, columns: [side(0, &left.columns), side(1, &right.columns)].concat() }
+}
+
+fn of_aggregate(aggregate: &Aggregate, input: &Identity) -> Identity {
+    let call = |call: &AggregateCall| {
+        let parts = Parts::new(&call.function).data(&call.distinct);
+        let parts = parts.hashes(call.args.iter().map(|&c| input.columns[c]));
+        parts.hashes(call.filter.map(|c| input.columns[c])).finish()
+    };
+    let keys: Vec<u64> = aggregate.keys.iter().map(|&k| input.columns[k]).collect();
+    let calls: Vec<u64> = aggregate.calls.iter().map(call).collect();
+    let parts = Parts::new("aggregate").hash(input.node).hashes(keys.iter().copied());
+    let parts = parts.hashes(calls.iter().copied());
+    let (parts, bounds) = match aggregate.window {
+        Some(WindowInput::Time { time, window, .. }) => {
+            (parts.text("time").hash(input.columns[time]).data(&window), 2)
+        }
+        Some(WindowInput::Carried { start, end }) => {
+            (parts.text("carried").hashes([input.columns[start], input.columns[end]]), 2)
+        }
+        None => (parts, 0),
+    };
+    let node = parts.finish();
+    let column = |kind: &str, of: u64| Parts::new(kind).hash(node).hash(of).finish();
+    let keys = keys.into_iter().map(|key| column("key", key));
+    let calls = calls.into_iter().map(|call| column("call", call));
+    let bounds = (0..bounds).map(|bound| column("bound", bound));
+    Identity { node, columns: keys.chain(calls).chain(bounds).collect() }
+}
+
+fn of_expr(expr: &Expr, columns: &[u64]) -> u64 {
+    let parts = match &expr.kind {
+        ExprKind::Column(index) => return columns[*index],
+        ExprKind::Literal(value) => Parts::new("literal").data(value),
+        ExprKind::Call { function, .. } => Parts::new("call").text(function),
+        ExprKind::Cast { lenient, .. } => Parts::new("cast").data(lenient),
+        ExprKind::Case { branches, .. } => Parts::new("case").hash(branches.len() as u64),
+        ExprKind::And(_) => Parts::new("and"),
+        ExprKind::Or(_) => Parts::new("or"),
+        ExprKind::Not(_) => Parts::new("not"),
+        ExprKind::IsNull(_) => Parts::new("is null"),
+        ExprKind::Field { index, .. } => Parts::new("field").hash(*index as u64),
+        ExprKind::Row(_) => Parts::new("row"),
+        ExprKind::Array(_) => Parts::new("array"),
+        ExprKind::Clock => Parts::new("clock"),
+    };
+    let children = expr.children().into_iter().map(|child| of_expr(child, columns));
+    parts.data(&expr.ty.data).hashes(children).finish()
+}
