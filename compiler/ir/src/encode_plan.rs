@@ -63,13 +63,14 @@ pub enum AvroWrite {
     Map(Box<AvroWrite>),
     /// A ROW as a record: puts whose columns are the ROW's fields.
     Row(Vec<AvroPut>),
-    /// A union with null: the branch number of null for NULL, else that of the value and it.
-    Optional {
-        /// Number of the null branch.
-        null: u32,
-        /// Number of the other branch.
+    /// A union, of which one branch takes all values: for NULL the number of the null branch, else
+    /// that of the value's branch and the value.
+    Union {
+        /// Number of the null branch; without one, NULL is an error.
+        null: Option<u32>,
+        /// Number of the value's branch.
         value: u32,
-        /// How the other branch is written.
+        /// How the value is written.
         datum: Box<AvroWrite>,
     },
     /// A ROW with a field a branch as a union: the first field that is not NULL decides.
@@ -151,8 +152,8 @@ fn verify_datum(datum: &AvroWrite, ty: &DataType, seen: &mut usize) -> Result<()
         (AvroWrite::Scalar(scalar), ty) => {
             ensure(scalar.writes(ty), || format!("{ty} cannot be written as {scalar}"))
         }
-        (AvroWrite::Optional { datum, .. }, ty) => {
-            let twice = matches!(**datum, AvroWrite::Optional { .. } | AvroWrite::Variant { .. });
+        (AvroWrite::Union { datum, .. }, ty) => {
+            let twice = matches!(**datum, AvroWrite::Union { .. } | AvroWrite::Variant { .. });
             ensure(!twice, || "a union directly in a union".into())?;
             verify_datum(datum, ty, seen)
         }
@@ -230,8 +231,8 @@ fn write_datum(f: &mut Formatter<'_>, datum: &AvroWrite, depth: usize) -> fmt::R
             writeln!(f, "record")?;
             write_puts(f, puts, depth + 1)
         }
-        AvroWrite::Optional { null, value, datum } => {
-            write!(f, "union(null {null}, {value}) ")?;
+        AvroWrite::Union { null, value, datum } => {
+            write!(f, "union(null {null:?}, {value}) ")?;
             write_datum(f, datum, depth)
         }
         AvroWrite::Variant { branches, null } => {

@@ -1,1 +1,25 @@
-//! Under construction.
+//! Avro and JSON schemas to and from Flow types, and the plans by which payloads are read and
+//! written. Pure: schemas come in as text, nothing is fetched.
+//!
+//! | module | what |
+//! | --- | --- |
+//! | `avro` | parsing, the columns of a schema |
+//! | `derive` | the schema of a sink's columns |
+//! | `declared` | declared columns against a schema |
+//! | `compat` | compatibility of a subject's versions |
+//! | `plan` | decode and encode plans |
+//!
+//! Of the Avro library only its parsed `Schema` is used; data is read and written by plans.
+
+pub mod avro;
+pub mod compat;
+pub mod declared;
+pub mod derive;
+pub mod plan;
+
+pub use apache_avro::Schema;
+pub use avro::{Columns, SchemaError, columns_of, parse};
+pub use compat::{Incompatibility, Level};
+pub use declared::{DeclaredProblem, Problem, check_declared};
+pub use derive::derive;
+pub use plan::{EncodeFormat, PayloadFormat, PlanError, decode_plan, encode_plan};

@@ -1,0 +1,38 @@
+//! The members that JSON columns are read from: paths merged into a tree, so that an object is
+//! read once however many of its members are wanted.
+
+use flow_ir::decode_plan::{JsonMember, JsonStep};
+
+use super::Wanted;
+
+/// The steps that read these columns from one JSON value.
+pub(super) fn steps(wanted: &[Wanted<'_>]) -> Vec<JsonStep> {
+    let mut steps: Vec<JsonStep> = Vec::new();
+    for w in wanted {
+        insert(&mut steps, w.path, w.column);
+    }
+    steps
+}
+
+fn insert(steps: &mut Vec<JsonStep>, path: &[String], column: u32) {
+    let Some((name, rest)) = path.split_first() else {
+        steps.push(JsonStep::Column(column));
+        return;
+    };
+    let members = match steps.iter().position(|s| matches!(s, JsonStep::Members(_))) {
+        Some(at) => at,
+        None => {
+            steps.push(JsonStep::Members(Vec::new()));
+            steps.len() - 1
+        }
+    };
+    let JsonStep::Members(members) = &mut steps[members] else { return };
+    let member = match members.iter().position(|m| m.name == *name) {
+        Some(at) => at,
+        None => {
+            members.push(JsonMember { name: name.clone(), into: Vec::new() });
+            members.len() - 1
+        }
+    };
+    insert(&mut members[member].into, rest, column);
+}
