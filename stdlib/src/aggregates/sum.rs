@@ -1,0 +1,96 @@
+//! SUM: NULL over nothing. Integers add up in 128 bits and must fit BIGINT in the end; DECIMAL(p, s)
+//! gives DECIMAL(38, s); REAL and DOUBLE add up exactly and are rounded once, to DOUBLE.
+
+use flow_ir::kernel::ErrorCode;
+use flow_ir::row::{BatchBuilder, Column, RowRef, ValueMut};
+use flow_ir::types::{DataType, Type};
+
+use super::total::{Total, sum_type};
+use super::{AggregateDef, Example, Meaning};
+
+pub(super) const DEF: AggregateDef = AggregateDef {
+    name: "SUM",
+    doc: "The sum of the values that are not NULL; NULL if there is none. Integers give BIGINT, \
+          DECIMAL(p, s) gives DECIMAL(38, s), REAL and DOUBLE give DOUBLE, exact and independent \
+          of the order.",
+    examples: &[
+        Example { call: "SUM(x)", rows: &[Some(1), Some(2), None], result: "3" },
+        Example { call: "SUM(x)", rows: &[None], result: "NULL" },
+        Example { call: "SUM(DISTINCT x)", rows: &[Some(2), Some(2), Some(5)], result: "7" },
+    ],
+    result: |args| match args {
+        [Type { data, .. }] => match sum_type(data) {
+            Some(ty) => Ok(Type::nullable(ty)),
+            None => Err(format!("SUM takes a number, not {data}")),
+        },
+        _ => Err("SUM takes one argument".into()),
+    },
+};
+
+/// SUM over one kind of total. Where rows may be taken back, a count of the values not NULL
+/// follows the total.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sum<T> {
+    pub(super) total: T,
+    /// Accumulator columns of the total.
+    pub(super) width: usize,
+    pub(super) counted: bool,
+}
+
+impl<T: Total> Sum<T> {
+    pub(super) fn new(total: T, counted: bool) -> Self {
+        let width = total.types().len();
+        Self { total, width, counted }
+    }
+}
+
+impl<T: Total> Meaning for Sum<T> {
+    fn types(&self) -> Vec<Type> {
+        let mut types = self.total.types();
+        types.extend(self.counted.then(|| Type::nullable(DataType::BigInt)));
+        types
+    }
+
+    #[inline]
+    fn add(
+        &self,
+        acc: &mut ValueMut<'_>,
+        first: usize,
+        row: RowRef<'_>,
+        args: &[Column],
+        weight: i64,
+    ) {
+        if row.is_null(args[0]) {
+            return;
+        }
+        self.total.add(acc, first, row, args[0], weight);
+        if self.counted {
+            let count = first + self.width;
+            acc.set_word(count, acc.word(count).wrapping_add(weight as u64));
+        }
+    }
+
+    fn merge(&self, acc: &mut ValueMut<'_>, first: usize, from: RowRef<'_>, columns: &[Column]) {
+        if from.is_null(columns[0]) {
+            return;
+        }
+        self.total.merge(acc, first, from, columns);
+        if self.counted {
+            let count = first + self.width;
+            let more = from.word(columns[self.width]);
+            acc.set_word(count, acc.word(count).wrapping_add(more));
+        }
+    }
+
+    fn finish(
+        &self,
+        acc: RowRef<'_>,
+        columns: &[Column],
+        out: &mut BatchBuilder,
+        column: usize,
+    ) -> Result<(), ErrorCode> {
+        let nothing =
+            acc.is_null(columns[0]) || (self.counted && acc.i64(columns[self.width]) <= 0);
+        if nothing { Ok(()) } else { self.total.sum(acc, columns, out, column) }
+    }
+}
