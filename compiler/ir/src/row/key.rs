@@ -202,6 +202,16 @@ fn append_bytes(bytes: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(&[0, 0]);
 }
 
+/// Appends the key bytes of a ROW, ARRAY or MAP in a tail, without a tag.
+pub fn append_container_key(words: &[u64], ty: &DataType, out: &mut Vec<u8>) {
+    append_container(words, ty, out);
+}
+
+/// Appends the key bytes of an element of an array, NULL included.
+pub fn append_element_key(array: ArrayRef<'_>, index: usize, ty: &Type, out: &mut Vec<u8>) {
+    append_element(array, index, ty, out);
+}
+
 fn append_container(words: &[u64], ty: &DataType, out: &mut Vec<u8>) {
     match ty {
         DataType::Row(fields) => {

@@ -34,7 +34,10 @@ pub use batch::{RowBatch, RowRef};
 pub use builder::BatchBuilder;
 pub use cell::{ValueMut, ValueRef, VarHeap};
 pub use container::{ArrayRef, ContainerBuilder, MapRef, array_words, map_words};
-pub use key::{KEY_GROUPS, KeyBatch, KeyDecoder, KeyEncoder, key_group, key_hash, order_i64};
+pub use key::{
+    KEY_GROUPS, KeyBatch, KeyDecoder, KeyEncoder, append_container_key, append_element_key,
+    key_group, key_hash, order_i64,
+};
 pub use layout::{Column, RowLayout};
 pub use value::{push_value, read_value};
 

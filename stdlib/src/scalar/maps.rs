@@ -1,0 +1,157 @@
+//! Maps. Entries stand in the order of their keys.
+
+use flow_ir::types::{DataType, Type};
+
+use super::arrays::{elements, key_of, put};
+use crate::builtin::{Builtin, Family};
+use crate::host::{HostArg, HostCx, HostError, HostOut, host};
+use crate::signature::{ANY, ARRAY, MAP, OTHER, Pattern as P, sig};
+
+const MAPS: Builtin = Builtin { family: Family::Map, ..Builtin::STRICT };
+
+type Done = Result<(), HostError>;
+
+/// The functions.
+pub static BUILTINS: &[Builtin] = &[
+    Builtin {
+        name: "MAP_FROM_ARRAYS",
+        doc: "The map from the elements of one array to those of another: what MAP[k, v, …] means.",
+        overloads: &[sig(
+            &[ARRAY, P::Array(&OTHER)],
+            MAP,
+            host("map_from_arrays", map_from_arrays),
+        )],
+        examples: &[
+            ("MAP_FROM_ARRAYS(ARRAY['b', 'a'], ARRAY[1, 2])", "{a=2, b=1}"),
+            ("MAP['k', NULL]", "{k=NULL}"),
+            ("MAP_FROM_ARRAYS(ARRAY['a'], NULL)", "NULL"),
+        ],
+        ..MAPS
+    },
+    Builtin {
+        name: "MAP_KEYS",
+        doc: "The keys of a map, in order.",
+        overloads: &[sig(&[MAP], ARRAY, host("map_keys", map_keys))],
+        examples: &[("MAP_KEYS(MAP['a', 1, 'b', 2])", "[a, b]"), ("MAP_KEYS(NULL)", "NULL")],
+        ..MAPS
+    },
+    Builtin {
+        name: "MAP_VALUES",
+        doc: "The values of a map, in the order of their keys.",
+        overloads: &[sig(&[MAP], P::Array(&OTHER), host("map_values", map_values))],
+        examples: &[("MAP_VALUES(MAP['a', 1, 'b', 2])", "[1, 2]"), ("MAP_VALUES(NULL)", "NULL")],
+        ..MAPS
+    },
+    Builtin {
+        name: "MAP_CONTAINS_KEY",
+        doc: "Whether a map has a key.",
+        overloads: &[sig(&[MAP, ANY], P::Boolean, host("map_contains_key", map_contains_key))],
+        examples: &[
+            ("MAP_CONTAINS_KEY(MAP['a', 1], 'a')", "TRUE"),
+            ("MAP_CONTAINS_KEY(MAP['a', 1], NULL)", "NULL"),
+        ],
+        ..MAPS
+    },
+    Builtin {
+        name: "MAP_CONCAT",
+        aliases: &["MAP_UNION"],
+        doc: "The entries of all maps; of equal keys the last map's.",
+        overloads: &[sig(&[MAP], MAP, host("map_concat", map_concat)).variadic()],
+        examples: &[
+            ("MAP_CONCAT(MAP['a', 1], MAP['a', 2, 'b', 3])", "{a=2, b=3}"),
+            ("MAP_CONCAT(MAP['a', 1], NULL)", "NULL"),
+        ],
+        ..MAPS
+    },
+];
+
+fn parts(ty: &Type) -> (Type, Type) {
+    match &ty.data {
+        DataType::Map(key, value) => ((**key).clone(), (**value).clone()),
+        _ => (Type::nullable(DataType::Null), Type::nullable(DataType::Null)),
+    }
+}
+
+/// The entries of a map argument.
+fn entries<'a>(arg: HostArg<'a>, ty: &Type) -> Vec<(HostArg<'a>, HostArg<'a>)> {
+    let (key, value) = parts(ty);
+    let map = arg.map(ty);
+    let (keys, values) = (map.keys(), map.values());
+    (0..map.len())
+        .map(|i| (HostArg::element(keys, i, &key), HostArg::element(values, i, &value)))
+        .collect()
+}
+
+/// Puts a map of these entries: sorted, of equal keys the last.
+fn put_map<'a>(
+    cx: &mut HostCx,
+    out: &mut HostOut<'_>,
+    entries: impl IntoIterator<Item = (HostArg<'a>, HostArg<'a>)>,
+) -> Done {
+    let (key, value) = parts(&cx.result);
+    let mut sorted = Vec::new();
+    for (k, v) in entries {
+        if k.is_null() {
+            return Err(HostError::bad_argument("a key of a map is NULL"));
+        }
+        sorted.push((key_of(k, &key), k, v));
+    }
+    sorted.sort_by(|a, b| a.0.cmp(&b.0));
+    cx.items.clear();
+    cx.values.clear();
+    for (i, (bytes, k, v)) in sorted.iter().enumerate() {
+        if sorted.get(i + 1).is_some_and(|(next, ..)| next == bytes) {
+            continue;
+        }
+        k.push_to(&mut cx.items, key.slot());
+        v.push_to(&mut cx.values, value.slot());
+    }
+    cx.items.finish_map(&cx.values, out.container());
+    Ok(())
+}
+
+/// The value of a key, NULL if the map has none.
+pub fn map_get(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
+    let (key, _) = parts(&cx.args[0]);
+    let wanted = key_of(args[1], &key);
+    let found = entries(args[0], &cx.args[0]).into_iter().find(|(k, _)| key_of(*k, &key) == wanted);
+    if let Some((_, value)) = found {
+        out.copy(value);
+    }
+    Ok(())
+}
+
+fn map_from_arrays(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
+    let (keys, values) = (elements(args[0], &cx.args[0]), elements(args[1], &cx.args[1]));
+    if keys.len() != values.len() {
+        let detail = format!("{} keys and {} values", keys.len(), values.len());
+        return Err(HostError::bad_argument(detail));
+    }
+    put_map(cx, out, keys.into_iter().zip(values))
+}
+
+fn map_keys(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
+    let keys: Vec<_> = entries(args[0], &cx.args[0]).into_iter().map(|(k, _)| k).collect();
+    let slot = parts(&cx.args[0]).0.slot();
+    put(cx, out, slot, keys);
+    Ok(())
+}
+
+fn map_values(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
+    let values: Vec<_> = entries(args[0], &cx.args[0]).into_iter().map(|(_, v)| v).collect();
+    let slot = parts(&cx.args[0]).1.slot();
+    put(cx, out, slot, values);
+    Ok(())
+}
+
+fn map_contains_key(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
+    let (key, _) = parts(&cx.args[0]);
+    let wanted = key_of(args[1], &key);
+    out.bool(entries(args[0], &cx.args[0]).iter().any(|(k, _)| key_of(*k, &key) == wanted));
+    Ok(())
+}
+
+fn map_concat(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
+    let all: Vec<_> = args.iter().zip(&cx.args).flat_map(|(arg, ty)| entries(*arg, ty)).collect();
+    put_map(cx, out, all)
+}
