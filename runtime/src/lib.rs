@@ -11,3 +11,4 @@
 pub mod commit;
 pub mod connect;
 pub mod error;
+pub mod state;

@@ -1,0 +1,497 @@
+//! The ordered table: key bytes in order, each with a row, read by key, prefix and range.
+//!
+//! * A key has one key group for ever. The caller gives it, since it is the group of the operator's
+//!   partition key, which is a part of the table's key. Reads may ask for all groups at once.
+//! * Entries of all groups are in one tree. What is only on disk is known per key group: a read
+//!   first brings what it covers of such groups into memory, and then looks at memory alone.
+//! * As in a point table, a key that is gone stays as a mark until its removal is on disk, and only
+//!   rows that are on disk and were not touched since are evicted: whole key groups, in turn.
+
+use std::collections::BTreeMap;
+use std::ops::{Bound, ControlFlow};
+use std::sync::Arc;
+
+use flow_ir::row::{RowLayout, RowRef};
+use flow_ir::types::DataType;
+use rocksdb::Direction;
+
+use super::error::StateError;
+use super::overlay::OverlayBuilder;
+use super::small::{Key, Row};
+use super::spill::{DiskTable, OnlyOnDisk, prefix_end};
+
+/// Memory of an entry in the tree, bytes: key, entry, and the nodes' unused third.
+const ENTRY_BYTES: usize = (size_of::<Key>() + size_of::<Entry>()) * 3 / 2;
+
+/// One key of the tree.
+#[derive(Clone, Debug)]
+struct Entry {
+    /// The epoch that touched it last; 0: none since it was read from disk.
+    epoch: u32,
+    group: u8,
+    /// `None`: the key is gone, but perhaps still on disk.
+    row: Option<Row>,
+}
+
+/// A key touched in the epoch, and what it was when the epoch began.
+#[derive(Debug)]
+struct Touched {
+    key_at: usize,
+    key_len: usize,
+    group: u8,
+    before: Before,
+}
+
+#[derive(Debug)]
+enum Before {
+    /// Nowhere.
+    Absent,
+    /// Gone, and its removal perhaps not on disk yet.
+    Gone,
+    Row(Row),
+}
+
+/// An entry as reads give it.
+#[derive(Clone, Copy, Debug)]
+pub struct OrderedEntry<'a> {
+    /// The key's group.
+    pub group: u8,
+    /// The key bytes.
+    pub key: &'a [u8],
+    /// The row.
+    pub row: RowRef<'a>,
+}
+
+/// Key bytes, in order, to one row each.
+#[derive(Debug)]
+pub struct OrderedTable {
+    layout: Arc<RowLayout>,
+    tree: BTreeMap<Key, Entry>,
+    /// The epoch under way, from 1.
+    epoch: u32,
+    touched: Vec<Touched>,
+    touched_keys: Vec<u8>,
+    disk: Option<DiskTable>,
+    /// By key group.
+    only_on_disk: [OnlyOnDisk; 256],
+    /// The key group that is evicted next.
+    hand: u8,
+    /// Memory of keys and rows outside of the tree.
+    heap_bytes: usize,
+}
+
+impl OrderedTable {
+    /// An empty table, in this epoch.
+    pub(super) fn new(layout: Arc<RowLayout>, disk: Option<DiskTable>, epoch: u32) -> Self {
+        Self {
+            layout,
+            tree: BTreeMap::new(),
+            epoch,
+            touched: Vec::new(),
+            touched_keys: Vec::new(),
+            disk,
+            only_on_disk: [OnlyOnDisk::default(); 256],
+            hand: 0,
+            heap_bytes: 0,
+        }
+    }
+
+    /// The layout of the rows.
+    pub fn layout(&self) -> &Arc<RowLayout> {
+        &self.layout
+    }
+
+    /// The row of a key.
+    pub fn get(&mut self, group: u8, key: &[u8]) -> Result<Option<RowRef<'_>>, StateError> {
+        self.read_key(group, key)?;
+        Ok(self.tree.get(key).and_then(|entry| entry.row.as_ref()).map(Row::row))
+    }
+
+    /// Reads many keys (group, key) from disk at once, those that are only there; later reads of
+    /// them in this epoch find them in memory.
+    pub fn prepare<'k>(
+        &mut self,
+        keys: impl Iterator<Item = (u8, &'k [u8])>,
+    ) -> Result<(), StateError> {
+        let Some(disk) = &self.disk else { return Ok(()) };
+        let wanted: Vec<(u8, &[u8])> = keys
+            .filter(|&(group, key)| {
+                self.only_on_disk[usize::from(group)].any() && !self.tree.contains_key(key)
+            })
+            .collect();
+        let mut rows = Vec::new();
+        let places = wanted.iter().enumerate().map(|(i, (group, key))| (i, *group, *key));
+        disk.multi_get(places, |i, row| rows.push((i, row.to_vec())))?;
+        for (i, row) in rows {
+            self.came_back(wanted[i].0, wanted[i].1, RowRef::new(&row));
+        }
+        Ok(())
+    }
+
+    /// Sets the row of a key.
+    pub fn put(&mut self, group: u8, key: &[u8], row: RowRef<'_>) -> Result<(), StateError> {
+        self.read_key(group, key)?;
+        self.write(group, key, Some(Row::new(row)));
+        Ok(())
+    }
+
+    /// Removes a key; nothing if it is not there.
+    pub fn delete(&mut self, group: u8, key: &[u8]) -> Result<(), StateError> {
+        self.read_key(group, key)?;
+        if self.tree.get(key).is_some_and(|entry| entry.row.is_some()) {
+            self.write(group, key, None);
+        }
+        Ok(())
+    }
+
+    /// Adds to the weight of a key, in a table whose rows are one BIGINT; a key without an entry
+    /// has weight 0, and at weight 0 the entry goes. Returns the weight before and after. Weights
+    /// wrap at 64 bits.
+    pub fn add_weight(
+        &mut self,
+        group: u8,
+        key: &[u8],
+        delta: i64,
+    ) -> Result<(i64, i64), StateError> {
+        debug_assert!(
+            self.layout.len() == 1 && self.layout.types()[0].data == DataType::BigInt,
+            "only a row of one BIGINT is a weight"
+        );
+        let column = self.layout.column(0);
+        let old = self.get(group, key)?.map_or(0, |row| row.i64(column));
+        let new = old.wrapping_add(delta);
+        if old != new {
+            let mut words = [0; 3];
+            words[0] = size_of_val(&words) as u64;
+            words[column.word as usize] = new as u64;
+            let row = (new != 0).then(|| Row::new(RowRef::new(&words)));
+            self.write(group, key, row);
+        }
+        Ok((old, new))
+    }
+
+    /// The entries of a group, or of all groups, with keys in the range, in key order.
+    pub fn range(
+        &mut self,
+        group: Option<u8>,
+        from: Bound<&[u8]>,
+        to: Bound<&[u8]>,
+    ) -> Result<impl DoubleEndedIterator<Item = OrderedEntry<'_>>, StateError> {
+        self.read_range(group, from, to)?;
+        Ok(self.in_memory(group, from, to))
+    }
+
+    /// The entries of a group, or of all groups, whose keys begin with `prefix`, in key order.
+    pub fn scan(
+        &mut self,
+        group: Option<u8>,
+        prefix: &[u8],
+    ) -> Result<impl DoubleEndedIterator<Item = OrderedEntry<'_>>, StateError> {
+        let end = prefix_end(prefix);
+        let to = end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        self.read_range(group, Bound::Included(prefix), to)?;
+        Ok(self.in_memory(group, Bound::Included(prefix), to))
+    }
+
+    /// The first entry of a group in the range. Reads no more of it from disk than it must.
+    pub fn first(
+        &mut self,
+        group: u8,
+        from: Bound<&[u8]>,
+        to: Bound<&[u8]>,
+    ) -> Result<Option<OrderedEntry<'_>>, StateError> {
+        self.read_end(group, from, to, Direction::Forward)?;
+        Ok(self.in_memory(Some(group), from, to).next())
+    }
+
+    /// The last entry of a group in the range. Reads no more of it from disk than it must.
+    pub fn last(
+        &mut self,
+        group: u8,
+        from: Bound<&[u8]>,
+        to: Bound<&[u8]>,
+    ) -> Result<Option<OrderedEntry<'_>>, StateError> {
+        self.read_end(group, from, to, Direction::Reverse)?;
+        Ok(self.in_memory(Some(group), from, to).next_back())
+    }
+
+    /// Removes the entries of a group, or of all groups, in the range; calls `each` with them
+    /// first, in key order.
+    pub fn drain(
+        &mut self,
+        group: Option<u8>,
+        from: Bound<&[u8]>,
+        to: Bound<&[u8]>,
+        mut each: impl FnMut(OrderedEntry<'_>),
+    ) -> Result<(), StateError> {
+        let (mut keys, mut ends) = (Vec::new(), Vec::new());
+        for entry in self.range(group, from, to)? {
+            each(entry);
+            keys.extend_from_slice(entry.key);
+            ends.push((entry.group, keys.len()));
+        }
+        let mut start = 0;
+        for (group, end) in ends {
+            self.write(group, &keys[start..end], None);
+            start = end;
+        }
+        Ok(())
+    }
+
+    /// Keys in memory.
+    pub fn len(&self) -> usize {
+        self.tree.len()
+    }
+
+    /// Whether no key is in memory.
+    pub fn is_empty(&self) -> bool {
+        self.tree.is_empty()
+    }
+
+    /// Memory in bytes.
+    pub fn memory_bytes(&self) -> usize {
+        self.tree.len() * ENTRY_BYTES
+            + self.heap_bytes
+            + self.touched.len() * size_of::<Touched>()
+            + self.touched_keys.len()
+    }
+
+    fn in_memory<'t>(
+        &'t self,
+        group: Option<u8>,
+        from: Bound<&[u8]>,
+        to: Bound<&[u8]>,
+    ) -> impl DoubleEndedIterator<Item = OrderedEntry<'t>> + use<'t> {
+        let entries = (!is_empty(from, to)).then(|| self.tree.range::<[u8], _>((from, to)));
+        entries.into_iter().flatten().filter_map(move |(key, entry)| {
+            let row = entry.row.as_ref()?.row();
+            let wanted = group.is_none_or(|group| group == entry.group);
+            wanted.then(|| OrderedEntry { group: entry.group, key: key.bytes(), row })
+        })
+    }
+
+    /// Sets what a key is, and keeps what it was when the epoch began. What of it is on disk is
+    /// in memory.
+    fn write(&mut self, group: u8, key: &[u8], row: Option<Row>) {
+        self.heap_bytes += row.as_ref().map_or(0, Row::heap_bytes);
+        let before = match self.tree.get_mut(key) {
+            Some(entry) => {
+                debug_assert_eq!(entry.group, group, "a key has one group for ever");
+                let old = std::mem::replace(&mut entry.row, row);
+                self.heap_bytes -= old.as_ref().map_or(0, Row::heap_bytes);
+                if std::mem::replace(&mut entry.epoch, self.epoch) == self.epoch {
+                    return;
+                }
+                old.map_or(Before::Gone, Before::Row)
+            }
+            None => {
+                let new = Key::new(key);
+                self.heap_bytes += new.heap_bytes();
+                self.tree.insert(new, Entry { epoch: self.epoch, group, row });
+                Before::Absent
+            }
+        };
+        let key_at = self.touched_keys.len();
+        self.touched_keys.extend_from_slice(key);
+        self.touched.push(Touched { key_at, key_len: key.len(), group, before });
+    }
+
+    fn came_back(&mut self, group: u8, key: &[u8], row: RowRef<'_>) {
+        self.only_on_disk[usize::from(group)].came_back();
+        self.insert_clean(group, key, row);
+    }
+
+    fn insert_clean(&mut self, group: u8, key: &[u8], row: RowRef<'_>) {
+        let (key, row) = (Key::new(key), Row::new(row));
+        self.heap_bytes += key.heap_bytes() + row.heap_bytes();
+        let old = self.tree.insert(key, Entry { epoch: 0, group, row: Some(row) });
+        debug_assert!(old.is_none(), "what is only on disk is not in memory");
+    }
+
+    fn forget(&mut self, key: &[u8]) {
+        if let Some((key, entry)) = self.tree.remove_entry(key) {
+            self.heap_bytes -= key.heap_bytes() + entry.row.as_ref().map_or(0, Row::heap_bytes);
+        }
+    }
+}
+
+/// Reading from disk what is only there.
+impl OrderedTable {
+    fn read_key(&mut self, group: u8, key: &[u8]) -> Result<(), StateError> {
+        let Some(disk) = &self.disk else { return Ok(()) };
+        if self.only_on_disk[usize::from(group)].any() && !self.tree.contains_key(key) {
+            if let Some(row) = disk.get(group, key)? {
+                self.came_back(group, key, RowRef::new(&row));
+            }
+        }
+        Ok(())
+    }
+
+    fn read_range(
+        &mut self,
+        group: Option<u8>,
+        from: Bound<&[u8]>,
+        to: Bound<&[u8]>,
+    ) -> Result<(), StateError> {
+        let Some(disk) = self.disk.clone() else { return Ok(()) };
+        let (low, high) = disk_range(from, to);
+        for &g in disk.groups() {
+            let wanted = group.is_none_or(|group| group == g);
+            if !wanted || !self.only_on_disk[usize::from(g)].any() {
+                continue;
+            }
+            disk.scan(g, &low, high.as_deref(), Direction::Forward, |key, row| {
+                if !self.tree.contains_key(key) {
+                    self.came_back(g, key, RowRef::new(row));
+                }
+                ControlFlow::Continue(())
+            })?;
+            if low.is_empty() && high.is_none() {
+                self.only_on_disk[usize::from(g)].none();
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads from one end of a range until an entry that is there is in memory.
+    fn read_end(
+        &mut self,
+        group: u8,
+        from: Bound<&[u8]>,
+        to: Bound<&[u8]>,
+        direction: Direction,
+    ) -> Result<(), StateError> {
+        let Some(disk) = self.disk.clone() else { return Ok(()) };
+        if !self.only_on_disk[usize::from(group)].any() || is_empty(from, to) {
+            return Ok(());
+        }
+        let (low, high) = disk_range(from, to);
+        disk.scan(group, &low, high.as_deref(), direction, |key, row| {
+            match self.tree.get(key) {
+                Some(Entry { row: None, .. }) => return ControlFlow::Continue(()),
+                Some(Entry { row: Some(_), .. }) => {}
+                None => self.came_back(group, key, RowRef::new(row)),
+            }
+            ControlFlow::Break(())
+        })
+    }
+}
+
+/// What the store does with its ordered tables.
+impl OrderedTable {
+    /// Copies what the epoch changed, under this table number; begins the next.
+    pub(super) fn seal(&mut self, table: u32, out: &mut OverlayBuilder) {
+        for touched in std::mem::take(&mut self.touched) {
+            let key = &self.touched_keys[touched.key_at..touched.key_at + touched.key_len];
+            let entry = self.tree.get(key).expect("a touched key stays in the tree");
+            let row = entry.row.as_ref().map(Row::row);
+            let written = match (row, &touched.before) {
+                (None, Before::Absent) => false,
+                (Some(now), Before::Row(then)) => now.words() != then.row().words(),
+                (Some(_), Before::Absent | Before::Gone)
+                | (None, Before::Row(_) | Before::Gone) => true,
+            };
+            if written {
+                out.push(table, touched.group, [key, &[]], |words| {
+                    words.extend_from_slice(row.map_or(&[], RowRef::words));
+                });
+            }
+            // A mark stays only for what may still be on disk.
+            if row.is_none() && (self.disk.is_none() || !written) {
+                let key = key.to_vec();
+                self.forget(&key);
+            }
+        }
+        self.touched_keys.clear();
+        self.epoch += 1;
+    }
+
+    /// Puts a key as a restored changelog has it; clean.
+    pub(super) fn restore(&mut self, group: u8, key: &[u8], row: Option<RowRef<'_>>) {
+        self.forget(key);
+        if let Some(row) = row {
+            self.insert_clean(group, key, row);
+        }
+    }
+
+    /// There is more of a group on disk than was read.
+    pub(super) fn more_on_disk(&mut self, group: u8) {
+        self.only_on_disk[usize::from(group)].more();
+    }
+
+    /// Drops the mark of a key whose removal is on disk; `published` is the last epoch there.
+    pub(super) fn bury(&mut self, key: &[u8], published: u32) {
+        let is_mark = |entry: &Entry| entry.row.is_none() && entry.epoch <= published;
+        if self.tree.get(key).is_some_and(is_mark) {
+            self.forget(key);
+        }
+    }
+
+    /// Evicts the clean rows of whole key groups, in turn, about `want` bytes of them; returns the
+    /// bytes freed. One pass over the tree for all groups together.
+    pub(super) fn evict(&mut self, want: usize, published: u32) -> usize {
+        let Some(disk) = &self.disk else { return 0 };
+        let mut sizes = [0; 256];
+        for (key, entry) in &self.tree {
+            sizes[usize::from(entry.group)] += clean_bytes(key, entry, published);
+        }
+        let (mut chosen, mut freed) = ([false; 256], 0);
+        let start = disk.groups().partition_point(|&group| group < self.hand);
+        let (before, after) = disk.groups().split_at(start);
+        for &group in after.iter().chain(before) {
+            if freed >= want {
+                self.hand = group;
+                break;
+            }
+            chosen[usize::from(group)] = true;
+            freed += sizes[usize::from(group)];
+        }
+        let (only_on_disk, heap_bytes) = (&mut self.only_on_disk, &mut self.heap_bytes);
+        self.tree.retain(|key, entry| {
+            let group = usize::from(entry.group);
+            let evicted = chosen[group] && clean_bytes(key, entry, published) > 0;
+            if evicted {
+                only_on_disk[group].left();
+                *heap_bytes -= key.heap_bytes() + entry.row.as_ref().map_or(0, Row::heap_bytes);
+            }
+            !evicted
+        });
+        freed
+    }
+}
+
+/// Memory that the eviction of an entry frees, bytes; 0: it must stay.
+fn clean_bytes(key: &Key, entry: &Entry, published: u32) -> usize {
+    match &entry.row {
+        Some(row) if entry.epoch <= published => ENTRY_BYTES + key.heap_bytes() + row.heap_bytes(),
+        Some(_) | None => 0,
+    }
+}
+
+fn is_empty(from: Bound<&[u8]>, to: Bound<&[u8]>) -> bool {
+    match (from, to) {
+        (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
+        (Bound::Included(from), Bound::Included(to)) => from > to,
+        (
+            Bound::Included(from) | Bound::Excluded(from),
+            Bound::Included(to) | Bound::Excluded(to),
+        ) => from >= to,
+    }
+}
+
+/// The same range as a first key and the key after the last, if there is one.
+fn disk_range(from: Bound<&[u8]>, to: Bound<&[u8]>) -> (Vec<u8>, Option<Vec<u8>>) {
+    // Between a key and the same key with a zero byte more there is no other.
+    let after = |key: &[u8]| [key, &[0]].concat();
+    let low = match from {
+        Bound::Unbounded => Vec::new(),
+        Bound::Included(key) => key.to_vec(),
+        Bound::Excluded(key) => after(key),
+    };
+    let high = match to {
+        Bound::Unbounded => None,
+        Bound::Excluded(key) => Some(key.to_vec()),
+        Bound::Included(key) => Some(after(key)),
+    };
+    (low, high)
+}

@@ -1,0 +1,189 @@
+//! What one epoch changed, immutable: per changed key its new row, or that it is gone. It feeds
+//! the changelog, readers of views, and then the disk.
+//!
+//! Entries ascend by their full key: table number (u32, big-endian), key group, key bytes. The same
+//! bytes are the record key in the changelog and the key on disk, so nobody copies them again.
+
+use flow_ir::row::RowRef;
+
+/// Bytes of a full key before the table's own key: table number and key group.
+pub const KEY_PREFIX_BYTES: usize = 5;
+
+/// The changes of one epoch on one worker.
+#[derive(Debug, Default)]
+pub struct Overlay {
+    seal: u32,
+    entries: Vec<Entry>,
+    keys: Vec<u8>,
+    words: Vec<u64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    key_at: usize,
+    key_len: u32,
+    /// Words of the row; 0: the key is gone.
+    row_len: u32,
+    row_at: usize,
+}
+
+/// One changed key.
+#[derive(Clone, Copy, Debug)]
+pub struct Change<'a> {
+    full_key: &'a [u8],
+    row: Option<RowRef<'a>>,
+}
+
+impl<'a> Change<'a> {
+    /// Table number, key group and key, as in the changelog and on disk.
+    pub fn full_key(self) -> &'a [u8] {
+        self.full_key
+    }
+
+    /// The table's number in the job's directory.
+    pub fn table(self) -> u32 {
+        full_key_table(self.full_key)
+    }
+
+    /// The key's group.
+    pub fn group(self) -> u8 {
+        self.full_key[4]
+    }
+
+    /// The key bytes. In a windowed table they begin with the window's end (`order_i64`).
+    pub fn key(self) -> &'a [u8] {
+        &self.full_key[KEY_PREFIX_BYTES..]
+    }
+
+    /// The new row; `None`: the key is gone.
+    pub fn row(self) -> Option<RowRef<'a>> {
+        self.row
+    }
+}
+
+impl Overlay {
+    /// Number of the seal that made it, from 1, one more each time in one store.
+    pub fn seal(&self) -> u32 {
+        self.seal
+    }
+
+    /// Changed keys.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether nothing changed.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Memory in bytes.
+    pub fn bytes(&self) -> usize {
+        self.entries.len() * size_of::<Entry>() + self.keys.len() + self.words.len() * 8
+    }
+
+    /// All changes, in the order of their full keys.
+    pub fn changes(&self) -> impl ExactSizeIterator<Item = Change<'_>> {
+        self.entries.iter().map(|entry| self.change(entry))
+    }
+
+    /// The changes of one table, in the order of group and key.
+    pub fn table(&self, number: u32) -> impl ExactSizeIterator<Item = Change<'_>> {
+        let start = self.entries.partition_point(|e| self.change(e).table() < number);
+        let end = self.entries.partition_point(|e| self.change(e).table() <= number);
+        self.entries[start..end].iter().map(|entry| self.change(entry))
+    }
+
+    /// What the epoch did to a key: `None` nothing, `Some(None)` it is gone.
+    pub fn get(&self, full_key: &[u8]) -> Option<Option<RowRef<'_>>> {
+        let at = self.entries.binary_search_by(|e| self.change(e).full_key.cmp(full_key)).ok()?;
+        Some(self.change(&self.entries[at]).row)
+    }
+
+    fn change(&self, entry: &Entry) -> Change<'_> {
+        let key = &self.keys[entry.key_at..entry.key_at + entry.key_len as usize];
+        let words = &self.words[entry.row_at..entry.row_at + entry.row_len as usize];
+        Change { full_key: key, row: (!words.is_empty()).then(|| RowRef::new(words)) }
+    }
+}
+
+/// Table number of a full key.
+pub(super) fn full_key_table(full_key: &[u8]) -> u32 {
+    u32::from_be_bytes([full_key[0], full_key[1], full_key[2], full_key[3]])
+}
+
+/// Appends a full key.
+pub(super) fn push_full_key(table: u32, group: u8, parts: [&[u8]; 2], out: &mut Vec<u8>) {
+    out.extend_from_slice(&table.to_be_bytes());
+    out.push(group);
+    out.extend_from_slice(parts[0]);
+    out.extend_from_slice(parts[1]);
+}
+
+/// Collects the changes of an epoch, in any order.
+#[derive(Debug, Default)]
+pub(super) struct OverlayBuilder {
+    overlay: Overlay,
+}
+
+impl OverlayBuilder {
+    /// Adds a key whose row `write` appends; `write` may leave the words as they are, and then
+    /// the key is gone. `parts` are the key in two pieces, end to end.
+    pub(super) fn push(
+        &mut self,
+        table: u32,
+        group: u8,
+        parts: [&[u8]; 2],
+        write: impl FnOnce(&mut Vec<u64>),
+    ) {
+        let (key_at, row_at) = (self.overlay.keys.len(), self.overlay.words.len());
+        push_full_key(table, group, parts, &mut self.overlay.keys);
+        write(&mut self.overlay.words);
+        let key_len = u32::try_from(self.overlay.keys.len() - key_at).expect("keys stay < 4 GiB");
+        let row_len = u32::try_from(self.overlay.words.len() - row_at).expect("rows stay < 32 GiB");
+        self.overlay.entries.push(Entry { key_at, key_len, row_len, row_at });
+    }
+
+    /// Memory in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.overlay.bytes()
+    }
+
+    /// Adds all changes of another epoch part.
+    pub(super) fn append(&mut self, part: &Overlay) {
+        for change in part.changes() {
+            self.push(change.table(), change.group(), [change.key(), &[]], |words| {
+                words.extend_from_slice(change.row().map_or(&[], RowRef::words));
+            });
+        }
+    }
+
+    /// Sorts and closes. Where a key was added twice, a row wins over its removal: a window may be
+    /// dropped and begun anew in one epoch.
+    pub(super) fn finish(self, seal: u32) -> Overlay {
+        let mut overlay = self.overlay;
+        overlay.seal = seal;
+        let mut order: Vec<(u128, Entry)> =
+            overlay.entries.iter().map(|e| (sort_prefix(overlay.change(e).full_key), *e)).collect();
+        order.sort_unstable_by(|(a_prefix, a), (b_prefix, b)| {
+            a_prefix
+                .cmp(b_prefix)
+                .then_with(|| overlay.change(a).full_key.cmp(overlay.change(b).full_key))
+                .then_with(|| b.row_len.cmp(&a.row_len))
+        });
+        order.dedup_by(|(_, later), (_, first)| {
+            overlay.change(later).full_key == overlay.change(first).full_key
+        });
+        overlay.entries = order.into_iter().map(|(_, entry)| entry).collect();
+        overlay
+    }
+}
+
+/// The first 16 bytes of a full key as a number that orders as they do: most comparisons of a sort
+/// need no look at the keys.
+fn sort_prefix(full_key: &[u8]) -> u128 {
+    let mut bytes = [0; 16];
+    let len = full_key.len().min(16);
+    bytes[..len].copy_from_slice(&full_key[..len]);
+    u128::from_be_bytes(bytes)
+}

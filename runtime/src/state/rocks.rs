@@ -1,0 +1,285 @@
+//! The store on disk: one RocksDB per job with one column family. A key is a full key (`overlay`),
+//! a value the bytes of a row; the position up to which the changelog is in the store is written
+//! with the rows, in one batch. WAL on, no fsync: the truth is in the changelog, and after a crash
+//! of the machine the store is at some earlier position, never between two.
+//!
+//! The position is kept with its hash: what `publish` wrote is what `open` accepts.
+
+use std::ops::{ControlFlow, RangeInclusive};
+use std::path::{Path, PathBuf};
+
+use flow_ir::row::key_hash;
+use rocksdb::{
+    BlockBasedOptions, Cache, DB, DBCompressionType, DBPinnableSlice, DBRawIterator, Direction,
+    Options, ReadOptions, WriteBatch, WriteOptions,
+};
+
+use super::error::StateError;
+use super::overlay::{Change, Overlay, push_full_key};
+
+/// Blocks read from disk that stay in memory, bytes.
+pub const BLOCK_CACHE_BYTES: usize = 64 << 20;
+/// One memtable, bytes; up to `MEMTABLES_MAX` of them wait to be written out.
+pub const MEMTABLE_BYTES: usize = 32 << 20;
+/// Memtables.
+pub const MEMTABLES_MAX: i32 = 3;
+/// Bloom filter bits a key: about one useless read in a hundred.
+const BLOOM_BITS_PER_KEY: f64 = 10.0;
+/// Threads that write out and compact.
+const BACKGROUND_JOBS: i32 = 2;
+/// Files that RocksDB holds open.
+const OPEN_FILES_MAX: i32 = 512;
+/// Keys of one multi-get.
+const MULTI_GET_KEYS_MAX: usize = 1024;
+
+/// Column family of everything.
+const FAMILY: &str = "default";
+/// Version of what is written; another one is refused.
+const FORMAT: &[u8] = b"flow state 1";
+/// Table number under which the store keeps its own entries.
+const OWN_TABLE: u32 = u32::MAX;
+const FORMAT_KEY: &[u8] = b"\xff\xff\xff\xff\0format";
+const POSITION_KEY: &[u8] = b"\xff\xff\xff\xff\0position";
+
+/// A job's state on disk. Shared by the workers, who read, and the one publisher.
+pub struct Disk {
+    db: DB,
+    path: PathBuf,
+}
+
+impl std::fmt::Debug for Disk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Disk").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl Disk {
+    /// Opens the store in this folder, or makes it. Refuses one that another process has open, and
+    /// one whose own entries are damaged.
+    pub fn open(path: &Path) -> Result<Self, StateError> {
+        let options = options();
+        let db = DB::open_cf_with_opts(&options, path, [(FAMILY, options.clone())])
+            .map_err(|error| StateError::from_rocks(path, error))?;
+        let disk = Self { db, path: path.to_path_buf() };
+        match disk.get_own(FORMAT_KEY)? {
+            None => disk.write_own(FORMAT_KEY, FORMAT)?,
+            Some(found) if found == FORMAT => {}
+            Some(_) => return Err(disk.corrupt("it is of another version".to_string())),
+        }
+        disk.position()?;
+        Ok(disk)
+    }
+
+    /// The store's folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where restore continues: what was last given to `publish`. `None`: the store is empty.
+    pub fn position(&self) -> Result<Option<Vec<u8>>, StateError> {
+        let Some(value) = self.get_own(POSITION_KEY)? else { return Ok(None) };
+        match value.split_first_chunk::<8>() {
+            Some((hash, position)) if u64::from_le_bytes(*hash) == key_hash(position) => {
+                Ok(Some(position.to_vec()))
+            }
+            Some(_) | None => Err(self.corrupt("its position is unreadable".to_string())),
+        }
+    }
+
+    /// Writes an epoch's changes and the position that includes them, all or nothing. The overlays
+    /// are of workers that own different key groups.
+    pub fn publish(&self, overlays: &[&Overlay], position: &[u8]) -> Result<(), StateError> {
+        let mut writer = DiskBatch::default();
+        for change in in_key_order(overlays) {
+            match change.row() {
+                Some(row) => writer.batch.put(change.full_key(), row.bytes()),
+                None => writer.batch.delete(change.full_key()),
+            }
+        }
+        writer.position(position);
+        self.write(writer)?;
+        debug_assert_eq!(self.position().ok().flatten().as_deref(), Some(position));
+        Ok(())
+    }
+
+    /// Writes a batch, all or nothing.
+    pub(super) fn write(&self, batch: DiskBatch) -> Result<(), StateError> {
+        let mut options = WriteOptions::default();
+        options.set_sync(false);
+        self.db.write_opt(batch.batch, &options).map_err(|error| self.error(error))
+    }
+
+    /// Deletes everything, the position too.
+    pub fn wipe(&self) -> Result<(), StateError> {
+        let mut batch = WriteBatch::default();
+        batch.delete_range(&[][..], FORMAT_KEY);
+        batch.delete(POSITION_KEY);
+        self.write(DiskBatch { batch })?;
+        self.db.flush().map_err(|error| self.error(error))?;
+        self.db.compact_range(None::<&[u8]>, None::<&[u8]>);
+        Ok(())
+    }
+
+    /// Bytes of the files, about.
+    pub fn bytes(&self) -> u64 {
+        let live = self.db.property_int_value("rocksdb.live-sst-files-size");
+        let memory = self.db.property_int_value("rocksdb.cur-size-all-mem-tables");
+        live.ok().flatten().unwrap_or(0) + memory.ok().flatten().unwrap_or(0)
+    }
+
+    /// Calls `each` with the group, key and row bytes of a table's entries in these key groups, in
+    /// the order of group and key, until it breaks.
+    pub fn load(
+        &self,
+        table: u32,
+        groups: RangeInclusive<u8>,
+        mut each: impl FnMut(u8, &[u8], &[u8]) -> Result<ControlFlow<()>, StateError>,
+    ) -> Result<(), StateError> {
+        let (mut from, mut to) = (Vec::new(), Vec::new());
+        push_full_key(table, *groups.start(), [&[], &[]], &mut from);
+        match groups.end().checked_add(1) {
+            Some(group) => push_full_key(table, group, [&[], &[]], &mut to),
+            None => push_full_key(table + 1, 0, [&[], &[]], &mut to),
+        }
+        self.scan(&from, &to, Direction::Forward, |full_key, row| {
+            each(full_key[4], &full_key[5..], row)
+        })
+    }
+
+    /// Calls `each` with the full key and row bytes of the entries from `from` to before `to`,
+    /// forward or backward, until it breaks.
+    pub(super) fn scan(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        direction: Direction,
+        mut each: impl FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>, StateError>,
+    ) -> Result<(), StateError> {
+        if from >= to {
+            return Ok(());
+        }
+        let mut options = ReadOptions::default();
+        options.set_iterate_lower_bound(from);
+        options.set_iterate_upper_bound(to);
+        let mut entries: DBRawIterator<'_> = self.db.raw_iterator_opt(options);
+        match direction {
+            Direction::Forward => entries.seek_to_first(),
+            Direction::Reverse => entries.seek_to_last(),
+        }
+        while let Some((key, value)) = entries.item() {
+            if each(key, value)?.is_break() {
+                return Ok(());
+            }
+            match direction {
+                Direction::Forward => entries.next(),
+                Direction::Reverse => entries.prev(),
+            }
+        }
+        entries.status().map_err(|error| self.error(error))
+    }
+
+    /// The row bytes of a full key.
+    pub(super) fn get(&self, full_key: &[u8]) -> Result<Option<DBPinnableSlice<'_>>, StateError> {
+        self.db.get_pinned(full_key).map_err(|error| self.error(error))
+    }
+
+    /// Calls `each` with the place and row bytes of those of the full keys that are there. The
+    /// keys ascend.
+    pub(super) fn multi_get(
+        &self,
+        full_keys: &[&[u8]],
+        mut each: impl FnMut(usize, &[u8]) -> Result<(), StateError>,
+    ) -> Result<(), StateError> {
+        debug_assert!(full_keys.is_sorted(), "a multi-get reads in key order");
+        let family = self.db.cf_handle(FAMILY).expect("opened with this family");
+        for (chunk, keys) in full_keys.chunks(MULTI_GET_KEYS_MAX).enumerate() {
+            let found = self.db.batched_multi_get_cf(family, keys.iter().copied(), true);
+            for (i, row) in found.into_iter().enumerate() {
+                if let Some(row) = row.map_err(|error| self.error(error))? {
+                    each(chunk * MULTI_GET_KEYS_MAX + i, &row)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// An error that says what is wrong with this store's bytes.
+    pub(super) fn corrupt(&self, what: String) -> StateError {
+        StateError::Corrupt { path: self.path.clone(), what }
+    }
+
+    fn error(&self, error: rocksdb::Error) -> StateError {
+        StateError::from_rocks(&self.path, error)
+    }
+
+    fn get_own(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
+        Ok(self.get(key)?.map(|value| value.to_vec()))
+    }
+
+    fn write_own(&self, key: &[u8], value: &[u8]) -> Result<(), StateError> {
+        self.db.put(key, value).map_err(|error| self.error(error))
+    }
+}
+
+/// Entries that are written together.
+#[derive(Default)]
+pub(super) struct DiskBatch {
+    batch: WriteBatch,
+}
+
+impl DiskBatch {
+    /// Bytes so far.
+    pub(super) fn bytes(&self) -> usize {
+        self.batch.size_in_bytes()
+    }
+
+    /// Adds a row, or the removal of a key.
+    pub(super) fn push(&mut self, full_key: &[u8], row: Option<&[u8]>) {
+        match row {
+            Some(row) => self.batch.put(full_key, row),
+            None => self.batch.delete(full_key),
+        }
+    }
+
+    /// Adds the position that includes the entries.
+    pub(super) fn position(&mut self, position: &[u8]) {
+        let mut value = key_hash(position).to_le_bytes().to_vec();
+        value.extend_from_slice(position);
+        self.batch.put(POSITION_KEY, value);
+    }
+}
+
+/// The changes of all overlays by full key. Each (table, group) is of one overlay only, so whole
+/// runs of it are put in order.
+fn in_key_order<'a>(overlays: &[&'a Overlay]) -> impl Iterator<Item = Change<'a>> {
+    let mut changes: Vec<Change<'a>> = overlays.iter().flat_map(|o| o.changes()).collect();
+    if overlays.len() > 1 {
+        // A stable sort of sorted runs merges them.
+        changes.sort_by(|a, b| a.full_key().cmp(b.full_key()));
+    }
+    debug_assert!(
+        changes.windows(2).all(|pair| pair[0].full_key() < pair[1].full_key()),
+        "workers own different key groups"
+    );
+    changes.into_iter()
+}
+
+fn options() -> Options {
+    let mut blocks = BlockBasedOptions::default();
+    blocks.set_block_cache(&Cache::new_lru_cache(BLOCK_CACHE_BYTES));
+    blocks.set_bloom_filter(BLOOM_BITS_PER_KEY, false);
+    blocks.set_cache_index_and_filter_blocks(true);
+    blocks.set_pin_l0_filter_and_index_blocks_in_cache(true);
+    let mut options = Options::default();
+    options.create_if_missing(true);
+    options.set_block_based_table_factory(&blocks);
+    options.set_compression_type(DBCompressionType::Lz4);
+    options.set_write_buffer_size(MEMTABLE_BYTES);
+    options.set_max_write_buffer_number(MEMTABLES_MAX);
+    options.set_max_background_jobs(BACKGROUND_JOBS);
+    options.set_max_open_files(OPEN_FILES_MAX);
+    options.set_keep_log_file_num(2);
+    options
+}
+
+const _: () = assert!(OWN_TABLE == u32::MAX && FORMAT_KEY[0] == 0xff);

@@ -1,0 +1,110 @@
+//! Keys and rows of ordered tables, in place where they are short: an entry of a join or of a
+//! multiset then needs no allocation beyond the tree's nodes.
+
+use std::borrow::Borrow;
+
+use flow_ir::row::RowRef;
+
+/// Keys up to this many bytes lie in the tree's nodes.
+const INLINE_KEY_BYTES: usize = 38;
+/// Rows up to this many words do: length, null bits, two one-word columns.
+const INLINE_ROW_WORDS: usize = 4;
+/// What an allocation takes beside its bytes, about.
+const ALLOCATION_BYTES: usize = 16;
+
+/// Key bytes; equal and ordered as the bytes are.
+#[derive(Clone, Debug)]
+pub(super) enum Key {
+    Inline { len: u8, bytes: [u8; INLINE_KEY_BYTES] },
+    Heap(Box<[u8]>),
+}
+
+impl Key {
+    pub(super) fn new(key: &[u8]) -> Self {
+        match u8::try_from(key.len()) {
+            Ok(len) if key.len() <= INLINE_KEY_BYTES => {
+                let mut bytes = [0; INLINE_KEY_BYTES];
+                bytes[..key.len()].copy_from_slice(key);
+                Self::Inline { len, bytes }
+            }
+            Ok(_) | Err(_) => Self::Heap(key.into()),
+        }
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Inline { len, bytes } => &bytes[..usize::from(*len)],
+            Self::Heap(bytes) => bytes,
+        }
+    }
+
+    /// Memory outside of the tree's nodes, in bytes.
+    pub(super) fn heap_bytes(&self) -> usize {
+        match self {
+            Self::Inline { .. } => 0,
+            Self::Heap(bytes) => bytes.len() + ALLOCATION_BYTES,
+        }
+    }
+}
+
+impl Borrow<[u8]> for Key {
+    fn borrow(&self) -> &[u8] {
+        self.bytes()
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes() == other.bytes()
+    }
+}
+
+impl Eq for Key {}
+
+impl PartialOrd for Key {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Key {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.bytes().cmp(other.bytes())
+    }
+}
+
+/// The words of a row.
+#[derive(Clone, Debug)]
+pub(super) enum Row {
+    Inline { len: u8, words: [u64; INLINE_ROW_WORDS] },
+    Heap(Box<[u64]>),
+}
+
+impl Row {
+    pub(super) fn new(row: RowRef<'_>) -> Self {
+        let row = row.words();
+        match u8::try_from(row.len()) {
+            Ok(len) if row.len() <= INLINE_ROW_WORDS => {
+                let mut words = [0; INLINE_ROW_WORDS];
+                words[..row.len()].copy_from_slice(row);
+                Self::Inline { len, words }
+            }
+            Ok(_) | Err(_) => Self::Heap(row.into()),
+        }
+    }
+
+    pub(super) fn row(&self) -> RowRef<'_> {
+        match self {
+            Self::Inline { len, words } => RowRef::new(&words[..usize::from(*len)]),
+            Self::Heap(words) => RowRef::new(words),
+        }
+    }
+
+    /// Memory outside of the tree's nodes, in bytes.
+    pub(super) fn heap_bytes(&self) -> usize {
+        match self {
+            Self::Inline { .. } => 0,
+            Self::Heap(words) => words.len() * 8 + ALLOCATION_BYTES,
+        }
+    }
+}
