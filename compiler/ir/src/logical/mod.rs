@@ -46,6 +46,9 @@ pub struct Plan {
     pub nodes: Vec<Node>,
     /// The sinks, in program order.
     pub sinks: Vec<NodeId>,
+    /// Rows keep the position of their record for as long as they come from one: some error
+    /// policy sends records to a topic.
+    pub keep_positions: bool,
 }
 
 /// An operator in its place.
@@ -254,6 +257,26 @@ impl Plan {
             let node = self.node(id);
             let schema = self.derive(&node.op, &node.inputs);
             self.nodes[id.index()].schema = schema;
+        }
+    }
+
+    /// Whether a node's rows each come from one record of one stream, before any exchange.
+    pub fn in_source_pipeline(&self, mut id: NodeId) -> bool {
+        loop {
+            let node = self.node(id);
+            match &node.op {
+                LogicalOp::Scan(_) => return true,
+                LogicalOp::Filter(_)
+                | LogicalOp::Project(_)
+                | LogicalOp::Window(_)
+                | LogicalOp::Late(_) => id = node.inputs[0],
+                LogicalOp::Join(_)
+                | LogicalOp::Aggregate(_)
+                | LogicalOp::Deduplicate(_)
+                | LogicalOp::Normalize(_)
+                | LogicalOp::Union(_)
+                | LogicalOp::Sink(_) => return false,
+            }
         }
     }
 }

@@ -1,0 +1,106 @@
+//! Aggregates: a `PreAggregate` on the worker, an exchange by the group's key, and the operator
+//! that keeps the groups.
+
+use flow_ir::aggregate::AggregateCall;
+use flow_ir::ids::VertexId;
+use flow_ir::logical::{Aggregate, Node};
+use flow_ir::physical::{
+    Changelog, GroupAggregate, Partitioning, PhysicalOp, PreAggregate, TableKind, WindowAggregate,
+    WindowInput,
+};
+use flow_ir::types::{DataType, Field, Type};
+use flow_stdlib::aggregates::{is_multiset, state_types};
+
+use super::{Lowering, Part};
+
+impl<'a> Lowering<'a> {
+    pub(super) fn aggregate(&mut self, node: &'a Node, aggregate: &Aggregate) -> VertexId {
+        let before = self.lowered[&node.inputs[0]];
+        let input = self.graph.vertices[before.index()].columns.clone();
+        let pre = PreAggregate {
+            keys: aggregate.keys.clone(),
+            calls: aggregate.calls.clone(),
+            window: aggregate.window,
+            lateness: aggregate.lateness,
+        };
+        let part = Part {
+            node,
+            name: "pre-aggregate".into(),
+            columns: partial_columns(aggregate, &input),
+            op: PhysicalOp::PreAggregate(pre),
+            changelog: Changelog::Append,
+        };
+        let pre = self.vertex(part);
+        self.edge(before, pre, 0, Partitioning::Forward);
+
+        let keys = aggregate.keys.len();
+        let op = self.groups(aggregate, &input);
+        let name = super::snake(op.kind());
+        let vertex = self.vertex(self.part(node, name, op));
+        self.edge(pre, vertex, 0, Partitioning::Hash((0..keys).collect()));
+        vertex
+    }
+
+    /// The operator that keeps the groups, with its tables.
+    fn groups(&mut self, aggregate: &Aggregate, input: &[Field]) -> PhysicalOp {
+        let keys = aggregate.keys.len();
+        let calls = aggregate.calls.clone();
+        let key: Vec<Type> = aggregate.keys.iter().map(|&k| input[k].ty.clone()).collect();
+        let mut state = states(&calls);
+        let multiset = calls.iter().any(is_multiset);
+        let value = [key.clone(), vec![int(), bytes()]].concat();
+        let Some(window) = aggregate.window else {
+            state.push(bigint());
+            let groups = self.table("groups", TableKind::Point, key, state);
+            let values =
+                multiset.then(|| self.table("values", TableKind::Ordered, value, vec![bigint()]));
+            return PhysicalOp::GroupAggregate(GroupAggregate { keys, calls, groups, values });
+        };
+        state.extend([bigint(), bigint()]);
+        let groups = self.table("groups", TableKind::Windowed, key, state);
+        let value = [vec![bigint()], value].concat();
+        let values =
+            multiset.then(|| self.table("values", TableKind::Ordered, value, vec![bigint()]));
+        let window = match window {
+            WindowInput::Time { window, .. } => Some(window),
+            WindowInput::Carried { .. } => None,
+        };
+        let lateness = aggregate.lateness;
+        let op = WindowAggregate { keys, calls, window, lateness, groups, values };
+        PhysicalOp::WindowAggregate(op)
+    }
+}
+
+fn states(calls: &[AggregateCall]) -> Vec<Type> {
+    calls.iter().flat_map(state_types).collect()
+}
+
+/// The columns of a `PreAggregate`.
+fn partial_columns(aggregate: &Aggregate, input: &[Field]) -> Vec<Field> {
+    let mut columns: Vec<Field> = aggregate.keys.iter().map(|&k| input[k].clone()).collect();
+    if aggregate.window.is_some() {
+        columns.push(Field::new("$slice_end", bigint()));
+        columns.push(Field::new("$first_end", bigint()));
+    }
+    for (call, name) in aggregate.calls.iter().zip(&aggregate.names) {
+        for (i, ty) in state_types(call).into_iter().enumerate() {
+            columns.push(Field::new(format!("${name}.{i}"), ty));
+        }
+    }
+    columns.push(Field::new("$call", int().with_nullable(true)));
+    columns.push(Field::new("$value", bytes().with_nullable(true)));
+    columns.push(Field::new("$weight", bigint().with_nullable(true)));
+    columns
+}
+
+pub(super) fn bigint() -> Type {
+    Type::not_null(DataType::BigInt)
+}
+
+fn int() -> Type {
+    Type::not_null(DataType::Int)
+}
+
+fn bytes() -> Type {
+    Type::not_null(DataType::Bytes)
+}

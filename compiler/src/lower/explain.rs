@@ -1,0 +1,239 @@
+//! EXPLAIN of a job graph: one line a vertex, in order, with what it does, where its input comes
+//! from and how it is partitioned, what it keeps and what it waits for.
+
+use std::fmt::Write;
+
+use flow_ir::aggregate::AggregateCall;
+use flow_ir::ids::VertexId;
+use flow_ir::physical::{
+    JobGraph, JoinKind, Keep, LateRule, Partitioning, PhysicalOp, SinkMode, Source, Vertex,
+    WindowInput,
+};
+use flow_ir::types::Field;
+
+/// The graph as text; the same graph gives the same text.
+pub fn explain_graph(graph: &JobGraph) -> String {
+    let mut out = String::new();
+    for (index, vertex) in graph.vertices.iter().enumerate() {
+        let line = Line { graph, id: VertexId::from(index), vertex };
+        writeln!(out, "{index}: {}{}{}", line.what(), line.from(), line.keeps())
+            .expect("writing to a string does not fail");
+    }
+    out
+}
+
+struct Line<'a> {
+    graph: &'a JobGraph,
+    id: VertexId,
+    vertex: &'a Vertex,
+}
+
+impl Line<'_> {
+    /// Columns of the input on a port.
+    fn input(&self, port: usize) -> &[Field] {
+        let edges = self.graph.inputs(self.id);
+        edges.get(port).map_or(&[], |e| &self.graph.vertices[e.from.index()].columns)
+    }
+
+    fn names(&self, port: usize, columns: &[usize]) -> String {
+        let input = self.input(port);
+        let name = |&c: &usize| input.get(c).map_or("?", |field| field.name.as_str());
+        columns.iter().map(name).collect::<Vec<_>>().join(", ")
+    }
+
+    fn own_names(&self) -> String {
+        self.vertex.columns.iter().map(|c| c.name.as_str()).collect::<Vec<_>>().join(", ")
+    }
+
+    fn stream(&self, id: flow_ir::ids::StreamId) -> &str {
+        &self.graph.stream(id).name
+    }
+
+    fn what(&self) -> String {
+        let kind = self.vertex.op.kind();
+        match &self.vertex.op {
+            PhysicalOp::Source(op) => format!("{kind} {}", self.source(op)),
+            PhysicalOp::Map(op) => {
+                let filter = if op.kernel.filter.is_some() { "filter, " } else { "" };
+                let count = op.kernel.program.insts.len();
+                format!("{kind} {filter}[{}] ({count} instructions)", self.own_names())
+            }
+            PhysicalOp::Late(op) => {
+                let rule = match op.rule {
+                    LateRule::Windows { window, lateness } => {
+                        format!("{window}{}", lateness_text(lateness))
+                    }
+                    LateRule::Rows => "rows".into(),
+                };
+                let time = self.names(0, &[op.time]);
+                format!("{kind} {} by {time} for {rule}", self.stream(op.stream))
+            }
+            PhysicalOp::WindowExpand(op) => {
+                let lateness = lateness_text(op.lateness);
+                format!("{kind} {} of {}{lateness}", op.window, self.names(0, &[op.time]))
+            }
+            PhysicalOp::PreAggregate(op) => {
+                let window = self.window(op.window) + &lateness_text(op.lateness);
+                let calls = self.calls(&op.calls);
+                format!("{kind} by [{}] computes [{calls}]{window}", self.names(0, &op.keys))
+            }
+            PhysicalOp::GroupAggregate(op) => {
+                format!("{kind} by [{}]", self.own_keys(op.keys))
+            }
+            PhysicalOp::WindowAggregate(op) => {
+                let window = op.window.map_or("carried windows".into(), |w| w.to_string());
+                let lateness = lateness_text(op.lateness);
+                format!("{kind} by [{}] in {window}{lateness}", self.own_keys(op.keys))
+            }
+            PhysicalOp::Join(op) => {
+                let on = self.on(&op.left_keys, &op.right_keys, op.condition.is_some());
+                format!("{kind} {}{on}", join_kind(op.kind))
+            }
+            PhysicalOp::IntervalJoin(op) => {
+                let on = self.on(&op.left_keys, &op.right_keys, op.condition.is_some());
+                let (left, right) =
+                    (self.names(0, &[op.left_time]), self.names(1, &[op.right_time]));
+                let (lower, upper) = (seconds(op.lower), seconds(op.upper));
+                let kind_name = join_kind(op.kind);
+                format!("{kind} {kind_name}{on}, {right} - {left} in [{lower}, {upper}]")
+            }
+            PhysicalOp::TemporalJoin(op) => {
+                let on = self.on(&op.left_keys, &op.right_keys, op.condition.is_some());
+                let time = self.names(0, &[op.left_time]);
+                let waits = match op.right_time {
+                    Some(version) => format!(
+                        "each row waits until the table's watermark ({}) passes its {time}",
+                        self.names(1, &[version])
+                    ),
+                    None => "the table is valid always".into(),
+                };
+                format!("{kind} {}{on} at {time}; {waits}", join_kind(op.kind))
+            }
+            PhysicalOp::Deduplicate(op) => {
+                let keep = match op.keep {
+                    Keep::First => "first",
+                    Keep::Last => "last",
+                };
+                let order = op.order.iter().map(|(column, direction)| {
+                    let descending = if direction.descending { " DESC" } else { "" };
+                    format!("{}{descending}", self.names(0, &[*column]))
+                });
+                let order = order.collect::<Vec<_>>().join(", ");
+                let keys = self.names(0, &op.keys);
+                format!("{kind} keeps {keep} by [{keys}] ordered [{order}]")
+            }
+            PhysicalOp::Normalize(op) => format!("{kind} by [{}]", self.names(0, &op.keys)),
+            PhysicalOp::Union(_) => kind.to_string(),
+            PhysicalOp::Sink(op) => {
+                let mode = match op.mode {
+                    SinkMode::Append => "append",
+                    SinkMode::Upsert => "upsert",
+                    SinkMode::Changes => "changes",
+                };
+                let key = match op.keys.is_empty() {
+                    true => String::new(),
+                    false => format!(" key [{}]", self.names(0, &op.keys)),
+                };
+                format!("{kind} {} {mode}{key}", self.stream(op.stream))
+            }
+        }
+    }
+
+    /// What is read, and what of the stream is not.
+    fn source(&self, op: &Source) -> String {
+        let stream = self.graph.stream(op.stream);
+        let read = |name: &str| {
+            let inside =
+                |column: &str| column.strip_prefix(name).is_some_and(|r| r.starts_with('.'));
+            op.columns.iter().any(|c| c.name == name || inside(&c.name))
+        };
+        let unread = stream.columns.iter().map(|c| c.name.as_str()).filter(|name| !read(name));
+        let unread: Vec<&str> = unread.collect();
+        let mut text = format!("{} reads [{}]", stream.name, self.own_names());
+        if !unread.is_empty() {
+            text += &format!(", skips [{}]", unread.join(", "));
+        }
+        if op.watermark.is_some() {
+            text += ", makes a watermark";
+        }
+        text
+    }
+
+    fn own_keys(&self, count: usize) -> String {
+        let names = self.vertex.columns.iter().take(count).map(|c| c.name.as_str());
+        names.collect::<Vec<_>>().join(", ")
+    }
+
+    fn window(&self, window: Option<WindowInput>) -> String {
+        match window {
+            Some(WindowInput::Time { time, window, .. }) => {
+                format!(" in {window} of {}", self.names(0, &[time]))
+            }
+            Some(WindowInput::Carried { start, end }) => {
+                format!(" in windows [{}, {})", self.names(0, &[start]), self.names(0, &[end]))
+            }
+            None => String::new(),
+        }
+    }
+
+    fn calls(&self, calls: &[AggregateCall]) -> String {
+        let one = |call: &AggregateCall| {
+            let distinct = if call.distinct { "DISTINCT " } else { "" };
+            let args = if call.args.is_empty() { "*".into() } else { self.names(0, &call.args) };
+            let filter = call
+                .filter
+                .map_or(String::new(), |column| format!(" FILTER {}", self.names(0, &[column])));
+            format!("{}({distinct}{args}){filter}", call.function)
+        };
+        calls.iter().map(one).collect::<Vec<_>>().join(", ")
+    }
+
+    fn on(&self, left: &[usize], right: &[usize], condition: bool) -> String {
+        let pair = |(l, r): (&usize, &usize)| {
+            format!("{} = {}", self.names(0, &[*l]), self.names(1, &[*r]))
+        };
+        let pairs: Vec<String> = left.iter().zip(right).map(pair).collect();
+        let more = if condition { " and a condition" } else { "" };
+        format!(" on [{}]{more}", pairs.join(", "))
+    }
+
+    /// Where the input comes from, and how it gets here.
+    fn from(&self) -> String {
+        let edge = |edge: &&flow_ir::physical::Edge| match &edge.partitioning {
+            Partitioning::Forward => edge.from.0.to_string(),
+            Partitioning::Hash(keys) => {
+                let keys = self.names(usize::from(edge.port), keys);
+                format!("{} by hash [{keys}]", edge.from.0)
+            }
+        };
+        let edges = self.graph.inputs(self.id);
+        if edges.is_empty() {
+            return String::new();
+        }
+        format!(" <- {}", edges.iter().map(edge).collect::<Vec<_>>().join(", "))
+    }
+
+    fn keeps(&self) -> String {
+        let tables = self.vertex.op.tables();
+        let roles = tables.iter().filter_map(|id| self.graph.tables.get(id.index()));
+        let roles: Vec<String> = roles
+            .map(|table| format!("{} ({})", table.role, format!("{:?}", table.kind).to_lowercase()))
+            .collect();
+        if roles.is_empty() { String::new() } else { format!(" keeps {}", roles.join(", ")) }
+    }
+}
+
+fn join_kind(kind: JoinKind) -> &'static str {
+    match kind {
+        JoinKind::Inner => "inner",
+        JoinKind::Left => "left",
+    }
+}
+
+fn seconds(micros: i64) -> String {
+    format!("{}s", micros as f64 / 1e6)
+}
+
+fn lateness_text(micros: i64) -> String {
+    if micros > 0 { format!(", open {} longer", seconds(micros)) } else { String::new() }
+}

@@ -1,0 +1,271 @@
+//! Logical plan to job graph: vertices in topological order, chains of filters and projections in
+//! one kernel each, exchanges before keyed operators, state tables with their keys and values as
+//! `flow_ir::physical` lays them down. Makes no choices: those were made by the passes.
+
+mod aggregate;
+mod chain;
+mod explain;
+mod join;
+mod sites;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use flow_ir::ids::{NodeId, StreamId, VertexId};
+use flow_ir::logical::{Changes, LogicalOp, Node, Plan, Scan};
+use flow_ir::physical::{
+    Changelog, Deduplicate, Edge, JobGraph, Late, Normalize, Partitioning, PhysicalOp, Sink,
+    SinkMode, Source, SourceFile, Stream, Union, Vertex, WindowExpand,
+};
+use flow_ir::types::{Field, Type};
+
+pub use explain::explain_graph;
+
+use crate::check::typed::TypedModule;
+use crate::source::SourceMap;
+use sites::Sites;
+
+/// How long the table of a temporal join may be silent before it no longer holds time back.
+const VERSIONED_IDLE_TIMEOUT: &str = "5 s";
+
+/// The job graph of a plan. `name` is the job's; the module gives streams and settings, the sources
+/// the texts.
+pub fn lower(plan: &Plan, module: &TypedModule, sources: &SourceMap, name: &str) -> JobGraph {
+    let files = sources.iter().map(|(_, file)| SourceFile {
+        name: file.name().to_string(),
+        text: file.text().to_string(),
+    });
+    let graph = JobGraph {
+        name: name.to_string(),
+        settings: module.settings.clone(),
+        streams: Vec::new(),
+        vertices: Vec::new(),
+        edges: Vec::new(),
+        tables: Vec::new(),
+        sites: Vec::new(),
+        sources: files.collect(),
+    };
+    let mut lowering = Lowering {
+        plan,
+        module,
+        graph,
+        absorbed: chain::absorbed(plan),
+        lowered: HashMap::new(),
+        streams: BTreeMap::new(),
+        sites: Sites::new(sources),
+        names: HashMap::new(),
+        identities: HashSet::new(),
+    };
+    for id in plan.order() {
+        lowering.node(id);
+    }
+    lowering.graph.sites = lowering.sites.finish();
+    lowering.graph
+}
+
+struct Lowering<'a> {
+    plan: &'a Plan,
+    module: &'a TypedModule,
+    graph: JobGraph,
+    /// Filters and projections that are part of their reader's kernel.
+    absorbed: Vec<bool>,
+    /// The vertex that makes a node's output.
+    lowered: HashMap<NodeId, VertexId>,
+    /// The graph's streams by the module's relations.
+    streams: BTreeMap<StreamId, StreamId>,
+    sites: Sites<'a>,
+    /// How many vertices have a name already.
+    names: HashMap<String, usize>,
+    /// Identities of vertices that keep state: each once.
+    identities: HashSet<u64>,
+}
+
+/// What a vertex is made of, apart from its place.
+struct Part<'a> {
+    node: &'a Node,
+    name: String,
+    op: PhysicalOp,
+    columns: Vec<Field>,
+    changelog: Changelog,
+}
+
+impl<'a> Lowering<'a> {
+    fn node(&mut self, id: NodeId) {
+        let node = self.plan.node(id);
+        let vertex = match &node.op {
+            LogicalOp::Filter(_) | LogicalOp::Project(_) if self.absorbed[id.index()] => return,
+            LogicalOp::Filter(_) | LogicalOp::Project(_) => self.map(id),
+            LogicalOp::Scan(scan) => self.scan(node, scan),
+            LogicalOp::Join(join) => self.join(node, join),
+            LogicalOp::Aggregate(aggregate) => self.aggregate(node, aggregate),
+            LogicalOp::Window(window) => {
+                let op = PhysicalOp::WindowExpand(WindowExpand {
+                    time: window.time,
+                    watermark: window.watermark,
+                    window: window.window,
+                    lateness: window.lateness,
+                });
+                self.forward(node, op)
+            }
+            LogicalOp::Late(late) => {
+                let site = self.sites.site(node.origin);
+                let op = PhysicalOp::Late(Late {
+                    stream: self.stream(late.stream),
+                    time: late.time,
+                    watermark: late.watermark,
+                    position: late.position,
+                    rule: late.rule,
+                    site: Some(site),
+                });
+                self.forward(node, op)
+            }
+            LogicalOp::Union(_) => {
+                let inputs = u8::try_from(node.inputs.len());
+                let inputs = inputs.expect("the planner nests unions of more than 255 inputs");
+                self.forward(node, PhysicalOp::Union(Union { inputs }))
+            }
+            LogicalOp::Deduplicate(dedup) => {
+                let rows = self.rows_table(node, &dedup.keys);
+                let op = Deduplicate {
+                    keys: dedup.keys.clone(),
+                    order: dedup.order.clone(),
+                    keep: dedup.keep,
+                    rows,
+                };
+                let keys = dedup.keys.clone();
+                self.keyed(node, PhysicalOp::Deduplicate(op), keys)
+            }
+            LogicalOp::Normalize(normalize) => {
+                let rows = self.rows_table(node, &normalize.keys);
+                let (keys, tombstone) = (normalize.keys.clone(), normalize.tombstone);
+                let op = Normalize { keys: keys.clone(), tombstone, rows };
+                self.keyed(node, PhysicalOp::Normalize(op), keys)
+            }
+            LogicalOp::Sink(sink) => {
+                let stream = self.stream(sink.stream);
+                let op = Sink { stream, mode: sink.mode, keys: sink.keys.clone() };
+                let (op, name) = (PhysicalOp::Sink(op), format!("sink-{}", sink.name));
+                let vertex = self.vertex(self.part(node, name, op));
+                let partitioning = match sink.mode {
+                    SinkMode::Upsert => Partitioning::Hash(sink.keys.clone()),
+                    SinkMode::Append | SinkMode::Changes => Partitioning::Forward,
+                };
+                let from = self.lowered[&node.inputs[0]];
+                self.edge(from, vertex, 0, partitioning);
+                vertex
+            }
+        };
+        self.lowered.insert(id, vertex);
+    }
+
+    fn scan(&mut self, node: &'a Node, scan: &Scan) -> VertexId {
+        let watermark = scan.watermark.as_ref().map(|watermark| {
+            let nullable = watermark.ty.with_nullable(true);
+            self.sites.output_kernel(&node.schema.types(), watermark, &nullable)
+        });
+        let stream = self.stream(scan.stream);
+        let source = Source { stream, columns: scan.columns.clone(), watermark };
+        let name = format!("source-{}", scan.name);
+        let part = self.part(node, name, PhysicalOp::Source(source));
+        self.vertex(part)
+    }
+
+    /// A stream's place in the graph; only those that are used have one.
+    fn stream(&mut self, relation: StreamId) -> StreamId {
+        if let Some(id) = self.streams.get(&relation) {
+            return *id;
+        }
+        let id = StreamId::from(self.graph.streams.len());
+        let stream: Stream = self.module.relations[relation.index()].stream.clone();
+        self.graph.streams.push(stream);
+        self.streams.insert(relation, id);
+        id
+    }
+
+    /// The versions of a table may fall silent: unless told otherwise, they hold no one up then.
+    fn may_fall_silent(&mut self, mut input: NodeId) {
+        while let Some(&below) = self.plan.node(input).inputs.first() {
+            input = below;
+        }
+        if let LogicalOp::Scan(scan) = &self.plan.node(input).op
+            && scan.watermark.is_some()
+        {
+            let id = self.stream(scan.stream);
+            let options = &mut self.graph.streams[id.index()].options;
+            options.entry("idle.timeout".into()).or_insert_with(|| VERSIONED_IDLE_TIMEOUT.into());
+        }
+    }
+
+    fn part(&self, node: &'a Node, name: String, op: PhysicalOp) -> Part<'a> {
+        let changelog = match node.schema.changes {
+            Changes::Append | Changes::Upsert => Changelog::Append,
+            Changes::Retract => Changelog::Retract,
+        };
+        Part { node, name, op, columns: node.schema.columns.clone(), changelog }
+    }
+
+    /// Adds a vertex.
+    fn vertex(&mut self, part: Part<'_>) -> VertexId {
+        let id = VertexId::from(self.graph.vertices.len());
+        let count = self.names.entry(part.name.clone()).or_insert(0);
+        *count += 1;
+        let name = match *count {
+            1 => part.name,
+            count => format!("{}-{count}", part.name),
+        };
+        let keeps_state = !part.op.tables().is_empty();
+        let mut identity = part.node.identity;
+        // Sub-plans that are equal but were not shared must not share their state by name.
+        while keeps_state && !self.identities.insert(identity) {
+            identity = identity.wrapping_add(1);
+        }
+        self.graph.vertices.push(Vertex {
+            name,
+            identity,
+            op: part.op,
+            columns: part.columns,
+            changelog: part.changelog,
+            span: part.node.origin,
+        });
+        id
+    }
+
+    fn edge(&mut self, from: VertexId, to: VertexId, port: u8, partitioning: Partitioning) {
+        self.graph.edges.push(Edge { from, to, port, partitioning });
+    }
+
+    /// A vertex that takes its inputs where they are.
+    fn forward(&mut self, node: &'a Node, op: PhysicalOp) -> VertexId {
+        let vertex = self.vertex(self.part(node, snake(op.kind()), op));
+        for (port, input) in (0u8..).zip(&node.inputs) {
+            self.edge(self.lowered[input], vertex, port, Partitioning::Forward);
+        }
+        vertex
+    }
+
+    /// A vertex whose one input is hashed by these columns.
+    fn keyed(&mut self, node: &'a Node, op: PhysicalOp, keys: Vec<usize>) -> VertexId {
+        let vertex = self.vertex(self.part(node, snake(op.kind()), op));
+        self.edge(self.lowered[&node.inputs[0]], vertex, 0, Partitioning::Hash(keys));
+        vertex
+    }
+
+    /// Types of the columns that a vertex makes.
+    fn types(&self, vertex: VertexId) -> Vec<Type> {
+        self.graph.vertices[vertex.index()].columns.iter().map(|c| c.ty.clone()).collect()
+    }
+}
+
+/// `WindowAggregate` as `window-aggregate`.
+fn snake(kind: &str) -> String {
+    let mut name = String::new();
+    for c in kind.chars() {
+        if c.is_ascii_uppercase() && !name.is_empty() {
+            name.push('-');
+        }
+        name.push(c.to_ascii_lowercase());
+    }
+    name
+}

@@ -1,0 +1,140 @@
+//! What passes ask of expressions: their conjuncts, whether they may move, what they become over
+//! other columns.
+
+use flow_ir::expr::{Expr, ExprKind};
+use flow_ir::types::{DataType, Type};
+use flow_ir::value::Value;
+use flow_stdlib::builtin::{Volatility, lookup};
+use flow_stdlib::coerce::widens;
+
+/// The operands of AND, or the expression itself, in order.
+pub(super) fn conjuncts(expr: Expr) -> Vec<Expr> {
+    if let ExprKind::And(args) = expr.kind {
+        args.into_iter().flat_map(conjuncts).collect()
+    } else {
+        vec![expr]
+    }
+}
+
+/// AND of these; `None` without any.
+pub(super) fn conjunction(mut conjuncts: Vec<Expr>) -> Option<Expr> {
+    if conjuncts.len() <= 1 {
+        return conjuncts.pop();
+    }
+    let span = conjuncts[0].span.to(conjuncts[conjuncts.len() - 1].span);
+    let nullable = conjuncts.iter().any(|e| e.ty.nullable);
+    let ty = Type { data: DataType::Boolean, nullable };
+    Some(Expr { kind: ExprKind::And(conjuncts), ty, span })
+}
+
+/// Both, the first decided first.
+pub(super) fn both(first: Option<Expr>, second: Option<Expr>) -> Option<Expr> {
+    conjunction(first.into_iter().chain(second).flat_map(conjuncts).collect())
+}
+
+/// The expression with each column replaced by what computes it.
+pub(super) fn substitute(expr: &Expr, columns: &[Expr]) -> Expr {
+    let mut expr = expr.clone();
+    expr.rewrite(&mut |e| {
+        if let ExprKind::Column(index) = e.kind {
+            // The place of a failure stays that of the definition, which can fail.
+            *e = columns[index].clone();
+        }
+    });
+    expr
+}
+
+/// Whether it gives the same at any time: neither the clock nor a call that differs each time.
+pub(super) fn is_timeless(expr: &Expr) -> bool {
+    let mut timeless = true;
+    expr.walk(&mut |e| match &e.kind {
+        ExprKind::Clock => timeless = false,
+        ExprKind::Call { function, .. } => {
+            timeless &= lookup(function).is_some_and(|b| b.volatility == Volatility::Immutable);
+        }
+        ExprKind::Column(_)
+        | ExprKind::Literal(_)
+        | ExprKind::Cast { .. }
+        | ExprKind::Case { .. }
+        | ExprKind::And(_)
+        | ExprKind::Or(_)
+        | ExprKind::Not(_)
+        | ExprKind::IsNull(_)
+        | ExprKind::Field { .. }
+        | ExprKind::Row(_)
+        | ExprKind::Array(_) => {}
+    });
+    timeless
+}
+
+/// Whether a second evaluation gives the same: no call that differs each time.
+pub(super) fn is_repeatable(expr: &Expr) -> bool {
+    let mut repeatable = true;
+    expr.walk(&mut |e| {
+        if let ExprKind::Call { function, .. } = &e.kind {
+            let differs = |volatility| volatility == Volatility::NonDeterministic;
+            repeatable &= lookup(function).is_some_and(|b| !differs(b.volatility));
+        }
+    });
+    repeatable
+}
+
+/// Builtins that have a result for all arguments of their types.
+const TOTAL: &[&str] = &[
+    "=",
+    "<>",
+    "<",
+    "<=",
+    ">",
+    ">=",
+    "IS DISTINCT FROM",
+    "IS NOT DISTINCT FROM",
+    "LIKE",
+    "||",
+    "CONCAT",
+    "UPPER",
+    "LOWER",
+    "TRIM",
+    "LTRIM",
+    "RTRIM",
+    "CHAR_LENGTH",
+    "LENGTH",
+    "STARTS_WITH",
+    "COALESCE",
+    "NULLIF",
+    "CARDINALITY",
+    "SUBSTRING",
+];
+
+/// Whether it certainly cannot fail, so that it may be computed for rows that would not have
+/// reached it.
+pub(super) fn is_total(expr: &Expr) -> bool {
+    let mut total = true;
+    expr.walk(&mut |e| match &e.kind {
+        ExprKind::Call { function, args, .. } => {
+            total &= TOTAL.contains(&function.as_str()) || divides_safely(function, args);
+        }
+        ExprKind::Cast { arg, lenient } => {
+            total &= *lenient || arg.ty.data == e.ty.data || widens(&arg.ty.data, &e.ty.data);
+        }
+        ExprKind::Column(_)
+        | ExprKind::Literal(_)
+        | ExprKind::Case { .. }
+        | ExprKind::And(_)
+        | ExprKind::Or(_)
+        | ExprKind::Not(_)
+        | ExprKind::IsNull(_)
+        | ExprKind::Field { .. }
+        | ExprKind::Row(_)
+        | ExprKind::Array(_)
+        | ExprKind::Clock => {}
+    });
+    total
+}
+
+/// Integer division by a constant other than 0 and −1.
+fn divides_safely(function: &str, args: &[Expr]) -> bool {
+    let divisor = args.last().map(|e| &e.kind);
+    let safe = matches!(divisor, Some(ExprKind::Literal(Value::Int(v))) if !matches!(v, 0 | -1));
+    safe && matches!(function, "%" | "/" | "MOD") && args.iter().all(|e| e.ty.data.is_integer())
+}

@@ -1,0 +1,296 @@
+//! Columns that nobody reads go, down to the decoder's request. What a stateful operator keeps is
+//! cut to what it and its readers need, by a projection below it where filters left more.
+
+use std::collections::BTreeSet;
+
+use flow_ir::expr::Expr;
+use flow_ir::ids::NodeId;
+use flow_ir::logical::{Deduplicate, Hidden, Join, JoinClass, LogicalOp, Plan, Project, Schema};
+use flow_ir::types::Type;
+
+use super::Pass;
+
+/// The pass.
+pub(crate) struct PruneColumns;
+
+impl Pass for PruneColumns {
+    fn name(&self) -> &'static str {
+        "prune_columns"
+    }
+
+    fn run(&self, plan: &mut Plan) -> bool {
+        let order = plan.order();
+        let widths = |plan: &Plan| order.iter().map(|&id| plan.schema(id).width()).sum::<usize>();
+        let before = widths(plan);
+        let needs = needs(plan, &order);
+        let mut places: Vec<Vec<Option<usize>>> = vec![Vec::new(); plan.nodes.len()];
+        for &id in &order {
+            let place = prune(plan, id, &needs, &places);
+            places[id.index()] = place;
+            let schema = plan.derive(&plan.node(id).op, &plan.node(id).inputs);
+            plan.nodes[id.index()].schema = schema;
+        }
+        widths(plan) != before
+    }
+}
+
+/// Columns by node, as they are before anything is cut.
+struct Needs {
+    /// Those of a node's output that its readers need.
+    outputs: Vec<BTreeSet<usize>>,
+    /// Those of a node's inputs, by port, that it reads.
+    inputs: Vec<Vec<BTreeSet<usize>>>,
+}
+
+fn needs(plan: &Plan, order: &[NodeId]) -> Needs {
+    let count = plan.nodes.len();
+    let mut needs = Needs { outputs: vec![BTreeSet::new(); count], inputs: vec![vec![]; count] };
+    for &id in order.iter().rev() {
+        let node = plan.node(id);
+        let inputs: Vec<&Schema> = node.inputs.iter().map(|&i| plan.schema(i)).collect();
+        if plan.keep_positions
+            && let Some(position) = node.schema.hidden(Hidden::Position)
+        {
+            needs.outputs[id.index()].insert(position);
+        }
+        let read = reads(&node.op, &needs.outputs[id.index()], &inputs);
+        let read: Vec<BTreeSet<usize>> =
+            read.into_iter().map(|columns| columns.into_iter().collect()).collect();
+        for (input, columns) in node.inputs.iter().zip(&read) {
+            needs.outputs[input.index()].extend(columns);
+        }
+        needs.inputs[id.index()] = read;
+    }
+    needs
+}
+
+/// Which columns of its inputs an operator reads to make the needed ones of its output.
+fn reads(op: &LogicalOp, needed: &BTreeSet<usize>, inputs: &[&Schema]) -> Vec<Vec<usize>> {
+    let all = |schema: &Schema| (0..schema.width()).collect::<Vec<_>>();
+    let and = |more: &[usize]| vec![needed.iter().chain(more).copied().collect::<Vec<_>>()];
+    match op {
+        LogicalOp::Scan(_) => Vec::new(),
+        LogicalOp::Filter(filter) => and(&filter.predicate.columns()),
+        LogicalOp::Project(project) => {
+            vec![needed.iter().flat_map(|&c| project.exprs[c].columns()).collect()]
+        }
+        LogicalOp::Join(join) => join_reads(join, needed, inputs),
+        LogicalOp::Window(window) => {
+            let width = inputs[0].width();
+            let own = needed.iter().copied().filter(|&c| c < width);
+            vec![own.chain([window.time]).chain(window.watermark).collect()]
+        }
+        LogicalOp::Aggregate(aggregate) => {
+            let mut read = aggregate.clone();
+            let keys = aggregate.keys.len();
+            let mut index = keys..;
+            read.calls.retain(|_| index.next().is_some_and(|i| needed.contains(&i)));
+            vec![read.columns()]
+        }
+        LogicalOp::Deduplicate(dedup) if !is_total_order(dedup, inputs[0]) => vec![all(inputs[0])],
+        LogicalOp::Deduplicate(dedup) => {
+            let order = dedup.order.iter().map(|&(column, _)| column);
+            and(&dedup.keys.iter().copied().chain(order).collect::<Vec<_>>())
+        }
+        LogicalOp::Normalize(normalize) => {
+            and(&[normalize.keys.clone(), vec![normalize.tombstone]].concat())
+        }
+        LogicalOp::Union(_) => vec![needed.iter().copied().collect(); inputs.len()],
+        LogicalOp::Late(late) => and(&[late.time, late.watermark, late.position]),
+        LogicalOp::Sink(_) => vec![all(inputs[0])],
+    }
+}
+
+/// Whether no two rows are equal in the order: else the whole row decides and must stay whole.
+fn is_total_order(dedup: &Deduplicate, input: &Schema) -> bool {
+    let mut columns = dedup.keys.clone();
+    columns.extend(dedup.order.iter().map(|&(column, _)| column));
+    let offset = input.hidden(Hidden::Offset);
+    offset.is_some_and(|offset| columns.contains(&offset)) || input.is_unique(&columns)
+}
+
+fn join_reads(join: &Join, needed: &BTreeSet<usize>, inputs: &[&Schema]) -> Vec<Vec<usize>> {
+    let width = inputs[0].width();
+    let condition = join.condition.iter().flat_map(Expr::columns);
+    let both: Vec<usize> = needed.iter().copied().chain(condition).collect();
+    let mut left: Vec<usize> = both.iter().copied().filter(|&c| c < width).collect();
+    let mut right: Vec<usize> = both.iter().filter_map(|c| c.checked_sub(width)).collect();
+    left.extend(join.left_keys());
+    right.extend(join.right_keys());
+    match join.class {
+        JoinClass::Regular => {}
+        JoinClass::Interval { left_time, right_time, .. } => {
+            left.push(left_time);
+            right.push(right_time);
+        }
+        JoinClass::Temporal { left_time, right_time } => {
+            left.push(left_time);
+            right.extend(right_time);
+            let hidden = [Hidden::Watermark, Hidden::Tombstone];
+            right.extend(hidden.into_iter().filter_map(|h| inputs[1].hidden(h)));
+        }
+    }
+    vec![left, right]
+}
+
+/// Cuts a node to what is needed of it; where its old output columns are then.
+fn prune(
+    plan: &mut Plan,
+    id: NodeId,
+    needs: &Needs,
+    places: &[Vec<Option<usize>>],
+) -> Vec<Option<usize>> {
+    let need = &needs.outputs[id.index()];
+    let inputs = plan.node(id).inputs.clone();
+    let of = |port: usize| &places[inputs[port].index()];
+    let at = |port: usize, c: usize| of(port)[c].expect("a column that is read was kept");
+    let mut op = plan.node(id).op.clone();
+    let kept = match &mut op {
+        LogicalOp::Scan(scan) => {
+            let watermark = scan.watermark.iter().flat_map(Expr::columns);
+            let keep: BTreeSet<usize> =
+                need.iter().copied().chain(watermark).chain(scan.key.iter().copied()).collect();
+            let kept = positions(&keep, scan.columns.len());
+            let mut index = 0..;
+            scan.columns.retain(|_| index.next().is_some_and(|i| kept[i].is_some()));
+            let place = |c: usize| kept[c].expect("a column that is read was kept");
+            scan.key.iter_mut().for_each(|c| *c = place(*c));
+            scan.watermark.iter_mut().for_each(|e| e.map_columns(&place));
+            scan.time = scan.time.and_then(|c| kept[c]);
+            kept
+        }
+        LogicalOp::Filter(filter) => {
+            filter.predicate.map_columns(&|c| at(0, c));
+            of(0).clone()
+        }
+        LogicalOp::Project(project) => {
+            let kept = positions(need, project.exprs.len());
+            let old = project.clone();
+            project.time = old.time.and_then(|c| kept[c]);
+            project.exprs = need.iter().map(|&c| old.exprs[c].clone()).collect();
+            project.names = need.iter().map(|&c| old.names[c].clone()).collect();
+            project.exprs.iter_mut().for_each(|e| e.map_columns(&|c| at(0, c)));
+            kept
+        }
+        LogicalOp::Window(window) => {
+            window.time = at(0, window.time);
+            window.watermark = window.watermark.map(|c| at(0, c));
+            let width = plan.schema(inputs[0]).width();
+            of(0).iter().copied().chain((0..3).map(|bound| Some(width + bound))).collect()
+        }
+        LogicalOp::Aggregate(aggregate) => {
+            let keys = aggregate.keys.len();
+            let results = keys..keys + aggregate.calls.len();
+            let dropped = |c: &usize| results.contains(c) && !need.contains(c);
+            let width = plan.schema(id).width();
+            let keep: BTreeSet<usize> = (0..width).filter(|c| !dropped(c)).collect();
+            for c in results.clone().rev().filter(|c| dropped(c)) {
+                aggregate.calls.remove(c - keys);
+                aggregate.names.remove(c - keys);
+            }
+            aggregate.map_columns(&|c| at(0, c));
+            positions(&keep, width)
+        }
+        LogicalOp::Late(late) => {
+            for column in [&mut late.time, &mut late.watermark, &mut late.position] {
+                *column = at(0, *column);
+            }
+            of(0).clone()
+        }
+        LogicalOp::Join(_)
+        | LogicalOp::Deduplicate(_)
+        | LogicalOp::Normalize(_)
+        | LogicalOp::Union(_)
+        | LogicalOp::Sink(_) => return fit(plan, id, op, needs, places),
+    };
+    plan.nodes[id.index()].op = op;
+    kept
+}
+
+/// Where the kept columns are among themselves.
+fn positions(keep: &BTreeSet<usize>, width: usize) -> Vec<Option<usize>> {
+    let mut next = 0..;
+    (0..width).map(|c| if keep.contains(&c) { next.next() } else { None }).collect()
+}
+
+/// As `prune`, for operators whose inputs must have exactly the columns that they read.
+fn fit(
+    plan: &mut Plan,
+    id: NodeId,
+    mut op: LogicalOp,
+    needs: &Needs,
+    places: &[Vec<Option<usize>>],
+) -> Vec<Option<usize>> {
+    let inputs = plan.node(id).inputs.clone();
+    let mut kept: Vec<Vec<Option<usize>>> = Vec::new();
+    let old: Vec<Vec<Option<usize>>> = inputs.iter().map(|i| places[i.index()].clone()).collect();
+    let widths: Vec<usize> = old.iter().map(Vec::len).collect();
+    let mut fitted = Vec::with_capacity(inputs.len());
+    for (port, &input) in inputs.iter().enumerate() {
+        let keep = &needs.inputs[id.index()][port];
+        let now: Vec<usize> = keep.iter().filter_map(|&c| old[port][c]).collect();
+        fitted.push(only(plan, input, &now));
+        kept.push(positions(keep, widths[port]));
+    }
+    let at = |port: usize, c: usize| kept[port][c].expect("a column that is read was kept");
+    let output = match &mut op {
+        LogicalOp::Join(join) => {
+            let width = plan.schema(fitted[0]).width();
+            let place = |c: usize| match c.checked_sub(widths[0]) {
+                None => at(0, c),
+                Some(c) => width + at(1, c),
+            };
+            join.condition.iter_mut().for_each(|e| e.map_columns(&place));
+            join.keys.iter_mut().for_each(|(l, r)| (*l, *r) = (at(0, *l), at(1, *r)));
+            match &mut join.class {
+                JoinClass::Regular => {}
+                JoinClass::Interval { left_time, right_time, .. } => {
+                    *left_time = at(0, *left_time);
+                    *right_time = at(1, *right_time);
+                }
+                JoinClass::Temporal { left_time, right_time } => {
+                    *left_time = at(0, *left_time);
+                    right_time.iter_mut().for_each(|time| *time = at(1, *time));
+                }
+            }
+            let right = kept[1].iter().map(|place| place.map(|c| width + c));
+            kept[0].iter().copied().chain(right).collect()
+        }
+        LogicalOp::Deduplicate(dedup) => {
+            dedup.keys.iter_mut().for_each(|c| *c = at(0, *c));
+            dedup.order.iter_mut().for_each(|(c, _)| *c = at(0, *c));
+            kept[0].clone()
+        }
+        LogicalOp::Normalize(normalize) => {
+            normalize.keys.iter_mut().for_each(|c| *c = at(0, *c));
+            normalize.tombstone = at(0, normalize.tombstone);
+            kept[0].clone()
+        }
+        LogicalOp::Scan(_)
+        | LogicalOp::Filter(_)
+        | LogicalOp::Project(_)
+        | LogicalOp::Window(_)
+        | LogicalOp::Aggregate(_)
+        | LogicalOp::Late(_)
+        | LogicalOp::Union(_)
+        | LogicalOp::Sink(_) => kept[0].clone(),
+    };
+    let node = &mut plan.nodes[id.index()];
+    (node.op, node.inputs) = (op, fitted);
+    output
+}
+
+/// A projection to these columns, in order; nothing where they are all there is.
+fn only(plan: &mut Plan, input: NodeId, columns: &[usize]) -> NodeId {
+    let schema = plan.schema(input);
+    if columns.iter().copied().eq(0..schema.width()) {
+        return input;
+    }
+    let origin = plan.node(input).origin;
+    let column = |&c: &usize| -> (Expr, String) {
+        let ty: Type = schema.columns[c].ty.clone();
+        (Expr::column(c, ty, origin), schema.columns[c].name.clone())
+    };
+    let (exprs, names) = columns.iter().map(column).unzip();
+    plan.add(LogicalOp::Project(Project { exprs, names, time: None }), vec![input], origin)
+}

@@ -1,0 +1,61 @@
+//! Joins: both sides lose their late rows where time bounds the join, and their hidden columns
+//! where it does not need them.
+
+use flow_ir::ids::NodeId;
+use flow_ir::logical::{Hidden, Join, JoinClass, LogicalOp};
+use flow_ir::physical::LateRule;
+
+use super::{Planner, Relation};
+use crate::check::typed::{self, JoinTime, Query, QueryId, QueryOp};
+
+impl Planner<'_> {
+    pub(super) fn join(&mut self, join: &typed::Join, query: &Query) -> Relation {
+        let (left, right, class) = match join.time {
+            JoinTime::Unbounded => {
+                (self.side(join.left, None), self.side(join.right, None), JoinClass::Regular)
+            }
+            JoinTime::Interval { left_time, right_time, lower, upper } => {
+                let left = self.side(join.left, Some(left_time));
+                let right = self.side(join.right, Some(right_time));
+                (left, right, JoinClass::Interval { left_time, right_time, lower, upper })
+            }
+            JoinTime::Temporal { left_time, right_time } => {
+                let left = self.side(join.left, Some(left_time));
+                let (right, version) = self.table(join.right);
+                let class = JoinClass::Temporal { left_time, right_time: right_time.or(version) };
+                (left, right, class)
+            }
+        };
+        let op = Join {
+            kind: join.kind,
+            class,
+            keys: join.keys.clone(),
+            condition: join.condition.clone(),
+        };
+        let node = self.plan.add(LogicalOp::Join(op), vec![left, right], query.span);
+        // The right side's hidden columns come last; nothing above may take them for a source's.
+        let width = query.columns.len();
+        Relation::first(self.shape(&Relation::first(node, width), &[]), width)
+    }
+
+    /// A side's rows in the query's columns, without late ones where a time is given.
+    fn side(&mut self, id: QueryId, time: Option<usize>) -> NodeId {
+        let mut relation = self.relation(id).clone();
+        if let Some(time) = time {
+            let time = relation.columns[time];
+            relation.node = self.without_late(relation.node, time, LateRule::Rows);
+        }
+        self.shape(&relation, &[])
+    }
+
+    /// The versions of a table, and the column of their time if it is the record's own.
+    fn table(&mut self, id: QueryId) -> (NodeId, Option<usize>) {
+        let QueryOp::Scan(relation) = self.module.query(id).op else {
+            unreachable!("the checker lets a temporal join look into declared tables only");
+        };
+        let versions = self.versions(relation);
+        let hidden = [Hidden::Watermark, Hidden::Tombstone, Hidden::Timestamp];
+        let node = self.shape(&versions, &hidden);
+        (node, self.plan.schema(node).hidden(Hidden::Timestamp))
+    }
+}

@@ -1,0 +1,339 @@
+//! Typed module to logical plan: node by node, each query once, so that views are shared sub-plans.
+//! What the typed module leaves implicit is put in: the hidden columns that event time needs, the
+//! dropping of late rows, the change from a table's records to −old/+new, what breaks ties.
+
+mod join;
+mod late;
+mod scan;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+
+use flow_ir::expr::Expr;
+use flow_ir::ids::{NodeId, StreamId};
+use flow_ir::logical::{
+    Aggregate, Deduplicate, Filter, Hidden, LogicalOp, Plan, Project, Sink, Union, Window,
+};
+use flow_ir::physical::{Direction, ErrorPolicy, Keep, LateRule, WindowInput};
+use flow_ir::span::Span;
+use flow_ir::types::{DataType, Type};
+use flow_ir::value::Value;
+
+use crate::check::typed::{
+    self, JoinTime, Output, Query, QueryId, QueryOp, RelationId, TypedModule,
+};
+
+/// Inputs of one union operator at most.
+const UNION_INPUTS_MAX: usize = 255;
+
+/// The logical plan of a module that was checked without errors.
+pub fn plan(module: &TypedModule) -> Plan {
+    let mut planner = Planner::new(module);
+    for query in &module.queries {
+        let relation = planner.query(query);
+        planner.relations.push(relation);
+    }
+    for output in &module.outputs {
+        planner.output(output);
+    }
+    planner.plan
+}
+
+/// A planned query: its node, and where in the node's output its columns are.
+#[derive(Clone, Debug)]
+struct Relation {
+    node: NodeId,
+    columns: Vec<usize>,
+}
+
+impl Relation {
+    /// A node whose first columns are the query's.
+    fn first(node: NodeId, width: usize) -> Self {
+        Self { node, columns: (0..width).collect() }
+    }
+
+    /// An expression over the query's columns as one over the node's.
+    fn place(&self, expr: &Expr) -> Expr {
+        let mut expr = expr.clone();
+        expr.map_columns(&|c| self.columns[c]);
+        expr
+    }
+}
+
+struct Planner<'a> {
+    module: &'a TypedModule,
+    plan: Plan,
+    /// What was planned, by `QueryId`.
+    relations: Vec<Relation>,
+    /// Scans by relation: one each.
+    scans: HashMap<RelationId, NodeId>,
+    /// Tables that some temporal join looks into.
+    versioned: Vec<RelationId>,
+    /// Hidden columns that streams are read with.
+    hidden: Vec<Hidden>,
+}
+
+impl<'a> Planner<'a> {
+    fn new(module: &'a TypedModule) -> Self {
+        let mut hidden = Vec::new();
+        let mut versioned = Vec::new();
+        for query in &module.queries {
+            let more: &[Hidden] = match &query.op {
+                QueryOp::Window(_) => &[Hidden::Watermark, Hidden::Position],
+                QueryOp::Join(join) => {
+                    if let JoinTime::Temporal { .. } = join.time
+                        && let QueryOp::Scan(relation) = module.query(join.right).op
+                    {
+                        versioned.push(relation);
+                    }
+                    match join.time {
+                        JoinTime::Unbounded => &[],
+                        JoinTime::Interval { .. } | JoinTime::Temporal { .. } => {
+                            &[Hidden::Watermark, Hidden::Position]
+                        }
+                    }
+                }
+                QueryOp::Deduplicate(_) => &[Hidden::Partition, Hidden::Offset],
+                QueryOp::Scan(_)
+                | QueryOp::Filter { .. }
+                | QueryOp::Project { .. }
+                | QueryOp::Aggregate(_)
+                | QueryOp::UnionAll(_) => &[],
+            };
+            hidden.extend(more.iter().filter(|h| !hidden.contains(*h)).copied().collect::<Vec<_>>());
+        }
+        let keep_positions = sends_records_on(module);
+        if keep_positions && !hidden.contains(&Hidden::Position) {
+            hidden.push(Hidden::Position);
+        }
+        let plan = Plan { keep_positions, ..Plan::default() };
+        Self { module, plan, relations: vec![], scans: HashMap::new(), versioned, hidden }
+    }
+
+    fn relation(&self, id: QueryId) -> &Relation {
+        &self.relations[id.0 as usize]
+    }
+
+    fn query(&mut self, query: &Query) -> Relation {
+        let width = query.columns.len();
+        match &query.op {
+            QueryOp::Scan(id) => self.scan(*id),
+            QueryOp::Filter { input, condition } => {
+                let input = self.relation(*input).clone();
+                let filter = Filter { predicate: input.place(condition) };
+                let node = self.add(LogicalOp::Filter(filter), input.node, query.span);
+                Relation { node, columns: input.columns }
+            }
+            QueryOp::Project { input, exprs } => {
+                let input = self.relation(*input).clone();
+                let exprs = exprs.iter().map(|e| input.place(e));
+                let names = query.columns.iter().map(|c| c.name.clone());
+                let mut project = Project { exprs: exprs.collect(), names: names.collect(), time: None };
+                self.pass_hidden(&mut project, input.node, &Hidden::ALL);
+                let node = self.add(LogicalOp::Project(project), input.node, query.span);
+                Relation::first(node, width)
+            }
+            QueryOp::Join(join) => self.join(join, query),
+            QueryOp::Window(window) => self.window(window, query.span),
+            QueryOp::Aggregate(aggregate) => self.aggregate(aggregate, query),
+            QueryOp::Deduplicate(dedup) => self.deduplicate(dedup, query),
+            QueryOp::UnionAll(inputs) => self.union(inputs, query),
+        }
+    }
+
+    fn add(&mut self, op: LogicalOp, input: NodeId, origin: Span) -> NodeId {
+        self.plan.add(op, vec![input], origin)
+    }
+
+    /// Lets a projection pass on those of these hidden columns that its input has.
+    fn pass_hidden(&self, project: &mut Project, input: NodeId, hidden: &[Hidden]) {
+        let node = self.plan.node(input);
+        for hidden in hidden {
+            if let Some(at) = node.schema.hidden(*hidden) {
+                let ty = node.schema.columns[at].ty.clone();
+                project.exprs.push(Expr::column(at, ty, node.origin));
+                project.names.push(hidden.name().to_string());
+            }
+        }
+    }
+
+    /// The relation as a node with the query's columns in order and then those of these hidden
+    /// ones that it has.
+    fn shape(&mut self, relation: &Relation, keep: &[Hidden]) -> NodeId {
+        let node = self.plan.node(relation.node);
+        let schema = &node.schema;
+        let column = |&at: &usize| Expr::column(at, schema.columns[at].ty.clone(), node.origin);
+        let exprs = relation.columns.iter().map(column).collect();
+        let names = relation.columns.iter().map(|&at| schema.columns[at].name.clone()).collect();
+        let mut project = Project { exprs, names, time: None };
+        self.pass_hidden(&mut project, relation.node, keep);
+        let all_there = project.exprs.len() == schema.width();
+        if all_there && (0..schema.width()).all(|i| project.passes(i) == Some(i)) {
+            return relation.node;
+        }
+        let origin = node.origin;
+        self.add(LogicalOp::Project(project), relation.node, origin)
+    }
+
+    fn window(&mut self, window: &typed::Window, span: Span) -> Relation {
+        let input = self.relation(window.input).clone();
+        let (spec, lateness) = (window.spec, window.lateness);
+        let time = input.columns[window.time];
+        let rule = LateRule::Windows { window: spec, lateness };
+        let node = self.without_late(input.node, time, rule);
+        let schema = self.plan.schema(node);
+        let (width, watermark) = (schema.width(), schema.hidden(Hidden::Watermark));
+        let op = LogicalOp::Window(Window { time, watermark, window: spec, lateness });
+        let node = self.add(op, node, span);
+        let columns = input.columns.into_iter().chain(width..width + 3).collect();
+        Relation { node, columns }
+    }
+
+    fn aggregate(&mut self, aggregate: &typed::Aggregate, query: &Query) -> Relation {
+        let input = self.relation(aggregate.input).clone();
+        let keys: Vec<usize> = aggregate.keys.iter().map(|&k| input.columns[k]).collect();
+        let mut calls = aggregate.calls.clone();
+        for call in &mut calls {
+            call.args.iter_mut().chain(&mut call.filter).for_each(|c| *c = input.columns[*c]);
+        }
+        let names = query.columns[keys.len()..keys.len() + calls.len()].iter();
+        let op = Aggregate {
+            names: names.map(|c| c.name.clone()).collect(),
+            window: aggregate.window.map(|window| WindowInput::Carried {
+                start: input.columns[window.start],
+                end: input.columns[window.end],
+            }),
+            lateness: aggregate.window.map_or(0, |window| window.lateness),
+            keys,
+            calls,
+        };
+        let node = self.add(LogicalOp::Aggregate(op), input.node, query.span);
+        let width = query.columns.len();
+        if aggregate.window.is_none() {
+            return Relation::first(node, width);
+        }
+        self.with_window_time(node, query)
+    }
+
+    /// Adds window_time, the last instant of the window: its end − 1 ms.
+    fn with_window_time(&mut self, node: NodeId, query: &Query) -> Relation {
+        let schema = self.plan.schema(node);
+        let column = |at: usize| Expr::column(at, schema.columns[at].ty.clone(), query.span);
+        let mut exprs: Vec<Expr> = (0..schema.width()).map(column).collect();
+        if let Some(end) = exprs.last().cloned() {
+            exprs.push(millisecond_before(end));
+        }
+        let names = query.columns.iter().map(|c| c.name.clone()).collect();
+        let project = LogicalOp::Project(Project { exprs, names, time: None });
+        Relation::first(self.add(project, node, query.span), query.columns.len())
+    }
+
+    fn deduplicate(&mut self, dedup: &typed::Deduplicate, query: &Query) -> Relation {
+        let input = self.relation(dedup.input).clone();
+        let node = self.shape(&input, &[Hidden::Partition, Hidden::Offset]);
+        let times = self.module.query(dedup.input).columns.iter().position(|c| c.event_time);
+        let mut order = dedup.order.clone();
+        let by_time = order.iter().find(|(column, _)| Some(*column) == times);
+        // Rows that the order leaves equal go by the log's order, which is the order of event time
+        // where that is asked for, else from the first row on.
+        let descending = by_time.map_or(dedup.keep == Keep::Last, |(_, d)| d.descending);
+        let schema = self.plan.schema(node);
+        let places = [Hidden::Partition, Hidden::Offset].map(|h| schema.hidden(h));
+        let time = times.filter(|_| by_time.is_none() && places[0].is_some());
+        let direction = Direction { descending, nulls_first: false };
+        order.extend(time.into_iter().chain(places.into_iter().flatten()).map(|c| (c, direction)));
+        let op = Deduplicate { keys: dedup.keys.clone(), order, keep: dedup.keep };
+        let node = self.add(LogicalOp::Deduplicate(op), node, query.span);
+        let width = query.columns.len();
+        Relation::first(self.shape(&Relation::first(node, width), &[]), width)
+    }
+
+    fn union(&mut self, inputs: &[QueryId], query: &Query) -> Relation {
+        let inputs: Vec<Relation> = inputs.iter().map(|&id| self.relation(id).clone()).collect();
+        let late = [Hidden::Watermark, Hidden::Position];
+        let carried = late.iter().filter(|h| {
+            inputs.iter().any(|input| self.plan.schema(input.node).hidden(**h).is_some())
+        });
+        let carried: Vec<Hidden> = carried.copied().collect();
+        let mut nodes: Vec<NodeId> =
+            inputs.iter().map(|input| self.branch(input, &carried, query)).collect();
+        while nodes.len() > UNION_INPUTS_MAX {
+            let groups = nodes.chunks(UNION_INPUTS_MAX).map(<[NodeId]>::to_vec);
+            let groups: Vec<_> = groups.collect();
+            let union = |group| self.plan.add(LogicalOp::Union(Union), group, query.span);
+            nodes = groups.into_iter().map(union).collect();
+        }
+        let node = self.plan.add(LogicalOp::Union(Union), nodes, query.span);
+        Relation::first(node, query.columns.len())
+    }
+
+    /// A union's input: its columns named and typed as the union's, then the hidden ones. Derived
+    /// rows have none of their own: they are never late, and come from no record.
+    fn branch(&mut self, input: &Relation, carried: &[Hidden], query: &Query) -> NodeId {
+        let node = self.plan.node(input.node);
+        let mut project = Project { exprs: vec![], names: vec![], time: None };
+        for (&at, column) in input.columns.iter().zip(&query.columns) {
+            let expr = Expr::column(at, node.schema.columns[at].ty.clone(), node.origin);
+            project.exprs.push(cast_to(expr, &column.ty));
+            project.names.push(column.name.clone());
+        }
+        for &hidden in carried {
+            if node.schema.hidden(hidden).is_some() {
+                self.pass_hidden(&mut project, input.node, &[hidden]);
+            } else {
+                let ty = hidden.column().ty;
+                project.exprs.push(Expr::literal(Value::Int(i64::MIN), ty, node.origin));
+                project.names.push(hidden.name().to_string());
+            }
+        }
+        let origin = node.origin;
+        self.add(LogicalOp::Project(project), input.node, origin)
+    }
+
+    fn output(&mut self, output: &Output) {
+        let query = self.relation(output.query).clone();
+        let input = self.shape(&query, &[]);
+        let sink = Sink {
+            stream: StreamId(output.target.0),
+            name: self.module.relation(output.target).stream.name.clone(),
+            mode: output.mode,
+            keys: output.keys.clone(),
+        };
+        self.plan.add_sink(sink, input, output.span);
+    }
+}
+
+/// Whether some policy sends source records to a topic when a row of theirs fails.
+fn sends_records_on(module: &TypedModule) -> bool {
+    let by_stream = module.relations.iter().any(|r| r.stream.option("dead_letter").is_some());
+    matches!(module.settings.error_policy, ErrorPolicy::DeadLetter(_)) || by_stream
+}
+
+/// The expression as this type; nothing where it is of the type.
+fn cast_to(expr: Expr, ty: &Type) -> Expr {
+    if expr.ty == *ty {
+        return expr;
+    }
+    let span = expr.span;
+    let kind = flow_ir::expr::ExprKind::Cast { arg: Box::new(expr), lenient: false };
+    Expr { kind, ty: ty.clone(), span }
+}
+
+/// `time − INTERVAL '0.001' SECOND`, of the time's type.
+fn millisecond_before(time: Expr) -> Expr {
+    let (ty, span) = (time.ty.clone(), time.span);
+    let interval = Type::not_null(DataType::Interval);
+    let minus = flow_stdlib::builtin::lookup("-").expect("`-` is a builtin");
+    let resolved = minus.resolve(&[ty.clone(), interval.clone()]);
+    let resolved = resolved.expect("an interval can be taken from a timestamp");
+    let value = Value::Interval { months: 0, micros: 1_000 };
+    let millisecond = Expr::literal(value, interval, span);
+    let args = [time, millisecond].into_iter().zip(&resolved.arg_types);
+    let kind = flow_ir::expr::ExprKind::Call {
+        function: minus.name.to_string(),
+        overload: resolved.overload,
+        args: args.map(|(arg, ty)| cast_to(arg, ty)).collect(),
+    };
+    cast_to(Expr { kind, ty: resolved.ty, span }, &ty)
+}

@@ -1,0 +1,180 @@
+//! Reading streams and tables: one scan per relation, with the hidden columns that some query may
+//! need; computed columns are projected above it, a table's after its records became changes.
+
+use flow_ir::decode_plan::DecodeColumn;
+use flow_ir::expr::{Expr, ExprKind};
+use flow_ir::ids::{NodeId, StreamId};
+use flow_ir::logical::{Hidden, LogicalOp, Normalize, Project, Scan, ScanKind};
+use flow_ir::span::Span;
+
+use super::{Planner, Relation};
+use crate::check::typed::{self, ColumnSource, RelationId};
+
+/// Options that decide which rows a stream has.
+const CONTENT_OPTIONS: &[&str] =
+    &["topic", "path", "scan.startup.mode", "scan.startup.timestamp-millis", "scan.bounded.mode"];
+
+impl Planner<'_> {
+    /// The relation as queries see it: a stream's rows, or a table's changes.
+    pub(super) fn scan(&mut self, id: RelationId) -> Relation {
+        let relation = self.module.relation(id);
+        let scan = self.records(id);
+        if relation.primary_key.is_empty() {
+            return self.computed(scan, relation, &[]);
+        }
+        let records = Relation::first(scan, relation.stream.columns.len());
+        let node = self.shape(&records, &[Hidden::Tombstone]);
+        let tombstone = self.plan.schema(node).hidden(Hidden::Tombstone);
+        let op = Normalize {
+            keys: record_key(relation),
+            tombstone: tombstone.expect("a table is read with its tombstones"),
+        };
+        let node = self.add(LogicalOp::Normalize(op), node, relation.span);
+        self.computed(node, relation, &[])
+    }
+
+    /// The table as a temporal join sees it: its records, each a version. What a tombstone computes
+    /// is NULL. Also the version time, if the versions have one.
+    pub(super) fn versions(&mut self, id: RelationId) -> Relation {
+        let relation = self.module.relation(id);
+        let scan = self.records(id);
+        self.computed(scan, relation, &[Hidden::Watermark, Hidden::Tombstone, Hidden::Timestamp])
+    }
+
+    /// The relation's declared columns over its records (or changes), computed ones included.
+    fn computed(&mut self, node: NodeId, relation: &typed::Relation, keep: &[Hidden]) -> Relation {
+        let record = |column: &typed::RelationColumn| match column.source {
+            ColumnSource::Record(at) => Some(at),
+            ColumnSource::Computed(_) => None,
+        };
+        let places: Option<Vec<usize>> = relation.columns.iter().map(record).collect();
+        if let Some(columns) = places {
+            return Relation { node, columns };
+        }
+        let schema = self.plan.schema(node);
+        let tombstone = schema.hidden(Hidden::Tombstone).filter(|_| !keep.is_empty());
+        let mut project = Project { exprs: Vec::new(), names: Vec::new(), time: None };
+        for column in &relation.columns {
+            let expr = match &column.source {
+                ColumnSource::Record(at) => Expr::column(*at, column.ty.clone(), column.span),
+                ColumnSource::Computed(expr) => {
+                    let expr = over_records(expr, relation);
+                    tombstone.map_or(expr.clone(), |at| unless(at, expr))
+                }
+            };
+            project.exprs.push(expr);
+            project.names.push(column.name.clone());
+        }
+        let time = relation.watermark.as_ref().map(|w| w.column);
+        project.time = time.filter(|&at| record(&relation.columns[at]).is_none());
+        let keep = if relation.primary_key.is_empty() { &Hidden::ALL } else { keep };
+        self.pass_hidden(&mut project, node, keep);
+        let node = self.add(LogicalOp::Project(project), node, relation.span);
+        Relation::first(node, relation.columns.len())
+    }
+
+    /// The scan of a relation's record columns; the same node whoever asks.
+    fn records(&mut self, id: RelationId) -> NodeId {
+        if let Some(node) = self.scans.get(&id) {
+            return *node;
+        }
+        let relation = self.module.relation(id);
+        let node = self.plan.add(LogicalOp::Scan(self.scan_op(id)), vec![], relation.span);
+        self.scans.insert(id, node);
+        node
+    }
+
+    fn scan_op(&self, id: RelationId) -> Scan {
+        let relation = self.module.relation(id);
+        let is_table = !relation.primary_key.is_empty();
+        let columns = relation.stream.columns.iter();
+        let mut columns: Vec<DecodeColumn> = columns
+            .map(|c| DecodeColumn {
+                name: c.name.clone(),
+                ty: c.ty.clone(),
+                origin: c.origin.clone(),
+            })
+            .collect();
+        let declared = relation.watermark.as_ref();
+        let mut watermark = declared.map(|w| over_records(&w.expr, relation));
+        if is_table {
+            columns.push(Hidden::Tombstone.column());
+            if self.versioned.contains(&id) {
+                columns.push(Hidden::Watermark.column());
+                if watermark.is_none() && has_timestamps(relation) {
+                    let timestamp = Hidden::Timestamp.column();
+                    let ty = timestamp.ty.clone();
+                    watermark = Some(Expr::column(columns.len(), ty, relation.span));
+                    columns.push(timestamp);
+                }
+            }
+        } else {
+            let has_time = watermark.is_some();
+            let wanted = self.hidden.iter().filter(|h| has_time || **h != Hidden::Watermark);
+            columns.extend(wanted.map(|h| h.column()));
+        }
+        let time = declared.and_then(|w| match relation.columns[w.column].source {
+            ColumnSource::Record(at) => Some(at),
+            ColumnSource::Computed(_) => None,
+        });
+        Scan {
+            stream: StreamId(id.0),
+            name: relation.stream.name.clone(),
+            content: content(relation),
+            columns,
+            kind: if is_table { ScanKind::Table } else { ScanKind::Stream },
+            key: record_key(relation),
+            watermark,
+            time,
+        }
+    }
+}
+
+/// What makes a relation's content, as text that changes when its rows may.
+fn content(relation: &typed::Relation) -> String {
+    let stream = &relation.stream;
+    let mut content = format!("{} {:?}", stream.connector, stream.value_format);
+    if stream.option("topic").is_none() && stream.option("path").is_none() {
+        content += &format!(" topic={}", stream.name);
+    }
+    for option in CONTENT_OPTIONS {
+        if let Some(value) = stream.option(option) {
+            content += &format!(" {option}={value}");
+        }
+    }
+    content
+}
+
+/// Whether the records of a connector carry timestamps of their own.
+fn has_timestamps(relation: &typed::Relation) -> bool {
+    relation.stream.connector != "file"
+}
+
+/// The primary key as positions in the record.
+fn record_key(relation: &typed::Relation) -> Vec<usize> {
+    let at = |&column: &usize| match relation.columns[column].source {
+        ColumnSource::Record(at) => Some(at),
+        ColumnSource::Computed(_) => None,
+    };
+    relation.primary_key.iter().filter_map(at).collect()
+}
+
+/// An expression over declared columns as one over record columns.
+fn over_records(expr: &Expr, relation: &typed::Relation) -> Expr {
+    let mut expr = expr.clone();
+    expr.map_columns(&|column| match relation.columns[column].source {
+        ColumnSource::Record(at) => at,
+        ColumnSource::Computed(_) => column,
+    });
+    expr
+}
+
+/// The expression where the record is no tombstone, else NULL.
+fn unless(tombstone: usize, expr: Expr) -> Expr {
+    let span: Span = expr.span;
+    let ty = expr.ty.clone();
+    let is_tombstone = Expr::column(tombstone, Hidden::Tombstone.column().ty, span);
+    let when =
+        Expr { ty: is_tombstone.ty.clone(), kind: ExprKind::Not(Box::new(is_tombstone)), span };
+    Expr { kind: ExprKind::Case { branches: vec![(when, expr)], otherwise: None }, ty, span }
+}

@@ -1,0 +1,196 @@
+//! Expressions to scalar programs: for kernels, and for folding constants. Only the branch that is
+//! taken can fail (CASE, AND, OR, COALESCE); every failure has its place in the text.
+
+use std::cell::RefCell;
+
+use flow_ir::expr::{Expr, ExprKind};
+use flow_ir::ids::{Reg, SiteId};
+use flow_ir::scalar::{Inst, ScalarOp, ScalarProgram};
+use flow_ir::span::Span;
+use flow_ir::types::{DataType, Type};
+use flow_ir::value::Value;
+use flow_stdlib::builder::{Lazy, ScalarBuilder};
+use flow_stdlib::builtin::lookup;
+use flow_stdlib::interp;
+
+/// The value of an expression without columns; `None` where computing it fails.
+pub(crate) fn constant_value(expr: &Expr) -> Option<Value> {
+    let mut program = Program::new(Vec::new());
+    let reg = program.expr(expr, &Columns::Input);
+    let (program, _) = program.finish();
+    interp::eval(&program, reg, &[], 0).ok()
+}
+
+/// A register with the value of `reg` and exactly this type, which differs in nullability at most:
+/// a guard makes what it guards nullable, and a sink may allow NULL where the query has none.
+pub(crate) fn typed(program: &mut ScalarProgram, reg: Reg, ty: Type) -> Reg {
+    if *program.ty(reg) == ty {
+        return reg;
+    }
+    debug_assert_eq!(program.ty(reg).data, ty.data);
+    let plain = |op: ScalarOp, ty: Type| Inst { op, ty, guard: None, site: None };
+    let op = if let ScalarOp::Column(index) = program.insts[reg.index()].op {
+        ScalarOp::Column(index)
+    } else if ty.data.is_container() {
+        let boolean = Type::not_null(DataType::Boolean);
+        let always = program.push(plain(ScalarOp::Const(Value::Boolean(true)), boolean));
+        ScalarOp::Select(always, reg, reg)
+    } else {
+        ScalarOp::Reinterpret(reg)
+    };
+    program.push(plain(op, ty))
+}
+
+/// What column references stand for.
+pub(crate) enum Columns<'a> {
+    /// Columns of the program's input.
+    Input,
+    /// Values computed before.
+    Computed(&'a [Reg]),
+}
+
+/// A scalar program under construction; its sites are positions in `spans` until it is finished.
+pub(crate) struct Program {
+    builder: ScalarBuilder,
+    spans: RefCell<Vec<Span>>,
+}
+
+impl Program {
+    pub(crate) fn new(input: Vec<Type>) -> Self {
+        Self { builder: ScalarBuilder::new(input), spans: RefCell::new(Vec::new()) }
+    }
+
+    /// The program, and the places that its sites are positions among.
+    pub(crate) fn finish(self) -> (ScalarProgram, Vec<Span>) {
+        (self.builder.finish(), self.spans.into_inner())
+    }
+
+    /// Computes an expression.
+    pub(crate) fn expr(&mut self, expr: &Expr, columns: &Columns<'_>) -> Reg {
+        Lower { columns, spans: &self.spans }.expr(&mut self.builder, expr)
+    }
+
+    /// A column of the program's input.
+    pub(crate) fn column(&mut self, index: usize) -> Reg {
+        input_column(&mut self.builder, index)
+    }
+
+    /// TRUE where both are.
+    pub(crate) fn and(&mut self, a: Reg, b: Reg) -> Reg {
+        self.builder.and(a, b)
+    }
+
+    /// Computes an expression that can fail only where `guard` is TRUE.
+    pub(crate) fn guarded(
+        &mut self,
+        guard: Option<Reg>,
+        expr: &Expr,
+        columns: &Columns<'_>,
+    ) -> Reg {
+        let lower = Lower { columns, spans: &self.spans };
+        match guard {
+            Some(guard) => self.builder.guarded(guard, |b| lower.expr(b, expr)),
+            None => lower.expr(&mut self.builder, expr),
+        }
+    }
+}
+
+fn input_column(b: &mut ScalarBuilder, index: usize) -> Reg {
+    b.column(u32::try_from(index).expect("a relation has fewer than 2^32 columns"))
+}
+
+struct Lower<'a> {
+    columns: &'a Columns<'a>,
+    spans: &'a RefCell<Vec<Span>>,
+}
+
+type Argument<'a> = Box<dyn Fn(&mut ScalarBuilder) -> Reg + 'a>;
+
+impl Lower<'_> {
+    fn expr(&self, b: &mut ScalarBuilder, expr: &Expr) -> Reg {
+        match &expr.kind {
+            ExprKind::Column(index) => match self.columns {
+                Columns::Input => input_column(b, *index),
+                Columns::Computed(regs) => regs[*index],
+            },
+            ExprKind::Literal(Value::Null) => b.null(&expr.ty),
+            ExprKind::Literal(value) => b.constant(value.clone(), expr.ty.clone()),
+            ExprKind::Call { function, overload, args } => {
+                let builtin = lookup(function).expect("the checker found the function");
+                let args: Vec<Argument<'_>> = args.iter().map(|arg| self.later(arg)).collect();
+                let args: Vec<Lazy<'_>> = args.iter().map(|arg| &**arg as Lazy<'_>).collect();
+                self.at(b, expr.span, |b| b.call(builtin, *overload, &args, &expr.ty))
+            }
+            ExprKind::Cast { arg, lenient } => {
+                let value = self.expr(b, arg);
+                self.at(b, expr.span, |b| match lenient {
+                    true => b.try_cast(value, &expr.ty),
+                    false => b.cast(value, &expr.ty),
+                })
+            }
+            ExprKind::Case { branches, otherwise } => {
+                let branches: Vec<(Argument<'_>, Argument<'_>)> =
+                    branches.iter().map(|(w, t)| (self.later(w), self.later(t))).collect();
+                let branches: Vec<(Lazy<'_>, Lazy<'_>)> =
+                    branches.iter().map(|(w, t)| (&**w as Lazy<'_>, &**t as Lazy<'_>)).collect();
+                let otherwise = otherwise.as_ref().map(|e| self.later(e));
+                b.case(&branches, otherwise.as_ref().map(|e| &**e as Lazy<'_>), &expr.ty)
+            }
+            ExprKind::And(args) => {
+                let args: Vec<Argument<'_>> = args.iter().map(|arg| self.later(arg)).collect();
+                b.and_all(&args.iter().map(|arg| &**arg as Lazy<'_>).collect::<Vec<_>>())
+            }
+            ExprKind::Or(args) => {
+                let args: Vec<Argument<'_>> = args.iter().map(|arg| self.later(arg)).collect();
+                b.or_any(&args.iter().map(|arg| &**arg as Lazy<'_>).collect::<Vec<_>>())
+            }
+            ExprKind::Not(arg) => {
+                let arg = self.expr(b, arg);
+                b.not(arg)
+            }
+            ExprKind::IsNull(arg) => {
+                let arg = self.expr(b, arg);
+                b.is_null(arg)
+            }
+            ExprKind::Field { arg, index } => {
+                let arg = self.expr(b, arg);
+                let index = u32::try_from(*index).expect("a row has fewer than 2^32 fields");
+                b.field(arg, index, &expr.ty)
+            }
+            ExprKind::Row(args) => {
+                let fields = args.iter().map(|arg| self.expr(b, arg)).collect();
+                b.row(fields, &expr.ty)
+            }
+            ExprKind::Array(args) => {
+                let items = args.iter().map(|arg| self.expr(b, arg)).collect();
+                b.array(items, &expr.ty)
+            }
+            ExprKind::Clock => b.clock(expr.ty.clone()),
+        }
+    }
+
+    /// The expression, to be computed where the builder stands when it is asked for.
+    fn later<'b>(&'b self, expr: &'b Expr) -> Argument<'b> {
+        Box::new(move |b| self.expr(b, expr))
+    }
+
+    /// What `make` adds fails at this place.
+    fn at(
+        &self,
+        b: &mut ScalarBuilder,
+        span: Span,
+        make: impl FnOnce(&mut ScalarBuilder) -> Reg,
+    ) -> Reg {
+        let mut spans = self.spans.borrow_mut();
+        let known = spans.iter().rposition(|s| *s == span);
+        let site = known.unwrap_or_else(|| {
+            spans.push(span);
+            spans.len() - 1
+        });
+        drop(spans);
+        let outer = b.set_site(Some(SiteId::from(site)));
+        let reg = make(b);
+        b.set_site(outer);
+        reg
+    }
+}
