@@ -6,8 +6,8 @@ use std::fmt::Write;
 use flow_ir::aggregate::AggregateCall;
 use flow_ir::ids::VertexId;
 use flow_ir::physical::{
-    JobGraph, JoinKind, Keep, LateRule, Partitioning, PhysicalOp, SinkMode, Source, Vertex,
-    WindowInput,
+    Deduplicate, IntervalJoin, JobGraph, JoinKind, Keep, LateRule, Partitioning, PhysicalOp,
+    SinkMode, Source, TemporalJoin, Vertex, WindowInput,
 };
 use flow_ir::types::Field;
 
@@ -89,39 +89,9 @@ impl Line<'_> {
                 let on = self.on(&op.left_keys, &op.right_keys, op.condition.is_some());
                 format!("{kind} {}{on}", join_kind(op.kind))
             }
-            PhysicalOp::IntervalJoin(op) => {
-                let on = self.on(&op.left_keys, &op.right_keys, op.condition.is_some());
-                let (left, right) =
-                    (self.names(0, &[op.left_time]), self.names(1, &[op.right_time]));
-                let (lower, upper) = (seconds(op.lower), seconds(op.upper));
-                let kind_name = join_kind(op.kind);
-                format!("{kind} {kind_name}{on}, {right} - {left} in [{lower}, {upper}]")
-            }
-            PhysicalOp::TemporalJoin(op) => {
-                let on = self.on(&op.left_keys, &op.right_keys, op.condition.is_some());
-                let time = self.names(0, &[op.left_time]);
-                let waits = match op.right_time {
-                    Some(version) => format!(
-                        "each row waits until the table's watermark ({}) passes its {time}",
-                        self.names(1, &[version])
-                    ),
-                    None => "the table is valid always".into(),
-                };
-                format!("{kind} {}{on} at {time}; {waits}", join_kind(op.kind))
-            }
-            PhysicalOp::Deduplicate(op) => {
-                let keep = match op.keep {
-                    Keep::First => "first",
-                    Keep::Last => "last",
-                };
-                let order = op.order.iter().map(|(column, direction)| {
-                    let descending = if direction.descending { " DESC" } else { "" };
-                    format!("{}{descending}", self.names(0, &[*column]))
-                });
-                let order = order.collect::<Vec<_>>().join(", ");
-                let keys = self.names(0, &op.keys);
-                format!("{kind} keeps {keep} by [{keys}] ordered [{order}]")
-            }
+            PhysicalOp::IntervalJoin(op) => format!("{kind} {}", self.interval_join(op)),
+            PhysicalOp::TemporalJoin(op) => format!("{kind} {}", self.temporal_join(op)),
+            PhysicalOp::Deduplicate(op) => format!("{kind} {}", self.deduplicate(op)),
             PhysicalOp::Normalize(op) => format!("{kind} by [{}]", self.names(0, &op.keys)),
             PhysicalOp::Union(_) => kind.to_string(),
             PhysicalOp::Sink(op) => {
@@ -137,6 +107,39 @@ impl Line<'_> {
                 format!("{kind} {} {mode}{key}", self.stream(op.stream))
             }
         }
+    }
+
+    fn interval_join(&self, op: &IntervalJoin) -> String {
+        let on = self.on(&op.left_keys, &op.right_keys, op.condition.is_some());
+        let (left, right) = (self.names(0, &[op.left_time]), self.names(1, &[op.right_time]));
+        let (lower, upper) = (seconds(op.lower), seconds(op.upper));
+        format!("{}{on}, {right} - {left} in [{lower}, {upper}]", join_kind(op.kind))
+    }
+
+    fn temporal_join(&self, op: &TemporalJoin) -> String {
+        let on = self.on(&op.left_keys, &op.right_keys, op.condition.is_some());
+        let time = self.names(0, &[op.left_time]);
+        let waits = match op.right_time {
+            Some(version) => {
+                let version = self.names(1, &[version]);
+                format!("each row waits until the table's watermark ({version}) passes its {time}")
+            }
+            None => "the table is valid always".into(),
+        };
+        format!("{}{on} at {time}; {waits}", join_kind(op.kind))
+    }
+
+    fn deduplicate(&self, op: &Deduplicate) -> String {
+        let keep = match op.keep {
+            Keep::First => "first",
+            Keep::Last => "last",
+        };
+        let order = op.order.iter().map(|(column, direction)| {
+            let descending = if direction.descending { " DESC" } else { "" };
+            format!("{}{descending}", self.names(0, &[*column]))
+        });
+        let order = order.collect::<Vec<_>>().join(", ");
+        format!("keeps {keep} by [{}] ordered [{order}]", self.names(0, &op.keys))
     }
 
     /// What is read, and what of the stream is not.

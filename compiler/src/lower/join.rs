@@ -1,6 +1,7 @@
 //! Joins: both inputs hashed by their keys, and the tables of each kind of join.
 
 use flow_ir::ids::VertexId;
+use flow_ir::kernel::KernelSpec;
 use flow_ir::logical::{Hidden, Join, JoinClass, Node};
 use flow_ir::physical::{self, IntervalJoin, Partitioning, PhysicalOp, TableKind, TemporalJoin};
 use flow_ir::types::{DataType, Type};
@@ -8,82 +9,39 @@ use flow_ir::types::{DataType, Type};
 use super::Lowering;
 use super::aggregate::bigint;
 
+/// An input of a join: its row, and the columns that it is keyed by.
+struct Side {
+    row: Vec<Type>,
+    keys: Vec<usize>,
+}
+
+impl Side {
+    fn key(&self) -> impl Iterator<Item = Type> {
+        self.keys.iter().map(|&k| self.row[k].clone())
+    }
+
+    /// Key of a table that keeps rows one by one: key, row.
+    fn keyed_row(&self) -> Vec<Type> {
+        self.key().chain(self.row.iter().cloned()).collect()
+    }
+
+    /// The same with a time between: key, time, row.
+    fn timed_row(&self) -> Vec<Type> {
+        self.key().chain([bigint()]).chain(self.row.iter().cloned()).collect()
+    }
+}
+
 impl<'a> Lowering<'a> {
     pub(super) fn join(&mut self, node: &'a Node, join: &Join) -> VertexId {
         let inputs = [self.lowered[&node.inputs[0]], self.lowered[&node.inputs[1]]];
-        let (left, right) = (self.types(inputs[0]), self.types(inputs[1]));
-        let both = [left.clone(), right.clone()].concat();
+        let left = Side { row: self.types(inputs[0]), keys: join.left_keys() };
+        let right = Side { row: self.types(inputs[1]), keys: join.right_keys() };
+        let both = [left.row.clone(), right.row.clone()].concat();
         let condition = join.condition.as_ref().map(|c| self.sites.filter_kernel(&both, c));
-        let (left_keys, right_keys) = (join.left_keys(), join.right_keys());
-        let keyed = |row: &[Type], keys: &[usize], time: bool| -> Vec<Type> {
-            let key = keys.iter().map(|&k| row[k].clone());
-            key.chain(time.then(bigint)).chain(row.iter().cloned()).collect()
-        };
-        let kind = join.kind;
         let op = match join.class {
-            JoinClass::Regular => {
-                let ordered = TableKind::Ordered;
-                let weight = vec![bigint()];
-                let left =
-                    self.table("left", ordered, keyed(&left, &left_keys, false), weight.clone());
-                let right = self.table("right", ordered, keyed(&right, &right_keys, false), weight);
-                let (left_keys, right_keys) = (left_keys.clone(), right_keys.clone());
-                PhysicalOp::Join(physical::Join {
-                    kind,
-                    left_keys,
-                    right_keys,
-                    condition,
-                    left,
-                    right,
-                })
-            }
-            JoinClass::Interval { left_time, right_time, lower, upper } => {
-                let ordered = TableKind::Ordered;
-                let counts = vec![bigint(), Type::not_null(DataType::Boolean)];
-                let mut timer = vec![bigint(), Type::not_null(DataType::Int)];
-                timer.extend(left_keys.iter().map(|&k| left[k].clone()));
-                let left =
-                    self.table("left", ordered, keyed(&left, &left_keys, true), counts.clone());
-                let right = self.table("right", ordered, keyed(&right, &right_keys, true), counts);
-                let timers = self.table("timers", ordered, timer, Vec::new());
-                PhysicalOp::IntervalJoin(IntervalJoin {
-                    kind,
-                    left_keys: left_keys.clone(),
-                    right_keys: right_keys.clone(),
-                    left_time,
-                    right_time,
-                    lower,
-                    upper,
-                    condition,
-                    left,
-                    right,
-                    timers,
-                })
-            }
-            JoinClass::Temporal { left_time, right_time } => {
-                self.may_fall_silent(node.inputs[1]);
-                let ordered = TableKind::Ordered;
-                let pending = [vec![bigint()], keyed(&left, &left_keys, false)].concat();
-                let pending = self.table("pending", ordered, pending, vec![bigint()]);
-                let mut version: Vec<Type> = right_keys.iter().map(|&k| right[k].clone()).collect();
-                version.push(bigint());
-                let deleted = Type::not_null(DataType::Boolean);
-                let versioned = [right, vec![deleted]].concat();
-                let versions = self.table("versions", ordered, version, versioned);
-                let schema = self.plan.schema(node.inputs[1]);
-                PhysicalOp::TemporalJoin(TemporalJoin {
-                    kind,
-                    left_keys: left_keys.clone(),
-                    right_keys: right_keys.clone(),
-                    left_time,
-                    right_time,
-                    right_watermark: schema.hidden(Hidden::Watermark),
-                    right_tombstone: schema.hidden(Hidden::Tombstone),
-                    condition,
-                    pending,
-                    versions,
-                })
-            }
+            JoinClass::Regular => self.regular(join, condition, left, right),
+            JoinClass::Interval { .. } => self.interval(join, condition, left, right),
+            JoinClass::Temporal { .. } => self.temporal(node, join, condition, left, right),
         };
         let name = super::snake(op.kind());
         let vertex = self.vertex(self.part(node, name, op));
@@ -91,5 +49,91 @@ impl<'a> Lowering<'a> {
             self.edge(inputs[usize::from(port)], vertex, port, Partitioning::Hash(keys));
         }
         vertex
+    }
+
+    fn regular(
+        &mut self,
+        join: &Join,
+        condition: Option<KernelSpec>,
+        left: Side,
+        right: Side,
+    ) -> PhysicalOp {
+        let table = |of: &Side| (of.keyed_row(), vec![bigint()]);
+        let (key, value) = table(&left);
+        let left_table = self.table("left", TableKind::Ordered, key, value);
+        let (key, value) = table(&right);
+        let right_table = self.table("right", TableKind::Ordered, key, value);
+        PhysicalOp::Join(physical::Join {
+            kind: join.kind,
+            left_keys: left.keys,
+            right_keys: right.keys,
+            condition,
+            left: left_table,
+            right: right_table,
+        })
+    }
+
+    fn interval(
+        &mut self,
+        join: &Join,
+        condition: Option<KernelSpec>,
+        left: Side,
+        right: Side,
+    ) -> PhysicalOp {
+        let JoinClass::Interval { left_time, right_time, lower, upper } = join.class else {
+            unreachable!("called for interval joins");
+        };
+        let counts = || vec![bigint(), Type::not_null(DataType::Boolean)];
+        let timer = [bigint(), Type::not_null(DataType::Int)].into_iter().chain(left.key());
+        let timer = timer.collect();
+        let left_table = self.table("left", TableKind::Ordered, left.timed_row(), counts());
+        let right_table = self.table("right", TableKind::Ordered, right.timed_row(), counts());
+        let timers = self.table("timers", TableKind::Ordered, timer, Vec::new());
+        PhysicalOp::IntervalJoin(IntervalJoin {
+            kind: join.kind,
+            left_keys: left.keys,
+            right_keys: right.keys,
+            left_time,
+            right_time,
+            lower,
+            upper,
+            condition,
+            left: left_table,
+            right: right_table,
+            timers,
+        })
+    }
+
+    fn temporal(
+        &mut self,
+        node: &Node,
+        join: &Join,
+        condition: Option<KernelSpec>,
+        left: Side,
+        right: Side,
+    ) -> PhysicalOp {
+        let JoinClass::Temporal { left_time, right_time } = join.class else {
+            unreachable!("called for temporal joins");
+        };
+        self.may_fall_silent(node.inputs[1]);
+        let pending = std::iter::once(bigint()).chain(left.keyed_row()).collect();
+        let pending = self.table("pending", TableKind::Ordered, pending, vec![bigint()]);
+        let version = right.key().chain([bigint()]).collect();
+        let deleted = Type::not_null(DataType::Boolean);
+        let row = right.row.iter().cloned().chain([deleted]).collect();
+        let versions = self.table("versions", TableKind::Ordered, version, row);
+        let schema = self.plan.schema(node.inputs[1]);
+        PhysicalOp::TemporalJoin(TemporalJoin {
+            kind: join.kind,
+            left_keys: left.keys,
+            right_keys: right.keys,
+            left_time,
+            right_time,
+            right_watermark: schema.hidden(Hidden::Watermark),
+            right_tombstone: schema.hidden(Hidden::Tombstone),
+            condition,
+            pending,
+            versions,
+        })
     }
 }

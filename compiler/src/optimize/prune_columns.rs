@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 
 use flow_ir::expr::Expr;
 use flow_ir::ids::NodeId;
-use flow_ir::logical::{Deduplicate, Hidden, Join, JoinClass, LogicalOp, Plan, Project, Schema};
+use flow_ir::logical::{
+    Deduplicate, Hidden, Join, JoinClass, LogicalOp, Plan, Project, Scan, Schema,
+};
 use flow_ir::types::Type;
 
 use super::Pass;
@@ -146,19 +148,7 @@ fn prune(
     let at = |port: usize, c: usize| of(port)[c].expect("a column that is read was kept");
     let mut op = plan.node(id).op.clone();
     let kept = match &mut op {
-        LogicalOp::Scan(scan) => {
-            let watermark = scan.watermark.iter().flat_map(Expr::columns);
-            let keep: BTreeSet<usize> =
-                need.iter().copied().chain(watermark).chain(scan.key.iter().copied()).collect();
-            let kept = positions(&keep, scan.columns.len());
-            let mut index = 0..;
-            scan.columns.retain(|_| index.next().is_some_and(|i| kept[i].is_some()));
-            let place = |c: usize| kept[c].expect("a column that is read was kept");
-            scan.key.iter_mut().for_each(|c| *c = place(*c));
-            scan.watermark.iter_mut().for_each(|e| e.map_columns(&place));
-            scan.time = scan.time.and_then(|c| kept[c]);
-            kept
-        }
+        LogicalOp::Scan(scan) => prune_scan(scan, need),
         LogicalOp::Filter(filter) => {
             filter.predicate.map_columns(&|c| at(0, c));
             of(0).clone()
@@ -204,6 +194,21 @@ fn prune(
         | LogicalOp::Sink(_) => return fit(plan, id, op, needs, places),
     };
     plan.nodes[id.index()].op = op;
+    kept
+}
+
+/// Cuts a scan; its key and what its watermark reads stay.
+fn prune_scan(scan: &mut Scan, need: &BTreeSet<usize>) -> Vec<Option<usize>> {
+    let watermark = scan.watermark.iter().flat_map(Expr::columns);
+    let keep: BTreeSet<usize> =
+        need.iter().copied().chain(watermark).chain(scan.key.iter().copied()).collect();
+    let kept = positions(&keep, scan.columns.len());
+    let mut index = 0..;
+    scan.columns.retain(|_| index.next().is_some_and(|i| kept[i].is_some()));
+    let place = |c: usize| kept[c].expect("a column that is read was kept");
+    scan.key.iter_mut().for_each(|c| *c = place(*c));
+    scan.watermark.iter_mut().for_each(|e| e.map_columns(&place));
+    scan.time = scan.time.and_then(|c| kept[c]);
     kept
 }
 

