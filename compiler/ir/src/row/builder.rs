@@ -103,6 +103,27 @@ impl BatchBuilder {
         }
     }
 
+    /// The words of the open row so far, for writers that keep its layout at hand.
+    pub fn open_row(&mut self) -> &mut [u64] {
+        let start = self.start();
+        &mut self.words[start..]
+    }
+
+    /// Sets a one-word column whose place the caller looked up before.
+    pub fn set_word_at(&mut self, column: super::Column, value: u64) {
+        let row = self.open_row();
+        row[column.word as usize] = value;
+        row[column.null_word as usize] &= !column.null_mask;
+    }
+
+    /// Writes the open row's length and gives its words, to be copied as a ROW into a container;
+    /// the row stays open.
+    pub fn seal(&mut self) -> &[u64] {
+        let row = self.open_row();
+        row[0] = (row.len() * 8) as u64;
+        row
+    }
+
     /// Closes the row.
     pub fn finish(&mut self, weight: i64) {
         let start = self.start();

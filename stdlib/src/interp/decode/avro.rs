@@ -1,0 +1,365 @@
+//! Running an Avro plan: steps, made once from the plan with all places resolved, walk the payload
+//! and set columns. Each node owns the buffers that its containers are collected in, so that
+//! nothing is allocated per record once they have grown.
+
+use std::sync::Arc;
+
+use flow_ir::decode_plan::{
+    AVRO_DEPTH_MAX, AvroDatum, AvroOp, AvroPlan, AvroScalar, AvroSkip, AvroStep,
+};
+use flow_ir::row::{BatchBuilder, Column, ContainerBuilder, RowLayout, push_value};
+use flow_ir::types::{DataType, Type};
+use flow_ir::value::Value;
+
+use super::input::Input;
+use super::required::Required;
+use super::scalar::Scalar;
+use super::sink::{ColumnSink, Element, ElementSink, MapBuilder, Sink};
+use super::{Bad, Run};
+
+/// Reads one payload.
+#[derive(Debug)]
+pub(super) struct AvroReader {
+    steps: Steps,
+    recursive: Vec<Vec<AvroSkip>>,
+}
+
+impl AvroReader {
+    /// A reader that sets columns of rows of this layout.
+    pub(super) fn new(plan: &AvroPlan, layout: &RowLayout) -> Self {
+        Self { steps: Steps::new(&plan.steps, layout), recursive: plan.recursive.clone() }
+    }
+
+    /// Reads a payload, which must end with the datum.
+    pub(super) fn read(
+        &mut self,
+        payload: &[u8],
+        row: &mut BatchBuilder,
+        run: &mut Run<'_>,
+    ) -> Result<(), Bad> {
+        let mut input = Input::new(payload);
+        self.steps.run(&mut input, row, &self.recursive, run)?;
+        if input.is_empty() { Ok(()) } else { Err(Bad::Trailing) }
+    }
+}
+
+/// The steps of one record, and the field that each is about.
+#[derive(Debug)]
+struct Steps {
+    ops: Vec<Op>,
+    fields: Vec<Box<str>>,
+}
+
+#[derive(Debug)]
+enum Op {
+    SkipVarints(u32),
+    SkipStrings(u32),
+    SkipBytes(u64),
+    Skip(AvroSkip),
+    /// The commonest reads, with their columns' places.
+    Long(Column),
+    TimestampMillis(Column),
+    Text(usize),
+    Read(usize, Datum),
+    Default(usize, Value),
+    Union(Vec<Steps>),
+    Peek(Steps),
+}
+
+impl Steps {
+    fn new(steps: &[AvroStep], layout: &RowLayout) -> Self {
+        let op = |step: &AvroStep| match &step.op {
+            AvroOp::Skip(AvroSkip::Varints(count)) => Op::SkipVarints(*count),
+            AvroOp::Skip(AvroSkip::Strings(count)) => Op::SkipStrings(*count),
+            AvroOp::Skip(AvroSkip::Bytes(count)) => Op::SkipBytes(*count),
+            AvroOp::Skip(skip) => Op::Skip(skip.clone()),
+            AvroOp::Read(column, datum) => {
+                let column = *column as usize;
+                let ty = &layout.types()[column].data;
+                let place = layout.column(column);
+                match datum {
+                    AvroDatum::Scalar(AvroScalar::Long) if *ty == DataType::BigInt => {
+                        Op::Long(place)
+                    }
+                    AvroDatum::Scalar(AvroScalar::TimestampMillis) => Op::TimestampMillis(place),
+                    AvroDatum::Scalar(AvroScalar::String) if *ty == DataType::String => {
+                        Op::Text(column)
+                    }
+                    datum => Op::Read(column, Datum::new(datum, ty)),
+                }
+            }
+            AvroOp::Default(column, value) => Op::Default(*column as usize, value.clone()),
+            AvroOp::Union(branches) => {
+                Op::Union(branches.iter().map(|steps| Steps::new(steps, layout)).collect())
+            }
+            AvroOp::Peek(steps) => Op::Peek(Steps::new(steps, layout)),
+        };
+        Self {
+            ops: steps.iter().map(op).collect(),
+            fields: steps.iter().map(|step| step.field.as_str().into()).collect(),
+        }
+    }
+
+    fn run(
+        &mut self,
+        input: &mut Input<'_>,
+        row: &mut BatchBuilder,
+        recursive: &[Vec<AvroSkip>],
+        run: &mut Run<'_>,
+    ) -> Result<(), Bad> {
+        for (op, field) in self.ops.iter_mut().zip(&self.fields) {
+            let done = match op {
+                Op::Long(place) => match input.long() {
+                    Ok(value) => {
+                        row.set_word_at(*place, value as u64);
+                        continue;
+                    }
+                    Err(bad) => Err(bad),
+                },
+                Op::SkipVarints(count) => input.skip_longs(*count),
+                Op::SkipStrings(count) => skip_strings(input, *count),
+                Op::Text(column) => {
+                    Scalar::Text.read(input, &mut ColumnSink { row, column: *column })
+                }
+                Op::TimestampMillis(place) => match input.long().map(|ms| ms.checked_mul(1_000)) {
+                    Ok(Some(micros)) => {
+                        row.set_word_at(*place, micros as u64);
+                        continue;
+                    }
+                    Ok(None) => Err(Bad::Range),
+                    Err(bad) => Err(bad),
+                },
+                Op::Read(column, datum) => {
+                    datum.read(input, &mut ColumnSink { row, column: *column }, recursive, run)
+                }
+                Op::SkipBytes(count) => skip_bytes(input, *count),
+                Op::Skip(what) => skip(std::slice::from_ref(what), input, recursive, 0),
+                Op::Default(column, value) => {
+                    push_value(row, *column, value);
+                    Ok(())
+                }
+                Op::Union(branches) => match input.branch().map(|b| branches.get_mut(b)) {
+                    Ok(Some(steps)) => steps.run(input, row, recursive, run),
+                    Ok(None) => Err(Bad::Branch),
+                    Err(bad) => Err(bad),
+                },
+                Op::Peek(steps) => {
+                    let before = *input;
+                    let read = steps.run(input, row, recursive, run);
+                    input.rewind(before);
+                    read
+                }
+            };
+            if let Err(bad) = done {
+                let resumes = match op {
+                    Op::Read(_, datum) => datum.resumes(),
+                    Op::Text(_) | Op::TimestampMillis(_) => true,
+                    Op::SkipVarints(_)
+                    | Op::SkipStrings(_)
+                    | Op::SkipBytes(_)
+                    | Op::Skip(_)
+                    | Op::Long(_)
+                    | Op::Default(..)
+                    | Op::Union(_)
+                    | Op::Peek(_) => false,
+                };
+                run.failed(bad, field, resumes)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A datum and the conversion to its type.
+#[derive(Debug)]
+enum Datum {
+    Null,
+    Scalar(Scalar),
+    Array { item: Box<Datum>, element: Element, items: ContainerBuilder, words: Vec<u64> },
+    Map { value: Box<Datum>, element: Element, is_container: bool, entries: MapBuilder },
+    Row(Box<RowDatum>),
+    Union(Vec<Datum>),
+    Refuse(Box<str>),
+}
+
+/// A record that is read as a ROW, in a builder of its own.
+#[derive(Debug)]
+struct RowDatum {
+    steps: Steps,
+    row: BatchBuilder,
+    required: Required,
+}
+
+impl Datum {
+    fn new(datum: &AvroDatum, ty: &DataType) -> Self {
+        let element = |ty: &Type| Element { slot: ty.slot(), nullable: ty.nullable };
+        match (datum, ty) {
+            (AvroDatum::Scalar(form), _) => Datum::Scalar(Scalar::new(form, ty)),
+            (AvroDatum::Union(branches), _) => {
+                Datum::Union(branches.iter().map(|branch| Datum::new(branch, ty)).collect())
+            }
+            (AvroDatum::Array(item), DataType::Array(ty)) => Datum::Array {
+                item: Box::new(Datum::new(item, &ty.data)),
+                element: element(ty),
+                items: ContainerBuilder::default(),
+                words: Vec::new(),
+            },
+            (AvroDatum::Map(value), DataType::Map(_, ty)) => Datum::Map {
+                value: Box::new(Datum::new(value, &ty.data)),
+                element: element(ty),
+                is_container: ty.data.is_container(),
+                entries: MapBuilder::default(),
+            },
+            (AvroDatum::Row(steps), DataType::Row(fields)) => {
+                let types: Vec<Type> = fields.iter().map(|f| f.ty.clone()).collect();
+                let names = fields.iter().map(|f| f.name.as_str());
+                let layout = Arc::new(RowLayout::new(types));
+                Datum::Row(Box::new(RowDatum {
+                    steps: Steps::new(steps, &layout),
+                    required: Required::new(&layout, names, |_| true),
+                    row: BatchBuilder::new(layout),
+                }))
+            }
+            (AvroDatum::Refuse(what), _) => Datum::Refuse(what.as_str().into()),
+            // A verified plan has containers only where their types are.
+            (AvroDatum::Null | AvroDatum::Array(_) | AvroDatum::Map(_) | AvroDatum::Row(_), _) => {
+                Datum::Null
+            }
+        }
+    }
+
+    /// Whether an error about a value leaves the input behind it.
+    fn resumes(&self) -> bool {
+        match self {
+            Datum::Null | Datum::Scalar(_) => true,
+            Datum::Union(branches) => {
+                branches.iter().all(|branch| matches!(branch, Datum::Null | Datum::Scalar(_)))
+            }
+            Datum::Array { .. } | Datum::Map { .. } | Datum::Row(_) | Datum::Refuse(_) => false,
+        }
+    }
+
+    fn read<S: Sink>(
+        &mut self,
+        input: &mut Input<'_>,
+        sink: &mut S,
+        recursive: &[Vec<AvroSkip>],
+        run: &mut Run<'_>,
+    ) -> Result<(), Bad> {
+        match self {
+            Datum::Scalar(scalar) => scalar.read(input, sink),
+            Datum::Union(branches) => {
+                let branch = input.branch()?;
+                let datum = branches.get_mut(branch).ok_or(Bad::Branch)?;
+                datum.read(input, sink, recursive, run)
+            }
+            Datum::Null => sink.null(),
+            Datum::Array { item, element, items, words } => {
+                items.clear();
+                loop {
+                    let (count, _) = input.block()?;
+                    if count == 0 {
+                        break;
+                    }
+                    for _ in 0..count {
+                        let mut sink = ElementSink { elements: items, element: *element };
+                        item.read(input, &mut sink, recursive, run)?;
+                    }
+                }
+                words.clear();
+                items.finish_array(words);
+                run.grow(words.len())?;
+                sink.container(words);
+                Ok(())
+            }
+            Datum::Map { value, element, is_container, entries } => {
+                entries.clear();
+                loop {
+                    let (count, _) = input.block()?;
+                    if count == 0 {
+                        break;
+                    }
+                    for _ in 0..count {
+                        let key = input.lengthed()?;
+                        std::str::from_utf8(key).map_err(|_| Bad::Utf8)?;
+                        entries.keys.push_bytes(key);
+                        let mut sink =
+                            ElementSink { elements: &mut entries.values, element: *element };
+                        value.read(input, &mut sink, recursive, run)?;
+                    }
+                }
+                let words = entries.finish(element.slot, *is_container);
+                run.grow(words.len())?;
+                sink.container(words);
+                Ok(())
+            }
+            Datum::Row(datum) => {
+                let RowDatum { steps, row, required } = &mut **datum;
+                row.abandon();
+                row.begin();
+                run.nested(|run| steps.run(input, row, recursive, run))?;
+                if let Some(field) = required.missing(row) {
+                    return run.failed(Bad::Null, field, false);
+                }
+                let words = row.seal();
+                run.grow(words.len())?;
+                sink.container(words);
+                Ok(())
+            }
+            Datum::Refuse(what) => run.failed(Bad::Refused, what, false),
+        }
+    }
+}
+
+fn skip_strings(input: &mut Input<'_>, count: u32) -> Result<(), Bad> {
+    for _ in 0..count {
+        input.lengthed()?;
+    }
+    Ok(())
+}
+
+fn skip_bytes(input: &mut Input<'_>, count: u64) -> Result<(), Bad> {
+    input.take(usize::try_from(count).map_err(|_| Bad::Truncated)?).map(|_| ())
+}
+
+/// Passes over data. `depth` counts the recursive records that it is inside of.
+fn skip(
+    what: &[AvroSkip],
+    input: &mut Input<'_>,
+    recursive: &[Vec<AvroSkip>],
+    depth: usize,
+) -> Result<(), Bad> {
+    for skipped in what {
+        match skipped {
+            AvroSkip::Varints(count) => input.skip_longs(*count)?,
+            AvroSkip::Strings(count) => skip_strings(input, *count)?,
+            AvroSkip::Bytes(count) => skip_bytes(input, *count)?,
+            AvroSkip::Blocks(items) => loop {
+                let (count, size) = input.block()?;
+                match size {
+                    _ if count == 0 => break,
+                    Some(size) => {
+                        input.take(size)?;
+                    }
+                    None => {
+                        for _ in 0..count {
+                            skip(items, input, recursive, depth)?;
+                        }
+                    }
+                }
+            },
+            AvroSkip::Union(branches) => {
+                let branch = branches.get(input.branch()?).ok_or(Bad::Branch)?;
+                skip(branch, input, recursive, depth)?;
+            }
+            AvroSkip::Recursive(number) => {
+                if depth == AVRO_DEPTH_MAX {
+                    return Err(Bad::Depth);
+                }
+                let body = recursive.get(*number as usize).ok_or(Bad::Branch)?;
+                skip(body, input, recursive, depth + 1)?;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,209 @@
+//! The bytes of one Avro payload and the reads that all of Avro is made of. Every read is checked
+//! against what is left; a failed read leaves nothing to go on with.
+
+use super::Bad;
+
+/// What is left of a payload.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Input<'a> {
+    rest: &'a [u8],
+    /// Array and map items that may still come: a payload has at most as many as it has bytes, so
+    /// that items of no bytes cannot ask for more memory or time than the payload is worth.
+    items_left: usize,
+}
+
+impl<'a> Input<'a> {
+    pub(super) fn new(payload: &'a [u8]) -> Self {
+        Self { rest: payload, items_left: payload.len() }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    /// Goes back to where `earlier` was taken.
+    pub(super) fn rewind(&mut self, earlier: Input<'a>) {
+        self.rest = earlier.rest;
+    }
+
+    /// Avro's zig-zag variable-length integer. Eight bytes are looked at in one word: the lowest
+    /// byte without its high bit ends the number, and three mask-and-shift steps close the gaps.
+    #[inline]
+    pub(super) fn long(&mut self) -> Result<i64, Bad> {
+        if let Some(chunk) = self.rest.first_chunk::<8>() {
+            let word = u64::from_le_bytes(*chunk);
+            let stop = !word & 0x8080_8080_8080_8080;
+            if stop != 0 {
+                let groups = word & (stop ^ (stop - 1)) & 0x7f7f_7f7f_7f7f_7f7f;
+                self.rest = &self.rest[(stop.trailing_zeros() as usize + 1) / 8..];
+                return Ok(zigzag(close_gaps(groups)));
+            }
+        }
+        self.long_bytewise()
+    }
+
+    /// The same near a payload's end, and for numbers of nine or ten bytes.
+    fn long_bytewise(&mut self) -> Result<i64, Bad> {
+        let (mut value, mut shift) = (0u64, 0u32);
+        for (i, &byte) in self.rest.iter().enumerate() {
+            if shift == 63 && byte > 1 {
+                return Err(Bad::Varint);
+            }
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                self.rest = &self.rest[i + 1..];
+                return Ok(zigzag(value));
+            }
+            shift += 7;
+        }
+        Err(Bad::Truncated)
+    }
+
+    /// A varint of at most 32 bits.
+    #[inline]
+    pub(super) fn int(&mut self) -> Result<i32, Bad> {
+        i32::try_from(self.long()?).map_err(|_| Bad::Varint)
+    }
+
+    /// Passes over varints.
+    #[inline]
+    pub(super) fn skip_longs(&mut self, count: u32) -> Result<(), Bad> {
+        for _ in 0..count {
+            match self.rest.first_chunk::<8>() {
+                Some(chunk) => {
+                    let stop = !u64::from_le_bytes(*chunk) & 0x8080_8080_8080_8080;
+                    if stop == 0 {
+                        self.long_bytewise()?;
+                    } else {
+                        self.rest = &self.rest[(stop.trailing_zeros() as usize + 1) / 8..];
+                    }
+                }
+                None => {
+                    self.long_bytewise()?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// This many bytes.
+    #[inline]
+    pub(super) fn take(&mut self, count: usize) -> Result<&'a [u8], Bad> {
+        let (taken, rest) = self.rest.split_at_checked(count).ok_or(Bad::Truncated)?;
+        self.rest = rest;
+        Ok(taken)
+    }
+
+    /// This many bytes.
+    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], Bad> {
+        let (taken, rest) = self.rest.split_first_chunk::<N>().ok_or(Bad::Truncated)?;
+        self.rest = rest;
+        Ok(*taken)
+    }
+
+    /// Bytes after their length. Lengths of one or two bytes are the rule.
+    #[inline]
+    pub(super) fn lengthed(&mut self) -> Result<&'a [u8], Bad> {
+        let length = match *self.rest {
+            [a, ..] if a < 0x80 => {
+                self.rest = &self.rest[1..];
+                zigzag(u64::from(a))
+            }
+            [a, b, ..] if b < 0x80 => {
+                self.rest = &self.rest[2..];
+                zigzag(u64::from(a & 0x7f) | u64::from(b) << 7)
+            }
+            _ => self.long()?,
+        };
+        self.take(usize::try_from(length).map_err(|_| Bad::Length)?)
+    }
+
+    /// The number of a union's branch.
+    #[inline]
+    pub(super) fn branch(&mut self) -> Result<usize, Bad> {
+        match *self.rest {
+            [a, ..] if a < 0x80 && a & 1 == 0 => {
+                self.rest = &self.rest[1..];
+                Ok(usize::from(a >> 1))
+            }
+            _ => usize::try_from(self.long()?).map_err(|_| Bad::Branch),
+        }
+    }
+
+    /// The next block of an array or map: how many items, 0 at the end; and its length in bytes if
+    /// the writer gave one.
+    pub(super) fn block(&mut self) -> Result<(usize, Option<usize>), Bad> {
+        let count = self.long()?;
+        let size = match count < 0 {
+            true => Some(usize::try_from(self.long()?).map_err(|_| Bad::Length)?),
+            false => None,
+        };
+        let count = usize::try_from(count.unsigned_abs()).map_err(|_| Bad::Items)?;
+        self.items_left = self.items_left.checked_sub(count).ok_or(Bad::Items)?;
+        Ok((count, size))
+    }
+}
+
+#[inline]
+fn zigzag(value: u64) -> i64 {
+    (value >> 1) as i64 ^ -((value & 1) as i64)
+}
+
+/// Joins eight groups of seven bits.
+#[inline]
+fn close_gaps(x: u64) -> u64 {
+    let x = (x & 0x007f_007f_007f_007f) | ((x & 0x7f00_7f00_7f00_7f00) >> 1);
+    let x = (x & 0x0000_3fff_0000_3fff) | ((x & 0x3fff_0000_3fff_0000) >> 2);
+    (x & 0x0000_0000_0fff_ffff) | ((x & 0x0fff_ffff_0000_0000) >> 4)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(value: i64) -> Vec<u8> {
+        let mut rest = ((value << 1) ^ (value >> 63)) as u64;
+        let mut out = Vec::new();
+        while rest >= 0x80 {
+            out.push(rest as u8 | 0x80);
+            rest >>= 7;
+        }
+        out.push(rest as u8);
+        out
+    }
+
+    #[test]
+    fn longs_of_every_length_read_with_and_without_bytes_behind() {
+        let powers = (0..64).flat_map(|shift| {
+            let power = 1i64.wrapping_shl(shift);
+            [power, power.wrapping_sub(1), power.wrapping_neg(), power.wrapping_add(1)]
+        });
+        for value in powers.chain([0, i64::MIN, i64::MAX]) {
+            for padding in [0, 1, 8] {
+                let mut bytes = written(value);
+                let length = bytes.len();
+                bytes.extend(std::iter::repeat_n(0x80, padding));
+                let mut input = Input::new(&bytes);
+                assert_eq!(input.long(), Ok(value));
+                assert_eq!(input.rest.len(), bytes.len() - length);
+                let mut input = Input::new(&bytes);
+                assert_eq!(input.skip_longs(1), Ok(()));
+                assert_eq!(input.rest.len(), bytes.len() - length);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_is_refused() {
+        assert_eq!(Input::new(&[]).long(), Err(Bad::Truncated));
+        assert_eq!(Input::new(&[0x80; 3]).long(), Err(Bad::Truncated));
+        assert_eq!(Input::new(&[0xff; 12]).long(), Err(Bad::Varint));
+        assert_eq!(Input::new(&[0xff; 12]).skip_longs(1), Err(Bad::Varint));
+        assert_eq!(Input::new(&written(1 << 31)).int(), Err(Bad::Varint));
+        assert_eq!(Input::new(&written(-1)).lengthed(), Err(Bad::Length));
+        assert_eq!(Input::new(&written(5)).lengthed(), Err(Bad::Truncated));
+        assert_eq!(Input::new(&written(-1)).branch(), Err(Bad::Branch));
+        assert_eq!(Input::new(&written(100)).block(), Err(Bad::Items));
+        assert_eq!(Input::new(&written(i64::MIN)).block(), Err(Bad::Truncated));
+    }
+}

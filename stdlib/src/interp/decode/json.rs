@@ -1,0 +1,511 @@
+//! Running a JSON plan. An object is gone through once: the places of wanted members are noted,
+//! every value is passed over and checked; then each wanted member is read from its last place, as
+//! its column's type. So of equal names the last one counts, and a value that does not fit its
+//! column does not disturb the others.
+//!
+//! | type | taken from |
+//! | --- | --- |
+//! | BOOLEAN | true, false, or those words as a string |
+//! | integers, DECIMAL | a number, or a string that is one; DECIMAL exactly from the digits |
+//! | REAL, DOUBLE | likewise, also `"NaN"`, `"Infinity"`, `"-Infinity"` |
+//! | STRING | a string; of any other value its text |
+//! | BYTES | a string of base64 |
+//! | DATE, TIME, INTERVAL, UUID | a string |
+//! | TIMESTAMP, TIMESTAMP_LTZ | a string of ISO 8601, UTC without an offset; a whole number of milliseconds since 1970 |
+//! | JSON | the text of any value; null is NULL |
+//! | ARRAY, MAP, ROW | an array, an object, an object; members of a ROW that are missing are NULL |
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use flow_ir::decode_plan::JsonStep;
+use flow_ir::kernel::ErrorCode;
+use flow_ir::row::{BatchBuilder, ContainerBuilder, RowLayout};
+use flow_ir::types::{DataType, Type};
+
+use super::json_scan::{RawString, Scan, unescape};
+use super::required::Required;
+use super::scalar::{Decimal, put_uuid};
+use super::sink::{ColumnSink, Element, ElementSink, MapBuilder, Sink};
+use super::{Bad, Run};
+use crate::decimal::Digits;
+use crate::text::{
+    parse_date, parse_decimal, parse_interval, parse_time, parse_timestamp, parse_uuid,
+};
+
+/// Base64 with or without padding.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// Reads one payload.
+#[derive(Debug)]
+pub(super) struct JsonReader {
+    steps: Vec<Step>,
+    scratch: Vec<u8>,
+}
+
+#[derive(Debug)]
+enum Step {
+    Column(usize, Reader),
+    Members(Members),
+}
+
+/// The wanted members of an object.
+#[derive(Debug)]
+struct Members {
+    names: Vec<Box<[u8]>>,
+    /// Path of each, for errors.
+    paths: Vec<Box<str>>,
+    into: Vec<Vec<Step>>,
+    /// Where each member's value begins, plus 1; 0 where there is none.
+    places: Vec<usize>,
+}
+
+impl JsonReader {
+    /// A reader that sets columns of rows of this layout.
+    pub(super) fn new(steps: &[JsonStep], layout: &RowLayout) -> Self {
+        Self { steps: Step::list(steps, layout, ""), scratch: Vec::new() }
+    }
+
+    /// Reads a payload, which must be one value.
+    pub(super) fn read(
+        &mut self,
+        payload: &[u8],
+        row: &mut BatchBuilder,
+        run: &mut Run<'_>,
+    ) -> Result<(), Bad> {
+        std::str::from_utf8(payload).map_err(|_| Bad::Json)?;
+        let mut end = Scan::new(payload);
+        // A single object is checked while it is gone through.
+        if let [Step::Members(members)] = &mut self.steps[..] {
+            members.read(&mut end, row, &mut self.scratch, run)?;
+        } else {
+            end.skip()?;
+            for step in &mut self.steps {
+                step.read(Scan::new(payload), row, "", &mut self.scratch, run)?;
+            }
+        }
+        if end.is_done() { Ok(()) } else { Err(Bad::Trailing) }
+    }
+}
+
+impl Step {
+    fn list(steps: &[JsonStep], layout: &RowLayout, path: &str) -> Vec<Step> {
+        let step = |step: &JsonStep| match step {
+            JsonStep::Column(column) => {
+                let column = *column as usize;
+                Step::Column(column, Reader::new(&layout.types()[column].data))
+            }
+            JsonStep::Members(members) => {
+                let paths: Vec<String> = (members.iter())
+                    .map(|m| match path {
+                        "" => m.name.clone(),
+                        path => format!("{path}.{}", m.name),
+                    })
+                    .collect();
+                let into = members.iter().zip(&paths);
+                Step::Members(Members {
+                    names: members.iter().map(|m| m.name.as_bytes().into()).collect(),
+                    into: into.map(|(m, path)| Step::list(&m.into, layout, path)).collect(),
+                    places: vec![0; members.len()],
+                    paths: paths.into_iter().map(Into::into).collect(),
+                })
+            }
+        };
+        steps.iter().map(step).collect()
+    }
+
+    /// Reads a value that was passed over before.
+    fn read(
+        &mut self,
+        mut scan: Scan<'_>,
+        row: &mut BatchBuilder,
+        path: &str,
+        scratch: &mut Vec<u8>,
+        run: &mut Run<'_>,
+    ) -> Result<(), Bad> {
+        match self {
+            Step::Column(column, reader) => {
+                let mut sink = ColumnSink { row, column: *column };
+                let read = reader.read(&mut scan, &mut sink, scratch, run);
+                read.or_else(|bad| run.failed(bad, path, true))
+            }
+            Step::Members(_) if scan.null()? => Ok(()),
+            Step::Members(members) => {
+                let read = members.read(&mut scan, row, scratch, run);
+                read.or_else(|bad| run.failed(bad, path, true))
+            }
+        }
+    }
+}
+
+impl Members {
+    fn read(
+        &mut self,
+        scan: &mut Scan<'_>,
+        row: &mut BatchBuilder,
+        scratch: &mut Vec<u8>,
+        run: &mut Run<'_>,
+    ) -> Result<(), Bad> {
+        find_members(&self.names, &mut self.places, scan, scratch)?;
+        for ((steps, &place), path) in self.into.iter_mut().zip(&self.places).zip(&self.paths) {
+            if place == 0 {
+                continue;
+            }
+            for step in steps {
+                step.read(scan.at(place - 1), row, path, scratch, run)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Goes through an object and notes where the values of these members begin. Writers keep to one
+/// order, so the member after the last hit is tried first.
+fn find_members(
+    names: &[Box<[u8]>],
+    places: &mut [usize],
+    scan: &mut Scan<'_>,
+    scratch: &mut Vec<u8>,
+) -> Result<(), Bad> {
+    if scan.peek()? != b'{' {
+        return Err(Bad::NotObject);
+    }
+    places.fill(0);
+    let mut next = 0;
+    let mut more = scan.open(b'{', b'}')?;
+    while more {
+        let name = plain(scan.name()?, scratch)?;
+        let guess = names.get(next).filter(|n| ***n == *name).map(|_| next);
+        let found = guess.or_else(|| names.iter().position(|n| **n == *name));
+        scan.peek()?;
+        let start = scan.position();
+        scan.skip()?;
+        if let Some(member) = found {
+            places[member] = start + 1;
+            next = member + 1;
+        }
+        more = scan.more(b'}')?;
+    }
+    Ok(())
+}
+
+/// A string's characters: its own bytes, or `scratch` with the escapes resolved.
+fn plain<'s>(raw: RawString<'s>, scratch: &'s mut Vec<u8>) -> Result<&'s [u8], Bad> {
+    if !raw.escaped {
+        return Ok(raw.text);
+    }
+    scratch.clear();
+    unescape(raw.text, scratch)?;
+    Ok(scratch)
+}
+
+/// How a value becomes one of a type.
+#[derive(Debug)]
+enum Reader {
+    Boolean,
+    Int(u32),
+    Real,
+    Double,
+    Decimal(Decimal),
+    Text,
+    Bytes,
+    Date,
+    Time,
+    Timestamp,
+    Interval,
+    Uuid,
+    Json,
+    Array {
+        item: Box<Reader>,
+        element: Element,
+        items: ContainerBuilder,
+        words: Vec<u64>,
+    },
+    Map {
+        value: Box<Reader>,
+        element: Element,
+        is_container: bool,
+        entries: MapBuilder,
+    },
+    Row(Box<RowReader>),
+    /// A type that JSON has no form for; a verified plan has none.
+    Never,
+}
+
+#[derive(Debug)]
+struct RowReader {
+    names: Vec<Box<[u8]>>,
+    fields: Vec<Reader>,
+    places: Vec<usize>,
+    row: BatchBuilder,
+    required: Required,
+}
+
+impl Reader {
+    fn new(ty: &DataType) -> Self {
+        let element = |ty: &Type| Element { slot: ty.slot(), nullable: ty.nullable };
+        match ty {
+            DataType::Boolean => Reader::Boolean,
+            DataType::TinyInt => Reader::Int(8),
+            DataType::SmallInt => Reader::Int(16),
+            DataType::Int => Reader::Int(32),
+            DataType::BigInt => Reader::Int(64),
+            DataType::Real => Reader::Real,
+            DataType::Double => Reader::Double,
+            DataType::Decimal { .. } => Reader::Decimal(Decimal::new(ty)),
+            DataType::String => Reader::Text,
+            DataType::Bytes => Reader::Bytes,
+            DataType::Date => Reader::Date,
+            DataType::Time { .. } => Reader::Time,
+            DataType::Timestamp { .. } | DataType::TimestampLtz { .. } => Reader::Timestamp,
+            DataType::Interval => Reader::Interval,
+            DataType::Uuid => Reader::Uuid,
+            DataType::Json => Reader::Json,
+            DataType::Null => Reader::Never,
+            DataType::Array(item) => Reader::Array {
+                item: Box::new(Reader::new(&item.data)),
+                element: element(item),
+                items: ContainerBuilder::default(),
+                words: Vec::new(),
+            },
+            DataType::Map(_, value) => Reader::Map {
+                value: Box::new(Reader::new(&value.data)),
+                element: element(value),
+                is_container: value.data.is_container(),
+                entries: MapBuilder::default(),
+            },
+            DataType::Row(fields) => {
+                let types: Vec<Type> = fields.iter().map(|f| f.ty.clone()).collect();
+                let layout = Arc::new(RowLayout::new(types));
+                let names = fields.iter().map(|f| f.name.as_str());
+                Reader::Row(Box::new(RowReader {
+                    names: fields.iter().map(|f| f.name.as_bytes().into()).collect(),
+                    fields: fields.iter().map(|f| Reader::new(&f.ty.data)).collect(),
+                    places: vec![0; fields.len()],
+                    required: Required::new(&layout, names, |_| true),
+                    row: BatchBuilder::new(layout),
+                }))
+            }
+        }
+    }
+
+    /// Reads the next value, which was passed over before. Nothing is set if it fails.
+    fn read<S: Sink>(
+        &mut self,
+        scan: &mut Scan<'_>,
+        sink: &mut S,
+        scratch: &mut Vec<u8>,
+        run: &mut Run<'_>,
+    ) -> Result<(), Bad> {
+        if scan.null()? {
+            return sink.null();
+        }
+        match self {
+            Reader::Array { item, element, items, words } => {
+                if scan.peek()? != b'[' {
+                    return Err(Bad::NotArray);
+                }
+                items.clear();
+                let mut more = scan.open(b'[', b']')?;
+                while more {
+                    let mut sink = ElementSink { elements: items, element: *element };
+                    item.read(scan, &mut sink, scratch, run)?;
+                    more = scan.more(b']')?;
+                }
+                words.clear();
+                items.finish_array(words);
+                run.grow(words.len())?;
+                sink.container(words);
+                Ok(())
+            }
+            Reader::Map { value, element, is_container, entries } => {
+                if scan.peek()? != b'{' {
+                    return Err(Bad::NotObject);
+                }
+                entries.clear();
+                let mut more = scan.open(b'{', b'}')?;
+                while more {
+                    entries.keys.push_bytes(plain(scan.name()?, scratch)?);
+                    let mut sink = ElementSink { elements: &mut entries.values, element: *element };
+                    value.read(scan, &mut sink, scratch, run)?;
+                    more = scan.more(b'}')?;
+                }
+                let words = entries.finish(element.slot, *is_container);
+                run.grow(words.len())?;
+                sink.container(words);
+                Ok(())
+            }
+            Reader::Row(reader) => reader.read(scan, sink, scratch, run),
+            scalar => scalar.read_scalar(scan, sink, scratch),
+        }
+    }
+
+    fn read_scalar<S: Sink>(
+        &self,
+        scan: &mut Scan<'_>,
+        sink: &mut S,
+        scratch: &mut Vec<u8>,
+    ) -> Result<(), Bad> {
+        let first = scan.peek()?;
+        let start = scan.position();
+        if let Reader::Json = self {
+            sink.bytes(scan.skip()?);
+            return Ok(());
+        }
+        if first == b'"' {
+            let text = plain(scan.string()?, scratch)?;
+            // Text that was UTF-8, cut at ASCII characters.
+            let text = std::str::from_utf8(text).map_err(|_| Bad::Utf8)?;
+            return self.read_text(text, sink);
+        }
+        scan.skip()?;
+        let token = std::str::from_utf8(scan.since(start)).map_err(|_| Bad::Utf8)?;
+        match (self, first) {
+            (Reader::Text, _) => sink.bytes(token.as_bytes()),
+            (Reader::Boolean, b't' | b'f') => sink.word(u64::from(first == b't')),
+            (_, b'-' | b'0'..=b'9') => return self.read_number(token, sink),
+            _ => return Err(Bad::Convert),
+        }
+        Ok(())
+    }
+
+    /// Reads a number's text.
+    fn read_number<S: Sink>(&self, token: &str, sink: &mut S) -> Result<(), Bad> {
+        match self {
+            Reader::Int(bits) => sink.word(integer(token, *bits)? as u64),
+            Reader::Timestamp => {
+                let millis = integer(token, 64)?;
+                sink.word(millis.checked_mul(1_000).ok_or(Bad::Range)? as u64);
+            }
+            Reader::Real => {
+                let value: f32 = token.parse().map_err(|_| Bad::Convert)?;
+                finite(f64::from(value), sink)?;
+            }
+            Reader::Double => finite(token.parse().map_err(|_| Bad::Convert)?, sink)?,
+            Reader::Decimal(to) => {
+                let value = parse_decimal(token, to.digits).map_err(bad_of)?;
+                to.put(value, sink);
+            }
+            Reader::Boolean
+            | Reader::Text
+            | Reader::Bytes
+            | Reader::Date
+            | Reader::Time
+            | Reader::Interval
+            | Reader::Uuid
+            | Reader::Json
+            | Reader::Array { .. }
+            | Reader::Map { .. }
+            | Reader::Row(_)
+            | Reader::Never => return Err(Bad::Convert),
+        }
+        Ok(())
+    }
+
+    /// Reads a string's characters.
+    fn read_text<S: Sink>(&self, text: &str, sink: &mut S) -> Result<(), Bad> {
+        match self {
+            Reader::Text => sink.bytes(text.as_bytes()),
+            Reader::Boolean => match text.trim() {
+                word if word.eq_ignore_ascii_case("true") => sink.word(1),
+                word if word.eq_ignore_ascii_case("false") => sink.word(0),
+                _ => return Err(Bad::Convert),
+            },
+            Reader::Bytes => {
+                let bytes = BASE64.decode(text).map_err(|_| Bad::Base64)?;
+                sink.bytes(&bytes);
+            }
+            Reader::Date => {
+                let days = parse_date(text).ok_or(Bad::Convert)?;
+                sink.word(i64::from(days) as u64);
+            }
+            Reader::Time => sink.word(parse_time(text).ok_or(Bad::Convert)? as u64),
+            Reader::Timestamp => sink.word(parse_timestamp(text).ok_or(Bad::Convert)? as u64),
+            Reader::Interval => {
+                let (months, micros) = parse_interval(text).ok_or(Bad::Convert)?;
+                sink.wide([months as u64, micros as u64]);
+            }
+            Reader::Uuid => put_uuid(parse_uuid(text).ok_or(Bad::Uuid)?, sink),
+            Reader::Real | Reader::Double => {
+                let value = match text.trim() {
+                    "NaN" => f64::NAN,
+                    "Infinity" | "+Infinity" => f64::INFINITY,
+                    "-Infinity" => f64::NEG_INFINITY,
+                    number => return self.read_number(number, sink),
+                };
+                sink.word(value.to_bits());
+            }
+            Reader::Int(_) | Reader::Decimal(_) => return self.read_number(text.trim(), sink),
+            Reader::Json
+            | Reader::Array { .. }
+            | Reader::Map { .. }
+            | Reader::Row(_)
+            | Reader::Never => return Err(Bad::Convert),
+        }
+        Ok(())
+    }
+}
+
+impl RowReader {
+    fn read<S: Sink>(
+        &mut self,
+        scan: &mut Scan<'_>,
+        sink: &mut S,
+        scratch: &mut Vec<u8>,
+        run: &mut Run<'_>,
+    ) -> Result<(), Bad> {
+        find_members(&self.names, &mut self.places, scan, scratch)?;
+        self.row.abandon();
+        self.row.begin();
+        for (column, (field, &place)) in self.fields.iter_mut().zip(&self.places).enumerate() {
+            if place > 0 {
+                let mut sink = ColumnSink { row: &mut self.row, column };
+                field.read(&mut scan.at(place - 1), &mut sink, scratch, run)?;
+            }
+        }
+        if self.required.missing(&mut self.row).is_some() {
+            return Err(Bad::Null);
+        }
+        let words = self.row.seal();
+        run.grow(words.len())?;
+        sink.container(words);
+        Ok(())
+    }
+}
+
+/// A whole number of at most this many bits; `1.0` and `1e3` are whole, too.
+fn integer(token: &str, bits: u32) -> Result<i64, Bad> {
+    let value = match token.parse::<i64>() {
+        Ok(value) => value,
+        Err(_) => {
+            // Nineteen digits before the point and as many after it.
+            const HALF: u32 = 19;
+            let value = parse_decimal(token, Digits { precision: 2 * HALF, scale: HALF });
+            let value = value.map_err(bad_of)?;
+            let one = 10i128.pow(HALF);
+            if value % one != 0 {
+                return Err(Bad::Convert);
+            }
+            i64::try_from(value / one).map_err(|_| Bad::Range)?
+        }
+    };
+    let shift = 64 - bits;
+    if (value << shift) >> shift == value { Ok(value) } else { Err(Bad::Range) }
+}
+
+fn finite<S: Sink>(value: f64, sink: &mut S) -> Result<(), Bad> {
+    if !value.is_finite() {
+        return Err(Bad::Range);
+    }
+    sink.word(value.to_bits());
+    Ok(())
+}
+
+fn bad_of(code: ErrorCode) -> Bad {
+    if code == ErrorCode::Overflow { Bad::Range } else { Bad::Convert }
+}
