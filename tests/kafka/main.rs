@@ -1,0 +1,6 @@
+//! The tests that need a real Kafka broker or schema registry. They start and stop them themselves.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod infra;
