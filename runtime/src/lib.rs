@@ -11,4 +11,5 @@
 pub mod commit;
 pub mod connect;
 pub mod error;
+pub mod ops;
 pub mod state;

@@ -1,5 +1,6 @@
-//! SUM: NULL over nothing. Integers add up in 128 bits and must fit BIGINT in the end; DECIMAL(p, s)
-//! gives DECIMAL(38, s); REAL and DOUBLE add up exactly and are rounded once, to DOUBLE.
+//! SUM: NULL over nothing. Integers add up in 128 bits and must fit BIGINT in the end;
+//! DECIMAL(p, s) gives DECIMAL(38, s); REAL and DOUBLE add up exactly and are rounded once, to
+//! DOUBLE.
 
 use flow_ir::kernel::ErrorCode;
 use flow_ir::row::{BatchBuilder, Column, RowRef, ValueMut};

@@ -103,7 +103,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn products_and_sums_agree_with_128_bits(a in any::<i64>(), b in any::<i64>(), w in any::<i32>()) {
+        fn products_and_sums_agree_with_128_bits(
+            a in any::<i64>(), b in any::<i64>(), w in any::<i32>(),
+        ) {
             let (a, b, w) = (i128::from(a), i128::from(b), i64::from(w));
             let sum = Wide::product(a, w).plus(Wide::product(b, -w));
             prop_assert_eq!(sum.to_i128(), Some(a * i128::from(w) - b * i128::from(w)));
@@ -141,7 +143,9 @@ mod tests {
         }
 
         #[test]
-        fn ratios_are_exact_where_a_double_is(a in -(1i64 << 53)..1i64 << 53, count in 1u64..1 << 53) {
+        fn ratios_are_exact_where_a_double_is(
+            a in -(1i64 << 53)..1i64 << 53, count in 1u64..1 << 53,
+        ) {
             // One IEEE division of exact operands is correctly rounded.
             let ratio = Wide::from(i128::from(a)).ratio(count);
             prop_assert_eq!(ratio, Some(a as f64 / count as f64));

@@ -279,6 +279,15 @@ impl KeyDecoder {
             .all(|(i, ty)| read(&mut input, ty).is_some_and(|value| set(out, first + i, value)))
             && input.is_empty()
     }
+
+    /// Bytes of the key that stands at the start of `bytes`, whatever follows it.
+    pub fn prefix_len(&self, bytes: &[u8]) -> Option<usize> {
+        let mut rest = bytes;
+        for ty in &self.types {
+            read(&mut rest, ty)?;
+        }
+        Some(bytes.len() - rest.len())
+    }
 }
 
 /// A decoded value on its way into a slot.

@@ -1,0 +1,294 @@
+//! What the three aggregating operators share: the calls with their accumulator columns, the
+//! layout of the rows between `PreAggregate` and the others, and multisets.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use flow_ir::aggregate::AggregateCall;
+use flow_ir::kernel::{ErrorCode, OnError, RowError};
+use flow_ir::row::{
+    BatchBuilder, Column, KeyDecoder, RowBatch, RowLayout, RowRef, ValueMut, order_i64,
+};
+use flow_ir::types::{DataType, Type};
+use flow_stdlib::aggregates::{self, Accumulators, Aggregate, Multiset};
+
+use super::{OpError, Reports, columns_of, data};
+use crate::state::{OrderedTable, PointTable, SlotId, prefix_end};
+
+/// The columns that follow the accumulators in a `PreAggregate`'s output.
+pub(super) const PARTIAL_TAIL: [DataType; 3] = [DataType::Int, DataType::Bytes, DataType::BigInt];
+
+impl Accumulators for PointTable {
+    type Slot = SlotId;
+
+    fn accumulators(&mut self, slot: SlotId) -> ValueMut<'_> {
+        self.value(slot)
+    }
+}
+
+/// The aggregates of an operator.
+pub(super) struct Calls {
+    pub(super) calls: Vec<Call>,
+    /// Accumulator columns of all calls.
+    pub(super) width: usize,
+}
+
+/// One aggregate.
+pub(super) struct Call {
+    pub(super) aggregate: Aggregate,
+    /// Its accumulator columns among those of all calls.
+    pub(super) state: Range<usize>,
+    pub(super) multiset: Option<Multiset>,
+    pub(super) args: Vec<usize>,
+    pub(super) filter: Option<usize>,
+    arg_types: Vec<Type>,
+    result: DataType,
+}
+
+impl Calls {
+    pub(super) fn new(calls: &[AggregateCall]) -> Result<Self, String> {
+        let mut width = 0;
+        let call = |call: &AggregateCall| {
+            let aggregate = aggregates::instantiate(call)?;
+            let first = width;
+            width += aggregate.state_types().len();
+            Ok(Call {
+                aggregate,
+                state: first..width,
+                multiset: aggregates::multiset(call),
+                args: call.args.clone(),
+                filter: call.filter,
+                arg_types: call.arg_types.clone(),
+                result: call.ty.data.clone(),
+            })
+        };
+        let calls = calls.iter().map(call).collect::<Result<_, String>>()?;
+        Ok(Self { calls, width })
+    }
+
+    /// Checks that arguments and filters are columns of `input`.
+    pub(super) fn check_input(&self, input: &[Type]) -> Result<(), String> {
+        for call in &self.calls {
+            columns_of(&call.args, input)?;
+            columns_of(call.filter.as_slice(), input)?;
+            let same =
+                call.args.iter().zip(&call.arg_types).all(|(i, ty)| input[*i].data == ty.data);
+            let boolean = call.filter.is_none_or(|i| input[i].data == DataType::Boolean);
+            if !same || !boolean {
+                return Err("an aggregate's arguments are of other types".into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Types of all accumulator columns.
+    pub(super) fn state_types(&self) -> Vec<Type> {
+        self.calls.iter().flat_map(|call| call.aggregate.state_types()).collect()
+    }
+
+    /// Types of all results.
+    pub(super) fn results(&self) -> impl Iterator<Item = DataType> {
+        self.calls.iter().map(|call| call.result.clone())
+    }
+
+    /// Sets the results' columns of the open row, the first into column `first`. A result out of
+    /// range is NULL and pushed to `errors`.
+    pub(super) fn finish(
+        &self,
+        accumulators: RowRef<'_>,
+        columns: &[Column],
+        out: &mut BatchBuilder,
+        first: usize,
+        errors: &mut Vec<ErrorCode>,
+    ) {
+        for (i, call) in self.calls.iter().enumerate() {
+            let state = &columns[call.state.clone()];
+            let finished = call.aggregate.finish(accumulators, state, out, first + i);
+            errors.extend(finished.err());
+        }
+    }
+}
+
+impl Call {
+    /// Adds the value with these key bytes `weight` times.
+    pub(super) fn add_value(
+        &self,
+        acc: &mut ValueMut<'_>,
+        key: &[u8],
+        weight: i64,
+    ) -> Result<(), OpError> {
+        let value = self.decode(key)?;
+        let columns = value.layout().columns();
+        self.aggregate.add_value(acc, self.state.start, value.row(0), columns, weight);
+        Ok(())
+    }
+
+    /// Sets the only accumulator to the value with these key bytes, or to NULL.
+    pub(super) fn set_extreme(
+        &self,
+        acc: &mut ValueMut<'_>,
+        key: Option<&[u8]>,
+    ) -> Result<(), OpError> {
+        acc.set_null(self.state.start);
+        if let Some(key) = key {
+            self.add_value(acc, key, 1)?;
+        }
+        Ok(())
+    }
+
+    fn decode(&self, key: &[u8]) -> Result<RowBatch, OpError> {
+        let layout = Arc::new(RowLayout::new(self.arg_types.clone()));
+        let mut out = BatchBuilder::new(layout);
+        out.begin();
+        if !KeyDecoder::new(self.arg_types.clone()).decode(key, &mut out, 0) {
+            return Err(OpError::Internal("a value of a multiset cannot be read back"));
+        }
+        out.finish(1);
+        Ok(out.take())
+    }
+}
+
+/// Where things stand in a row that a `PreAggregate` made.
+pub(super) struct Partials {
+    /// Key columns.
+    pub(super) keys: usize,
+    /// Slice end and first open end, for windows.
+    pub(super) window: Option<[Column; 2]>,
+    /// The accumulators of all calls.
+    pub(super) state: Vec<Column>,
+    pub(super) call: Column,
+    pub(super) value: Column,
+    /// Net weight of the value, or with accumulators the net number of rows.
+    pub(super) weight: Column,
+}
+
+impl Partials {
+    /// The rows of these types, if they are what a `PreAggregate` of these calls makes.
+    pub(super) fn of(
+        types: &[Type],
+        keys: usize,
+        windowed: bool,
+        calls: &Calls,
+    ) -> Result<Self, String> {
+        let bounds = if windowed { 2 } else { 0 };
+        let expected = std::iter::repeat_n(DataType::BigInt, bounds)
+            .chain(data(&calls.state_types()))
+            .chain(PARTIAL_TAIL);
+        if types.len() < keys || !data(&types[keys..]).into_iter().eq(expected) {
+            return Err("the columns are not those of a pre-aggregate".into());
+        }
+        let layout = RowLayout::new(types.to_vec());
+        let state = keys + bounds;
+        let tail = state + calls.width;
+        Ok(Self {
+            keys,
+            window: windowed.then(|| [layout.column(keys), layout.column(keys + 1)]),
+            state: layout.columns()[state..tail].to_vec(),
+            call: layout.column(tail),
+            value: layout.column(tail + 1),
+            weight: layout.column(tail + 2),
+        })
+    }
+}
+
+/// Appends what a value's key in the multiset table begins with, after the group's key: the call.
+pub(super) fn push_call(call: usize, key: &mut Vec<u8>) {
+    push_i64(call as i64, key);
+}
+
+/// Appends a number, not NULL, as key bytes.
+pub(super) fn push_i64(value: i64, key: &mut Vec<u8>) {
+    key.push(1);
+    key.extend_from_slice(&order_i64(value));
+}
+
+/// Reads what `push_i64` wrote.
+pub(super) fn read_i64(key: &[u8]) -> Option<i64> {
+    let (_, bytes) = key.split_first_chunk::<1>()?;
+    let (bytes, _) = bytes.split_first_chunk::<8>()?;
+    Some((u64::from_be_bytes(*bytes) ^ (1 << 63)) as i64)
+}
+
+/// The first or last value in a multiset, as key bytes: what follows `prefix` in the table's key.
+pub(super) fn extreme<'t>(
+    table: &'t mut OrderedTable,
+    group: u8,
+    prefix: &[u8],
+    which: Multiset,
+) -> Result<Option<&'t [u8]>, OpError> {
+    use std::ops::Bound::{Excluded, Included, Unbounded};
+    let end = prefix_end(prefix);
+    let (from, to) = (Included(prefix), end.as_deref().map_or(Unbounded, Excluded));
+    let entry = match which {
+        Multiset::Last => table.last(group, from, to)?,
+        Multiset::First | Multiset::Distinct => table.first(group, from, to)?,
+    };
+    Ok(entry.map(|entry| &entry.key[prefix.len()..]))
+}
+
+/// Output rows of groups, before and after an epoch, from their accumulators.
+pub(super) struct Results {
+    rows: BatchBuilder,
+    /// For each group the places in `rows` of the row taken back and of the new one.
+    changes: Vec<[Option<usize>; 2]>,
+    /// Results out of range, with the places of their rows.
+    failures: Vec<(usize, ErrorCode)>,
+    errors: Vec<ErrorCode>,
+}
+
+impl Results {
+    /// For rows of this layout.
+    pub(super) fn new(layout: Arc<RowLayout>) -> Self {
+        let rows = BatchBuilder::new(layout);
+        Self { rows, changes: Vec::new(), failures: Vec::new(), errors: Vec::new() }
+    }
+
+    /// Begins the change of a group.
+    pub(super) fn begin(&mut self) {
+        self.changes.push([None, None]);
+    }
+
+    /// Adds a row to the change begun last: the one taken back, or the new one. `write` writes the
+    /// open row and pushes what failed.
+    pub(super) fn add<E>(
+        &mut self,
+        new: bool,
+        on_error: OnError,
+        write: impl FnOnce(&mut BatchBuilder, &mut Vec<ErrorCode>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let place = self.rows.len();
+        self.rows.begin();
+        write(&mut self.rows, &mut self.errors)?;
+        self.rows.finish(1);
+        let keep = self.errors.is_empty() || on_error == OnError::KeepNull;
+        if let Some(change) = self.changes.last_mut().filter(|_| keep) {
+            change[usize::from(new)] = Some(place);
+        }
+        // What failed in a row taken back was told when the row was new.
+        let told = self.errors.drain(..).filter(|_| new);
+        self.failures.extend(told.map(|code| (place, code)));
+        Ok(())
+    }
+
+    /// Emits the changes whose rows differ, and reports what failed.
+    pub(super) fn emit(&mut self, emit: &mut BatchBuilder, reports: &mut Reports) {
+        let rows = self.rows.take();
+        for [old, new] in self.changes.drain(..) {
+            let (old, new) = (old.map(|i| rows.row(i)), new.map(|i| rows.row(i)));
+            if old.map(RowRef::words) == new.map(RowRef::words) {
+                continue;
+            }
+            if let Some(old) = old {
+                emit.push_row(old, -1);
+            }
+            if let Some(new) = new {
+                emit.push_row(new, 1);
+            }
+        }
+        for (place, code) in self.failures.drain(..) {
+            let error = RowError { row: 0, site: None, code, detail: None };
+            reports.fail(rows.layout(), rows.row(place), 1, error);
+        }
+        self.rows.recycle(rows);
+    }
+}

@@ -1,0 +1,175 @@
+//! WindowAggregate: the results of each group and window, once the watermark closes the window.
+//!
+//! A partial of a slice goes into every window of the slice from its first open end on. A window
+//! gives its results when the watermark reaches its end. With allowed lateness it lives on until
+//! the watermark reaches end + lateness, and rows that still come change its results: −old/+new
+//! once an epoch.
+
+use flow_ir::aggregate::WindowSpec;
+use flow_ir::ids::TableId;
+use flow_ir::physical::{TableKind, WindowAggregate};
+use flow_ir::row::RowBatch;
+use flow_stdlib::windows;
+
+use super::aggregation::{Calls, push_i64};
+use super::groups::{Groups, Picks, Show, ValueRow};
+use super::{OpCx, OpError, Operator, Plan, data};
+use crate::state::prefix_end;
+
+pub(super) struct WindowAggregateOp {
+    groups: Groups,
+    table: TableId,
+    window: Option<WindowSpec>,
+    lateness: i64,
+    /// Rows of the batch by window: end, start, number.
+    parts: Vec<(i64, i64, u32)>,
+    key: Vec<u8>,
+    picks: Picks,
+}
+
+impl WindowAggregateOp {
+    pub(super) fn new(op: &WindowAggregate, plan: &Plan<'_>) -> Result<Self, String> {
+        op.window.map_or(Ok(()), windows::check)?;
+        if op.lateness < 0 {
+            return Err("the allowed lateness is negative".into());
+        }
+        let state = Groups::state_types(&Calls::new(&op.calls)?, true);
+        Ok(Self {
+            groups: Groups::new(plan, op.keys, &op.calls, op.values, true)?,
+            table: plan.table(op.groups, TableKind::Windowed, &data(&state))?,
+            window: op.window,
+            lateness: op.lateness,
+            parts: Vec::new(),
+            key: Vec::new(),
+            picks: Picks::default(),
+        })
+    }
+
+    /// Whether the window that ends at `end` is gone under the watermark `mark`.
+    fn is_gone(&self, end: i64, mark: i64) -> bool {
+        mark != i64::MIN && end <= mark.saturating_sub(self.lateness)
+    }
+
+    /// Fills `parts`, by window.
+    fn split(&mut self, rows: &RowBatch, mark: i64) -> Result<(), OpError> {
+        let Some(bounds) = self.groups.partials.window else {
+            return Err(OpError::Internal("a window's bounds are missing"));
+        };
+        self.parts.clear();
+        for (i, row) in rows.rows().enumerate() {
+            let [slice, first] = bounds.map(|column| row.i64(column));
+            match self.window {
+                Some(spec) => {
+                    let ends = windows::ends_from(slice, first, spec);
+                    let part = |end| (end, windows::start(end, spec), i as u32);
+                    self.parts.extend(ends.map(part));
+                }
+                None => self.parts.push((slice, first, i as u32)),
+            }
+        }
+        self.parts.sort_unstable();
+        match self.parts.first() {
+            Some((end, _, _)) if self.is_gone(*end, mark) => {
+                Err(OpError::Internal("a row came for a window that is closed"))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Takes the rows of `parts[from..to]`, all of one window.
+    fn merge(
+        &mut self,
+        parts: &[(i64, i64, u32)],
+        rows: &RowBatch,
+        cx: &mut OpCx<'_>,
+    ) -> Result<(), OpError> {
+        let Picks { keys, slots, rows: picks } = &mut self.picks;
+        let end = parts[0].0;
+        keys.clear();
+        for (_, _, number) in parts {
+            self.key.clear();
+            self.groups.keys.append(rows.row(*number as usize), &mut self.key);
+            keys.push(&self.key);
+        }
+        let table = cx.state.windowed(self.table).at(end);
+        table.upsert(keys, slots)?;
+        let start_index = self.groups.calls.width;
+        for ((_, start, _), &slot) in parts.iter().zip(slots.iter()) {
+            if table.is_new(slot) {
+                table.value(slot).set_word(start_index, *start as u64);
+            }
+        }
+        let partial = |number: u32| self.groups.is_partial(rows.row(number as usize));
+        picks.clear();
+        picks.extend(parts.iter().map(|(_, _, number)| *number).filter(|n| partial(*n)));
+        let all = slots.clone();
+        let mut kept = parts.iter().map(|(_, _, number)| partial(*number));
+        slots.retain(|_| kept.next().unwrap_or(false));
+        self.groups.merge(table, slots, picks, rows);
+        let Some(values) = self.groups.values else { return Ok(()) };
+        for (i, (_, _, number)) in parts.iter().enumerate() {
+            let row = rows.row(*number as usize);
+            if self.groups.is_partial(row) {
+                continue;
+            }
+            let at = ValueRow { end: Some(end), key: self.picks.keys.key(i), row };
+            let effect = self.groups.add_value(cx.state.ordered(values), &at)?;
+            let table = cx.state.windowed(self.table).at(end);
+            self.groups.apply(effect, table, all[i], &at)?;
+        }
+        Ok(())
+    }
+
+    /// Gives the results of a window that closes now, or the changes of one that closed before.
+    fn show(&mut self, end: i64, cx: &mut OpCx<'_>) -> Result<(), OpError> {
+        let Some(table) = cx.state.windowed(self.table).window(end) else { return Ok(()) };
+        let closed_before = cx.mark != i64::MIN && end <= cx.mark;
+        let show = Show { end: Some(end), updates: closed_before, always: false };
+        let slots = if closed_before { table.touched().to_vec() } else { table.entries()? };
+        self.groups.collect(table, &slots, show, cx.kernel.on_error)?;
+        self.groups.results.emit(cx.emit, cx.reports);
+        self.groups.remove_empty(table);
+        Ok(())
+    }
+
+    fn remove(&mut self, end: i64, cx: &mut OpCx<'_>) -> Result<(), OpError> {
+        use std::ops::Bound::{Excluded, Included, Unbounded};
+        cx.state.windowed(self.table).remove_window(end)?;
+        if let Some(values) = self.groups.values {
+            let mut prefix = Vec::new();
+            push_i64(end, &mut prefix);
+            let after = prefix_end(&prefix);
+            let to = after.as_deref().map_or(Unbounded, Excluded);
+            cx.state.ordered(values).drain(None, Included(&prefix), to, |_| {})?;
+        }
+        Ok(())
+    }
+}
+
+impl Operator for WindowAggregateOp {
+    fn on_batch(&mut self, _: usize, rows: &RowBatch, cx: &mut OpCx<'_>) -> Result<(), OpError> {
+        self.split(rows, cx.mark)?;
+        let parts = std::mem::take(&mut self.parts);
+        for window in parts.chunk_by(|a, b| a.0 == b.0) {
+            self.merge(window, rows, cx)?;
+        }
+        self.parts = parts;
+        Ok(())
+    }
+
+    fn on_watermark(&mut self, mark: i64, cx: &mut OpCx<'_>) -> Result<(), OpError> {
+        let id = self.table;
+        self.groups
+            .settle(cx.state, |state, end| state.windowed(id).at(end.unwrap_or(i64::MAX)))?;
+        if mark == i64::MIN {
+            return Ok(());
+        }
+        for end in cx.state.windowed(id).ends_until(mark) {
+            self.show(end, cx)?;
+            if self.is_gone(end, mark) {
+                self.remove(end, cx)?;
+            }
+        }
+        Ok(())
+    }
+}
