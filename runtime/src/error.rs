@@ -11,6 +11,8 @@ pub enum Who {
     External,
     /// Flow itself: a bug.
     Internal,
+    /// Nobody: another process runs the job now.
+    Successor,
 }
 
 /// Whether trying again may help.
@@ -51,6 +53,12 @@ impl RuntimeError {
     /// A bug.
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(Who::Internal, Retry::Never, message)
+    }
+
+    /// Another process has taken over the job.
+    pub fn fenced() -> Self {
+        let message = "another process has taken over this job";
+        Self::new(Who::Successor, Retry::Never, message)
     }
 
     fn new(who: Who, retry: Retry, message: impl Into<String>) -> Self {

@@ -5,11 +5,27 @@
 //! | --- | --- | --- |
 //! | `ops` | operators: synchronous, single-threaded | I/O, time, threads |
 //! | `state` | tables in memory, the store on disk, the changelog | decides what is committed |
-//! | `connect` | logs, files, print; the embedded log | looks into rows |
+//! | `worker` | the whole graph over some shards, on one thread | talks to a log's writer |
+//! | `connect` | logs, files; the embedded log | looks into rows |
+//! | `format` | what stands around payloads | looks into payloads |
 //! | `commit` | the commit protocol, pure, and its driver | |
+//! | `job` | attempts, starts, the loop over epochs | |
+//! | `world` | what a job cannot decide: time, logs, registries | |
 
 pub mod commit;
+pub mod config;
 pub mod connect;
 pub mod error;
+pub mod format;
+pub mod job;
+pub mod metrics;
 pub mod ops;
+mod partition;
 pub mod state;
+mod worker;
+pub mod world;
+
+pub use config::Config;
+pub use error::{Result, RuntimeError};
+pub use job::{Ended, JobHandle, start};
+pub use world::World;

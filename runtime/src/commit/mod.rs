@@ -19,11 +19,13 @@
 //! attempt: the writer is dropped and the job starts again as after a crash. Nothing is ever begun
 //! on a writer whose commit ended unclear.
 
+mod driver;
 mod protocol;
 mod record;
 
+pub(crate) use driver::{Committer, Done, EpochOutput, Target, state_error};
 pub use protocol::{CommitAction, CommitEvent, CommitState, Moved, StopReason, next};
-pub use record::{EpochRecord, InputPosition, SinkPosition};
+pub use record::{EpochRecord, InputPosition, RECORD_VERSION, SinkPosition, TableEntry};
 
 /// Number of an epoch of a job; the first is 1, 0 stands before any.
 pub type Epoch = u64;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Epoch;
 
 /// Version of the record's form; another one is refused with a message.
-pub(super) const RECORD_VERSION: u32 = 1;
+pub const RECORD_VERSION: u32 = 1;
 
 /// Everything that a restart needs to know beside the state itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,9 +27,10 @@ pub struct EpochRecord {
     pub clock: i64,
     /// Shards of the job, fixed at its first start.
     pub shards: u32,
-    /// Table numbers in state keys by what identifies the table: operator identity, role and
-    /// layout.
-    pub directory: BTreeMap<String, u32>,
+    /// The tables of the job by what identifies them: operator identity, role and layout.
+    pub directory: BTreeMap<String, TableEntry>,
+    /// The watermark that each operator got, by its identity in hexadecimal.
+    pub marks: BTreeMap<String, i64>,
     /// Identity of the changelog topic.
     pub changelog: String,
     /// Host of the process.
@@ -38,6 +39,15 @@ pub struct EpochRecord {
     pub pid: u32,
     /// All inputs have ended and all windows are closed.
     pub finished: bool,
+}
+
+/// A table in the directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableEntry {
+    /// Its number in the keys of state and changelog.
+    pub number: u32,
+    /// The operator's name when the table was made, for messages.
+    pub operator: String,
 }
 
 /// Where reading a partition goes on.
@@ -59,6 +69,8 @@ pub struct InputPosition {
     pub watermark: i64,
     /// The offset at which the partition ends, for a bounded read.
     pub bound: Option<i64>,
+    /// Whether nothing more will come from it.
+    pub ended: bool,
     /// Whether it is passed over until it delivers again.
     pub idle: bool,
 }

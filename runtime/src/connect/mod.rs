@@ -16,6 +16,7 @@
 //! `poll` hands out batches of payload slices in buffers that the batch owns; nothing is copied
 //! before decoding. All calls block their thread; none is made from an async task.
 
+pub mod file;
 pub mod local;
 
 use std::time::Duration;
@@ -43,7 +44,7 @@ pub struct TopicInfo {
 pub struct NewTopic {
     /// Name.
     pub name: String,
-    /// Number of partitions.
+    /// Number of partitions; 0: as many as the log makes by default.
     pub partitions: u32,
     /// Keeps the last record per key only.
     pub compacted: bool,
@@ -117,6 +118,12 @@ pub trait Reader: Send {
 
     /// Whether reading reached what was the partition's end when the log was last asked.
     fn at_end(&self, partition: usize) -> bool;
+
+    /// Whether nothing will ever come from a partition any more: the end of a file.
+    fn finished(&self, partition: usize) -> bool {
+        let _ = partition;
+        false
+    }
 
     /// Records between the position and the partition's end, as last known.
     fn lag(&self, partition: usize) -> u64;

@@ -242,6 +242,7 @@ impl Log for LocalLog {
     }
 
     fn create_topic(&self, topic: &NewTopic) -> Result<TopicInfo> {
+        let topic = &NewTopic { partitions: topic.partitions.max(1), ..topic.clone() };
         check_topic(topic)?;
         let mut state = self.shared.lock();
         if let Some(existing) = state.topics.get(&topic.name) {

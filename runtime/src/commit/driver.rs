@@ -1,0 +1,274 @@
+//! Performs what `protocol` decides: sends an epoch into a transaction, commits, publishes.
+
+use std::sync::Arc;
+
+use flow_ir::ids::{StreamId, VertexId};
+use flow_ir::kernel::Headers;
+
+use super::protocol::{CommitAction, CommitEvent, CommitState, Moved, StopReason, next};
+use super::{Epoch, EpochRecord};
+use crate::connect::{Assignment, Outgoing, Writer};
+use crate::error::{Result, RuntimeError};
+use crate::job::{FileSink, LocalPosition};
+use crate::metrics::Metrics;
+use crate::state::{Disk, Overlay, StateError, records};
+use crate::worker::{Aside, Staged};
+use crate::world::{Clock, Printer};
+
+/// Key of the record in the epochs topic, which keeps the last one.
+const RECORD_KEY: &[u8] = b"epoch";
+
+/// Where the records of a sink go.
+pub(crate) enum Target {
+    /// A topic with this many partitions, in the epoch's transaction.
+    Topic { name: String, partitions: u32, epoch_header: bool },
+    /// A file, to the committed length.
+    File(FileSink),
+    /// Lines for people, after the commit.
+    Print { prefix: String },
+    /// Nowhere.
+    Nothing,
+}
+
+/// What the workers made of an epoch.
+pub(crate) struct EpochOutput {
+    /// Records by sink, with the number that counts for the stream.
+    pub(crate) outputs: Vec<(VertexId, StreamId, Staged, u64)>,
+    pub(crate) asides: Vec<Aside>,
+    pub(crate) overlays: Vec<Arc<Overlay>>,
+    /// The record without its epoch number.
+    pub(crate) record: EpochRecord,
+    pub(crate) moved: Moved,
+    /// Whether the job ends with it, or must show that it owns its id.
+    pub(crate) must: bool,
+}
+
+/// Commits the epochs of one attempt.
+pub(crate) struct Committer {
+    pub(crate) state: CommitState,
+    pub(crate) writer: Box<dyn Writer>,
+    /// By stream.
+    pub(crate) targets: Vec<Option<Target>>,
+    /// Partitions of the topics that records are put aside to.
+    pub(crate) aside_partitions: std::collections::BTreeMap<String, u32>,
+    pub(crate) epochs_topic: String,
+    pub(crate) changelog_topic: String,
+    pub(crate) shards: u32,
+    pub(crate) group: String,
+    pub(crate) home_cluster: String,
+    pub(crate) disk: Arc<Disk>,
+    pub(crate) position: LocalPosition,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) printer: Arc<dyn Printer>,
+    pub(crate) started_ms: u64,
+}
+
+/// What became of an epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Done {
+    /// It is durable.
+    Committed(Epoch),
+    /// Nothing was worth a commit; the next epoch carries its positions.
+    Merged,
+}
+
+impl Committer {
+    /// Commits an epoch, or merges it into the next.
+    ///
+    /// # Errors
+    /// If this attempt is over: fenced, failed or unclear.
+    pub(crate) fn commit(&mut self, mut epoch: EpochOutput) -> Result<Done> {
+        let CommitState::Idle { committed, .. } = self.state else {
+            return Err(RuntimeError::internal("an epoch is committed after its attempt ended"));
+        };
+        epoch.record.epoch = committed + 1;
+        let begun_ms = self.clock.monotonic_ms();
+        let mut event = CommitEvent::Ended {
+            epoch: committed + 1,
+            moved: epoch.moved,
+            last: epoch.must,
+            now_ms: begun_ms,
+        };
+        loop {
+            let (state, actions) = next(self.state.clone(), event);
+            self.state = state;
+            let mut following = None;
+            for action in actions {
+                following = self.perform(action, &mut epoch)?;
+            }
+            match (following, &self.state) {
+                (Some(following), _) => event = following,
+                (None, CommitState::Idle { committed: now, .. }) => {
+                    self.metrics
+                        .commit_micros
+                        .add((self.clock.monotonic_ms() - begun_ms).saturating_mul(1_000));
+                    return Ok(match *now > committed {
+                        true => Done::Committed(*now),
+                        false => Done::Merged,
+                    });
+                }
+                (None, _) => return Err(RuntimeError::internal("the commit has come to a halt")),
+            }
+        }
+    }
+
+    fn perform(
+        &mut self,
+        action: CommitAction,
+        epoch: &mut EpochOutput,
+    ) -> Result<Option<CommitEvent>> {
+        match action {
+            CommitAction::Stage(_) => Ok(Some(match self.stage(epoch) {
+                Ok(()) => CommitEvent::Staged,
+                Err(error) => {
+                    if error.retry == crate::error::Retry::Never {
+                        let _ = self.writer.abort();
+                        return Err(error);
+                    }
+                    CommitEvent::StageFailed(error.to_string())
+                }
+            })),
+            CommitAction::Commit(_) => Ok(Some(CommitEvent::Answered(self.writer.commit()))),
+            CommitAction::Abort => {
+                // An unclear abort is as good as a dropped writer: the attempt ends either way.
+                let _ = self.writer.abort();
+                Ok(None)
+            }
+            CommitAction::Publish(number) => Ok(Some(match self.publish(number, epoch) {
+                Ok(()) => CommitEvent::Published { now_ms: self.clock.monotonic_ms() },
+                Err(error) if error.retry == crate::error::Retry::Never => return Err(error),
+                Err(error) => CommitEvent::PublishFailed(error.to_string()),
+            })),
+            CommitAction::Merge(_) => Ok(None),
+            CommitAction::Stop(reason) => Err(stopped(reason)),
+        }
+    }
+
+    /// Sends everything that belongs to the epoch.
+    fn stage(&mut self, epoch: &mut EpochOutput) -> Result<()> {
+        self.writer.begin()?;
+        let mut header = Vec::new();
+        Headers::push("flow.epoch", Some(&epoch.record.epoch.to_be_bytes()), &mut header);
+        for (_, stream, staged, _) in &epoch.outputs {
+            match &mut self.targets[stream.index()] {
+                Some(Target::Topic { name, partitions, epoch_header }) => {
+                    for record in &staged.records {
+                        self.writer.send(&Outgoing {
+                            topic: name,
+                            partition: record.partition % *partitions,
+                            key: staged.bytes(&record.key),
+                            value: staged.bytes(&record.value),
+                            timestamp: None,
+                            headers: Headers(if *epoch_header { &header } else { &[] }),
+                        })?;
+                    }
+                }
+                Some(Target::File(file)) => {
+                    for record in &staged.records {
+                        file.append(staged.bytes(&record.value).unwrap_or(&[]))?;
+                    }
+                }
+                Some(Target::Print { .. } | Target::Nothing) | None => {}
+            }
+        }
+        epoch.record.sinks = self.sync_files()?;
+        for aside in &epoch.asides {
+            self.writer.send(&Outgoing {
+                topic: &aside.topic,
+                partition: aside.partition % self.aside_partitions.get(&aside.topic).unwrap_or(&1),
+                key: aside.key.as_deref(),
+                value: aside.value.as_deref(),
+                timestamp: aside.timestamp,
+                headers: Headers(&aside.headers),
+            })?;
+        }
+        for overlay in &epoch.overlays {
+            for record in records(overlay, self.shards) {
+                self.writer.send(&Outgoing {
+                    topic: &self.changelog_topic,
+                    partition: record.shard,
+                    key: Some(record.key),
+                    value: record.value,
+                    ..Outgoing::default()
+                })?;
+            }
+        }
+        let here = epoch.record.inputs.iter().filter(|i| i.cluster == self.home_cluster);
+        let offsets: Vec<Assignment> = here
+            .map(|i| Assignment {
+                topic: i.topic.clone(),
+                partition: i.partition,
+                offset: i.offset,
+            })
+            .collect();
+        self.writer.send_offsets(&self.group, &offsets)?;
+        self.writer.send(&Outgoing {
+            topic: &self.epochs_topic,
+            partition: 0,
+            key: Some(RECORD_KEY),
+            value: Some(&epoch.record.to_bytes()),
+            ..Outgoing::default()
+        })
+    }
+
+    /// Brings file sinks to disk, before the record that names their length.
+    fn sync_files(&mut self) -> Result<Vec<super::SinkPosition>> {
+        let mut positions = Vec::new();
+        for target in self.targets.iter_mut().flatten() {
+            if let Target::File(file) = target {
+                positions.push(file.sync()?);
+            }
+        }
+        Ok(positions)
+    }
+
+    /// The epoch is durable: the local store follows, then whoever looks.
+    fn publish(&mut self, number: Epoch, epoch: &EpochOutput) -> Result<()> {
+        self.position.epoch = number;
+        self.position.written_at = self.clock.now_micros();
+        for (partition, offset) in self.position.offsets.iter_mut().enumerate() {
+            let until = self.writer.written_until(&self.changelog_topic, partition as u32);
+            *offset = until.unwrap_or(*offset);
+        }
+        let overlays: Vec<&Overlay> = epoch.overlays.iter().map(|o| &**o).collect();
+        self.disk.publish(&overlays, &self.position.to_bytes()).map_err(|e| state_error(&e))?;
+        let mut written = 0;
+        for (_, stream, staged, count) in &epoch.outputs {
+            self.metrics.streams[stream.index()].records_out.add(*count);
+            written += count;
+            if let Some(Target::Print { prefix }) = &self.targets[stream.index()] {
+                for record in &staged.records {
+                    let line = staged.bytes(&record.value).unwrap_or(&[]);
+                    self.printer.line(prefix, &String::from_utf8_lossy(line));
+                }
+            }
+        }
+        if written > 0 && self.metrics.first_output_micros.get() == 0 {
+            let micros = (self.clock.monotonic_ms() - self.started_ms) * 1_000;
+            self.metrics.first_output_micros.set(micros.max(1));
+        }
+        self.metrics.epochs.add(1);
+        Ok(())
+    }
+}
+
+fn stopped(reason: StopReason) -> RuntimeError {
+    match reason {
+        StopReason::Restart(why) => RuntimeError::external(why),
+        StopReason::Fenced => RuntimeError::fenced(),
+        StopReason::StoreFailed(why) => RuntimeError::external(why),
+    }
+}
+
+/// A failure of the local store.
+pub(crate) fn state_error(error: &StateError) -> RuntimeError {
+    match error {
+        StateError::DiskFull { .. } | StateError::Locked { .. } => {
+            RuntimeError::user(error.to_string())
+        }
+        StateError::Corrupt { .. } | StateError::Io { .. } => {
+            RuntimeError::external(error.to_string())
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Every limit and setting of a running job, each with its reason. Settings that change results
+//! belong to the job graph (`physical::Settings`); these do not.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Rows that a source decodes and pushes on at once: large enough to amortise the calls, small
+/// enough that a batch stays in the second-level cache.
+pub const BATCH_ROWS: usize = 1_024;
+
+/// State kept in memory before tables spill, bytes.
+pub const MEMORY_BYTES: usize = 1 << 30;
+
+/// An epoch is cut after this time whatever else is set: a transaction must end well before the
+/// broker's transaction.timeout.ms of a minute.
+pub const EPOCH_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// How long a worker without anything to do waits for records before it looks for a cut.
+pub const POLL_WAIT: Duration = Duration::from_millis(5);
+
+/// Pause before the first restart of a failed attempt; doubles up to `RESTART_WAIT_MAX`.
+pub const RESTART_WAIT: Duration = Duration::from_millis(200);
+
+/// Longest pause between attempts.
+pub const RESTART_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// Attempts in a row without a committed epoch after which the job gives up.
+pub const RESTARTS_MAX: u32 = 8;
+
+/// How a job is run here.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Folder of the local store and lock.
+    pub state_dir: PathBuf,
+    /// Workers; `None`: the machine's cores, at most the job's shards.
+    pub parallelism: Option<usize>,
+    /// State kept in memory before tables spill, bytes.
+    pub memory_bytes: usize,
+    /// Rows that a source pushes on at once.
+    pub batch_rows: usize,
+    /// Forget the job's epochs and state and start anew.
+    pub fresh: bool,
+}
+
+impl Config {
+    /// The defaults, with the local store in this folder.
+    pub fn new(state_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            state_dir: state_dir.into(),
+            parallelism: None,
+            memory_bytes: MEMORY_BYTES,
+            batch_rows: BATCH_ROWS,
+            fresh: false,
+        }
+    }
+
+    /// Workers for a job with this many shards.
+    pub fn workers(&self, shards: u32) -> usize {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        self.parallelism.unwrap_or(cores).clamp(1, shards as usize)
+    }
+}

@@ -1,0 +1,112 @@
+//! Encoders of a sink: schemas are registered, their ids become the frames, plans become encoders.
+
+use std::sync::Arc;
+
+use flow_ir::decode_plan::Origin;
+use flow_ir::encode_plan::JsonTimestamps;
+use flow_ir::kernel::{Encoder, KernelFactory};
+use flow_ir::physical::{Sink, Stream, SubjectSchema};
+use flow_ir::types::Field;
+use flow_registry::{Registry, RegistryError, Schema};
+use flow_schema::{EncodeFormat, encode_plan};
+
+use super::{DEFAULT_FORMAT, frame_prefix};
+use crate::error::{Result, RuntimeError};
+use crate::worker::Encoding;
+
+/// How the rows of a sink become records. Registers the stream's schemas.
+///
+/// # Errors
+/// If a schema cannot be registered, or a column has no form in the stream's format.
+pub(crate) fn encoding(
+    stream: &Stream,
+    sink: &Sink,
+    factory: &dyn KernelFactory,
+    registry: Option<&Arc<dyn Registry>>,
+) -> Result<Encoding> {
+    let columns: Vec<Field> =
+        stream.columns.iter().map(|c| Field::new(c.name.clone(), c.ty.clone())).collect();
+    let all: Vec<usize> = (0..columns.len()).collect();
+    let maker = Maker { stream, columns: &columns, factory, registry };
+    match stream.connector.as_str() {
+        "blackhole" => Ok(Encoding::Discard),
+        "print" => Ok(Encoding::Lines(maker.encoder("json", None, &all)?)),
+        _ => {
+            let in_value = |&i: &usize| matches!(stream.columns[i].origin, Origin::Value(_));
+            let value_columns: Vec<usize> = all.iter().copied().filter(in_value).collect();
+            let value = maker.encoder(
+                stream.value_format.as_deref().unwrap_or(DEFAULT_FORMAT),
+                stream.schemas.value.as_ref(),
+                &value_columns,
+            )?;
+            let key = match sink.keys.is_empty() {
+                true => None,
+                false => Some(maker.encoder(
+                    stream.key_format.as_deref().unwrap_or(DEFAULT_FORMAT),
+                    stream.schemas.key.as_ref(),
+                    &sink.keys,
+                )?),
+            };
+            Ok(Encoding::Records { key, value })
+        }
+    }
+}
+
+struct Maker<'a> {
+    stream: &'a Stream,
+    columns: &'a [Field],
+    factory: &'a dyn KernelFactory,
+    registry: Option<&'a Arc<dyn Registry>>,
+}
+
+impl Maker<'_> {
+    fn encoder(
+        &self,
+        format: &str,
+        schema: Option<&SubjectSchema>,
+        columns: &[usize],
+    ) -> Result<Box<dyn Encoder>> {
+        let parsed = schema.map(|s| flow_schema::parse(&s.schema)).transpose();
+        let parsed = parsed.map_err(|e| self.refuse(&e.to_string()))?;
+        let format = match format {
+            "avro" => {
+                EncodeFormat::Avro(parsed.as_ref().ok_or_else(|| self.refuse("it has no schema"))?)
+            }
+            "raw" => EncodeFormat::Raw,
+            "json" | "debezium-json" => EncodeFormat::Json(self.timestamps()),
+            other => return Err(self.refuse(&format!("format {other} cannot be written"))),
+        };
+        let mut plan =
+            encode_plan(format, self.columns, columns).map_err(|e| self.refuse(&e.to_string()))?;
+        if let Some(SubjectSchema { subject: Some(subject), schema }) = schema {
+            plan.prefix = frame_prefix(self.register(subject, schema)?);
+        }
+        self.factory.encoder(&plan).map_err(|e| self.refuse(&e.0))
+    }
+
+    fn timestamps(&self) -> JsonTimestamps {
+        match self.stream.option("json.timestamp") {
+            Some("millis") => JsonTimestamps::Millis,
+            _ => JsonTimestamps::Iso,
+        }
+    }
+
+    fn register(&self, subject: &str, schema: &str) -> Result<u32> {
+        let registry = self.registry.ok_or_else(|| self.refuse("it has no schema registry"))?;
+        registry.register(subject, &Schema::avro(schema)).map_err(registry_error)
+    }
+
+    fn refuse(&self, why: &str) -> RuntimeError {
+        RuntimeError::user(format!("stream {} cannot be written: {why}", self.stream.name))
+    }
+}
+
+/// A registry's error, with whether to try again.
+pub(super) fn registry_error(error: RegistryError) -> RuntimeError {
+    let transient =
+        matches!(error, RegistryError::Unreachable { .. } | RegistryError::Server { .. });
+    match transient {
+        true => RuntimeError::external(error.to_string()),
+        false => RuntimeError::user(error.to_string()),
+    }
+}

@@ -1,0 +1,15 @@
+//! What stands around a payload: registry framing, keys, tombstones, envelopes. The payloads
+//! themselves are read and written by kernels, from plans.
+
+mod debezium;
+mod decoders;
+mod encoders;
+mod framing;
+
+pub(crate) use debezium::Debezium;
+pub(crate) use decoders::{Decoders, WriterIds};
+pub(crate) use encoders::encoding;
+pub use framing::{FRAME_BYTES, Framing, frame_id, frame_prefix};
+
+/// The format that a stream uses where it names none.
+pub(crate) const DEFAULT_FORMAT: &str = "json";

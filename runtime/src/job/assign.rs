@@ -1,0 +1,278 @@
+//! Which partitions a job reads, from where, and which worker reads which.
+
+use std::sync::Arc;
+
+use flow_ir::connector::parse_duration;
+use flow_ir::ids::StreamId;
+use flow_ir::physical::{JobGraph, PhysicalOp, Stream};
+
+use crate::commit::{EpochRecord, InputPosition};
+use crate::connect::file::{FileReader, identity};
+use crate::connect::{Assignment, Log, OffsetQuery, TopicInfo};
+use crate::error::{Result, RuntimeError};
+use crate::worker::{Input, Inputs, ReaderSlot};
+use crate::world::Logs;
+
+/// What `InputPosition::cluster` says of files.
+pub(crate) const FILES: &str = "file";
+
+/// How long the table side of a temporal join may be silent before it stops holding time back,
+/// milliseconds, where 'idle.timeout' does not say otherwise.
+const TABLE_IDLE_TIMEOUT_MS: u64 = 5_000;
+
+/// A partition that the job reads.
+#[derive(Clone, Debug)]
+pub(crate) struct Partition {
+    pub(crate) stream: StreamId,
+    pub(crate) position: InputPosition,
+    pub(crate) timed: bool,
+    idle_timeout_ms: Option<u64>,
+}
+
+/// The topic of a stream.
+pub(crate) fn topic_of(stream: &Stream) -> &str {
+    stream.option("topic").unwrap_or(&stream.name)
+}
+
+/// The partitions of all streams that the graph reads: as the record says, else as the streams'
+/// options say, with bounds resolved now.
+///
+/// # Errors
+/// If a topic or file is missing, or is not the one that the record speaks of.
+pub(crate) fn partitions(
+    graph: &JobGraph,
+    logs: &dyn Logs,
+    record: Option<&EpochRecord>,
+) -> Result<Vec<Partition>> {
+    let mut all = Vec::new();
+    for (i, stream) in graph.streams.iter().enumerate() {
+        let id = StreamId::from(i);
+        let scans = graph.vertices.iter().filter_map(|v| match &v.op {
+            PhysicalOp::Source(source) if source.stream == id => Some(source),
+            _ => None,
+        });
+        let scans: Vec<_> = scans.collect();
+        if scans.is_empty() {
+            continue;
+        }
+        let timed = scans.iter().any(|s| s.watermark.is_some());
+        let idle_timeout_ms = idle_timeout(graph, id, stream);
+        let positions = match stream.connector.as_str() {
+            FILES => vec![file_position(stream, record)?],
+            _ => topic_positions(stream, &logs.of(stream)?, record)?,
+        };
+        let partition = |position| Partition { stream: id, position, timed, idle_timeout_ms };
+        all.extend(positions.into_iter().map(partition));
+    }
+    Ok(all)
+}
+
+fn idle_timeout(graph: &JobGraph, id: StreamId, stream: &Stream) -> Option<u64> {
+    let given = stream.option("idle.timeout").and_then(parse_duration);
+    let given = given.map(|micros| (micros / 1_000).max(1) as u64);
+    given.or_else(|| feeds_temporal_table(graph, id).then_some(TABLE_IDLE_TIMEOUT_MS))
+}
+
+/// Whether a stream is the table side of a temporal join.
+fn feeds_temporal_table(graph: &JobGraph, id: StreamId) -> bool {
+    let mut fed = vec![false; graph.vertices.len()];
+    for (i, vertex) in graph.vertices.iter().enumerate() {
+        fed[i] = match &vertex.op {
+            PhysicalOp::Source(source) => source.stream == id,
+            _ => graph.edges.iter().any(|e| e.to.index() == i && fed[e.from.index()]),
+        };
+        let is_join = matches!(vertex.op, PhysicalOp::TemporalJoin(_));
+        let right = |e: &flow_ir::physical::Edge| e.to.index() == i && e.port == 1;
+        if is_join && graph.edges.iter().any(|e| right(e) && fed[e.from.index()]) {
+            return true;
+        }
+    }
+    false
+}
+
+fn known<'a>(
+    stream: &'a Stream,
+    record: Option<&'a EpochRecord>,
+) -> impl Iterator<Item = &'a InputPosition> {
+    let inputs = record.map_or(&[][..], |r| &r.inputs);
+    inputs.iter().filter(move |i| i.stream == stream.name)
+}
+
+fn file_position(stream: &Stream, record: Option<&EpochRecord>) -> Result<InputPosition> {
+    let path = stream.option("path").unwrap_or_default();
+    let topic_id = identity(path)?;
+    if let Some(before) = known(stream, record).next() {
+        if before.topic == path && before.topic_id == topic_id {
+            return Ok(before.clone());
+        }
+        let message = format!("the file {path} is not the one that this job began to read");
+        return Err(RuntimeError::user(message)
+            .with_help("Put the file back as it was, or start anew with --fresh."));
+    }
+    Ok(InputPosition {
+        stream: stream.name.clone(),
+        cluster: FILES.to_string(),
+        topic: path.to_string(),
+        topic_id,
+        partition: 0,
+        offset: 0,
+        watermark: i64::MIN,
+        bound: None,
+        ended: false,
+        idle: false,
+    })
+}
+
+fn topic_positions(
+    stream: &Stream,
+    log: &Arc<dyn Log>,
+    record: Option<&EpochRecord>,
+) -> Result<Vec<InputPosition>> {
+    let topic = topic_of(stream);
+    let info = log.topic(topic)?.ok_or_else(|| {
+        RuntimeError::user(format!(
+            "stream {}: there is no topic {topic} in {}",
+            stream.name,
+            log.describe_self()
+        ))
+        .with_help("Create it, or correct the option 'topic'.")
+    })?;
+    let before: Vec<InputPosition> = known(stream, record).cloned().collect();
+    if let Some(other) = before.iter().find(|p| p.topic != topic || p.topic_id != info.id) {
+        let message = format!(
+            "stream {}: topic {topic} is not the one that this job began to read ({})",
+            stream.name, other.topic
+        );
+        return Err(RuntimeError::user(message).with_help(
+            "The topic was deleted and made again, or renamed: start anew with --fresh.",
+        ));
+    }
+    if !before.is_empty() {
+        // Partitions that were added since join in at their beginning.
+        let added = (before.len() as u32..info.partitions).map(|p| fresh(stream, log, &info, p));
+        let joined = before.iter().map(|p| p.watermark).min().unwrap_or(i64::MIN);
+        let added = added.map(|p| Ok(InputPosition { watermark: joined, offset: 0, ..p? }));
+        let added: Result<Vec<_>> = added.collect();
+        return Ok(before.into_iter().chain(added?).collect());
+    }
+    let starts = log.offsets(topic, start_query(stream)?)?;
+    let bounds = match stream.option("scan.bounded.mode") {
+        Some("latest-offset") => Some(log.offsets(topic, OffsetQuery::End)?),
+        _ => None,
+    };
+    (0..info.partitions)
+        .map(|p| {
+            let index = p as usize;
+            let bound = bounds.as_ref().map(|b| b[index]);
+            Ok(InputPosition { offset: starts[index], bound, ..fresh(stream, log, &info, p)? })
+        })
+        .collect()
+}
+
+fn fresh(
+    stream: &Stream,
+    log: &Arc<dyn Log>,
+    info: &TopicInfo,
+    partition: u32,
+) -> Result<InputPosition> {
+    Ok(InputPosition {
+        stream: stream.name.clone(),
+        cluster: log.cluster(),
+        topic: info.name.clone(),
+        topic_id: info.id.clone(),
+        partition,
+        offset: 0,
+        watermark: i64::MIN,
+        bound: None,
+        ended: false,
+        idle: false,
+    })
+}
+
+fn start_query(stream: &Stream) -> Result<OffsetQuery> {
+    match stream.option("scan.startup.mode") {
+        None | Some("earliest-offset") => Ok(OffsetQuery::Earliest),
+        Some("latest-offset") => Ok(OffsetQuery::End),
+        Some("timestamp") => {
+            let millis = stream.option("scan.startup.timestamp-millis");
+            let millis = millis.and_then(|text| text.parse().ok());
+            millis.map(OffsetQuery::Timestamp).ok_or_else(|| {
+                RuntimeError::user(format!(
+                    "stream {}: 'scan.startup.timestamp-millis' is missing",
+                    stream.name
+                ))
+            })
+        }
+        Some(other) => Err(RuntimeError::user(format!(
+            "stream {}: 'scan.startup.mode' = '{other}' is not known",
+            stream.name
+        ))),
+    }
+}
+
+/// Deals partitions out to workers: each stream's in turn, so that all of them get some.
+pub(crate) fn deal(partitions: &[Partition], workers: usize) -> Vec<Vec<usize>> {
+    let mut hands = vec![Vec::new(); workers];
+    for index in 0..partitions.len() {
+        hands[index % workers].push(index);
+    }
+    hands
+}
+
+/// The inputs of one worker, with their readers: one a log, one a file.
+///
+/// # Errors
+/// If a topic or file cannot be read.
+pub(crate) fn open(
+    graph: &JobGraph,
+    partitions: &[Partition],
+    hand: &[usize],
+    logs: &dyn Logs,
+) -> Result<Inputs> {
+    let inputs: Vec<Input> = hand.iter().map(|&index| input(index, &partitions[index])).collect();
+    let mut readers = Vec::new();
+    let mut by_cluster: Vec<(Arc<dyn Log>, Vec<usize>)> = Vec::new();
+    for (i, input) in inputs.iter().enumerate() {
+        let position = &partitions[input.index].position;
+        if input.ended {
+            continue;
+        }
+        if position.cluster == FILES {
+            let reader = Box::new(FileReader::open(&position.topic, position.offset)?);
+            readers.push(ReaderSlot { reader, inputs: vec![i] });
+            continue;
+        }
+        let log = logs.of(graph.stream(input.stream))?;
+        match by_cluster.iter_mut().find(|(l, _)| l.cluster() == log.cluster()) {
+            Some((_, inputs)) => inputs.push(i),
+            None => by_cluster.push((log, vec![i])),
+        }
+    }
+    for (log, of_log) in by_cluster {
+        let assignment = |&i: &usize| Assignment {
+            topic: inputs[i].topic.clone(),
+            partition: inputs[i].partition,
+            offset: inputs[i].offset,
+        };
+        let reader = log.reader(&of_log.iter().map(assignment).collect::<Vec<_>>())?;
+        readers.push(ReaderSlot { reader, inputs: of_log });
+    }
+    Ok(Inputs::new(inputs, readers))
+}
+
+fn input(index: usize, partition: &Partition) -> Input {
+    let position = &partition.position;
+    Input {
+        index,
+        stream: partition.stream,
+        topic: position.topic.clone(),
+        partition: position.partition,
+        offset: position.offset,
+        bound: position.bound,
+        watermark: position.watermark,
+        ended: position.ended,
+        idle: position.idle,
+        idle_timeout_ms: partition.idle_timeout_ms,
+        first: position.cluster == FILES && !partition.timed,
+    }
+}

@@ -1,0 +1,379 @@
+//! One attempt to run a job: from the log's truth to running workers, and the loop over epochs.
+//! Whatever fails ends the attempt; the next one begins as after a crash.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use flow_ir::ids::VertexId;
+use flow_ir::kernel::KernelFactory;
+use flow_ir::physical::{ClockSetting, JobGraph};
+
+use super::assign::{self, Partition};
+use super::start::{self, Started};
+use crate::commit::{Committer, Done, EpochOutput, EpochRecord, InputPosition, Moved};
+use crate::config::{Config, EPOCH_TIME_MAX};
+use crate::error::{Result, RuntimeError};
+use crate::metrics::Metrics;
+use crate::state::{StateStore, StoreConfig, shard_of};
+use crate::worker::{
+    Budget, Command, EpochEnd, EpochStart, Exchange, Message, Policies, Reply, Worker, WorkerSetup,
+};
+use crate::world::World;
+
+/// What the handle and the attempt share.
+#[derive(Default)]
+pub(crate) struct Control {
+    stop: AtomicBool,
+    budget: Mutex<Option<Arc<Budget>>>,
+}
+
+impl Control {
+    /// Asks the job to finish its epoch and end.
+    pub(crate) fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+        let budget = self.budget.lock().unwrap_or_else(|e| e.into_inner());
+        if let Some(budget) = &*budget {
+            budget.cut();
+        }
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+
+    /// Makes the budget of the epoch that begins known, so that a stop cuts it.
+    fn begin(&self, budget: &Arc<Budget>) {
+        *self.budget.lock().unwrap_or_else(|e| e.into_inner()) = Some(budget.clone());
+        if self.is_stopping() {
+            budget.cut();
+        }
+    }
+}
+
+/// What an attempt is made from.
+pub(crate) struct Attempt<'a> {
+    pub(crate) graph: &'a Arc<JobGraph>,
+    pub(crate) factory: &'a Arc<dyn KernelFactory>,
+    pub(crate) config: &'a Config,
+    pub(crate) world: &'a World,
+    pub(crate) control: &'a Arc<Control>,
+    /// Where the metrics of this attempt are shown.
+    pub(crate) shown: &'a Arc<RwLock<Arc<Metrics>>>,
+    pub(crate) started_ms: u64,
+    /// Forget epochs and state first.
+    pub(crate) fresh: bool,
+}
+
+/// How an attempt ended well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// All inputs ended and everything is committed.
+    Finished,
+    /// It was asked to stop.
+    Stopped,
+    /// It had finished before.
+    AlreadyFinished,
+}
+
+/// The workers of an attempt, and how to talk to them.
+struct Crew {
+    commands: Vec<Sender<Command>>,
+    replies: Receiver<Reply>,
+    inboxes: Vec<Sender<Message>>,
+    threads: Vec<std::thread::JoinHandle<()>>,
+}
+
+impl Attempt<'_> {
+    /// Runs until the job ends or fails.
+    ///
+    /// # Errors
+    /// Why this attempt ended; `retry` says whether another one may help.
+    pub(crate) fn run(&self) -> Result<Ended> {
+        let started = start::start(self)?;
+        if started.record.as_ref().is_some_and(|r| r.finished) {
+            return Ok(Ended::AlreadyFinished);
+        }
+        let floor = Arc::new(RwLock::new(vec![i64::MIN; self.graph.streams.len()]));
+        let crew = self.hire(&started)?;
+        let mut coordinator = Coordinator {
+            attempt: self,
+            partitions: started.partitions,
+            marks: started.marks,
+            clock: started.record.as_ref().map_or(i64::MIN, |r| r.clock),
+            template: started.template,
+            committer: started.committer,
+            metrics: started.metrics,
+            floor,
+            event_time: i64::MIN,
+            crew,
+        };
+        let ended = coordinator.run();
+        coordinator.crew.dismiss();
+        ended
+    }
+
+    /// Starts the workers.
+    fn hire(&self, started: &Started) -> Result<Crew> {
+        let workers = self.config.workers(self.graph.settings.shards);
+        let hands = assign::deal(&started.partitions, workers);
+        let (exchanges, inboxes) = Exchange::connect(workers);
+        let policies = Arc::new(Policies::new(self.graph));
+        let (reply, replies) = unbounded();
+        let mut crew = Crew { commands: Vec::new(), replies, inboxes, threads: Vec::new() };
+        let mut made = Vec::new();
+        for (id, (exchange, hand)) in exchanges.into_iter().zip(&hands).enumerate() {
+            let groups = self.groups(id, workers);
+            let mut store = StateStore::new(&StoreConfig {
+                specs: &self.graph.tables,
+                numbers: &started.numbers,
+                groups: &groups,
+                disk: Some(started.disk.clone()),
+                budget_bytes: self.config.memory_bytes / workers,
+            });
+            store.load().map_err(|e| crate::commit::state_error(&e))?;
+            made.push(Worker::new(WorkerSetup {
+                id,
+                graph: self.graph.clone(),
+                factory: self.factory.clone(),
+                registries: started.registries.clone(),
+                inputs: assign::open(self.graph, &started.partitions, hand, &*self.world.logs)?,
+                exchange,
+                store,
+                groups,
+                marks: started.marks.clone(),
+                policies: policies.clone(),
+                metrics: started.metrics.clone(),
+                clock: self.world.clock.clone(),
+                batch_rows: self.config.batch_rows,
+            })?);
+        }
+        for (id, worker) in made.into_iter().enumerate() {
+            let (command, commands) = unbounded();
+            let reply = reply.clone();
+            let thread = std::thread::Builder::new()
+                .name(format!("worker-{id}"))
+                .stack_size(WORKER_STACK_BYTES)
+                .spawn(move || worker.run(&commands, &reply))
+                .map_err(|e| RuntimeError::external(format!("no thread for a worker: {e}")))?;
+            crew.commands.push(command);
+            crew.threads.push(thread);
+        }
+        Ok(crew)
+    }
+
+    /// The key groups that a worker owns.
+    fn groups(&self, worker: usize, workers: usize) -> Vec<u8> {
+        let shards = self.graph.settings.shards;
+        let owner = |group: u8| shard_of(group, shards) as usize * workers / shards as usize;
+        (0..=u8::MAX).filter(|&group| owner(group) == worker).collect()
+    }
+}
+
+/// A plan may be thousands of operators deep, and rows are pushed depth first.
+const WORKER_STACK_BYTES: usize = 32 << 20;
+
+impl Crew {
+    /// Ends all workers, also those that wait for others.
+    fn dismiss(&mut self) {
+        for inbox in &self.inboxes {
+            let _ = inbox.send(Message::Abandon);
+        }
+        for commands in self.commands.drain(..) {
+            let _ = commands.send(Command::Stop);
+        }
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+
+    /// Sends a command to all workers.
+    fn tell(&self, command: impl Fn() -> Command) {
+        for commands in &self.commands {
+            let _ = commands.send(command());
+        }
+    }
+
+    /// The replies of all workers, in their order; or why the epoch failed.
+    fn collect(&mut self) -> Result<Vec<EpochEnd>> {
+        let mut ends: Vec<Option<EpochEnd>> = self.commands.iter().map(|_| None).collect();
+        let mut missing = ends.len();
+        while missing > 0 {
+            let reply = self.replies.recv_timeout(WORKER_WATCH);
+            match reply {
+                Ok((worker, Ok(end))) => {
+                    ends[worker] = Some(end);
+                    missing -= 1;
+                }
+                Ok((_, Err(error))) => return Err(error),
+                Err(_) if self.threads.iter().any(|t| t.is_finished()) => {
+                    // A reply may have come between the time-out and the look at the threads.
+                    if let Ok((_, Err(error))) = self.replies.try_recv() {
+                        return Err(error);
+                    }
+                    return Err(RuntimeError::internal("a worker panicked; its message is above"));
+                }
+                Err(_) => {}
+            }
+        }
+        Ok(ends.into_iter().flatten().collect())
+    }
+}
+
+/// How often the coordinator looks whether a silent worker still lives.
+const WORKER_WATCH: Duration = Duration::from_millis(500);
+
+/// The loop over epochs.
+struct Coordinator<'a> {
+    attempt: &'a Attempt<'a>,
+    partitions: Vec<Partition>,
+    marks: Vec<i64>,
+    clock: i64,
+    template: EpochRecord,
+    committer: Committer,
+    metrics: Arc<Metrics>,
+    /// Per stream, the highest watermark that an operator fed by it has forwarded.
+    floor: Arc<RwLock<Vec<i64>>>,
+    event_time: i64,
+    crew: Crew,
+}
+
+impl Coordinator<'_> {
+    fn run(&mut self) -> Result<Ended> {
+        // The first transaction is made at once: it shows that this process owns the job.
+        let mut must = true;
+        let mut waiting: Option<EpochOutput> = None;
+        loop {
+            self.begin_epoch();
+            // The epoch before is committed while this one computes.
+            if let Some(output) = waiting.take() {
+                self.commit(output)?;
+            }
+            let ends = self.crew.collect()?;
+            let mut output = self.gather(ends);
+            let finished = self.partitions.iter().all(|p| p.position.ended);
+            let stopping = self.attempt.control.is_stopping();
+            output.record.finished = finished;
+            output.must = std::mem::take(&mut must) || finished || stopping;
+            if finished || stopping {
+                self.commit(output)?;
+                return Ok(if finished { Ended::Finished } else { Ended::Stopped });
+            }
+            if output.moved == Moved::Nothing && self.committer.writer.is_fenced() {
+                return Err(RuntimeError::fenced());
+            }
+            waiting = Some(output);
+        }
+    }
+
+    fn begin_epoch(&mut self) {
+        let settings = &self.attempt.graph.settings;
+        let interval = Duration::from_millis(settings.commit_interval_ms).min(EPOCH_TIME_MAX);
+        let deadline = Instant::now() + interval;
+        let budget =
+            Arc::new(Budget::new(deadline, settings.epoch_max_records, settings.epoch_max_bytes));
+        self.attempt.control.begin(&budget);
+        let now = match settings.clock {
+            ClockSetting::System => self.attempt.world.clock.now_micros(),
+            ClockSetting::Event => self.event_time,
+            ClockSetting::Fixed(at) => at,
+        };
+        self.clock = self.clock.max(now);
+        let start = EpochStart { clock: self.clock, budget, floor: self.floor.clone() };
+        self.crew.tell(|| Command::Epoch(start.clone()));
+    }
+
+    fn commit(&mut self, output: EpochOutput) -> Result<()> {
+        let seal = output.overlays.first().map_or(0, |o| o.seal());
+        let changed = output.overlays.iter().any(|o| !o.is_empty());
+        match self.committer.commit(output)? {
+            Done::Committed(_) => {
+                self.metrics.state_disk_bytes.set(self.committer.disk.bytes());
+            }
+            Done::Merged => assert!(!changed, "changed state is committed"),
+        }
+        self.crew.tell(|| Command::Published(seal));
+        Ok(())
+    }
+
+    /// Puts together what the workers made of the epoch.
+    fn gather(&mut self, ends: Vec<EpochEnd>) -> EpochOutput {
+        let mut moved = Moved::Nothing;
+        let (mut outputs, mut asides, mut overlays) = (Vec::new(), Vec::new(), Vec::new());
+        let mut marks = vec![i64::MAX; self.marks.len()];
+        let mut state_bytes = 0;
+        for end in ends {
+            for state in &end.inputs {
+                let position = &mut self.partitions[state.input].position;
+                let now = InputPosition {
+                    offset: state.offset,
+                    watermark: state.watermark,
+                    ended: state.ended,
+                    idle: state.idle,
+                    ..position.clone()
+                };
+                if *position != now {
+                    *position = now;
+                    moved = moved.max(Moved::Positions);
+                }
+            }
+            let wrote = end.outputs.iter().any(|(_, _, staged, n)| !staged.is_empty() || *n > 0);
+            if wrote || !end.overlay.is_empty() || !end.aside.is_empty() {
+                moved = Moved::Data;
+            }
+            for (mark, of_worker) in marks.iter_mut().zip(&end.marks) {
+                *mark = (*mark).min(*of_worker);
+            }
+            outputs.extend(end.outputs);
+            asides.extend(end.aside);
+            overlays.push(end.overlay);
+            self.event_time = self.event_time.max(end.event_time);
+            state_bytes += end.state_bytes;
+        }
+        // A stable sort: of one sink, the workers' records stay in the workers' order.
+        outputs.sort_by_key(|(vertex, ..)| *vertex);
+        self.metrics.state_memory_bytes.set(state_bytes as u64);
+        self.raise_floor(&marks);
+        self.marks = marks;
+        let record = EpochRecord {
+            inputs: self.partitions.iter().map(|p| p.position.clone()).collect(),
+            clock: self.clock,
+            marks: self.named_marks(),
+            ..self.template.clone()
+        };
+        EpochOutput { outputs, asides, overlays, record, moved, must: false }
+    }
+
+    fn named_marks(&self) -> BTreeMap<String, i64> {
+        let vertices = self.attempt.graph.vertices.iter();
+        vertices.zip(&self.marks).map(|(v, mark)| (start::mark_name(v), *mark)).collect()
+    }
+
+    /// Notes how far time has gone on behind each stream.
+    fn raise_floor(&self, marks: &[i64]) {
+        let graph = self.attempt.graph;
+        let mut streams_of: HashMap<VertexId, Vec<usize>> = HashMap::new();
+        let mut floor = self.floor.write().unwrap_or_else(|e| e.into_inner());
+        for (i, vertex) in graph.vertices.iter().enumerate() {
+            let id = VertexId::from(i);
+            let mut streams: Vec<usize> = match &vertex.op {
+                flow_ir::physical::PhysicalOp::Source(s) => vec![s.stream.index()],
+                _ => graph
+                    .inputs(id)
+                    .iter()
+                    .flat_map(|e| streams_of.get(&e.from).cloned().unwrap_or_default())
+                    .collect(),
+            };
+            streams.sort_unstable();
+            streams.dedup();
+            for &stream in &streams {
+                if marks[i] != i64::MAX {
+                    floor[stream] = floor[stream].max(marks[i]);
+                }
+            }
+            streams_of.insert(id, streams);
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! A running job: attempts, one after the other, until it ends, is stopped, or cannot go on.
+
+mod assign;
+mod attempt;
+mod restore;
+mod start;
+
+use std::sync::{Arc, RwLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use flow_ir::kernel::KernelFactory;
+use flow_ir::physical::JobGraph;
+
+use attempt::{Attempt, Control};
+
+pub use attempt::Ended;
+pub(crate) use restore::LocalPosition;
+
+pub(crate) use crate::connect::file::FileSink;
+
+use crate::config::{Config, RESTART_WAIT, RESTART_WAIT_MAX, RESTARTS_MAX};
+use crate::error::{Result, Retry, RuntimeError};
+use crate::metrics::Metrics;
+use crate::world::World;
+
+/// A job that was started.
+pub struct JobHandle {
+    control: Arc<Control>,
+    metrics: Arc<RwLock<Arc<Metrics>>>,
+    thread: Option<JoinHandle<Result<Ended>>>,
+}
+
+/// Starts a job on a thread of its own.
+///
+/// # Errors
+/// If the graph breaks a rule, or no thread can be made. Everything else is reported by `join`.
+pub fn start(
+    graph: JobGraph,
+    factory: Arc<dyn KernelFactory>,
+    config: Config,
+    world: World,
+) -> Result<JobHandle> {
+    flow_ir::physical::verify(&graph).map_err(|e| RuntimeError::internal(e.to_string()))?;
+    let control = Arc::new(Control::default());
+    let metrics = Arc::new(RwLock::new(Arc::new(Metrics::new(&graph))));
+    let (shared, shown) = (control.clone(), metrics.clone());
+    let graph = Arc::new(graph);
+    let thread = std::thread::Builder::new()
+        .name("job".into())
+        .spawn(move || supervise(&graph, &factory, &config, &world, &shared, &shown))
+        .map_err(|e| RuntimeError::external(format!("no thread for the job: {e}")))?;
+    Ok(JobHandle { control, metrics, thread: Some(thread) })
+}
+
+impl JobHandle {
+    /// Asks the job to finish and commit its epoch, and to end.
+    pub fn stop(&self) {
+        self.control.stop();
+    }
+
+    /// What the job counts now. Counters begin anew with each attempt.
+    pub fn metrics(&self) -> Arc<Metrics> {
+        self.metrics.read().unwrap_or_else(|e| e.into_inner()).clone()
+    }
+
+    /// Whether the job has ended.
+    pub fn is_finished(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Waits for the end.
+    ///
+    /// # Errors
+    /// Why the job could not go on.
+    pub fn join(mut self) -> Result<Ended> {
+        let thread = self.thread.take().expect("a handle is joined once");
+        thread.join().unwrap_or_else(|_| Err(RuntimeError::internal("the job panicked")))
+    }
+}
+
+/// Runs attempts until one ends well, or none can.
+fn supervise(
+    graph: &Arc<JobGraph>,
+    factory: &Arc<dyn KernelFactory>,
+    config: &Config,
+    world: &World,
+    control: &Arc<Control>,
+    shown: &Arc<RwLock<Arc<Metrics>>>,
+) -> Result<Ended> {
+    let started_ms = world.clock.monotonic_ms();
+    let (mut failures, mut wait) = (0, RESTART_WAIT);
+    let mut fresh = config.fresh;
+    loop {
+        let attempt = Attempt { graph, factory, config, world, control, shown, started_ms, fresh };
+        let error = match attempt.run() {
+            Ok(ended) => return Ok(ended),
+            Err(error) => error,
+        };
+        let metrics = shown.read().unwrap_or_else(|e| e.into_inner()).clone();
+        if metrics.epochs.get() > 0 {
+            (failures, wait, fresh) = (0, RESTART_WAIT, false);
+        }
+        failures += 1;
+        if error.retry == Retry::Never || failures > RESTARTS_MAX || control.is_stopping() {
+            return Err(error);
+        }
+        tracing::warn!(%error, failures, "the job starts again from its last committed epoch");
+        pause(wait, control);
+        wait = (wait * 2).min(RESTART_WAIT_MAX);
+    }
+}
+
+/// Waits, unless the job is asked to stop.
+fn pause(wait: Duration, control: &Control) {
+    const STEP: Duration = Duration::from_millis(50);
+    let mut left = wait;
+    while !left.is_zero() && !control.is_stopping() {
+        let step = left.min(STEP);
+        std::thread::sleep(step);
+        left -= step;
+    }
+}

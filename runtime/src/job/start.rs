@@ -1,0 +1,387 @@
+//! The start of an attempt: the log's truth first, then everything else is brought to it.
+//!
+//! 1. The writer is made: whatever an earlier process left open is settled, and it is fenced.
+//! 2. The last epoch record is read.
+//! 3. The program is compared with the one that the record speaks of.
+//! 4. The local store is brought to the record (`restore`).
+//! 5. Partitions are as the record says, at first start as the options say.
+//! 6. Output topics are made where they are missing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flow_ir::kernel::Record;
+use flow_ir::physical::{JobGraph, PhysicalOp, Stream, TableSpec, Vertex};
+use flow_ir::row::key_hash;
+use flow_registry::Registry;
+
+use super::assign::{self, FILES, Partition, topic_of};
+use super::attempt::Attempt;
+use super::restore::{Changelog, open_store};
+use crate::commit::{CommitState, Committer, EpochRecord, RECORD_VERSION, TableEntry, Target};
+use crate::connect::file::FileSink;
+use crate::connect::{Assignment, Log, NewTopic, OffsetQuery, Outgoing, TopicInfo};
+use crate::error::{Result, RuntimeError};
+use crate::metrics::{Metrics, PartitionMetrics};
+use crate::state::Disk;
+use crate::worker::Policies;
+
+/// Everything that an attempt works with.
+pub(crate) struct Started {
+    pub(crate) record: Option<EpochRecord>,
+    /// Table numbers in state keys, by `TableId`.
+    pub(crate) numbers: Vec<u32>,
+    pub(crate) disk: Arc<Disk>,
+    pub(crate) partitions: Vec<Partition>,
+    /// By vertex: the watermark that it got before.
+    pub(crate) marks: Vec<i64>,
+    pub(crate) registries: Arc<Vec<Option<Arc<dyn Registry>>>>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) committer: Committer,
+    /// What every record of this attempt has in common.
+    pub(crate) template: EpochRecord,
+}
+
+/// The internal topics of a job.
+struct Internal {
+    epochs: TopicInfo,
+    changelog: TopicInfo,
+}
+
+/// Prepares an attempt.
+///
+/// # Errors
+/// If something is missing, changed or unreachable; the message says what and what to do.
+pub(crate) fn start(attempt: &Attempt<'_>) -> Result<Started> {
+    let graph = attempt.graph;
+    let home = attempt.world.logs.home()?;
+    let writer = home.writer(&format!("flow-{}-0", graph.name))?;
+    let internal = internal_topics(&home, graph)?;
+    let store_folder = attempt.config.state_dir.join("store");
+    let mut committer_writer = writer;
+    if attempt.fresh {
+        forget(&mut *committer_writer, &internal)?;
+        if store_folder.exists() {
+            std::fs::remove_dir_all(&store_folder).map_err(|e| {
+                let folder = store_folder.display();
+                RuntimeError::user(format!("the old state in {folder} cannot be removed: {e}"))
+            })?;
+        }
+    }
+    let record = last_record(&home, &internal.epochs.name)?;
+    if let Some(record) = &record {
+        check_program(graph, record)?;
+    }
+    let directory = directory(graph, record.as_ref());
+    let numbers: Vec<u32> =
+        graph.tables.iter().map(|t| directory[&table_name(graph, t)].number).collect();
+    let mut metrics = Metrics::new(graph);
+    let partitions = assign::partitions(graph, &*attempt.world.logs, record.as_ref())?;
+    metrics.partitions = partitions.iter().map(partition_metrics).collect();
+    let metrics = Arc::new(metrics);
+    *attempt.shown.write().unwrap_or_else(|e| e.into_inner()) = metrics.clone();
+    let changelog = Changelog {
+        log: &home,
+        topic: &internal.changelog.name,
+        id: &internal.changelog.id,
+        shards: graph.settings.shards,
+        specs: &graph.tables,
+        numbers: &numbers,
+    };
+    let now = attempt.world.clock.now_micros();
+    let (disk, position) = open_store(&store_folder, record.as_ref(), &changelog, now, &metrics)?;
+    let committer = Committer {
+        state: CommitState::Idle {
+            committed: record.as_ref().map_or(0, |r| r.epoch),
+            at_ms: attempt.world.clock.monotonic_ms(),
+        },
+        writer: committer_writer,
+        targets: targets(attempt, record.as_ref())?,
+        aside_partitions: aside_topics(&home, graph)?,
+        epochs_topic: internal.epochs.name.clone(),
+        changelog_topic: internal.changelog.name.clone(),
+        shards: graph.settings.shards,
+        group: format!("flow-{}", graph.name),
+        home_cluster: home.cluster(),
+        disk: disk.clone(),
+        position,
+        metrics: metrics.clone(),
+        clock: attempt.world.clock.clone(),
+        printer: attempt.world.printer.clone(),
+        started_ms: attempt.started_ms,
+    };
+    let template = EpochRecord {
+        version: RECORD_VERSION,
+        epoch: 0,
+        fingerprint: fingerprint(graph),
+        inputs: Vec::new(),
+        sinks: Vec::new(),
+        clock: i64::MIN,
+        shards: graph.settings.shards,
+        directory,
+        marks: BTreeMap::new(),
+        changelog: internal.changelog.id,
+        host: host_name(),
+        pid: std::process::id(),
+        finished: false,
+    };
+    let mark = |v: &Vertex| record.as_ref().and_then(|r| r.marks.get(&mark_name(v)));
+    Ok(Started {
+        marks: graph.vertices.iter().map(|v| mark(v).copied().unwrap_or(i64::MIN)).collect(),
+        record,
+        numbers,
+        disk,
+        partitions,
+        registries: Arc::new(registries(attempt)?),
+        metrics,
+        committer,
+        template,
+    })
+}
+
+fn internal_topics(home: &Arc<dyn Log>, graph: &JobGraph) -> Result<Internal> {
+    let compacted = |name: String, partitions| NewTopic {
+        name,
+        partitions,
+        compacted: true,
+        config: vec![("delete.retention.ms".into(), (7 * 24 * 3_600 * 1_000).to_string())],
+    };
+    let epochs = home.create_topic(&compacted(format!("flow.{}.epochs", graph.name), 1))?;
+    let shards = graph.settings.shards;
+    let changelog =
+        home.create_topic(&compacted(format!("flow.{}.changelog", graph.name), shards))?;
+    if changelog.partitions != shards {
+        return Err(RuntimeError::user(format!(
+            "job {} began with {} shards, the program now says {shards}",
+            graph.name, changelog.partitions
+        ))
+        .with_help(format!(
+            "The number of shards is fixed at a job's first start: SET 'job.shards' = '{}', or \
+             choose another job name.",
+            changelog.partitions
+        )));
+    }
+    Ok(Internal { epochs, changelog })
+}
+
+/// The last epoch record of the job.
+fn last_record(home: &Arc<dyn Log>, topic: &str) -> Result<Option<EpochRecord>> {
+    let end = home.offsets(topic, OffsetQuery::End)?;
+    let start = Assignment { topic: topic.to_string(), partition: 0, offset: 0 };
+    let earliest = home.offsets(topic, OffsetQuery::Earliest)?;
+    let start = Assignment { offset: earliest[0], ..start };
+    let mut reader = home.reader(&[start])?;
+    let mut last: Option<(i64, Option<Vec<u8>>)> = None;
+    while reader.position(0) < end[0] {
+        let Some(fetched) = reader.poll(Duration::from_millis(100))? else { continue };
+        let mut records: Vec<Record<'_>> = Vec::new();
+        fetched.batch.records(&mut records);
+        if let Some(record) = records.last() {
+            last = Some((record.offset, record.value.map(<[u8]>::to_vec)));
+        }
+    }
+    let Some((offset, Some(bytes))) = last else { return Ok(None) };
+    EpochRecord::from_bytes(&bytes).map(Some).map_err(|why| {
+        RuntimeError::user(format!("the epoch record {topic}-0@{offset} cannot be read: {why}"))
+            .with_help("Run the version of Flow that wrote it, or start anew with --fresh.")
+    })
+}
+
+/// Takes the job's last record away; its outputs stay.
+fn forget(writer: &mut dyn crate::connect::Writer, internal: &Internal) -> Result<()> {
+    writer.begin()?;
+    writer.send(&Outgoing {
+        topic: &internal.epochs.name,
+        key: Some(b"epoch"),
+        ..Outgoing::default()
+    })?;
+    match writer.commit() {
+        crate::connect::Outcome::Committed => Ok(()),
+        crate::connect::Outcome::Fenced => Err(RuntimeError::fenced()),
+        crate::connect::Outcome::Aborted(why) | crate::connect::Outcome::Unknown(why) => {
+            Err(RuntimeError::external(format!("the job could not be reset: {why}")))
+        }
+    }
+}
+
+/// What identifies a table from one program to the next.
+fn table_name(graph: &JobGraph, table: &TableSpec) -> String {
+    let vertex = &graph.vertices[table.owner.index()];
+    let layout = format!("{:?} {:?} {:?}", table.kind, table.key, table.value);
+    format!("{:016x}/{}/{:016x}", vertex.identity, table.role, key_hash(layout.as_bytes()))
+}
+
+/// Under what a vertex's watermark is kept.
+pub(crate) fn mark_name(vertex: &Vertex) -> String {
+    format!("{:016x}/{}", vertex.identity, vertex.op.kind())
+}
+
+/// The job's tables with their numbers: known ones keep theirs.
+fn directory(graph: &JobGraph, record: Option<&EpochRecord>) -> BTreeMap<String, TableEntry> {
+    let mut directory = record.map_or_else(BTreeMap::new, |r| r.directory.clone());
+    for table in &graph.tables {
+        let next = directory.values().map(|e| e.number + 1).max().unwrap_or(0);
+        let operator = graph.vertices[table.owner.index()].name.clone();
+        directory.entry(table_name(graph, table)).or_insert(TableEntry { number: next, operator });
+    }
+    directory
+}
+
+fn fingerprint(graph: &JobGraph) -> u64 {
+    let mut names: Vec<String> = graph.tables.iter().map(|t| table_name(graph, t)).collect();
+    names.extend(graph.vertices.iter().map(mark_name));
+    names.sort();
+    key_hash(names.join("\n").as_bytes())
+}
+
+/// Refuses a program whose state is not the one that the record speaks of.
+fn check_program(graph: &JobGraph, record: &EpochRecord) -> Result<()> {
+    if record.fingerprint == fingerprint(graph) {
+        return Ok(());
+    }
+    let now: BTreeMap<String, &str> = graph
+        .tables
+        .iter()
+        .map(|t| (table_name(graph, t), graph.vertices[t.owner.index()].name.as_str()))
+        .collect();
+    let gone = record.directory.iter().filter(|(name, _)| !now.contains_key(*name));
+    let gone: Vec<String> = gone
+        .map(|(name, entry)| format!("{} ({})", entry.operator, why_other(name, &now)))
+        .collect();
+    let added = now.iter().filter(|(name, _)| !record.directory.contains_key(*name));
+    let added: Vec<String> = added.map(|(_, operator)| (*operator).to_string()).collect();
+    if gone.is_empty() && added.is_empty() {
+        return Ok(());
+    }
+    let mut parts = Vec::new();
+    for (what, mut names) in [("state without an operator", gone), ("no state for", added)] {
+        names.dedup();
+        if !names.is_empty() {
+            parts.push(format!("{what}: {}", names.join(", ")));
+        }
+    }
+    Err(RuntimeError::user(format!(
+        "job {} has state of another program ({})",
+        graph.name,
+        parts.join("; ")
+    ))
+    .with_help(
+        "Start anew with --fresh, which reads the inputs from their beginning again, or run the \
+         changed program under another name with --name.",
+    ))
+}
+
+/// Why a table of the record is not one of the program's.
+fn why_other(name: &str, now: &BTreeMap<String, &str>) -> &'static str {
+    let same_but_layout = name.rsplit_once('/').is_some_and(|(operator, _)| {
+        now.keys().any(|n| n.rsplit_once('/').is_some_and(|(o, _)| o == operator))
+    });
+    if same_but_layout { "its columns have other types" } else { "changed or gone" }
+}
+
+fn partition_metrics(partition: &Partition) -> PartitionMetrics {
+    let position = &partition.position;
+    let name = match position.cluster.as_str() {
+        FILES => position.topic.clone(),
+        _ => format!("{}-{}", position.topic, position.partition),
+    };
+    PartitionMetrics {
+        stream: partition.stream,
+        name,
+        watermark: position.watermark.into(),
+        timed: partition.timed,
+        lag: Default::default(),
+        ended: Default::default(),
+        idle: Default::default(),
+    }
+}
+
+/// Where the records of each sink's stream go.
+fn targets(attempt: &Attempt<'_>, record: Option<&EpochRecord>) -> Result<Vec<Option<Target>>> {
+    let graph = attempt.graph;
+    let mut targets: Vec<Option<Target>> = graph.streams.iter().map(|_| None).collect();
+    for vertex in &graph.vertices {
+        let PhysicalOp::Sink(sink) = &vertex.op else { continue };
+        let stream = graph.stream(sink.stream);
+        if targets[sink.stream.index()].is_none() {
+            targets[sink.stream.index()] = Some(target(attempt, stream, record)?);
+        }
+    }
+    Ok(targets)
+}
+
+fn target(attempt: &Attempt<'_>, stream: &Stream, record: Option<&EpochRecord>) -> Result<Target> {
+    match stream.connector.as_str() {
+        "blackhole" => Ok(Target::Nothing),
+        "print" => {
+            let prefix = stream.option("print-identifier").unwrap_or(&stream.name);
+            Ok(Target::Print { prefix: prefix.to_string() })
+        }
+        FILES => {
+            let path = stream.option("path").unwrap_or_default();
+            let sinks = record.map_or(&[][..], |r| &r.sinks);
+            let committed = sinks.iter().find(|s| s.path == path).map_or(0, |s| s.bytes);
+            Ok(Target::File(FileSink::open(path, committed)?))
+        }
+        _ => {
+            let log = attempt.world.logs.of(stream)?;
+            let home = attempt.world.logs.home()?;
+            if log.cluster() != home.cluster() {
+                return Err(RuntimeError::user(format!(
+                    "stream {} is on {}, but this job commits on {}",
+                    stream.name,
+                    log.describe_self(),
+                    home.describe_self()
+                ))
+                .with_help("All outputs of a job must be on one cluster."));
+            }
+            let partitions = stream.option("topic.partitions").and_then(|n| n.parse().ok());
+            let topic = NewTopic {
+                name: topic_of(stream).to_string(),
+                partitions: partitions.unwrap_or(0),
+                compacted: false,
+                config: Vec::new(),
+            };
+            let info = home.create_topic(&topic)?;
+            Ok(Target::Topic {
+                name: info.name,
+                partitions: info.partitions,
+                epoch_header: stream.option("sink.epoch-header") == Some("true"),
+            })
+        }
+    }
+}
+
+/// Makes the topics that records may be put aside to.
+fn aside_topics(home: &Arc<dyn Log>, graph: &JobGraph) -> Result<BTreeMap<String, u32>> {
+    let policies = Policies::new(graph);
+    let mut partitions = BTreeMap::new();
+    for name in policies.topics() {
+        let topic = NewTopic {
+            name: name.to_string(),
+            partitions: 0,
+            compacted: false,
+            config: Vec::new(),
+        };
+        let info = home.create_topic(&topic)?;
+        partitions.insert(info.name, info.partitions);
+    }
+    Ok(partitions)
+}
+
+/// The registry of each stream that needs one.
+fn registries(attempt: &Attempt<'_>) -> Result<Vec<Option<Arc<dyn Registry>>>> {
+    let of = |stream: &Stream| {
+        let formats = [&stream.value_format, &stream.key_format];
+        let avro = formats.iter().any(|f| f.as_deref() == Some("avro"));
+        let bare = stream.option("avro.bare") == Some("true");
+        (avro && !bare).then(|| attempt.world.registries.of(stream)).transpose()
+    };
+    attempt.graph.streams.iter().map(of).collect()
+}
+
+fn host_name() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map_or_else(|_| "unknown".to_string(), |name| name.trim().to_string())
+}

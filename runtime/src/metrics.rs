@@ -1,0 +1,126 @@
+//! What a running job counts. Counters only grow; gauges hold the last value. Written by workers
+//! and coordinator without locks, read by whoever shows them.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use flow_ir::ids::StreamId;
+use flow_ir::physical::JobGraph;
+
+/// A number that only grows, or the last value of something.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds to it.
+    pub fn add(&self, n: u64) {
+        self.0.fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// Replaces it.
+    pub fn set(&self, n: u64) {
+        self.0.store(n, Ordering::Relaxed);
+    }
+
+    /// Its value.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Counters of one stream.
+#[derive(Debug, Default)]
+pub struct StreamMetrics {
+    /// Name in the program.
+    pub name: String,
+    /// Records read.
+    pub records_in: Counter,
+    /// Bytes of keys and values read.
+    pub bytes_in: Counter,
+    /// Records written by committed epochs.
+    pub records_out: Counter,
+    /// Rows left out because they came too late.
+    pub late: Counter,
+    /// Rows behind the watermark that a silent partition was raised to when it spoke again.
+    pub late_after_idle: Counter,
+    /// Records that could not be read or computed and were left out.
+    pub skipped: Counter,
+    /// Records that went to the dead-letter topic.
+    pub dead_lettered: Counter,
+}
+
+/// A partition that is read.
+#[derive(Debug)]
+pub struct PartitionMetrics {
+    /// Stream that it belongs to.
+    pub stream: StreamId,
+    /// `TOPIC-PARTITION`, or the path of a file.
+    pub name: String,
+    /// Its watermark, microseconds since 1970; `i64::MIN` before any.
+    pub watermark: AtomicI64,
+    /// Whether its stream has event time.
+    pub timed: bool,
+    /// Records between position and end, as last known.
+    pub lag: Counter,
+    /// 1 when nothing more will come.
+    pub ended: Counter,
+    /// 1 while it is passed over.
+    pub idle: Counter,
+}
+
+/// Everything that a job counts.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    /// By `StreamId`.
+    pub streams: Vec<StreamMetrics>,
+    /// The partitions read.
+    pub partitions: Vec<PartitionMetrics>,
+    /// Committed epochs.
+    pub epochs: Counter,
+    /// Attempts that were started again after a failure.
+    pub restarts: Counter,
+    /// State in memory, bytes.
+    pub state_memory_bytes: Counter,
+    /// State in the local store, bytes, as last looked up.
+    pub state_disk_bytes: Counter,
+    /// Records that were read back from the changelog at start.
+    pub restored: Counter,
+    /// Microseconds from start to the first committed output; 0 before it.
+    pub first_output_micros: Counter,
+    /// Microseconds spent in commits.
+    pub commit_micros: Counter,
+}
+
+impl Metrics {
+    /// Counters for a graph, without partitions yet.
+    pub fn new(graph: &JobGraph) -> Self {
+        let stream = |s: &flow_ir::physical::Stream| StreamMetrics {
+            name: s.name.clone(),
+            ..StreamMetrics::default()
+        };
+        Self { streams: graph.streams.iter().map(stream).collect(), ..Self::default() }
+    }
+
+    /// The lowest watermark of partitions that still deliver, and which one holds it.
+    pub fn watermark(&self) -> Option<(i64, &str)> {
+        self.partitions
+            .iter()
+            .filter(|p| p.timed && p.ended.get() == 0 && p.idle.get() == 0)
+            .map(|p| (p.watermark.load(Ordering::Relaxed), p.name.as_str()))
+            .min()
+    }
+
+    /// Records read, all streams.
+    pub fn records_in(&self) -> u64 {
+        self.streams.iter().map(|s| s.records_in.get()).sum()
+    }
+
+    /// Records written by committed epochs, all streams.
+    pub fn records_out(&self) -> u64 {
+        self.streams.iter().map(|s| s.records_out.get()).sum()
+    }
+
+    /// Records still to read, as last known.
+    pub fn lag(&self) -> u64 {
+        self.partitions.iter().map(|p| p.lag.get()).sum()
+    }
+}

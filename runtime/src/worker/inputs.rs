@@ -1,0 +1,235 @@
+//! The partitions that a worker reads: whose turn it is, how far each has got, what is in hand. A
+//! batch that was fetched may be larger than what an epoch may still read; the rest waits here.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use flow_ir::ids::StreamId;
+use flow_ir::kernel::Record;
+
+use super::control::InputState;
+use crate::connect::{Fetched, Reader, RecordBatch};
+use crate::error::Result;
+
+/// Batches of one partition in hand at most; a partition with more is paused.
+const BACKLOG_BATCHES_MAX: usize = 4;
+
+/// A partition as it is assigned to a worker.
+#[derive(Clone, Debug)]
+pub(crate) struct Input {
+    /// Position in the job's list of partitions.
+    pub(crate) index: usize,
+    /// The stream that it belongs to.
+    pub(crate) stream: StreamId,
+    /// Topic, or path of a file.
+    pub(crate) topic: String,
+    /// Partition of the topic.
+    pub(crate) partition: u32,
+    /// The next offset to process.
+    pub(crate) offset: i64,
+    /// Reading ends here.
+    pub(crate) bound: Option<i64>,
+    /// Highest watermark of its rows; `i64::MIN` before any.
+    pub(crate) watermark: i64,
+    /// Nothing more will come.
+    pub(crate) ended: bool,
+    /// Passed over until it delivers again.
+    pub(crate) idle: bool,
+    /// May be passed over when silent for this long, milliseconds.
+    pub(crate) idle_timeout_ms: Option<u64>,
+    /// Read to its end before any other.
+    pub(crate) first: bool,
+}
+
+/// A reader and the inputs that its partitions are, by position.
+pub(crate) struct ReaderSlot {
+    pub(crate) reader: Box<dyn Reader>,
+    pub(crate) inputs: Vec<usize>,
+}
+
+/// A batch in hand.
+pub(crate) struct Backlog {
+    pub(crate) batch: Box<dyn RecordBatch>,
+    /// Records of it that are processed.
+    pub(crate) done: usize,
+    next_offset: i64,
+}
+
+/// An input with what is in hand.
+pub(crate) struct Live {
+    pub(crate) input: Input,
+    backlog: VecDeque<Backlog>,
+    paused: bool,
+    /// Since when nothing came although the end was reached, milliseconds.
+    silent_since: Option<u64>,
+}
+
+/// All inputs of a worker.
+pub(crate) struct Inputs {
+    readers: Vec<ReaderSlot>,
+    /// Reader and partition in it, by input.
+    places: Vec<(usize, usize)>,
+    pub(crate) live: Vec<Live>,
+    reader_turn: usize,
+    input_turn: usize,
+}
+
+impl Inputs {
+    /// The inputs that these readers read; `readers` name them by position in `inputs`.
+    pub(crate) fn new(inputs: Vec<Input>, readers: Vec<ReaderSlot>) -> Self {
+        let mut places = vec![(0, 0); inputs.len()];
+        for (r, slot) in readers.iter().enumerate() {
+            for (p, &input) in slot.inputs.iter().enumerate() {
+                places[input] = (r, p);
+            }
+        }
+        let live =
+            |input| Live { input, backlog: VecDeque::new(), paused: false, silent_since: None };
+        let live = inputs.into_iter().map(live).collect();
+        Self { readers, places, live, reader_turn: 0, input_turn: 0 }
+    }
+
+    /// Whether nothing more will come from any of them.
+    pub(crate) fn all_ended(&self) -> bool {
+        self.live.iter().all(|l| l.input.ended)
+    }
+
+    /// Whether an input that must be read first has not ended.
+    pub(crate) fn first_wait(&self) -> bool {
+        self.live.iter().any(|l| l.input.first && !l.input.ended)
+    }
+
+    /// Takes the next batch in hand of an input that may be read, in turn.
+    pub(crate) fn next(&mut self, may_read: impl Fn(&Input) -> bool) -> Option<(usize, Backlog)> {
+        for _ in 0..self.live.len() {
+            let index = self.input_turn;
+            self.input_turn = (self.input_turn + 1) % self.live.len();
+            let live = &mut self.live[index];
+            if !live.backlog.is_empty() && may_read(&live.input) {
+                return live.backlog.pop_front().map(|backlog| (index, backlog));
+            }
+        }
+        None
+    }
+
+    /// Puts back what was not processed, or notes that the batch is done.
+    pub(crate) fn put_back(&mut self, index: usize, backlog: Backlog) {
+        let live = &mut self.live[index];
+        if backlog.done < backlog.batch.len() {
+            let mut records: Vec<Record<'_>> = Vec::with_capacity(backlog.batch.len());
+            backlog.batch.records(&mut records);
+            live.input.offset = records[backlog.done].offset;
+            drop(records);
+            live.backlog.push_front(backlog);
+        } else {
+            live.input.offset = backlog.next_offset;
+        }
+    }
+
+    /// Fetches once from the next reader, waiting up to `wait`. Returns whether records came.
+    pub(crate) fn fetch(&mut self, wait: Duration, now_ms: u64) -> Result<bool> {
+        for _ in 0..self.readers.len() {
+            let turn = self.reader_turn;
+            self.reader_turn = (self.reader_turn + 1) % self.readers.len();
+            let open = self.readers[turn].inputs.iter().any(|&i| !self.live[i].input.ended);
+            if !open {
+                continue;
+            }
+            let fetched = self.readers[turn].reader.poll(wait)?;
+            let came = fetched.is_some();
+            if let Some(fetched) = fetched {
+                self.take(turn, fetched);
+            }
+            self.settle(turn, now_ms);
+            return Ok(came);
+        }
+        Ok(false)
+    }
+
+    fn take(&mut self, reader: usize, fetched: Fetched) {
+        let index = self.readers[reader].inputs[fetched.partition];
+        let live = &mut self.live[index];
+        live.silent_since = None;
+        if live.input.ended {
+            return;
+        }
+        let (batch, next_offset) = (fetched.batch, fetched.next_offset);
+        live.backlog.push_back(Backlog { batch, done: 0, next_offset });
+        if live.backlog.len() >= BACKLOG_BATCHES_MAX && !live.paused {
+            live.paused = true;
+            self.readers[reader].reader.pause(fetched.partition, true);
+        }
+    }
+
+    /// Notes ends, positions and silence of a reader's partitions; reads on from paused ones.
+    fn settle(&mut self, reader: usize, now_ms: u64) {
+        let slot = &mut self.readers[reader];
+        for (partition, &index) in slot.inputs.iter().enumerate() {
+            let live = &mut self.live[index];
+            if live.input.ended || !live.backlog.is_empty() {
+                if live.paused && live.backlog.len() < BACKLOG_BATCHES_MAX / 2 {
+                    live.paused = false;
+                    slot.reader.pause(partition, false);
+                }
+                continue;
+            }
+            if std::mem::take(&mut live.paused) {
+                slot.reader.pause(partition, false);
+            }
+            // Markers move the position although they hand out nothing.
+            live.input.offset = live.input.offset.max(slot.reader.position(partition));
+            let at_bound = live.input.bound.is_some_and(|bound| live.input.offset >= bound);
+            if at_bound || slot.reader.finished(partition) {
+                live.input.ended = true;
+                slot.reader.pause(partition, true);
+            } else if slot.reader.at_end(partition) {
+                let since = *live.silent_since.get_or_insert(now_ms);
+                let timeout = live.input.idle_timeout_ms;
+                if timeout.is_some_and(|timeout| now_ms.saturating_sub(since) >= timeout) {
+                    live.input.idle = true;
+                }
+            } else {
+                live.silent_since = None;
+            }
+        }
+    }
+
+    /// Ends an input at its bound.
+    pub(crate) fn end(&mut self, index: usize) {
+        let (reader, partition) = self.places[index];
+        let live = &mut self.live[index];
+        live.input.ended = true;
+        live.backlog.clear();
+        self.readers[reader].reader.pause(partition, true);
+    }
+
+    /// Records between an input's position and its end, as last known.
+    pub(crate) fn lag(&self, index: usize) -> u64 {
+        let (reader, partition) = self.places[index];
+        let live = &self.live[index];
+        let in_hand: usize = live.backlog.iter().map(|b| b.batch.len() - b.done).sum();
+        self.readers[reader].reader.lag(partition) + in_hand as u64
+    }
+
+    /// Where all of them stand.
+    pub(crate) fn states(&self) -> Vec<InputState> {
+        let state = |live: &Live| InputState {
+            input: live.input.index,
+            offset: live.input.offset,
+            watermark: live.input.watermark,
+            ended: live.input.ended,
+            idle: live.input.idle,
+        };
+        self.live.iter().map(state).collect()
+    }
+
+    /// The watermark of a stream on this worker: the lowest of its partitions that still deliver.
+    pub(crate) fn watermark(&self, stream: StreamId) -> i64 {
+        self.live
+            .iter()
+            .filter(|l| l.input.stream == stream && !l.input.ended && !l.input.idle)
+            .map(|l| l.input.watermark)
+            .min()
+            .unwrap_or(i64::MAX)
+    }
+}

@@ -1,0 +1,268 @@
+//! A worker: the whole graph over its own shards, on one thread. An epoch is one synchronous step:
+//!
+//! 1. Until the budget is cut: read, decode, push rows through; take what other workers send.
+//! 2. Sources end with their watermarks. A vertex whose inputs have all ended gets the watermark,
+//!    then the epoch's end, and ends its outputs: stage by stage, in topological order.
+//! 3. When all vertices have ended, state is sealed and everything is handed to the coordinator.
+//!
+//! What always holds: an epoch begins only after all workers have ended the one before, so a
+//! message never belongs to another epoch than the receiver's.
+
+mod asides;
+mod control;
+mod inbox;
+mod inputs;
+mod outputs;
+mod setup;
+mod source;
+mod wiring;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crossbeam_channel::{Receiver, Sender};
+use flow_ir::ids::StreamId;
+use flow_ir::kernel::{ErrorBuffer, KernelCx, OnError, Record};
+use flow_ir::physical::{ErrorPolicy, JobGraph};
+
+pub(crate) use asides::Policies;
+pub(crate) use control::{Aside, Budget, Command, EpochEnd, EpochStart, Reply};
+pub(crate) use inbox::{Exchange, Message};
+pub(crate) use inputs::{Input, Inputs, ReaderSlot};
+pub(crate) use outputs::{Encoding, Staged};
+pub(crate) use setup::WorkerSetup;
+
+use crate::config::POLL_WAIT;
+use crate::error::{Result, RuntimeError};
+use crate::metrics::Metrics;
+use crate::world::Clock;
+use inputs::Backlog;
+use source::Scan;
+use wiring::Wiring;
+
+/// A worker and everything that it owns.
+pub(crate) struct Worker {
+    id: usize,
+    graph: Arc<JobGraph>,
+    wiring: Wiring,
+    inputs: Inputs,
+    /// Scans by stream.
+    scans: Vec<Vec<Scan>>,
+    policies: Arc<Policies>,
+    metrics: Arc<Metrics>,
+    clock: Arc<dyn Clock>,
+    batch_rows: usize,
+    drift: i64,
+    asides: Vec<Aside>,
+    event_time: i64,
+}
+
+impl Worker {
+    /// Runs until it is told to stop, or fails.
+    pub(crate) fn run(mut self, commands: &Receiver<Command>, replies: &Sender<Reply>) {
+        while let Ok(command) = commands.recv() {
+            match command {
+                Command::Epoch(start) => {
+                    let ended = self.epoch(&start);
+                    let failed = ended.is_err();
+                    if replies.send((self.id, ended)).is_err() || failed {
+                        return;
+                    }
+                }
+                Command::Published(seal) => self.wiring.published(seal),
+                Command::Stop => return,
+            }
+        }
+    }
+
+    fn epoch(&mut self, start: &EpochStart) -> Result<EpochEnd> {
+        let on_error = match self.graph.settings.error_policy {
+            ErrorPolicy::Null => OnError::KeepNull,
+            ErrorPolicy::Fail | ErrorPolicy::Skip | ErrorPolicy::DeadLetter(_) => OnError::DropRow,
+        };
+        let cx = KernelCx { clock: start.clock, on_error };
+        self.event_time = i64::MIN;
+        self.wiring.begin(cx, self.policies.keeps_rows());
+        self.read(start, &cx)?;
+        self.end_sources()?;
+        while !self.wiring.all_ended() {
+            let message = self.wiring.receive();
+            self.take(message)?;
+        }
+        self.hand_over()
+    }
+
+    /// Step 1: reads until the epoch is cut or nothing more can come.
+    fn read(&mut self, start: &EpochStart, cx: &KernelCx) -> Result<()> {
+        let preload = self.inputs.first_wait();
+        while !self.inputs.all_ended() {
+            while let Some(message) = self.wiring.try_receive() {
+                self.take(message)?;
+            }
+            let preloading = preload && self.inputs.first_wait();
+            if start.budget.is_cut() && !preloading {
+                return Ok(());
+            }
+            let limit = self.drift_limit();
+            let next =
+                self.inputs.next(|input| (!preloading || input.first) && input.watermark <= limit);
+            match next {
+                Some((index, backlog)) => self.process(index, backlog, start, cx)?,
+                None => {
+                    let now_ms = self.clock.monotonic_ms();
+                    self.inputs.fetch(POLL_WAIT, now_ms)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The watermark beyond which a partition is not read, so that none runs far ahead of another
+    /// that has records to read.
+    fn drift_limit(&self) -> i64 {
+        let behind = self
+            .metrics
+            .partitions
+            .iter()
+            .filter(|p| p.timed && p.ended.get() == 0 && p.idle.get() == 0 && p.lag.get() > 0);
+        let lowest = behind.map(|p| p.watermark.load(Ordering::Relaxed)).min();
+        lowest.map_or(i64::MAX, |w| w.saturating_add(self.drift).max(w))
+    }
+
+    /// Decodes and pushes a part of a batch.
+    fn process(
+        &mut self,
+        index: usize,
+        mut backlog: Backlog,
+        start: &EpochStart,
+        cx: &KernelCx,
+    ) -> Result<()> {
+        let mut records: Vec<Record<'_>> = Vec::with_capacity(backlog.batch.len());
+        backlog.batch.records(&mut records);
+        self.wake(index, start);
+        let input = &self.inputs.live[index].input;
+        let bound = input.bound.unwrap_or(i64::MAX);
+        let within = records.partition_point(|r| r.offset < bound);
+        let mut done = backlog.done;
+        while done < within && !(start.budget.is_cut() && done > backlog.done) {
+            let left = usize::try_from(start.budget.records_left()).unwrap_or(usize::MAX);
+            let rows = self.batch_rows.min(left.max(1)).min(within - done);
+            let range = done..done + rows;
+            let bytes: usize = records[range.clone()]
+                .iter()
+                .map(|r| r.key.map_or(0, <[u8]>::len) + r.value.map_or(0, <[u8]>::len))
+                .sum();
+            self.process_part(index, &records, range, cx)?;
+            start.budget.take(rows as u64, bytes as u64);
+            let metrics = &self.metrics.streams[self.inputs.live[index].input.stream.index()];
+            metrics.records_in.add(rows as u64);
+            metrics.bytes_in.add(bytes as u64);
+            done += rows;
+        }
+        let reached_bound = done == within && within < records.len();
+        drop(records);
+        backlog.done = done;
+        if reached_bound {
+            self.inputs.live[index].input.offset = bound;
+            self.inputs.end(index);
+        } else {
+            self.inputs.put_back(index, backlog);
+        }
+        Ok(())
+    }
+
+    /// A partition that was passed over goes on from what its stream has forwarded.
+    fn wake(&mut self, index: usize, start: &EpochStart) {
+        let input = &mut self.inputs.live[index].input;
+        if std::mem::take(&mut input.idle) {
+            let floor = start.floor.read().unwrap_or_else(|e| e.into_inner());
+            input.watermark = input.watermark.max(floor[input.stream.index()]);
+        }
+    }
+
+    fn process_part(
+        &mut self,
+        index: usize,
+        records: &[Record<'_>],
+        range: std::ops::Range<usize>,
+        cx: &KernelCx,
+    ) -> Result<()> {
+        let stream = self.inputs.live[index].input.stream;
+        let mut scans = std::mem::take(&mut self.scans[stream.index()]);
+        let mut bad = ErrorBuffer::default();
+        let mut watermark = i64::MIN;
+        for scan in &mut scans {
+            let input = &self.inputs.live[index].input;
+            let scanned = scan.scan(input, records, range.clone(), cx, &mut bad)?;
+            self.bad_records(index, records, &mut bad)?;
+            watermark = watermark.max(scanned.watermark);
+            self.event_time = self.event_time.max(scanned.event_time);
+            let partition = self.inputs.live[index].input.partition;
+            self.wiring.push_source(scan.vertex, &scanned.rows, partition)?;
+            self.reports(index, records)?;
+            scan.recycle(scanned.rows);
+        }
+        self.scans[stream.index()] = scans;
+        let input = &mut self.inputs.live[index].input;
+        input.watermark = input.watermark.max(watermark);
+        let shown = &self.metrics.partitions[input.index];
+        shown.watermark.store(input.watermark, Ordering::Relaxed);
+        shown.lag.set(self.inputs.lag(index));
+        Ok(())
+    }
+
+    fn take(&mut self, message: Message) -> Result<()> {
+        self.wiring.take(message)?;
+        self.derived_reports()
+    }
+
+    /// Step 2 begins: every source vertex ends with its stream's watermark on this worker.
+    fn end_sources(&mut self) -> Result<()> {
+        let sources: Vec<_> = self
+            .scans
+            .iter()
+            .enumerate()
+            .flat_map(|(stream, scans)| {
+                scans.iter().map(move |s| (StreamId::from(stream), s.vertex, s.is_timed()))
+            })
+            .collect();
+        for (stream, vertex, timed) in sources {
+            // Without event time a stream holds nothing back.
+            let watermark = if timed { self.inputs.watermark(stream) } else { i64::MAX };
+            self.wiring.end_source(vertex, watermark)?;
+            self.derived_reports()?;
+        }
+        Ok(())
+    }
+
+    /// Step 3.
+    fn hand_over(&mut self) -> Result<EpochEnd> {
+        let (outputs, overlay, marks) = self.wiring.end_epoch()?;
+        self.derived_reports()?;
+        for (index, live) in self.inputs.live.iter().enumerate() {
+            let shown = &self.metrics.partitions[live.input.index];
+            shown.lag.set(self.inputs.lag(index));
+            shown.ended.set(u64::from(live.input.ended));
+            shown.idle.set(u64::from(live.input.idle));
+        }
+        Ok(EpochEnd {
+            inputs: self.inputs.states(),
+            outputs,
+            aside: std::mem::take(&mut self.asides),
+            overlay,
+            event_time: self.event_time,
+            marks,
+            state_bytes: self.wiring.state_bytes(),
+        })
+    }
+}
+
+/// A worker that cannot go on, by its operator.
+pub(crate) fn operator_error(name: &str, error: &crate::ops::OpError) -> RuntimeError {
+    match error {
+        crate::ops::OpError::State(state) => crate::commit::state_error(state),
+        crate::ops::OpError::Internal(why) => {
+            RuntimeError::internal(format!("operator {name}: {why}"))
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! What a worker's sinks hand over at the end of an epoch: records as bytes, in the order in which
+//! they are to be written.
+
+use std::ops::Range;
+
+use flow_ir::ids::{StreamId, VertexId};
+use flow_ir::kernel::{Encoder, ErrorBuffer, PayloadArena};
+use flow_ir::physical::{Sink, SinkMode};
+use flow_ir::row::{BatchBuilder, KeyBatch, KeyEncoder, RowBatch, RowLayout};
+use std::sync::Arc;
+
+use crate::format::Debezium;
+use crate::partition::murmur2;
+
+/// A record to write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StagedRecord {
+    /// Partition, before it is taken modulo the topic's number of partitions.
+    pub(crate) partition: u32,
+    /// Key in the arena.
+    pub(crate) key: Option<Range<usize>>,
+    /// Value in the arena; `None` is a tombstone.
+    pub(crate) value: Option<Range<usize>>,
+}
+
+/// Records of one sink.
+#[derive(Debug, Default)]
+pub(crate) struct Staged {
+    /// Bytes of keys and values.
+    pub(crate) arena: Vec<u8>,
+    /// The records in order.
+    pub(crate) records: Vec<StagedRecord>,
+}
+
+impl Staged {
+    /// Whether there is no record.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Range<usize> {
+        let start = self.arena.len();
+        self.arena.extend_from_slice(bytes);
+        start..self.arena.len()
+    }
+
+    /// The bytes of a part of the arena.
+    pub(crate) fn bytes(&self, range: &Option<Range<usize>>) -> Option<&[u8]> {
+        range.as_ref().map(|r| &self.arena[r.clone()])
+    }
+}
+
+/// How rows become records.
+pub(crate) enum Encoding {
+    /// Nothing is kept but the count.
+    Discard,
+    /// Key and value by their plans.
+    Records {
+        /// Writes the key; `None`: records have no key.
+        key: Option<Box<dyn Encoder>>,
+        /// Writes the value.
+        value: Box<dyn Encoder>,
+    },
+    /// A line for people: `+` or `-` and the row as JSON.
+    Lines(Box<dyn Encoder>),
+}
+
+/// One sink vertex on one worker.
+pub(crate) struct SinkWriter {
+    pub(crate) vertex: VertexId,
+    pub(crate) stream: StreamId,
+    mode: SinkMode,
+    encoding: Encoding,
+    keys: KeyEncoder,
+    keyed: bool,
+    /// Rows that wait for the epoch's end (all modes but append).
+    waiting: BatchBuilder,
+    staged: Staged,
+    count: u64,
+    scratch: Scratch,
+}
+
+#[derive(Default)]
+struct Scratch {
+    keys: PayloadArena,
+    values: PayloadArena,
+    row_keys: KeyBatch,
+    row_key: Vec<u8>,
+}
+
+/// A change of one key in an epoch, as positions in the batch of rows that waited.
+struct Change {
+    before: Option<usize>,
+    after: Option<usize>,
+}
+
+impl SinkWriter {
+    pub(crate) fn new(
+        vertex: VertexId,
+        sink: &Sink,
+        layout: Arc<RowLayout>,
+        encoding: Encoding,
+    ) -> Self {
+        Self {
+            vertex,
+            stream: sink.stream,
+            mode: sink.mode,
+            encoding,
+            keys: KeyEncoder::new(&layout, &sink.keys),
+            keyed: !sink.keys.is_empty(),
+            waiting: BatchBuilder::new(layout),
+            staged: Staged::default(),
+            count: 0,
+            scratch: Scratch::default(),
+        }
+    }
+
+    /// Takes rows. `partition` is the source partition, if they came straight from one.
+    pub(crate) fn rows(&mut self, rows: &RowBatch, partition: Option<u32>, bad: &mut ErrorBuffer) {
+        match (&self.encoding, self.mode) {
+            (Encoding::Discard, _) => self.count += rows.len() as u64,
+            (_, SinkMode::Append) => self.append(rows, partition, bad),
+            (_, SinkMode::Upsert | SinkMode::Changes) => self.waiting.push_batch(rows),
+        }
+    }
+
+    /// Ends the epoch: what was staged, and how many records it is.
+    pub(crate) fn finish(&mut self, bad: &mut ErrorBuffer) -> (Staged, u64) {
+        if !self.waiting.is_empty() {
+            let rows = self.waiting.take();
+            let changes = self.consolidate(&rows);
+            match self.mode {
+                SinkMode::Upsert => self.upserts(&rows, &changes, bad),
+                SinkMode::Changes | SinkMode::Append => self.changes(&rows, &changes, bad),
+            }
+            self.waiting.recycle(rows);
+        }
+        let count = std::mem::take(&mut self.count) + self.staged.records.len() as u64;
+        (std::mem::take(&mut self.staged), count)
+    }
+
+    /// Encodes keys and values of all rows into the scratch arenas.
+    fn encode(&mut self, rows: &RowBatch, bad: &mut ErrorBuffer) -> bool {
+        let Scratch { keys, values, .. } = &mut self.scratch;
+        keys.clear();
+        values.clear();
+        match &mut self.encoding {
+            Encoding::Discard => false,
+            Encoding::Records { key, value } => {
+                value.encode(rows, values, bad);
+                key.as_mut().is_some_and(|key| {
+                    key.encode(rows, keys, bad);
+                    true
+                })
+            }
+            Encoding::Lines(value) => {
+                value.encode(rows, values, bad);
+                false
+            }
+        }
+    }
+
+    fn append(&mut self, rows: &RowBatch, partition: Option<u32>, bad: &mut ErrorBuffer) {
+        let first_bad = bad.errors.len();
+        let has_key = self.encode(rows, bad);
+        let mut failed: Vec<usize> =
+            bad.errors[first_bad..].iter().map(|e| e.row as usize).collect();
+        failed.sort_unstable();
+        let lines = matches!(self.encoding, Encoding::Lines(_));
+        for index in 0..rows.len() {
+            if failed.binary_search(&index).is_ok() {
+                continue;
+            }
+            if lines {
+                self.line("+", index);
+                continue;
+            }
+            let key = has_key.then(|| self.staged.append(self.scratch.keys.get(index)));
+            let partition = match (&key, partition) {
+                (Some(key), _) => murmur2(&self.staged.arena[key.clone()]),
+                (None, Some(partition)) => partition,
+                (None, None) => self.row_hash(rows, index),
+            };
+            let value = Some(self.staged.append(self.scratch.values.get(index)));
+            self.staged.records.push(StagedRecord { partition, key, value });
+        }
+    }
+
+    /// A derived row without a key goes where its own hash says, whatever the parallelism.
+    fn row_hash(&mut self, rows: &RowBatch, index: usize) -> u32 {
+        let bytes = rows.row(index).bytes();
+        flow_ir::row::key_hash(bytes) as u32 & 0x7fff_ffff
+    }
+
+    fn line(&mut self, sign: &str, index: usize) {
+        let start = self.staged.arena.len();
+        self.staged.arena.extend_from_slice(sign.as_bytes());
+        let value = self.staged.append(self.scratch.values.get(index));
+        let record = StagedRecord { partition: 0, key: None, value: Some(start..value.end) };
+        self.staged.records.push(record);
+    }
+
+    /// The net changes of the rows that waited, ordered by key, then by row.
+    fn consolidate(&mut self, rows: &RowBatch) -> Vec<Change> {
+        let Scratch { row_keys, row_key, .. } = &mut self.scratch;
+        row_keys.clear();
+        for row in rows.rows() {
+            row_key.clear();
+            self.keys.append(row, row_key);
+            row_keys.push(row_key);
+        }
+        let mut order: Vec<usize> = (0..rows.len()).collect();
+        order.sort_by(|&a, &b| {
+            let by_key = row_keys.key(a).cmp(row_keys.key(b));
+            by_key.then_with(|| rows.row(a).words().cmp(rows.row(b).words()))
+        });
+        let mut changes = Vec::new();
+        for group in order.chunk_by(|&a, &b| row_keys.key(a) == row_keys.key(b)) {
+            let (mut minus, mut plus) = (Vec::new(), Vec::new());
+            for same in group.chunk_by(|&a, &b| rows.row(a).words() == rows.row(b).words()) {
+                let net: i64 = same.iter().map(|&i| rows.weight(i)).sum();
+                let side = if net < 0 { &mut minus } else { &mut plus };
+                side.extend(std::iter::repeat_n(same[0], net.unsigned_abs() as usize));
+            }
+            if self.keyed {
+                let (before, after) = (minus.last().copied(), plus.last().copied());
+                if before.is_some() || after.is_some() {
+                    changes.push(Change { before, after });
+                }
+                continue;
+            }
+            changes.extend(minus.iter().map(|&i| Change { before: Some(i), after: None }));
+            changes.extend(plus.iter().map(|&i| Change { before: None, after: Some(i) }));
+        }
+        if !self.keyed {
+            changes.sort_by_key(|change| change.after.is_some());
+        }
+        changes
+    }
+
+    fn upserts(&mut self, rows: &RowBatch, changes: &[Change], bad: &mut ErrorBuffer) {
+        let has_key = self.encode(rows, bad);
+        if matches!(self.encoding, Encoding::Lines(_)) {
+            return self.lines(changes);
+        }
+        for change in changes {
+            let Some(index) = change.after.or(change.before) else { continue };
+            let key = has_key.then(|| self.staged.append(self.scratch.keys.get(index)));
+            let partition = key.as_ref().map_or(0, |k| murmur2(&self.staged.arena[k.clone()]));
+            let value =
+                change.after.map(|index| self.staged.append(self.scratch.values.get(index)));
+            self.staged.records.push(StagedRecord { partition, key, value });
+        }
+    }
+
+    fn changes(&mut self, rows: &RowBatch, changes: &[Change], bad: &mut ErrorBuffer) {
+        let has_key = self.encode(rows, bad);
+        if matches!(self.encoding, Encoding::Lines(_)) {
+            return self.lines(changes);
+        }
+        for change in changes {
+            let Some(index) = change.after.or(change.before) else { continue };
+            let key = has_key.then(|| self.staged.append(self.scratch.keys.get(index)));
+            let partition = match &key {
+                Some(key) => murmur2(&self.staged.arena[key.clone()]),
+                None => self.row_hash(rows, index),
+            };
+            let start = self.staged.arena.len();
+            let value = |i: usize| self.scratch.values.get(i);
+            let (before, after) = (change.before.map(value), change.after.map(value));
+            Debezium { before, after }.write(&mut self.staged.arena);
+            let value = Some(start..self.staged.arena.len());
+            self.staged.records.push(StagedRecord { partition, key, value });
+        }
+    }
+
+    fn lines(&mut self, changes: &[Change]) {
+        for change in changes {
+            if let Some(index) = change.before {
+                self.line("-", index);
+            }
+            if let Some(index) = change.after {
+                self.line("+", index);
+            }
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! What a worker is made from.
+
+use std::sync::Arc;
+
+use flow_ir::ids::VertexId;
+use flow_ir::kernel::KernelFactory;
+use flow_ir::physical::{JobGraph, PhysicalOp};
+use flow_ir::row::RowLayout;
+use flow_registry::Registry;
+
+use super::outputs::SinkWriter;
+use super::source::Scan;
+use super::wiring::{Parts, Wiring};
+use super::{Exchange, Inputs, Policies, Worker};
+use crate::error::Result;
+use crate::format::encoding;
+use crate::metrics::Metrics;
+use crate::ops::instantiate;
+use crate::state::StateStore;
+use crate::world::Clock;
+
+/// Everything that a worker owns or shares from the start.
+pub(crate) struct WorkerSetup {
+    pub(crate) id: usize,
+    pub(crate) graph: Arc<JobGraph>,
+    pub(crate) factory: Arc<dyn KernelFactory>,
+    /// By stream; `None` where no format of the stream needs one.
+    pub(crate) registries: Arc<Vec<Option<Arc<dyn Registry>>>>,
+    pub(crate) inputs: Inputs,
+    pub(crate) exchange: Exchange,
+    pub(crate) store: StateStore,
+    /// Key groups that the worker owns, ascending.
+    pub(crate) groups: Vec<u8>,
+    /// By vertex: the watermark that it got before.
+    pub(crate) marks: Vec<i64>,
+    pub(crate) policies: Arc<Policies>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) batch_rows: usize,
+}
+
+impl Worker {
+    /// Makes the operators, scans and sinks.
+    ///
+    /// # Errors
+    /// If the graph does not fit together, or a sink's schema cannot be registered.
+    pub(crate) fn new(setup: WorkerSetup) -> Result<Self> {
+        let graph = setup.graph;
+        let mut operators = Vec::with_capacity(graph.vertices.len());
+        let mut sinks = Vec::new();
+        let mut scans: Vec<Vec<Scan>> = graph.streams.iter().map(|_| Vec::new()).collect();
+        for (i, vertex) in graph.vertices.iter().enumerate() {
+            let id = VertexId::from(i);
+            match &vertex.op {
+                PhysicalOp::Source(source) => {
+                    let stream = source.stream.index();
+                    let registry = setup.registries[stream].clone();
+                    let scan = Scan::new(&graph, id, source, &setup.factory, registry)?;
+                    scans[stream].push(scan);
+                    operators.push(None);
+                }
+                PhysicalOp::Sink(sink) => {
+                    let stream = graph.stream(sink.stream);
+                    let registry = setup.registries[sink.stream.index()].as_ref();
+                    let encoding = encoding(stream, sink, &*setup.factory, registry)?;
+                    let layout = Arc::new(RowLayout::new(stream.types()));
+                    sinks.push(SinkWriter::new(id, sink, layout, encoding));
+                    operators.push(None);
+                }
+                _ => operators.push(Some(instantiate(&graph, id, &*setup.factory)?)),
+            }
+        }
+        let parts = Parts {
+            operators,
+            sinks,
+            exchange: setup.exchange,
+            store: setup.store,
+            groups: setup.groups,
+            marks: setup.marks,
+        };
+        Ok(Self {
+            id: setup.id,
+            wiring: Wiring::new(&graph, parts),
+            inputs: setup.inputs,
+            scans,
+            policies: setup.policies,
+            metrics: setup.metrics,
+            clock: setup.clock,
+            batch_rows: setup.batch_rows,
+            drift: graph.settings.watermark_max_drift,
+            graph,
+            asides: Vec::new(),
+            event_time: i64::MIN,
+        })
+    }
+}

@@ -1,0 +1,389 @@
+//! The graph on one worker: who feeds whom, what has ended, and where rows go. Rows are pushed
+//! depth first; an edge that is hashed goes through the exchange, also to the worker itself.
+
+use std::sync::Arc;
+
+use flow_ir::ids::{StreamId, VertexId};
+use flow_ir::kernel::{ErrorBuffer, KernelCx, OnError};
+use flow_ir::physical::{JobGraph, Partitioning};
+use flow_ir::row::{BatchBuilder, Column, KeyEncoder, RowBatch, RowLayout, key_group, key_hash};
+
+use super::asides::Failed;
+use super::inbox::{Exchange, Message};
+use super::operator_error;
+use super::outputs::{SinkWriter, Staged};
+use crate::error::Result;
+use crate::ops::{OpCx, Operator, Reports};
+use crate::state::{Overlay, StateStore, shard_of};
+
+/// Rows for another worker are sent when this many wait, or at the end.
+const EXCHANGE_ROWS: usize = 1_024;
+
+/// Name of the hidden column `Metadata::BatchPosition`.
+const POSITION_COLUMN: &str = "$position";
+
+/// The graph on one worker.
+pub(super) struct Wiring {
+    nodes: Vec<Node>,
+    exchange: Exchange,
+    store: StateStore,
+    groups: Vec<u8>,
+    shards: u32,
+    kernel: KernelCx,
+    pub(super) reports: Reports,
+    /// Rows that failed and are not yet dealt with.
+    pub(super) failed: Vec<Failed>,
+    bad: ErrorBuffer,
+    ended: usize,
+}
+
+/// A vertex on one worker.
+struct Node {
+    name: String,
+    role: Role,
+    emit: BatchBuilder,
+    routes: Vec<Route>,
+    ports: Vec<Port>,
+    ended: bool,
+    /// The watermark of the epoch before.
+    mark: i64,
+    /// The input column that holds a row's position in its source batch.
+    position: Option<Column>,
+}
+
+enum Role {
+    Source,
+    Operator(Box<dyn Operator>),
+    Sink(Box<SinkWriter>),
+}
+
+/// Where a vertex's output goes.
+enum Route {
+    Local { to: VertexId, port: usize },
+    Hash { to: VertexId, port: usize, keys: KeyEncoder, waiting: Vec<BatchBuilder> },
+}
+
+/// How far an input of a vertex has ended in this epoch.
+#[derive(Clone, Copy)]
+struct Port {
+    /// End marks that come in an epoch: one, or one of each worker.
+    marks: usize,
+    missing: usize,
+    watermark: i64,
+}
+
+/// What a worker makes its wiring from.
+pub(super) struct Parts {
+    /// By vertex; `None` for sources and sinks.
+    pub(super) operators: Vec<Option<Box<dyn Operator>>>,
+    pub(super) sinks: Vec<SinkWriter>,
+    pub(super) exchange: Exchange,
+    pub(super) store: StateStore,
+    pub(super) groups: Vec<u8>,
+    /// By vertex: the watermark that it got before.
+    pub(super) marks: Vec<i64>,
+}
+
+impl Wiring {
+    pub(super) fn new(graph: &JobGraph, parts: Parts) -> Self {
+        let workers = parts.exchange.workers();
+        let mut sinks: Vec<Option<SinkWriter>> = graph.vertices.iter().map(|_| None).collect();
+        for sink in parts.sinks {
+            let vertex = sink.vertex.index();
+            sinks[vertex] = Some(sink);
+        }
+        let roles = parts.operators.into_iter().zip(sinks).map(|pair| match pair {
+            (Some(operator), _) => Role::Operator(operator),
+            (None, Some(sink)) => Role::Sink(Box::new(sink)),
+            (None, None) => Role::Source,
+        });
+        let nodes = roles.enumerate().zip(parts.marks).map(|((i, role), mark)| {
+            let (id, vertex) = (VertexId::from(i), &graph.vertices[i]);
+            let types: Vec<_> = vertex.columns.iter().map(|c| c.ty.clone()).collect();
+            let layout = Arc::new(RowLayout::new(types));
+            Node {
+                name: vertex.name.clone(),
+                role,
+                routes: routes(graph, id, &layout, workers),
+                emit: BatchBuilder::new(layout),
+                ports: ports(graph, id, workers),
+                ended: false,
+                mark,
+                position: position_column(graph, id),
+            }
+        });
+        Self {
+            nodes: nodes.collect(),
+            exchange: parts.exchange,
+            store: parts.store,
+            groups: parts.groups,
+            shards: graph.settings.shards,
+            kernel: KernelCx { clock: 0, on_error: OnError::DropRow },
+            reports: Reports::default(),
+            failed: Vec::new(),
+            bad: ErrorBuffer::default(),
+            ended: 0,
+        }
+    }
+
+    /// Begins an epoch.
+    pub(super) fn begin(&mut self, kernel: KernelCx, keep_rows: bool) {
+        self.kernel = kernel;
+        self.reports.keep_rows = keep_rows;
+        self.ended = 0;
+        for node in &mut self.nodes {
+            node.ended = false;
+            for port in &mut node.ports {
+                port.missing = port.marks;
+                port.watermark = i64::MAX;
+            }
+        }
+    }
+
+    pub(super) fn all_ended(&self) -> bool {
+        self.ended == self.nodes.len()
+    }
+
+    pub(super) fn receive(&self) -> Message {
+        self.exchange.receive()
+    }
+
+    pub(super) fn try_receive(&self) -> Option<Message> {
+        self.exchange.try_receive()
+    }
+
+    pub(super) fn published(&mut self, seal: u32) {
+        self.store.published(seal);
+    }
+
+    pub(super) fn state_bytes(&self) -> usize {
+        self.store.memory_bytes()
+    }
+
+    /// Takes what another worker sent.
+    pub(super) fn take(&mut self, message: Message) -> Result<()> {
+        match message {
+            Message::Rows { to, port, rows } => self.deliver(to, port, &rows, None),
+            Message::End { to, port, watermark } => self.end_input(to, port, watermark),
+            Message::Abandon => {
+                Err(crate::error::RuntimeError::external("another worker has failed"))
+            }
+        }
+    }
+
+    /// Pushes rows of a source partition.
+    pub(super) fn push_source(
+        &mut self,
+        vertex: VertexId,
+        rows: &RowBatch,
+        partition: u32,
+    ) -> Result<()> {
+        self.push(vertex, rows, Some(partition))
+    }
+
+    /// Ends a source vertex.
+    pub(super) fn end_source(&mut self, vertex: VertexId, watermark: i64) -> Result<()> {
+        self.end_vertex(vertex, watermark)
+    }
+
+    /// Sends rows on along all outputs of a vertex.
+    fn push(&mut self, from: VertexId, rows: &RowBatch, partition: Option<u32>) -> Result<()> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        for route in 0..self.nodes[from.index()].routes.len() {
+            match &mut self.nodes[from.index()].routes[route] {
+                Route::Local { to, port } => {
+                    let (to, port) = (*to, *port);
+                    self.deliver(to, port, rows, partition)?;
+                }
+                Route::Hash { to, port, keys, waiting } => {
+                    let mut key = Vec::new();
+                    for (i, row) in rows.rows().enumerate() {
+                        key.clear();
+                        keys.append(row, &mut key);
+                        let shard = shard_of(key_group(key_hash(&key)), self.shards);
+                        let worker = shard as usize * waiting.len() / self.shards as usize;
+                        waiting[worker].push_row(row, rows.weight(i));
+                        if waiting[worker].len() >= EXCHANGE_ROWS {
+                            let rows = waiting[worker].take();
+                            let message = Message::Rows { to: *to, port: *port, rows };
+                            self.exchange.send(worker, message);
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives rows to an input of a vertex, and sends on what comes out.
+    fn deliver(
+        &mut self,
+        to: VertexId,
+        port: usize,
+        rows: &RowBatch,
+        partition: Option<u32>,
+    ) -> Result<()> {
+        if let Role::Sink(sink) = &mut self.nodes[to.index()].role {
+            sink.rows(rows, partition, &mut self.bad);
+            self.reports.take_failures(rows, &mut self.bad);
+            self.collect_failures(to);
+            return Ok(());
+        }
+        self.call(to, partition, |op, cx| op.on_batch(port, rows, cx))
+    }
+
+    /// Calls an operator and sends on what it emits.
+    fn call(
+        &mut self,
+        vertex: VertexId,
+        partition: Option<u32>,
+        call: impl FnOnce(&mut dyn Operator, &mut OpCx<'_>) -> Result<(), crate::ops::OpError>,
+    ) -> Result<()> {
+        let node = &mut self.nodes[vertex.index()];
+        let Role::Operator(operator) = &mut node.role else { return Ok(()) };
+        let mut cx = OpCx {
+            state: &mut self.store,
+            emit: &mut node.emit,
+            kernel: self.kernel,
+            mark: node.mark,
+            groups: &self.groups,
+            reports: &mut self.reports,
+        };
+        call(&mut **operator, &mut cx).map_err(|e| operator_error(&node.name, &e))?;
+        self.collect_failures(vertex);
+        let node = &mut self.nodes[vertex.index()];
+        if node.emit.is_empty() {
+            return Ok(());
+        }
+        let emitted = node.emit.take();
+        self.push(vertex, &emitted, partition)?;
+        self.nodes[vertex.index()].emit.recycle(emitted);
+        Ok(())
+    }
+
+    /// Takes over the failures that an operator noted.
+    fn collect_failures(&mut self, vertex: VertexId) {
+        let node = &self.nodes[vertex.index()];
+        let failed = self.reports.failures.drain(..).map(|failure| {
+            let row = failure.row.as_ref().map(|rows| rows.row(0));
+            let position = row.zip(node.position).map(|(row, column)| row.i64(column));
+            Failed {
+                operator: node.name.clone(),
+                position: position.and_then(|p| usize::try_from(p).ok()),
+                error: failure.error,
+                row: failure.row,
+            }
+        });
+        self.failed.extend(failed);
+    }
+
+    /// Notes the end of an input; the last one ends the vertex.
+    fn end_input(&mut self, to: VertexId, port: usize, watermark: i64) -> Result<()> {
+        let node = &mut self.nodes[to.index()];
+        let at = &mut node.ports[port];
+        assert!(at.missing > 0, "an input ends once an epoch");
+        at.missing -= 1;
+        at.watermark = at.watermark.min(watermark);
+        if node.ports.iter().any(|p| p.missing > 0) {
+            return Ok(());
+        }
+        let mark = node.ports.iter().map(|p| p.watermark).min().unwrap_or(i64::MAX);
+        self.end_vertex(to, mark)
+    }
+
+    /// Ends a vertex: watermark, epoch's end, then its outputs.
+    fn end_vertex(&mut self, vertex: VertexId, mark: i64) -> Result<()> {
+        // Time never goes back, also where a silent partition joins in again.
+        let mark = mark.max(self.nodes[vertex.index()].mark);
+        self.call(vertex, None, |op, cx| op.on_watermark(mark, cx))?;
+        self.call(vertex, None, |op, cx| op.on_epoch_end(cx))?;
+        let node = &mut self.nodes[vertex.index()];
+        assert!(!node.ended, "a vertex ends once an epoch");
+        node.ended = true;
+        node.mark = mark;
+        let out = match &node.role {
+            Role::Operator(operator) => operator.watermark_out(mark),
+            Role::Source | Role::Sink(_) => mark,
+        };
+        self.ended += 1;
+        for route in 0..self.nodes[vertex.index()].routes.len() {
+            match &mut self.nodes[vertex.index()].routes[route] {
+                Route::Local { to, port } => {
+                    let (to, port) = (*to, *port);
+                    self.end_input(to, port, out)?;
+                }
+                Route::Hash { to, port, waiting, .. } => {
+                    for (worker, waiting) in waiting.iter_mut().enumerate() {
+                        if !waiting.is_empty() {
+                            let rows = waiting.take();
+                            let message = Message::Rows { to: *to, port: *port, rows };
+                            self.exchange.send(worker, message);
+                        }
+                    }
+                    self.exchange.send_end(*to, *port, out);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Collects what the epoch wrote: records by sink, touched state, watermarks by vertex.
+    #[allow(clippy::type_complexity)]
+    pub(super) fn end_epoch(
+        &mut self,
+    ) -> Result<(Vec<(VertexId, StreamId, Staged, u64)>, Arc<Overlay>, Vec<i64>)> {
+        let mut outputs = Vec::new();
+        for node in &mut self.nodes {
+            if let Role::Sink(sink) = &mut node.role {
+                let (staged, count) = sink.finish(&mut self.bad);
+                let failed = self.bad.errors.drain(..).map(|error| Failed {
+                    operator: node.name.clone(),
+                    error,
+                    row: None,
+                    position: None,
+                });
+                self.failed.extend(failed);
+                outputs.push((sink.vertex, sink.stream, staged, count));
+            }
+        }
+        let overlay = self.store.seal();
+        Ok((outputs, overlay, self.nodes.iter().map(|n| n.mark).collect()))
+    }
+}
+
+fn routes(graph: &JobGraph, id: VertexId, layout: &Arc<RowLayout>, workers: usize) -> Vec<Route> {
+    let route = |edge: &flow_ir::physical::Edge| {
+        let (to, port) = (edge.to, usize::from(edge.port));
+        match &edge.partitioning {
+            Partitioning::Forward => Route::Local { to, port },
+            Partitioning::Hash(columns) => Route::Hash {
+                to,
+                port,
+                keys: KeyEncoder::new(layout, columns),
+                waiting: (0..workers).map(|_| BatchBuilder::new(layout.clone())).collect(),
+            },
+        }
+    };
+    graph.outputs(id).map(route).collect()
+}
+
+fn ports(graph: &JobGraph, id: VertexId, workers: usize) -> Vec<Port> {
+    let port = |edge: &flow_ir::physical::Edge| {
+        let marks = match edge.partitioning {
+            Partitioning::Forward => 1,
+            Partitioning::Hash(_) => workers,
+        };
+        Port { marks, missing: marks, watermark: i64::MAX }
+    };
+    graph.inputs(id).into_iter().map(port).collect()
+}
+
+/// The column of an operator's input that holds the record's position in its source batch.
+fn position_column(graph: &JobGraph, id: VertexId) -> Option<Column> {
+    let input = graph.inputs(id).first().map(|edge| &graph.vertices[edge.from.index()])?;
+    let index = input.columns.iter().position(|c| c.name == POSITION_COLUMN)?;
+    let types: Vec<_> = input.columns.iter().map(|c| c.ty.clone()).collect();
+    Some(RowLayout::new(types).column(index))
+}
