@@ -1,9 +1,9 @@
 //! A Kafka broker and a schema registry for tests, started and stopped by the scripts in
 //! `tests/infra`. A test file takes this module in with `#[path = "…/tests/support/mod.rs"]`.
 //!
-//! Each server has a temporary folder and ports of its own, so tests run side by side. It ends when its
-//! value is dropped, and also when the test process dies in any other way: the script that attends it
-//! waits for the end of our pipe.
+//! Each server has a temporary folder and ports of its own, so tests run side by side. It ends when
+//! its value is dropped, and also when the test process dies in any other way: the script that
+//! attends it waits for the end of our pipe.
 #![allow(dead_code)] // each test binary uses its own part
 
 use std::hash::{BuildHasher, RandomState};
@@ -156,7 +156,8 @@ impl Server {
         self.dir.path().display().to_string()
     }
 
-    /// Runs `script DIR ARGUMENT… --attend` and gives the line that it prints once the server answers.
+    /// Runs `script DIR ARGUMENT… --attend` and gives the line that it prints once the server
+    /// answers.
     fn start(&mut self, script: &str, arguments: &[&str]) -> Option<String> {
         assert!(self.attendant.is_none(), "{script}: stop it before it is started again");
         let mut child = Command::new(infra().join(script))
@@ -178,7 +179,8 @@ impl Server {
         Some(line.trim_end().to_owned())
     }
 
-    /// Closes the attendant's input, upon which it kills a server that still runs, and waits for it.
+    /// Closes the attendant's input, upon which it kills a server that still runs, and waits for
+    /// it.
     fn leave(&mut self) {
         if let Some(mut child) = self.attendant.take() {
             drop(child.stdin.take());

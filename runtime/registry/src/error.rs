@@ -1,4 +1,5 @@
-//! What can go wrong with a registry: one variant per person who must act, each with what to look at.
+//! What can go wrong with a registry: one variant per person who must act, each with what to look
+//! at.
 
 use std::io;
 use std::path::Path;

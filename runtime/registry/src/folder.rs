@@ -2,24 +2,26 @@
 //!
 //! ```text
 //! SUBJECT/VERSION.avsc   a version of a subject (.json: JSON Schema, .proto: Protocol Buffers)
-//! NAME.avsc              version 1 of subject NAME, and of NAME-value, when that has no 1 of its own
+//! NAME.avsc              version 1 of subject NAME, and of NAME-value, if that has no 1 of its own
 //! ids.json               {"SUBJECT/VERSION": id}, written by `register`
-//! config.json            optional: {"compatibility": "FULL", "subjects": {"orders-value": "NONE"}}
+//! config.json            optional: {"compatibility": "FULL", "subjects": {"SUBJECT": "NONE"}}
 //! .lock                  held by whoever registers
 //! ```
 //!
-//! Names of files are percent-encoded. Version 1 of a subject is looked for as `SUBJECT/1.avsc`, then
-//! `SUBJECT.avsc`, then, for `NAME-value`, `NAME.avsc`. So a folder of plain `.avsc` files is a registry.
+//! Names of files are percent-encoded. Version 1 of a subject is looked for as `SUBJECT/1.avsc`,
+//! then `SUBJECT.avsc`, then, for `NAME-value`, `NAME.avsc`. So a folder of plain `.avsc` files is
+//! a registry.
 //!
-//! Ids. A schema registered here has the next number from 1, below [`HASH_IDS`]; the same schema in two
-//! subjects has one id. A file that was put here by hand has a hash of its content in the range from
-//! [`HASH_IDS`]: the same on every machine, whatever other files there are, and reading writes nothing. An
-//! edited file is another schema with another id; to go on from it, register versions. Should two files
-//! ever share a hash, asking for it is an error that names both.
+//! Ids. A schema registered here has the next number from 1, below [`HASH_IDS`]; the same schema in
+//! two subjects has one id. A file that was put here by hand has a hash of its content in the range
+//! from [`HASH_IDS`]: the same on every machine, whatever other files there are, and reading writes
+//! nothing. An edited file is another schema with another id; to go on from it, register versions.
+//! Should two files ever share a hash, asking for it is an error that names both.
 //!
-//! "The same schema" means the same JSON value, whatever its layout. Files are replaced whole (temporary
-//! file, then rename), a version before its id, so a reader at any moment finds a sound folder. The level
-//! is kept here, but not checked: that takes Avro's rules, which crate flow-schema knows.
+//! "The same schema" means the same JSON value, whatever its layout. Files are replaced whole
+//! (temporary file, then rename), a version before its id, so a reader at any moment finds a sound
+//! folder. The level is kept here, but not checked: that takes Avro's rules, which crate
+//! flow-schema knows.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -422,8 +424,8 @@ fn lock(path: &Path) -> Result<File> {
     Ok(file)
 }
 
-/// Writes a file so that it has either its old content or the new, even after a crash. The lock keeps
-/// the temporary name to one writer.
+/// Writes a file so that it has either its old content or the new, even after a crash. The lock
+/// keeps the temporary name to one writer.
 fn replace(path: &Path, content: &str) -> Result<()> {
     let temporary = path.with_extension("tmp");
     let write = || {

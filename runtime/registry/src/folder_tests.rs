@@ -8,7 +8,11 @@ use tempfile::TempDir;
 use super::*;
 
 const LONG: &str = r#"{"type":"record","name":"R","fields":[{"name":"x","type":"long"}]}"#;
-const LONG_LAID_OUT: &str = "{\n \"name\": \"R\", \"type\": \"record\",\n \"fields\": [{\"type\":\"long\", \"name\":\"x\"}]\n}\n";
+const LONG_LAID_OUT: &str = r#"{
+  "name": "R", "type": "record",
+  "fields": [{ "type": "long", "name": "x" }]
+}
+"#;
 const TEXT: &str = r#"{"type":"record","name":"R","fields":[{"name":"x","type":"string"}]}"#;
 
 fn registry() -> (TempDir, FolderRegistry) {
@@ -216,7 +220,7 @@ proptest! {
     #[test]
     fn any_registrations_are_found_again(
         steps in prop::collection::vec(
-            (prop_oneof!["[a-b./:% ]{1,3}", Just("ids.json".to_owned()), Just("config.json".to_owned())], 0u8..6),
+            (prop_oneof!["[a-b./:% ]{1,3}", Just(IDS.to_owned()), Just(CONFIG.to_owned())], 0u8..6),
             1..12,
         )
     ) {

@@ -1,8 +1,8 @@
 //! A registry over HTTP: Confluent's REST API, which Apicurio, Karapace and Redpanda speak too.
 //!
-//! Every request may be asked twice without harm (registering the same schema again gives the same id), so
-//! failures that may pass are tried again, at the next address if there are several, with growing waits
-//! and a bound; see `rest.rs` for the decisions.
+//! Every request may be asked twice without harm (registering the same schema again gives the same
+//! id), so failures that may pass are tried again, at the next address if there are several, with
+//! growing waits and a bound; see `rest.rs` for the decisions.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};

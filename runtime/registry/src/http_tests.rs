@@ -1,4 +1,5 @@
-//! The HTTP client against a peer of a few lines that answers as it is told and keeps what it was sent.
+//! The HTTP client against a peer of a few lines that answers as it is told and keeps what it was
+//! sent.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;

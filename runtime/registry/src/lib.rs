@@ -1,8 +1,8 @@
 //! A schema registry: over HTTP (Confluent's REST API), or a folder of schema files.
 //!
-//! The interface is blocking and thread-safe. It moves schemas as text: what they mean, and whether one
-//! can follow another, is for crate flow-schema. An answer that something is not there is `None`, or an
-//! empty list; an error says who must act and names the address and the setting.
+//! The interface is blocking and thread-safe. It moves schemas as text: what they mean, and whether
+//! one can follow another, is for crate flow-schema. An answer that something is not there is
+//! `None`, or an empty list; an error says who must act and names the address and the setting.
 
 mod cache;
 mod error;

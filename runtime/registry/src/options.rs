@@ -1,5 +1,5 @@
-//! Settings of a registry over HTTP, as they stand in `WITH (…)` or on the command line, and the list of
-//! addresses. Credentials never appear in an address that is shown.
+//! Settings of a registry over HTTP, as they stand in `WITH (…)` or on the command line, and the
+//! list of addresses. Credentials never appear in an address that is shown.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -10,7 +10,8 @@ use crate::{RegistryError, Result, percent};
 /// How to reach a registry.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The name of the setting that gave the address, for messages: `avro-confluent.url`, `--registry`.
+    /// The name of the setting that gave the address, for messages: `avro-confluent.url`,
+    /// `--registry`.
     pub setting: String,
     /// Who is asking. Credentials inside an address are used for it when these are `None`.
     pub credentials: Option<Credentials>,
@@ -65,8 +66,9 @@ impl Options {
     }
 
     /// Takes one setting, named as Flink names it behind the prefix of the address's setting
-    /// (`avro-confluent.`): `basic-auth.user-info`, `bearer-auth.token`, `ssl.ca.location`, and the two
-    /// `…credentials-source`, which say nothing that the others do not. `false`: no such setting.
+    /// (`avro-confluent.`): `basic-auth.user-info`, `bearer-auth.token`, `ssl.ca.location`, and the
+    /// two `…credentials-source`, which say nothing that the others do not. `false`: no such
+    /// setting.
     pub fn set(&mut self, name: &str, value: &str) -> bool {
         match name {
             "basic-auth.user-info" => self.credentials = Some(Credentials::Basic(value.into())),

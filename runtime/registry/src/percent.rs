@@ -1,7 +1,7 @@
 //! Percent encoding of names, for URL paths and for file names.
 //!
-//! An encoded name consists of ASCII letters, digits, `-`, `_`, `.`, `~` and `%XX`, and does not begin
-//! with a dot: it is one path segment and one file name on any system.
+//! An encoded name consists of ASCII letters, digits, `-`, `_`, `.`, `~` and `%XX`, and does not
+//! begin with a dot: it is one path segment and one file name on any system.
 
 /// Encodes a name; [`decode`] gives it back.
 pub(crate) fn encode(name: &str) -> String {

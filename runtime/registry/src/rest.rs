@@ -1,5 +1,5 @@
-//! The wire side of Confluent's REST API as pure functions: bodies, what an answer means, and whether
-//! and when to ask again. Nothing here does I/O.
+//! The wire side of Confluent's REST API as pure functions: bodies, what an answer means, and
+//! whether and when to ask again. Nothing here does I/O.
 
 use std::time::Duration;
 
@@ -36,8 +36,8 @@ pub(crate) enum Exchange {
 }
 
 impl Exchange {
-    /// How long to wait before the next try after so many; `None` if this is the end of it: an answer, a
-    /// failure that would repeat itself, or the last try.
+    /// How long to wait before the next try after so many; `None` if this is the end of it: an
+    /// answer, a failure that would repeat itself, or the last try.
     pub(crate) fn wait(&self, tries: u32, first_backoff: Duration) -> Option<Duration> {
         let again = match self {
             Exchange::Answered { status, .. } => matches!(status, 429 | 500 | 502..=599),

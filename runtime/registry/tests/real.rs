@@ -4,8 +4,7 @@
 mod support;
 
 use flow_registry::{
-    CompatibilityLevel, Options, Reference, Registry, RegistryError, Schema, SchemaType, Verdict,
-    open,
+    CompatibilityLevel, Options, Reference, RegistryError, Schema, SchemaType, Verdict, open,
 };
 
 const V1: &str = r#"{"type":"record","name":"U","fields":[{"name":"id","type":"long"}]}"#;
