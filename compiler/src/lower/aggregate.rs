@@ -2,8 +2,8 @@
 //! that keeps the groups.
 
 use flow_ir::aggregate::AggregateCall;
-use flow_ir::ids::VertexId;
-use flow_ir::logical::{Aggregate, Node};
+use flow_ir::ids::{NodeId, VertexId};
+use flow_ir::logical::Aggregate;
 use flow_ir::physical::{
     Changelog, GroupAggregate, Partitioning, PhysicalOp, PreAggregate, TableKind, WindowAggregate,
     WindowInput,
@@ -13,8 +13,9 @@ use flow_stdlib::aggregates::{is_multiset, state_types};
 
 use super::{Lowering, Part};
 
-impl<'a> Lowering<'a> {
-    pub(super) fn aggregate(&mut self, node: &'a Node, aggregate: &Aggregate) -> VertexId {
+impl Lowering<'_> {
+    pub(super) fn aggregate(&mut self, id: NodeId, aggregate: &Aggregate) -> VertexId {
+        let node = self.plan.node(id);
         let before = self.lowered[&node.inputs[0]];
         let input = self.graph.vertices[before.index()].columns.clone();
         let pre = PreAggregate {
@@ -24,6 +25,7 @@ impl<'a> Lowering<'a> {
             lateness: aggregate.lateness,
         };
         let part = Part {
+            id,
             node,
             name: "pre-aggregate".into(),
             columns: partial_columns(aggregate, &input),
@@ -36,7 +38,7 @@ impl<'a> Lowering<'a> {
         let keys = aggregate.keys.len();
         let op = self.groups(aggregate, &input);
         let name = super::snake(op.kind());
-        let vertex = self.vertex(self.part(node, name, op));
+        let vertex = self.vertex(self.part(id, name, op));
         self.edge(pre, vertex, 0, Partitioning::Hash((0..keys).collect()));
         vertex
     }

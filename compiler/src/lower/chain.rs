@@ -71,7 +71,7 @@ impl Lowering<'_> {
         let node = self.plan.node(top);
         let outputs: Vec<(Reg, Type)> = regs.into_iter().zip(node.schema.types()).collect();
         let kernel = self.sites.kernel(program, filter, outputs);
-        let part = self.part(node, "map".into(), PhysicalOp::Map(Map { kernel }));
+        let part = self.part(top, "map".into(), PhysicalOp::Map(Map { kernel }));
         let vertex = self.vertex(part);
         self.edge(from, vertex, 0, Partitioning::Forward);
         vertex

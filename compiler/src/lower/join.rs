@@ -1,6 +1,6 @@
 //! Joins: both inputs hashed by their keys, and the tables of each kind of join.
 
-use flow_ir::ids::VertexId;
+use flow_ir::ids::{NodeId, VertexId};
 use flow_ir::kernel::KernelSpec;
 use flow_ir::logical::{Hidden, Join, JoinClass, Node};
 use flow_ir::physical::{self, IntervalJoin, Partitioning, PhysicalOp, TableKind, TemporalJoin};
@@ -31,8 +31,9 @@ impl Side {
     }
 }
 
-impl<'a> Lowering<'a> {
-    pub(super) fn join(&mut self, node: &'a Node, join: &Join) -> VertexId {
+impl Lowering<'_> {
+    pub(super) fn join(&mut self, id: NodeId, join: &Join) -> VertexId {
+        let node = self.plan.node(id);
         let inputs = [self.lowered[&node.inputs[0]], self.lowered[&node.inputs[1]]];
         let left = Side { row: self.types(inputs[0]), keys: join.left_keys() };
         let right = Side { row: self.types(inputs[1]), keys: join.right_keys() };
@@ -44,7 +45,7 @@ impl<'a> Lowering<'a> {
             JoinClass::Temporal { .. } => self.temporal(node, join, condition, left, right),
         };
         let name = super::snake(op.kind());
-        let vertex = self.vertex(self.part(node, name, op));
+        let vertex = self.vertex(self.part(id, name, op));
         for (port, keys) in (0u8..).zip([join.left_keys(), join.right_keys()]) {
             self.edge(inputs[usize::from(port)], vertex, port, Partitioning::Hash(keys));
         }

@@ -8,13 +8,11 @@ mod explain;
 mod join;
 mod sites;
 mod state;
-#[cfg(test)]
-mod tests;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use flow_ir::ids::{NodeId, StreamId, VertexId};
-use flow_ir::logical::{Changes, LogicalOp, Node, Plan, Scan};
+use flow_ir::logical::{Changes, Identity, LogicalOp, Node, Plan, Scan, identities};
 use flow_ir::physical::{
     Changelog, Deduplicate, Edge, JobGraph, Late, Normalize, Partitioning, PhysicalOp, Sink,
     SinkMode, Source, SourceFile, Stream, Union, Vertex, WindowExpand,
@@ -56,6 +54,7 @@ pub fn lower(plan: &Plan, module: &TypedModule, sources: &SourceMap, name: &str)
         streams: BTreeMap::new(),
         sites: Sites::new(sources),
         names: HashMap::new(),
+        definitions: identities(plan),
         identities: HashSet::new(),
     };
     for id in plan.order() {
@@ -78,12 +77,15 @@ struct Lowering<'a> {
     sites: Sites<'a>,
     /// How many vertices have a name already.
     names: HashMap<String, usize>,
+    /// What the nodes' columns are, as far as kept state is concerned.
+    definitions: Vec<Identity>,
     /// Identities of vertices that keep state: each once.
     identities: HashSet<u64>,
 }
 
 /// What a vertex is made of, apart from its place.
 struct Part<'a> {
+    id: NodeId,
     node: &'a Node,
     name: String,
     op: PhysicalOp,
@@ -97,9 +99,9 @@ impl<'a> Lowering<'a> {
         let vertex = match &node.op {
             LogicalOp::Filter(_) | LogicalOp::Project(_) if self.absorbed[id.index()] => return,
             LogicalOp::Filter(_) | LogicalOp::Project(_) => self.map(id),
-            LogicalOp::Scan(scan) => self.scan(node, scan),
-            LogicalOp::Join(join) => self.join(node, join),
-            LogicalOp::Aggregate(aggregate) => self.aggregate(node, aggregate),
+            LogicalOp::Scan(scan) => self.scan(id, scan),
+            LogicalOp::Join(join) => self.join(id, join),
+            LogicalOp::Aggregate(aggregate) => self.aggregate(id, aggregate),
             LogicalOp::Window(window) => {
                 let op = PhysicalOp::WindowExpand(WindowExpand {
                     time: window.time,
@@ -107,7 +109,7 @@ impl<'a> Lowering<'a> {
                     window: window.window,
                     lateness: window.lateness,
                 });
-                self.forward(node, op)
+                self.forward(id, op)
             }
             LogicalOp::Late(late) => {
                 let site = self.sites.site(node.origin);
@@ -119,12 +121,12 @@ impl<'a> Lowering<'a> {
                     rule: late.rule,
                     site: Some(site),
                 });
-                self.forward(node, op)
+                self.forward(id, op)
             }
             LogicalOp::Union(_) => {
                 let inputs = u8::try_from(node.inputs.len());
                 let inputs = inputs.expect("the planner nests unions of more than 255 inputs");
-                self.forward(node, PhysicalOp::Union(Union { inputs }))
+                self.forward(id, PhysicalOp::Union(Union { inputs }))
             }
             LogicalOp::Deduplicate(dedup) => {
                 let rows = self.rows_table(node, &dedup.keys);
@@ -135,19 +137,19 @@ impl<'a> Lowering<'a> {
                     rows,
                 };
                 let keys = dedup.keys.clone();
-                self.keyed(node, PhysicalOp::Deduplicate(op), keys)
+                self.keyed(id, PhysicalOp::Deduplicate(op), keys)
             }
             LogicalOp::Normalize(normalize) => {
                 let rows = self.rows_table(node, &normalize.keys);
                 let (keys, tombstone) = (normalize.keys.clone(), normalize.tombstone);
                 let op = Normalize { keys: keys.clone(), tombstone, rows };
-                self.keyed(node, PhysicalOp::Normalize(op), keys)
+                self.keyed(id, PhysicalOp::Normalize(op), keys)
             }
             LogicalOp::Sink(sink) => {
                 let stream = self.stream(sink.stream);
                 let op = Sink { stream, mode: sink.mode, keys: sink.keys.clone() };
                 let (op, name) = (PhysicalOp::Sink(op), format!("sink-{}", sink.name));
-                let vertex = self.vertex(self.part(node, name, op));
+                let vertex = self.vertex(self.part(id, name, op));
                 let partitioning = match sink.mode {
                     SinkMode::Upsert => Partitioning::Hash(sink.keys.clone()),
                     SinkMode::Append | SinkMode::Changes => Partitioning::Forward,
@@ -160,7 +162,8 @@ impl<'a> Lowering<'a> {
         self.lowered.insert(id, vertex);
     }
 
-    fn scan(&mut self, node: &'a Node, scan: &Scan) -> VertexId {
+    fn scan(&mut self, id: NodeId, scan: &Scan) -> VertexId {
+        let node = self.plan.node(id);
         let watermark = scan.watermark.as_ref().map(|watermark| {
             let nullable = watermark.ty.with_nullable(true);
             self.sites.output_kernel(&node.schema.types(), watermark, &nullable)
@@ -168,7 +171,7 @@ impl<'a> Lowering<'a> {
         let stream = self.stream(scan.stream);
         let source = Source { stream, columns: scan.columns.clone(), watermark };
         let name = format!("source-{}", scan.name);
-        let part = self.part(node, name, PhysicalOp::Source(source));
+        let part = self.part(id, name, PhysicalOp::Source(source));
         self.vertex(part)
     }
 
@@ -198,29 +201,25 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    fn part(&self, node: &'a Node, name: String, op: PhysicalOp) -> Part<'a> {
+    fn part(&self, id: NodeId, name: String, op: PhysicalOp) -> Part<'a> {
+        let node = self.plan.node(id);
         let changelog = match node.schema.changes {
             Changes::Append | Changes::Upsert => Changelog::Append,
             Changes::Retract => Changelog::Retract,
         };
-        Part { node, name, op, columns: node.schema.columns.clone(), changelog }
+        Part { id, node, name, op, columns: node.schema.columns.clone(), changelog }
     }
 
     /// Adds a vertex.
     fn vertex(&mut self, part: Part<'_>) -> VertexId {
         let id = VertexId::from(self.graph.vertices.len());
+        let identity = self.identity(&part);
         let count = self.names.entry(part.name.clone()).or_insert(0);
         *count += 1;
         let name = match *count {
             1 => part.name,
             count => format!("{}-{count}", part.name),
         };
-        let keeps_state = !part.op.tables().is_empty();
-        let mut identity = part.node.identity;
-        // Sub-plans that are equal but were not shared must not share their state by name.
-        while keeps_state && !self.identities.insert(identity) {
-            identity = identity.wrapping_add(1);
-        }
         self.graph.vertices.push(Vertex {
             name,
             identity,
@@ -232,23 +231,39 @@ impl<'a> Lowering<'a> {
         id
     }
 
+    /// A vertex's identity: of its sub-plan, and where it keeps state of the columns that are kept.
+    fn identity(&mut self, part: &Part<'_>) -> u64 {
+        let node = part.node.identity;
+        if part.op.tables().is_empty() {
+            return node;
+        }
+        let mut identity =
+            Identity::keeping_columns(node, &self.definitions[part.id.index()].columns);
+        // Sub-plans that are equal but were not shared must not share their state by name.
+        while !self.identities.insert(identity) {
+            identity = identity.wrapping_add(1);
+        }
+        identity
+    }
+
     fn edge(&mut self, from: VertexId, to: VertexId, port: u8, partitioning: Partitioning) {
         self.graph.edges.push(Edge { from, to, port, partitioning });
     }
 
     /// A vertex that takes its inputs where they are.
-    fn forward(&mut self, node: &'a Node, op: PhysicalOp) -> VertexId {
-        let vertex = self.vertex(self.part(node, snake(op.kind()), op));
-        for (port, input) in (0u8..).zip(&node.inputs) {
+    fn forward(&mut self, id: NodeId, op: PhysicalOp) -> VertexId {
+        let vertex = self.vertex(self.part(id, snake(op.kind()), op));
+        for (port, input) in (0u8..).zip(&self.plan.node(id).inputs) {
             self.edge(self.lowered[input], vertex, port, Partitioning::Forward);
         }
         vertex
     }
 
     /// A vertex whose one input is hashed by these columns.
-    fn keyed(&mut self, node: &'a Node, op: PhysicalOp, keys: Vec<usize>) -> VertexId {
-        let vertex = self.vertex(self.part(node, snake(op.kind()), op));
-        self.edge(self.lowered[&node.inputs[0]], vertex, 0, Partitioning::Hash(keys));
+    fn keyed(&mut self, id: NodeId, op: PhysicalOp, keys: Vec<usize>) -> VertexId {
+        let vertex = self.vertex(self.part(id, snake(op.kind()), op));
+        let from = self.lowered[&self.plan.node(id).inputs[0]];
+        self.edge(from, vertex, 0, Partitioning::Hash(keys));
         vertex
     }
 

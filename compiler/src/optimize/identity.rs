@@ -2,18 +2,19 @@
 //! are on: what an operator keeps depends on the filters that end up below it, so these are part of
 //! what it is.
 
-use flow_ir::logical::{Plan, assign_identities};
+use flow_ir::logical::{Plan, identities};
 
 use super::Pass;
 use super::push_filter::PushFilter;
 
 /// Gives each node its identity.
 pub(super) fn identify(plan: &mut Plan) {
-    let written = assign_identities(plan);
+    let written = identities(plan);
     let mut pushed = plan.clone();
     PushFilter.run(&mut pushed);
-    let moved = assign_identities(&pushed);
+    let moved = identities(&pushed);
     for (index, node) in plan.nodes.iter_mut().enumerate() {
-        node.identity = if moved[index] == 0 { written[index] } else { moved[index] };
+        let moved = moved[index].node;
+        node.identity = if moved == 0 { written[index].node } else { moved };
     }
 }

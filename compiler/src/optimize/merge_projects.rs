@@ -23,17 +23,23 @@ impl Pass for MergeProjects {
                 changed = true;
             }
         }
-        for id in plan.order() {
-            for port in 0..plan.node(id).inputs.len() {
-                let input = plan.node(id).inputs[port];
-                if let Some(below) = what_it_repeats(plan, input) {
-                    plan.nodes[id.index()].inputs[port] = below;
-                    changed = true;
-                }
+        drop_repeats(plan) || changed
+    }
+}
+
+/// Lets nodes read past projections that pass on all columns as they are.
+pub(super) fn drop_repeats(plan: &mut Plan) -> bool {
+    let mut changed = false;
+    for id in plan.order() {
+        for port in 0..plan.node(id).inputs.len() {
+            let input = plan.node(id).inputs[port];
+            if let Some(below) = what_it_repeats(plan, input) {
+                plan.nodes[id.index()].inputs[port] = below;
+                changed = true;
             }
         }
-        changed
     }
+    changed
 }
 
 /// Merges the projection below into this one, if both are projections.

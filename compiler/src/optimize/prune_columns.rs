@@ -11,6 +11,7 @@ use flow_ir::logical::{
 use flow_ir::types::Type;
 
 use super::Pass;
+use super::merge_projects::drop_repeats;
 
 /// The pass.
 pub(crate) struct PruneColumns;
@@ -32,7 +33,8 @@ impl Pass for PruneColumns {
             let schema = plan.derive(&plan.node(id).op, &plan.node(id).inputs);
             plan.nodes[id.index()].schema = schema;
         }
-        widths(plan) != before
+        let narrower = widths(plan) != before;
+        drop_repeats(plan) || narrower
     }
 }
 

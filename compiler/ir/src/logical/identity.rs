@@ -12,14 +12,24 @@ use crate::ids::NodeId;
 use crate::physical::WindowInput;
 
 /// What a node is, and what its columns are.
-#[derive(Clone, Default)]
-struct Identity {
-    node: u64,
-    columns: Vec<u64>,
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// The sub-plan.
+    pub node: u64,
+    /// The definition of each output column.
+    pub columns: Vec<u64>,
 }
 
-/// The identity of each live node; 0 for dead ones.
-pub fn assign_identities(plan: &Plan) -> Vec<u64> {
+impl Identity {
+    /// The identity of an operator that keeps rows with these columns: two that keep other columns
+    /// cannot read each other's state, even where the types are the same.
+    pub fn keeping_columns(node: u64, columns: &[u64]) -> u64 {
+        Parts::new("keeps").hash(node).hashes(columns.iter().copied()).finish()
+    }
+}
+
+/// The identity of each live node; zeros for dead ones.
+pub fn identities(plan: &Plan) -> Vec<Identity> {
     let mut known: Vec<Identity> = vec![Identity::default(); plan.nodes.len()];
     for id in plan.order() {
         let node = plan.node(id);
@@ -27,7 +37,7 @@ pub fn assign_identities(plan: &Plan) -> Vec<u64> {
         debug_assert_eq!(identity.columns.len(), node.schema.width());
         known[id.index()] = identity;
     }
-    known.into_iter().map(|identity| identity.node).collect()
+    known
 }
 
 /// A hash of parts in order, each with its length.

@@ -22,7 +22,7 @@ mod window;
 pub use aggregate::Aggregate;
 pub use deduplicate::Deduplicate;
 pub use filter::Filter;
-pub use identity::assign_identities;
+pub use identity::{Identity, identities};
 pub use join::{Join, JoinClass};
 pub use late::Late;
 pub use normalize::Normalize;
@@ -62,7 +62,7 @@ pub struct Node {
     pub schema: Schema,
     /// The part of the program it comes from.
     pub origin: Span,
-    /// Hash of the sub-plan before optimisation (`assign_identities`); passes keep it.
+    /// Hash of the sub-plan before optimisation (`identities`); passes keep it.
     pub identity: u64,
 }
 
