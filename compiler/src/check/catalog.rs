@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use flow_schema::Level;
+
 /// Which registry is meant.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RegistryRef {
@@ -25,20 +27,6 @@ pub struct CatalogSchema {
     pub id: u32,
 }
 
-/// Compatibility that a registry demands of a subject's next version.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Compatibility {
-    /// New readers read old records: the registry's default.
-    #[default]
-    Backward,
-    /// Old readers read new records.
-    Forward,
-    /// Both.
-    Full,
-    /// Nothing is demanded.
-    None,
-}
-
 /// Why a registry gave no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CatalogError {
@@ -57,12 +45,17 @@ pub trait Catalog {
         subject: &str,
     ) -> Result<Option<CatalogSchema>, CatalogError>;
 
-    /// What the registry demands of the next version of a subject.
-    fn compatibility(
+    /// All versions of a subject, oldest first; none: there is no such subject.
+    fn versions(
         &self,
         registry: &RegistryRef,
         subject: &str,
-    ) -> Result<Compatibility, CatalogError>;
+    ) -> Result<Vec<CatalogSchema>, CatalogError> {
+        Ok(self.subject(registry, subject)?.into_iter().collect())
+    }
+
+    /// What the registry demands of the next version of a subject.
+    fn compatibility(&self, registry: &RegistryRef, subject: &str) -> Result<Level, CatalogError>;
 }
 
 /// A catalog in memory: for tests, and for programs that read no registry. All registries share
@@ -91,8 +84,8 @@ impl Catalog for MemoryCatalog {
         &self,
         _registry: &RegistryRef,
         _subject: &str,
-    ) -> Result<Compatibility, CatalogError> {
-        Ok(Compatibility::default())
+    ) -> Result<Level, CatalogError> {
+        Ok(Level::Backward)
     }
 }
 

@@ -1,5 +1,278 @@
 //! Names, types and everything else that can be wrong with a program: AST and catalog to the typed
 //! module, plus diagnostics.
+//!
+//! What always holds:
+//! * Checking never stops at a mistake. What failed is poisoned: a name, a column or a whole query
+//!   that already has its diagnostic, and of which nothing more is said.
+//! * A function that returns `None` has reported why.
+//! * A module without error diagnostics keeps the promises in `typed`.
+//!
+//! | file | language area |
+//! | --- | --- |
+//! | `declare`, `options`, `settings`, `registry` | CREATE STREAM and TABLE, WITH, SET, schemas |
+//! | `type_expr`, `literal`, `coerce`, `expr`, `call` | types and scalar expressions |
+//! | `scope`, `from`, `join`, `interval`, `window` | what FROM brings into scope |
+//! | `query`, `select`, `aggregate`, `dedup` | SELECT and set operations |
+//! | `nodes` | query nodes and what is known of their rows |
+//! | `sink` | INSERT INTO and bare SELECT |
 
+mod aggregate;
+mod call;
 pub mod catalog;
+mod coerce;
+mod declare;
+mod dedup;
+mod expr;
+mod from;
+mod interval;
+mod join;
+mod literal;
+mod nodes;
+mod options;
+mod print;
+mod query;
+mod registry;
+mod scope;
+mod select;
+mod settings;
+mod sink;
+mod type_expr;
 pub mod typed;
+mod window;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use flow_ir::span::Span;
+
+use crate::diagnostics::{self, Diagnostic, names, plans};
+use crate::source::SourceMap;
+use crate::syntax::ast::{self, Ast, Ident, ObjectName, StatementKind};
+use catalog::Catalog;
+use scope::Found;
+use typed::{Query, QueryId, RelationId, TypedModule, View};
+
+/// What the caller adds to a program.
+#[derive(Clone, Debug, Default)]
+pub struct CheckOptions {
+    /// What `${NAME}` in options and settings stands for.
+    pub variables: BTreeMap<String, String>,
+    /// Settings that win over the program's SET.
+    pub overrides: BTreeMap<String, String>,
+    /// Settings that the program's SET wins over.
+    pub defaults: BTreeMap<String, String>,
+}
+
+/// Checks a program. The module is whole only if no diagnostic is an error.
+pub fn check(
+    ast: &Ast,
+    sources: &SourceMap,
+    catalog: &dyn Catalog,
+    options: &CheckOptions,
+) -> (TypedModule, Vec<Diagnostic>) {
+    let mut checker = Checker::new(sources, catalog, options);
+    checker.settings(ast);
+    for statement in &ast.statements {
+        checker.statement(statement);
+    }
+    if let Some(last) = ast.statements.last() {
+        checker.finish(last.span);
+    }
+    let mut found = checker.found;
+    diagnostics::sort(&mut found);
+    (checker.module, found)
+}
+
+/// What a declared name stands for.
+#[derive(Clone, Copy, Debug)]
+enum Meaning {
+    Relation(RelationId),
+    View(QueryId),
+    /// Its declaration failed, and was reported.
+    Poisoned,
+}
+
+/// A declared name.
+#[derive(Clone, Debug)]
+struct Named {
+    name: String,
+    span: Span,
+    meaning: Meaning,
+}
+
+/// The state of one check.
+struct Checker<'a> {
+    sources: &'a SourceMap,
+    catalog: &'a dyn Catalog,
+    options: &'a CheckOptions,
+    module: TypedModule,
+    found: Vec<Diagnostic>,
+    named: Vec<Named>,
+    /// Per relation what `typed` does not keep.
+    declared: Vec<declare::Declared<'a>>,
+    /// Columns whose expression failed.
+    poisoned: HashSet<(QueryId, usize)>,
+    /// Queries with a ROW_NUMBER column that no filter has made a deduplication of yet.
+    ranks: HashMap<QueryId, dedup::Rank>,
+    /// Scans made so far, so that a relation has one.
+    scans: HashMap<RelationId, QueryId>,
+    /// CTEs in reach, innermost last.
+    ctes: Vec<(String, Option<QueryId>)>,
+}
+
+impl<'a> Checker<'a> {
+    fn new(
+        sources: &'a SourceMap,
+        catalog: &'a dyn Catalog,
+        options: &'a CheckOptions,
+    ) -> Self {
+        Self {
+            sources,
+            catalog,
+            options,
+            module: TypedModule::default(),
+            found: Vec::new(),
+            named: Vec::new(),
+            declared: Vec::new(),
+            poisoned: HashSet::new(),
+            ranks: HashMap::new(),
+            scans: HashMap::new(),
+            ctes: Vec::new(),
+        }
+    }
+
+    /// Notes a problem; `None`, to return with.
+    fn report<T>(&mut self, diagnostic: Diagnostic) -> Option<T> {
+        self.found.push(diagnostic);
+        None
+    }
+
+    fn query_node(&self, id: QueryId) -> &Query {
+        self.module.query(id)
+    }
+
+    fn statement(&mut self, statement: &'a ast::Statement) {
+        let span = statement.span;
+        let later = |feature: &str| plans::not_available(feature, span, None);
+        match &statement.kind {
+            StatementKind::CreateTable(create) => self.create_table(create, span),
+            StatementKind::CreateView(create) => self.create_view(create, span),
+            StatementKind::Insert(insert) => self.insert(insert),
+            StatementKind::StatementSet(inserts) => {
+                for insert in inserts {
+                    self.insert(insert);
+                }
+            }
+            StatementKind::Query(query) => self.bare_select(query, span),
+            StatementKind::Drop { if_exists, name, .. } => self.drop_name(name, *if_exists),
+            // SET was read before all else; RESET and what only looks belongs to the shell.
+            StatementKind::Set(_) => {}
+            StatementKind::CreateIndex(_) => self.found.push(later("CREATE SEARCH INDEX")),
+            StatementKind::CreateFunction(_) => self.found.push(later("CREATE FUNCTION")),
+            StatementKind::Explain { .. } => self.found.push(
+                plans::not_available("EXPLAIN in a program", span, Some("Use `flow explain FILE`.")),
+            ),
+            StatementKind::Show { .. } => self.found.push(later("SHOW in a program")),
+            StatementKind::Describe { .. } => self.found.push(later("DESCRIBE in a program")),
+            StatementKind::Reset(_) => self.found.push(later("RESET")),
+            StatementKind::Import(_) => self.found.push(later("IMPORT")),
+        }
+    }
+
+    fn create_view(&mut self, create: &ast::CreateView, span: Span) {
+        if create.materialized {
+            self.found.push(plans::not_available(
+                "CREATE MATERIALIZED VIEW",
+                span,
+                Some("Use CREATE VIEW, and INSERT INTO a table with a PRIMARY KEY."),
+            ));
+        }
+        let name = create.name.last();
+        let query = self.query(&create.query).and_then(|query| {
+            if create.columns.is_empty() {
+                Some(query)
+            } else {
+                self.rename(query, &create.columns, "the column list", create.query.span)
+            }
+        });
+        if let Some(query) = query {
+            self.unique_names(query, &format!("view {name}"), create.query.span);
+        }
+        let meaning = query.map_or(Meaning::Poisoned, Meaning::View);
+        if self.declare_name(name, meaning, create.if_not_exists, create.or_replace)
+            && let Some(query) = query
+        {
+            self.module.views.push(View { name: name.text.clone(), query, span: name.span });
+        }
+    }
+
+    /// Adds a name, unless it is taken. Whether it was added.
+    fn declare_name(
+        &mut self,
+        name: &Ident,
+        meaning: Meaning,
+        if_not_exists: bool,
+        or_replace: bool,
+    ) -> bool {
+        if let Some(at) = self.named.iter().position(|n| n.name == name.text) {
+            if or_replace {
+                self.named.remove(at);
+            } else {
+                if !if_not_exists {
+                    let first = self.named[at].span;
+                    self.found.push(names::declared_twice(&name.text, name.span, first));
+                }
+                return false;
+            }
+        }
+        self.named.push(Named { name: name.text.clone(), span: name.span, meaning });
+        true
+    }
+
+    fn drop_name(&mut self, name: &ObjectName, if_exists: bool) {
+        let known = self.named.iter().map(|n| n.name.as_str());
+        match scope::find(&name.last().text, known) {
+            Found::One(at) => {
+                self.named.remove(at);
+            }
+            Found::None if if_exists => {}
+            Found::None | Found::Many(_) => {
+                self.lookup(name);
+            }
+        }
+    }
+
+    /// What a name in FROM or INSERT INTO stands for, CTEs apart.
+    fn lookup(&mut self, name: &ObjectName) -> Option<Named> {
+        let written = &name.last().text;
+        let known = self.named.iter().map(|n| n.name.as_str());
+        match scope::find(written, known) {
+            Found::One(at) => Some(self.named[at].clone()),
+            Found::None => {
+                let known: Vec<String> = self.named.iter().map(|n| n.name.clone()).collect();
+                self.report(names::unknown_relation(written, name.span(), &known))
+            }
+            Found::Many(all) => {
+                let all: Vec<String> = all.iter().map(|at| self.named[*at].name.clone()).collect();
+                self.report(names::ambiguous("the name", written, name.span(), &all))
+            }
+        }
+    }
+
+    /// What is said of the program as a whole; drops the nodes that nothing reads.
+    fn finish(&mut self, last: Span) {
+        let failed = diagnostics::has_errors(&self.found);
+        let declares = !self.named.is_empty();
+        if self.module.outputs.is_empty() && declares && !failed {
+            self.found.push(plans::nothing_runs(last));
+        }
+        nodes::drop_unread(&mut self.module);
+    }
+}
+
+/// Checks a program and prints the typed module: `flow explain --stage typed`.
+pub fn print(module: &TypedModule) -> String {
+    print::module(module)
+}
+
+#[cfg(test)]
+mod tests;

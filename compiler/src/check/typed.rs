@@ -11,9 +11,10 @@
 //! * HAVING and QUALIFY are `Filter`s; DISTINCT is an `Aggregate` without calls; the older
 //!   `GROUP BY TUMBLE(ts, …)` is a `Window` under an `Aggregate`, as the table function is.
 //! * An `Aggregate` reads plain columns: a `Project` under it computes keys, arguments and filters.
-//! * A column with `event_time` is a non-NULL timestamp, its node is append-only, and no row comes
-//!   with a time below the node's watermark. (`window_time` lies up to one millisecond before the
-//!   end: who uses it as event time holds the watermark back by that.)
+//! * A column with `event_time` is a timestamp, its node is append-only, and no row comes with a
+//!   time below the node's watermark once late rows are dropped; a row whose time is NULL goes by
+//!   the error policy there. (`window_time` lies a millisecond before the end: who uses it as event
+//!   time holds the watermark back by that.)
 //! * A column with `window` is a window's bound, and no row comes whose window's end the watermark
 //!   has reached.
 //!
@@ -119,7 +120,8 @@ pub struct View {
 pub struct Output {
     /// Where rows go.
     pub target: RelationId,
-    /// What is computed: exactly the columns of `target.stream.columns`, in order and type.
+    /// What is computed: exactly the columns of `target.stream.columns`, in order and type; metadata
+    /// columns, which are not written, are NULL.
     pub query: QueryId,
     /// How changes become records.
     pub mode: SinkMode,
@@ -305,8 +307,8 @@ pub struct Deduplicate {
     pub keys: Vec<usize>,
     /// ORDER BY columns, most significant first.
     pub order: Vec<(usize, Direction)>,
-    /// Which end of the order stays. `Last` only says that every direction is turned round: it is
-    /// what `ORDER BY ts DESC … = 1` means over one ascending column.
+    /// Which end of the order stays. The first column of the order is always ascending: `ORDER BY ts
+    /// DESC` is the last of the ascending order, so that among equal times the later row stays.
     pub keep: Keep,
 }
 

@@ -2,7 +2,8 @@
 //! and one page in `explain/`; a missing page does not compile, a missing constructor fails a test.
 //!
 //! Numbers: 01 syntax · 02 names · 03 types · 04 joins · 05 windows and time · 06 aggregates ·
-//! 07 connectors, options, schemas · 08 plans, changelog kinds, sinks. E is an error, W a lint.
+//! 07 connectors, options, schemas · 08 plans, changelog kinds, sinks · 09 not available yet. E is an
+//! error, W a lint.
 
 use std::fmt;
 
@@ -67,6 +68,73 @@ codes! {
     E0121 Error "unknown time unit";
     E0122 Error "malformed call";
     E0123 Error "unknown thing to show, describe or drop";
+    E0201 Error "unknown stream, table or view";
+    E0202 Error "unknown column";
+    E0203 Error "ambiguous name";
+    E0204 Error "declared twice";
+    E0205 Error "duplicate column name";
+    E0206 Error "unknown function";
+    E0207 Error "unknown field";
+    E0208 Error "two relations of one name";
+    E0209 Error "unknown relation in FROM";
+    E0301 Error "no such operation for these types";
+    E0302 Error "condition is not BOOLEAN";
+    E0303 Error "types that do not convert";
+    E0304 Error "no common type";
+    E0305 Error "invalid literal";
+    E0306 Error "unknown type";
+    E0307 Error "type out of range";
+    E0308 Error "value does not fit the sink's column";
+    W0309 Warning "precision beyond microseconds";
+    W0310 Warning "INSERT narrows";
+    W0311 Note "differs from Flink SQL";
+    E0312 Error "value without fields or elements";
+    E0313 Error "not a constant";
+    E0401 Error "outer join without a bound in time";
+    E0402 Error "temporal join without a table";
+    E0403 Error "temporal join without the table's key";
+    E0404 Error "temporal join at another time";
+    E0405 Error "empty interval";
+    W0406 Warning "every row with every row";
+    W0407 Warning "two clocks in a temporal join";
+    E0501 Error "not an event time column";
+    E0502 Error "invalid WATERMARK";
+    E0503 Error "invalid window";
+    E0504 Error "half a window in GROUP BY";
+    E0505 Error "window over updates";
+    W0506 Warning "a rebuild may differ";
+    E0507 Error "no such window";
+    E0601 Error "neither grouped nor aggregated";
+    E0602 Error "aggregate in the wrong place";
+    E0603 Error "no such position";
+    E0604 Error "modifier not taken";
+    E0605 Error "not a deduplication";
+    E0701 Error "unknown connector";
+    E0702 Error "unknown option";
+    E0703 Error "missing option";
+    E0704 Error "invalid option value";
+    E0705 Error "unknown format";
+    E0706 Error "wrong direction";
+    E0707 Error "variable not set";
+    E0708 Error "unknown setting";
+    E0709 Error "invalid setting";
+    E0710 Error "registry gave no answer";
+    E0711 Error "no columns";
+    E0712 Error "column does not fit the schema";
+    E0713 Error "incompatible output schema";
+    E0714 Error "format cannot hold these columns";
+    E0715 Error "invalid key";
+    E0716 Error "invalid metadata column";
+    E0717 Error "option given twice";
+    E0801 Error "sink cannot hold changes";
+    E0802 Error "sink key is not a unique key of the query";
+    E0803 Error "wrong number of columns";
+    E0804 Error "column without a value";
+    W0805 Warning "nothing runs";
+    E0806 Error "not a target";
+    E0807 Error "updating input";
+    E0808 Error "clock over updates";
+    E0901 Error "not available yet";
 }
 
 impl Code {

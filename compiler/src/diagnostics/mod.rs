@@ -7,9 +7,16 @@
 //!
 //! A message is short, factual and has no full stop; help is a full sentence that says what to do.
 
+pub mod aggregates;
 pub mod codes;
+pub mod connectors;
+pub mod joins;
+pub mod names;
+pub mod plans;
 pub mod render;
 pub mod syntax;
+pub mod types;
+pub mod windows;
 
 use flow_ir::span::Span;
 

@@ -41,13 +41,15 @@ pub fn unknown_relation(name: &str, span: Span, known: &[String]) -> Diagnostic 
 
 /// No column of the relations in FROM has this name.
 pub fn unknown_column(name: &str, span: Span, known: &[String]) -> Diagnostic {
-    let message = format!("no column is named {name}");
-    did_you_mean(Diagnostic::new(Code::E0202, message, span, "unknown column"), name, span, known)
+    missing_column(format!("no column is named {name}"), name, span, known)
 }
 
 /// `alias.column` where the alias's relation has no such column.
 pub fn unknown_column_of(owner: &str, name: &str, span: Span, known: &[String]) -> Diagnostic {
-    let message = format!("{owner} has no column named {name}");
+    missing_column(format!("{owner} has no column named {name}"), name, span, known)
+}
+
+fn missing_column(message: String, name: &str, span: Span, known: &[String]) -> Diagnostic {
     did_you_mean(Diagnostic::new(Code::E0202, message, span, "unknown column"), name, span, known)
 }
 

@@ -1,7 +1,7 @@
 //! Problems with types (E03xx) and lints about values that change on the way.
 
 use flow_ir::span::Span;
-use flow_ir::types::Type;
+use flow_ir::types::{DataType, Type};
 
 use super::names::list;
 use super::{Code, Diagnostic};
@@ -92,16 +92,22 @@ pub fn bad_type(ty: &str, why: &str, span: Span) -> Diagnostic {
 /// A query's column cannot go into a sink's column.
 pub fn not_assignable(column: &str, from: &Type, to: &Type, span: Span) -> Diagnostic {
     let message = format!("column {column} is {}, the query gives {}", to.data, from.data);
-    Diagnostic::new(Code::E0308, message, span, format!("{}", from.data))
-        .with_help(format!("Write CAST(… AS {}).", to.data))
+    let help = format!("Write CAST(… AS {}).", to.data);
+    does_not_fit(message, from.data.to_string(), span, help)
 }
 
 /// A NULL may reach a sink's NOT NULL column.
 pub fn null_into_not_null(column: &str, ty: &Type, span: Span) -> Diagnostic {
     let message = format!("column {column} is NOT NULL, the query may give NULL");
-    Diagnostic::new(Code::E0308, message, span, format!("{} that may be NULL", ty.data)).with_help(
-        format!("Write COALESCE(…, …) or CASE, or declare the column as {} without NOT NULL.", ty.data),
-    )
+    let help = format!(
+        "Write COALESCE(…, …), leave the rows out by WHERE and CASE, or declare {column} without \
+         NOT NULL."
+    );
+    does_not_fit(message, format!("{} that may be NULL", ty.data), span, help)
+}
+
+fn does_not_fit(message: String, label: String, span: Span, help: String) -> Diagnostic {
+    Diagnostic::new(Code::E0308, message, span, label).with_help(help)
 }
 
 /// TIMESTAMP(7) to (9) are kept to microseconds.
@@ -118,7 +124,7 @@ pub fn precision_beyond_micros(ty: &str, span: Span) -> Diagnostic {
 /// INSERT narrows a number.
 pub fn narrowed(column: &str, from: &Type, to: &Type, span: Span) -> Diagnostic {
     let message = format!("column {column} narrows {} to {}", from.data, to.data);
-    let loses = from.data.is_float() || matches!(from.data, flow_ir::types::DataType::Decimal { .. });
+    let loses = from.data.is_float() || matches!(from.data, DataType::Decimal { .. });
     let what = if loses && to.data.is_integer() {
         "The fraction is cut off (toward zero), and a value out of range is an error."
     } else {

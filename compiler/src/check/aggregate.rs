@@ -1,0 +1,351 @@
+//! GROUP BY: aggregate calls, the columns that a group has, and the windows that its keys name.
+//!
+//! Expressions above a GROUP BY are first typed over the aggregate's input, each aggregate call
+//! standing as a column behind the input's; then every group key in them, and every such column,
+//! becomes a column of the aggregate's output. An input column that is left is not grouped.
+
+use flow_ir::aggregate::{AggregateCall, WindowSpec};
+use flow_ir::expr::{Expr, ExprKind};
+use flow_ir::physical::Changelog;
+use flow_ir::span::Span;
+use flow_ir::types::Type;
+use flow_stdlib::aggregates;
+
+use super::Checker;
+use super::expr::{ExprCx, same};
+use super::from::plain_column;
+use super::typed::{Aggregate, Bound, QueryId, QueryOp, WindowBound, WindowSource};
+use super::window::Kind;
+use crate::diagnostics::{aggregates as problems, types, windows};
+use crate::syntax::ast::{ArgValue, Call};
+
+/// Columns that a window adds: start, end, time.
+pub(super) const WINDOW_COLUMNS: usize = 3;
+
+/// An aggregate call over the input's columns.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct AggregateExpr {
+    pub function: String,
+    pub args: Vec<Expr>,
+    pub distinct: bool,
+    pub filter: Option<Expr>,
+    pub ty: Type,
+}
+
+/// The window of the older `GROUP BY TUMBLE(…)`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct GroupWindow {
+    pub kind: Kind,
+    /// Time column of the input.
+    pub time: usize,
+    pub spec: WindowSpec,
+    /// Where window_start stands behind the input's columns.
+    pub first: usize,
+}
+
+/// A GROUP BY with everything above it typed over its input.
+pub(super) struct Grouping {
+    pub input: QueryId,
+    pub keys: Vec<Expr>,
+    pub calls: Vec<AggregateExpr>,
+    pub span: Span,
+    /// The clause, if there is one, for messages.
+    pub clause: Option<Span>,
+}
+
+/// An aggregate node and how to reach its columns.
+pub(super) struct Grouped {
+    pub node: QueryId,
+    /// Each key and the output column that holds it.
+    keys: Vec<(Expr, usize)>,
+    /// Output column of the first aggregate.
+    first_call: usize,
+    /// Columns of the input; aggregate i stood as column `width + i`.
+    width: usize,
+    clause: Option<Span>,
+}
+
+impl Checker<'_> {
+    /// An aggregate call as written: a column behind the input's.
+    pub(super) fn aggregate_call(
+        &mut self,
+        call: &Call,
+        span: Span,
+        cx: &mut ExprCx<'_>,
+    ) -> Option<Expr> {
+        let name = call.name.last().text.to_uppercase();
+        let Some(definition) = aggregates::lookup(&name) else { return None };
+        if cx.aggregates.is_none() {
+            return self.report(problems::not_allowed_here(&name, cx.place, span));
+        }
+        if !call.order_by.is_empty() || !call.within_group.is_empty() || call.nulls.is_some() {
+            return self.report(problems::modifier_not_taken(&name, "ORDER BY", span));
+        }
+        let mut inner = ExprCx {
+            group_window: cx.group_window,
+            ..ExprCx::rows(cx.scope, "an aggregate")
+        };
+        let mut args = Vec::with_capacity(call.args.len());
+        for arg in &call.args {
+            args.push(match &arg.value {
+                ArgValue::Expr(e) => self.expr(e, &mut inner),
+                ArgValue::Wildcard if name == "COUNT" && !call.distinct => continue,
+                ArgValue::Wildcard => {
+                    self.report(problems::modifier_not_taken(&name, "*", arg.span))
+                }
+                ArgValue::Unit(_)
+                | ArgValue::Lambda { .. }
+                | ArgValue::Table(_)
+                | ArgValue::Descriptor(_) => {
+                    self.report(problems::modifier_not_taken(&name, "this argument", arg.span))
+                }
+            });
+        }
+        let filter = match &call.filter {
+            Some(filter) => {
+                inner.place = "FILTER";
+                Some(self.condition(filter, &mut inner)?)
+            }
+            None => None,
+        };
+        let args = args.into_iter().collect::<Option<Vec<Expr>>>()?;
+        let arg_types: Vec<Type> = args.iter().map(|e| e.ty.clone()).collect();
+        let result = (definition.result)(&arg_types);
+        let ty = match result {
+            Ok(ty) if args.len() <= 1 => ty,
+            Ok(_) => {
+                let takes = [format!("{name} of one argument")];
+                return self.report(types::wrong_arguments(&name, &arg_types, &takes, span, None));
+            }
+            Err(why) => {
+                let problem = types::wrong_arguments(&name, &arg_types, &[], span, None);
+                return self.report(problem.with_help(format!("{why}.")));
+            }
+        };
+        if name == "AVG" && arg_types.first().is_some_and(|ty| ty.data.is_integer()) {
+            let rewrite = "For Flink's whole number, insert it into an integer column, or write \
+                           CAST(TRUNC(AVG(…)) AS BIGINT).";
+            self.found.push(types::differs_from_flink(
+                "AVG of integers",
+                "a DOUBLE with its fraction",
+                rewrite,
+                span,
+            ));
+        }
+        let call = AggregateExpr { function: name, args, distinct: call.distinct, filter, ty };
+        let extra = cx.group_window.map_or(0, |_| WINDOW_COLUMNS);
+        let width = cx.scope.columns.len() + extra;
+        let calls = cx.aggregates.as_deref_mut()?;
+        let at = calls.iter().position(|c| c.same_as(&call)).unwrap_or(calls.len());
+        let ty = call.ty.clone();
+        if at == calls.len() {
+            calls.push(call);
+        }
+        Some(Expr::column(width + at, ty, span))
+    }
+
+    /// The aggregate node of a GROUP BY.
+    pub(super) fn group(&mut self, grouping: Grouping) -> Option<Grouped> {
+        let Grouping { input, keys, calls, span, clause } = grouping;
+        let width = self.query_node(input).columns.len();
+        let changelog = self.query_node(input).changelog;
+        let read = calls.iter().flat_map(|c| c.args.iter().chain(&c.filter));
+        for expr in keys.iter().chain(read.collect::<Vec<_>>()) {
+            self.deny_clock(expr, changelog)?;
+        }
+        let bounds: Vec<Option<WindowBound>> = keys
+            .iter()
+            .map(|key| plain_column(key).and_then(|at| self.query_node(input).columns[at].window))
+            .collect();
+        let origin = self.whole_window(&bounds, clause.unwrap_or(span))?;
+        let mut columns = Columns::default();
+        let is_bound = |at: usize| bounds[at].is_some_and(|b| Some(b.origin) == origin);
+        let mut places = Vec::with_capacity(keys.len());
+        for (at, key) in keys.iter().enumerate().filter(|(at, _)| !is_bound(*at)) {
+            let name = self.column_name(input, key).unwrap_or_else(|| format!("$key{at}"));
+            places.push(columns.add(name, key));
+        }
+        let window = origin.and_then(|origin| self.window_source(input, origin, &mut columns, span));
+        let calls: Vec<AggregateCall> = calls
+            .into_iter()
+            .map(|call| {
+                let args = call.args.iter().map(|e| columns.add_hidden(e)).collect();
+                let filter = call.filter.as_ref().map(|e| columns.add_hidden(e));
+                AggregateCall {
+                    args,
+                    arg_types: call.args.iter().map(|e| e.ty.clone()).collect(),
+                    filter,
+                    retracts: changelog != Changelog::Append,
+                    function: call.function,
+                    distinct: call.distinct,
+                    ty: call.ty,
+                }
+            })
+            .collect();
+        let first_call = places.len();
+        let first_bound = first_call + calls.len();
+        let projected = self.project(input, columns.items, span);
+        let node = Aggregate { input: projected, keys: places, calls, window };
+        let node = self.aggregate(node, span);
+        let mut plain = 0..;
+        let mut placed: Vec<(Expr, usize)> = Vec::with_capacity(keys.len());
+        for (at, key) in keys.into_iter().enumerate() {
+            let place = match bounds[at].filter(|_| is_bound(at)) {
+                Some(bound) => first_bound + bound_shift(bound.bound),
+                None => plain.next().unwrap_or(0),
+            };
+            placed.push((key, place));
+        }
+        if let Some(origin) = origin {
+            let all = self.query_node(input).columns.iter().enumerate();
+            let of_window = all.filter_map(|(at, c)| {
+                let bound = c.window.filter(|w| w.origin == origin)?;
+                let place = first_bound + bound_shift(bound.bound);
+                Some((Expr::column(at, c.ty.clone(), span), place))
+            });
+            placed.extend(of_window.collect::<Vec<_>>());
+        }
+        Some(Grouped { node, keys: placed, first_call, width, clause })
+    }
+
+    /// The window of which GROUP BY has both bounds; the inner `None` where it has none.
+    fn whole_window(
+        &mut self,
+        bounds: &[Option<WindowBound>],
+        span: Span,
+    ) -> Option<Option<QueryId>> {
+        let present: Vec<WindowBound> = bounds.iter().flatten().copied().collect();
+        let has = |origin: QueryId, bound: Bound| {
+            present.iter().any(|b| b.origin == origin && b.bound == bound)
+        };
+        let whole = present.iter().find(|b| has(b.origin, Bound::Start) && has(b.origin, Bound::End));
+        if let Some(whole) = whole {
+            return Some(Some(whole.origin));
+        }
+        match present.first() {
+            None => Some(None),
+            Some(half) => {
+                let (has, lacks) = match half.bound {
+                    Bound::Start => ("window_start", "window_end"),
+                    Bound::End => ("window_end", "window_start"),
+                    Bound::Time => ("window_time", "window_start and window_end"),
+                };
+                self.report(windows::half_window(has, lacks, span))
+            }
+        }
+    }
+
+    /// The bounds of a window among the projected columns.
+    fn window_source(
+        &self,
+        input: QueryId,
+        origin: QueryId,
+        columns: &mut Columns,
+        span: Span,
+    ) -> Option<WindowSource> {
+        let all = &self.query_node(input).columns;
+        let mut of = |bound: Bound| {
+            let (at, column, spec) = all.iter().enumerate().find_map(|(at, c)| {
+                let is = c.window.filter(|w| w.origin == origin && w.bound == bound)?;
+                Some((at, c, is.spec))
+            })?;
+            let expr = Expr::column(at, column.ty.clone(), span);
+            Some((columns.add(column.name.clone(), &expr), spec))
+        };
+        let (start, spec) = of(Bound::Start)?;
+        let (end, _) = of(Bound::End)?;
+        Some(WindowSource { start, end, spec, lateness: self.window_lateness(origin) })
+    }
+
+    /// `'allowed.lateness'` of the window that gave a bound.
+    pub(super) fn window_lateness(&self, origin: QueryId) -> i64 {
+        match &self.query_node(origin).op {
+            QueryOp::Window(window) => window.lateness,
+            QueryOp::Aggregate(aggregate) => aggregate.window.map_or(0, |w| w.lateness),
+            QueryOp::Scan(_)
+            | QueryOp::Filter { .. }
+            | QueryOp::Project { .. }
+            | QueryOp::Join(_)
+            | QueryOp::Deduplicate(_)
+            | QueryOp::UnionAll(_) => self.lateness(origin),
+        }
+    }
+
+    fn column_name(&self, input: QueryId, expr: &Expr) -> Option<String> {
+        plain_column(expr).map(|at| self.query_node(input).columns[at].name.clone())
+    }
+
+    /// An expression that was typed over the aggregate's input, over its output.
+    pub(super) fn regroup(&mut self, mut expr: Expr, grouped: &Grouped) -> Option<Expr> {
+        let stray = self.regroup_in_place(&mut expr, grouped);
+        match stray {
+            None => Some(expr),
+            Some(span) => {
+                let name = self.sources.text(span).to_string();
+                self.report(problems::not_grouped(&name, span, grouped.clause))
+            }
+        }
+    }
+
+    /// The place of an input column that is not grouped, if there is one.
+    fn regroup_in_place(&self, expr: &mut Expr, grouped: &Grouped) -> Option<Span> {
+        if let Some((_, place)) = grouped.keys.iter().find(|(key, _)| same(key, expr)) {
+            expr.kind = ExprKind::Column(*place);
+            return None;
+        }
+        if let ExprKind::Column(at) = &mut expr.kind {
+            return match at.checked_sub(grouped.width) {
+                Some(call) => {
+                    *at = grouped.first_call + call;
+                    None
+                }
+                None => Some(expr.span),
+            };
+        }
+        let mut stray = None;
+        for child in expr.children_mut() {
+            stray = stray.or(self.regroup_in_place(child, grouped));
+        }
+        stray
+    }
+}
+
+impl AggregateExpr {
+    fn same_as(&self, other: &Self) -> bool {
+        let all = |a: &[Expr], b: &[Expr]| {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b))
+        };
+        self.function == other.function
+            && self.distinct == other.distinct
+            && all(&self.args, &other.args)
+            && all(self.filter.as_slice(), other.filter.as_slice())
+    }
+}
+
+/// The columns that a `Project` under an aggregate computes, each once.
+#[derive(Default)]
+struct Columns {
+    items: Vec<(String, Option<Expr>)>,
+}
+
+impl Columns {
+    fn add(&mut self, name: String, expr: &Expr) -> usize {
+        let known = self.items.iter().position(|(_, e)| e.as_ref().is_some_and(|e| same(e, expr)));
+        known.unwrap_or_else(|| {
+            self.items.push((name, Some(expr.clone())));
+            self.items.len() - 1
+        })
+    }
+
+    fn add_hidden(&mut self, expr: &Expr) -> usize {
+        self.add(format!("$arg{}", self.items.len()), expr)
+    }
+}
+
+fn bound_shift(bound: Bound) -> usize {
+    match bound {
+        Bound::Start => 0,
+        Bound::End => 1,
+        Bound::Time => 2,
+    }
+}

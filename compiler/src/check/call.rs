@@ -1,0 +1,323 @@
+//! Calls: builtins, the clock, aggregates, and the bounds of the older group windows.
+
+use flow_ir::expr::{Expr, ExprKind};
+use flow_ir::physical::Changelog;
+use flow_ir::span::Span;
+use flow_ir::types::{DataType, Type};
+use flow_ir::value::Value;
+use flow_stdlib::aggregates;
+use flow_stdlib::builtin::{self, Builtin, Volatility, lookup};
+use flow_stdlib::coerce::castable;
+
+use super::Checker;
+use super::coerce::{cast, open_type};
+use super::expr::ExprCx;
+use super::literal::constant;
+use crate::diagnostics::{aggregates as problems, names, plans, types};
+use crate::syntax::ast::{ArgValue, Call, TimeUnit};
+
+/// Digits of seconds of the clock, as in Flink.
+const CLOCK_PRECISION: u8 = 3;
+
+/// Aggregates of the language that do not run yet.
+const LATER_AGGREGATES: &[&str] = &[
+    "FIRST_VALUE", "LAST_VALUE", "LISTAGG", "STRING_AGG", "ARRAY_AGG", "COLLECT", "STDDEV",
+    "STDDEV_POP", "STDDEV_SAMP", "VARIANCE", "VAR_POP", "VAR_SAMP", "APPROX_COUNT_DISTINCT",
+    "BOOL_AND", "BOOL_OR", "ANY_VALUE", "MODE", "MEDIAN", "GROUPING", "JSON_OBJECTAGG",
+    "JSON_ARRAYAGG",
+];
+
+impl Checker<'_> {
+    /// A call as written.
+    pub(super) fn call(&mut self, call: &Call, span: Span, cx: &mut ExprCx<'_>) -> Option<Expr> {
+        let name = call.name.last().text.to_uppercase();
+        if call.over.is_some() {
+            return self.over(&name, span);
+        }
+        if let Some(clock) = clock(&name, call.args.is_empty(), span) {
+            return Some(clock);
+        }
+        if aggregates::lookup(&name).is_some() {
+            return self.aggregate_call(call, span, cx);
+        }
+        if LATER_AGGREGATES.contains(&name.as_str()) {
+            return self.report(plans::not_available(&format!("the aggregate {name}"), span, None));
+        }
+        if let Some(bound) = super::window::group_bound(&name) {
+            return self.group_window_bound(&name, bound, call, span, cx);
+        }
+        let modifier = if call.distinct {
+            Some("DISTINCT")
+        } else if call.filter.is_some() {
+            Some("FILTER")
+        } else if !call.order_by.is_empty() || !call.within_group.is_empty() {
+            Some("ORDER BY")
+        } else {
+            None
+        };
+        if let Some(modifier) = modifier {
+            return self.report(problems::modifier_not_taken(&name, modifier, span));
+        }
+        let Some(builtin) = lookup(&name) else {
+            return self.unknown_function(&call.name.last().text, call.name.span());
+        };
+        let mut args = Vec::with_capacity(call.args.len());
+        for arg in &call.args {
+            args.push(self.argument(&name, arg, cx));
+        }
+        let args = args.into_iter().collect::<Option<Vec<Expr>>>()?;
+        self.call_lints(builtin, &args, span);
+        self.builtin(builtin, &name, args, span)
+    }
+
+    fn unknown_function(&mut self, name: &str, span: Span) -> Option<Expr> {
+        let words = |n: &&str| n.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        let scalar = builtin::all().map(|b| b.name).filter(words);
+        let known = scalar.chain(aggregates::AGGREGATES.iter().map(|a| a.name));
+        let known: Vec<String> = known.map(str::to_string).collect();
+        self.report(names::unknown_function(name, span, &known))
+    }
+
+    /// An argument of a scalar function. Units of time arrive as text.
+    fn argument(
+        &mut self,
+        function: &str,
+        arg: &crate::syntax::ast::Arg,
+        cx: &mut ExprCx<'_>,
+    ) -> Option<Expr> {
+        if let Some(name) = &arg.name {
+            let what = format!("the named argument {name}");
+            return self.report(plans::not_available(&what, arg.span, Some("Leave its name out.")));
+        }
+        match &arg.value {
+            ArgValue::Expr(e) => self.expr(e, cx),
+            ArgValue::Unit(unit) => {
+                let text = Value::String(unit_name(*unit).to_string());
+                Some(Expr::literal(text, Type::not_null(DataType::String), arg.span))
+            }
+            ArgValue::Wildcard => {
+                self.report(problems::modifier_not_taken(function, "*", arg.span))
+            }
+            ArgValue::Lambda { .. } => {
+                self.report(plans::not_available("a lambda", arg.span, None))
+            }
+            ArgValue::Table(_) | ArgValue::Descriptor(_) => {
+                self.report(problems::modifier_not_taken(function, "a table", arg.span))
+            }
+        }
+    }
+
+    fn over(&mut self, name: &str, span: Span) -> Option<Expr> {
+        if name == "ROW_NUMBER" {
+            return self.report(problems::not_deduplication(
+                "ROW_NUMBER must be a column of its own",
+                "used inside an expression",
+                span,
+            ));
+        }
+        self.report(plans::not_available(&format!("{name} OVER (…)"), span, None))
+    }
+
+    /// A builtin that is known to exist, by name.
+    pub(super) fn operator(&mut self, name: &str, args: Vec<Expr>, span: Span) -> Option<Expr> {
+        match lookup(name) {
+            Some(builtin) => self.builtin(builtin, name, args, span),
+            None => self.report(plans::not_available(name, span, None)),
+        }
+    }
+
+    /// The call of a builtin: overload chosen, arguments cast to its types.
+    fn builtin(
+        &mut self,
+        builtin: &Builtin,
+        written: &str,
+        args: Vec<Expr>,
+        span: Span,
+    ) -> Option<Expr> {
+        let literals: Vec<Option<Value>> = args.iter().map(|e| constant(e).cloned()).collect();
+        let literals: Vec<Option<&Value>> = literals.iter().map(Option::as_ref).collect();
+        let as_written: Vec<Type> = args.iter().map(|e| e.ty.clone()).collect();
+        let open: Vec<Type> = args.iter().map(open_type).collect();
+        let resolved = builtin
+            .resolve_with(&as_written, &literals)
+            .or_else(|_| builtin.resolve_with(&open, &literals));
+        let resolved = match resolved {
+            Ok(resolved) => resolved,
+            Err(error) => {
+                let cast = self.cast_to_write(builtin, &args);
+                let symbolic = !builtin.name.starts_with(|c: char| c.is_ascii_uppercase());
+                let overloads = if symbolic { Vec::new() } else { error.candidates };
+                let shown = if builtin.name == "neg" { "-" } else { written };
+                let given = &as_written;
+                return self.report(types::wrong_arguments(shown, given, &overloads, span, cast));
+            }
+        };
+        let mut typed = Vec::with_capacity(args.len());
+        for (arg, to) in args.into_iter().zip(&resolved.arg_types) {
+            let stays = to.data == DataType::Null;
+            typed.push(if stays { Some(arg) } else { self.widen(arg, &to.data) });
+        }
+        let args = typed.into_iter().collect::<Option<Vec<Expr>>>()?;
+        let exact: Vec<Type> = args.iter().map(|e| e.ty.clone()).collect();
+        let ty = match builtin.resolve_with(&exact, &literals) {
+            Ok(again) if again.overload == resolved.overload => again.ty,
+            Ok(_) | Err(_) => resolved.ty,
+        };
+        let function = builtin.name.to_string();
+        let kind = ExprKind::Call { function, overload: resolved.overload, args };
+        Some(Expr { kind, ty, span })
+    }
+
+    /// The first single CAST that makes the call possible.
+    fn cast_to_write(&self, builtin: &Builtin, args: &[Expr]) -> Option<String> {
+        let given: Vec<Type> = args.iter().map(|e| e.ty.clone()).collect();
+        let others = given.iter().map(|ty| ty.data.clone());
+        let usual = [
+            DataType::String,
+            DataType::BigInt,
+            DataType::Double,
+            DataType::Timestamp { precision: 3 },
+            DataType::TimestampLtz { precision: 3 },
+            DataType::Date,
+        ];
+        let targets: Vec<DataType> = others.chain(usual).collect();
+        for to in &targets {
+            for at in (0..args.len()).rev() {
+                if given[at].data == *to || !castable(&given[at].data, to) {
+                    continue;
+                }
+                let mut tried = given.clone();
+                tried[at] = Type { data: to.clone(), nullable: given[at].nullable };
+                if builtin.resolve(&tried).is_ok() {
+                    return Some(format!("CAST({} AS {to})", self.sources.text(args[at].span)));
+                }
+            }
+        }
+        None
+    }
+
+    /// Calls that mean something else in Flink SQL.
+    fn call_lints(&mut self, builtin: &Builtin, args: &[Expr], span: Span) {
+        let lint = match (builtin.name, args.len()) {
+            ("LOG", 1) => Some(("LOG(x)", "base 10", "For the natural logarithm write LN(x).")),
+            ("REGEXP_REPLACE", 3) => Some((
+                "REGEXP_REPLACE",
+                "replaces the first match",
+                "To replace all as Flink does, add the flag 'g'.",
+            )),
+            ("CONCAT", _) if args.iter().any(|e| e.ty.nullable) => Some((
+                "CONCAT",
+                "skips NULL",
+                "Where NULL should make the result NULL, as in Flink, write a || b.",
+            )),
+            ("EXTRACT", _) if is_text(args.first(), &["DOW"]) => Some((
+                "EXTRACT(DOW …)",
+                "Sunday is 0",
+                "Flink counts from Sunday = 1: add 1.",
+            )),
+            _ => None,
+        };
+        if let Some((what, ours, rewrite)) = lint {
+            self.found.push(types::differs_from_flink(what, ours, rewrite, span));
+        }
+    }
+
+    /// CAST of a fraction to an integer rounds here.
+    pub(super) fn cast_lints(&mut self, arg: Option<&Expr>, to: &Type, span: Span) {
+        let Some(arg) = arg else { return };
+        let fraction = match arg.ty.data {
+            DataType::Decimal { scale, .. } => scale > 0,
+            DataType::Real | DataType::Double => true,
+            _ => false,
+        };
+        let whole = matches!(
+            &arg.kind,
+            ExprKind::Call { function, .. }
+                if matches!(function.as_str(), "FLOOR" | "CEIL" | "ROUND" | "TRUNC" | "TRUNCATE")
+        );
+        if fraction && to.data.is_integer() && !whole {
+            let text = self.sources.text(arg.span);
+            let rewrite =
+                format!("To cut the fraction off as Flink does, write TRUNC({text}) inside the CAST.");
+            self.found.push(types::differs_from_flink(
+                "CAST of a fraction",
+                "rounds to the nearest",
+                &rewrite,
+                span,
+            ));
+        }
+    }
+
+    /// Refuses expressions whose value differs from epoch to epoch over rows that may be taken
+    /// back.
+    pub(super) fn deny_clock(&mut self, expr: &Expr, over: Changelog) -> Option<()> {
+        if over == Changelog::Append {
+            return Some(());
+        }
+        let mut at = None;
+        expr.walk(&mut |e| {
+            let varies = match &e.kind {
+                ExprKind::Clock => true,
+                ExprKind::Call { function, .. } => {
+                    lookup(function).is_some_and(|b| b.volatility != Volatility::Immutable)
+                }
+                _ => false,
+            };
+            if varies {
+                at = Some(e.span);
+            }
+        });
+        match at {
+            Some(span) => self.report(plans::clock_over_updates(span)),
+            None => Some(()),
+        }
+    }
+}
+
+fn is_text(arg: Option<&Expr>, of: &[&str]) -> bool {
+    match arg.and_then(constant) {
+        Some(Value::String(text)) => of.contains(&text.as_str()),
+        Some(_) | None => false,
+    }
+}
+
+/// The epoch's clock under its various names.
+fn clock(name: &str, bare: bool, span: Span) -> Option<Expr> {
+    let precision = CLOCK_PRECISION;
+    let ty = Type::not_null(DataType::TimestampLtz { precision });
+    let clock = Expr { kind: ExprKind::Clock, ty, span };
+    let to = match name {
+        _ if !bare => return None,
+        "NOW" | "PROCTIME" | "CURRENT_TIMESTAMP" | "CURRENT_ROW_TIMESTAMP" => return Some(clock),
+        "LOCALTIMESTAMP" => DataType::Timestamp { precision },
+        "CURRENT_DATE" => DataType::Date,
+        "CURRENT_TIME" | "LOCALTIME" => DataType::Time { precision: 0 },
+        _ => return None,
+    };
+    Some(cast(clock, &to, false, span))
+}
+
+/// The word by which EXTRACT and its kin know a unit.
+pub(super) fn unit_name(unit: TimeUnit) -> &'static str {
+    match unit {
+        TimeUnit::Millennium => "MILLENNIUM",
+        TimeUnit::Century => "CENTURY",
+        TimeUnit::Decade => "DECADE",
+        TimeUnit::Year => "YEAR",
+        TimeUnit::Quarter => "QUARTER",
+        TimeUnit::Month => "MONTH",
+        TimeUnit::Week => "WEEK",
+        TimeUnit::Day => "DAY",
+        TimeUnit::Hour => "HOUR",
+        TimeUnit::Minute => "MINUTE",
+        TimeUnit::Second => "SECOND",
+        TimeUnit::Millisecond => "MILLISECOND",
+        TimeUnit::Microsecond => "MICROSECOND",
+        TimeUnit::Nanosecond => "NANOSECOND",
+        TimeUnit::Epoch => "EPOCH",
+        TimeUnit::DayOfWeek => "DOW",
+        TimeUnit::IsoDayOfWeek => "ISODOW",
+        TimeUnit::DayOfYear => "DOY",
+        TimeUnit::IsoYear => "ISOYEAR",
+    }
+}

@@ -1,0 +1,458 @@
+//! Scalar expressions: names to columns and fields, operators to builtins, everything typed.
+//! Calls are in `call`.
+
+use flow_ir::expr::{Expr, ExprKind};
+use flow_ir::span::Span;
+use flow_ir::types::{DataType, Field, Type};
+
+use super::Checker;
+use super::aggregate::{AggregateExpr, GroupWindow};
+use super::scope::{Found, Scope, find};
+use crate::diagnostics::{names, plans, types};
+use crate::syntax::ast::{
+    self, BinaryOp, Ident, IsTest, LikeKind, ObjectName, TrimSide, UnaryOp,
+};
+
+/// Where an expression stands.
+pub(super) struct ExprCx<'s> {
+    /// What names mean.
+    pub scope: &'s Scope,
+    /// The clause, for messages.
+    pub place: &'static str,
+    /// Where aggregates are collected; none where they are not allowed. An aggregate becomes a
+    /// column behind those of the input.
+    pub aggregates: Option<&'s mut Vec<AggregateExpr>>,
+    /// The window of the older `GROUP BY TUMBLE(…)`.
+    pub group_window: Option<&'s GroupWindow>,
+    /// Names of SELECT's items, which count where no column has the name.
+    pub aliases: &'s [(&'s Ident, &'s ast::Expr)],
+}
+
+impl<'s> ExprCx<'s> {
+    /// An expression over single rows of a scope.
+    pub(super) fn rows(scope: &'s Scope, place: &'static str) -> Self {
+        Self { scope, place, aggregates: None, group_window: None, aliases: &[] }
+    }
+}
+
+impl Checker<'_> {
+    /// Types an expression.
+    pub(super) fn expr(&mut self, e: &ast::Expr, cx: &mut ExprCx<'_>) -> Option<Expr> {
+        use ast::ExprKind as K;
+        let span = e.span;
+        match &e.kind {
+            K::Literal(literal) => self.literal(literal, span),
+            K::Name(name) => self.name(name, cx),
+            K::Unary { op, arg } => self.unary(*op, arg, span, cx),
+            K::Binary { op, left, right } => {
+                let (left, right) = self.both(left, right, cx)?;
+                self.operator(symbol(*op), vec![left, right], span)
+            }
+            K::And(items) => self.connective(items, span, cx, "AND", ExprKind::And),
+            K::Or(items) => self.connective(items, span, cx, "OR", ExprKind::Or),
+            K::Not(arg) => {
+                let arg = self.expr(arg, cx)?;
+                self.boolean(arg, "NOT").map(|arg| not(arg, span))
+            }
+            K::Is { arg, test, negated } => {
+                let arg = self.expr(arg, cx)?;
+                let tested = self.is_test(arg, *test, span)?;
+                Some(if *negated { not(tested, span) } else { tested })
+            }
+            K::IsDistinctFrom { left, right, negated } => {
+                let (left, right) = self.both(left, right, cx)?;
+                let name = if *negated { "IS NOT DISTINCT FROM" } else { "IS DISTINCT FROM" };
+                self.operator(name, vec![left, right], span)
+            }
+            K::Between { arg, low, high, symmetric, negated } => {
+                let arg = self.expr(arg, cx);
+                let (low, high) = self.both(low, high, cx)?;
+                let within = self.between(arg?, low, high, *symmetric, span)?;
+                Some(if *negated { not(within, span) } else { within })
+            }
+            K::InList { arg, list, negated } => {
+                let arg = self.expr(arg, cx);
+                let list = self.exprs(list, cx)?;
+                let found = self.in_list(arg?, list, span)?;
+                Some(if *negated { not(found, span) } else { found })
+            }
+            K::Like { kind, arg, pattern, escape, negated } => {
+                let (arg, pattern) = self.both(arg, pattern, cx)?;
+                let mut args = vec![arg, pattern];
+                if let Some(escape) = escape {
+                    args.push(self.expr(escape, cx)?);
+                }
+                let name = match kind {
+                    LikeKind::Like => "LIKE",
+                    LikeKind::ILike => "ILIKE",
+                    LikeKind::SimilarTo => "SIMILAR TO",
+                };
+                let matched = self.operator(name, args, span)?;
+                Some(if *negated { not(matched, span) } else { matched })
+            }
+            K::Case { operand, branches, otherwise } => {
+                self.case(operand.as_deref(), branches, otherwise.as_deref(), span, cx)
+            }
+            K::Cast { arg, ty, lenient } => {
+                let arg = self.expr(arg, cx);
+                let ty = self.type_of(ty)?;
+                self.cast_lints(arg.as_ref(), &ty, span);
+                self.explicit_cast(arg?, &ty.data, *lenient, span)
+            }
+            K::AtTimeZone { arg, zone } => {
+                let (arg, zone) = self.both(arg, zone, cx)?;
+                self.operator("AT TIME ZONE", vec![arg, zone], span)
+            }
+            K::Index { arg, index } => {
+                let (arg, index) = self.both(arg, index, cx)?;
+                match &arg.ty.data {
+                    DataType::Array(_) | DataType::Map(..) => {
+                        self.operator("[]", vec![arg, index], span)
+                    }
+                    _ => self.report(types::no_parts("elements", &arg.ty, arg.span)),
+                }
+            }
+            K::Field { arg, name } => {
+                let arg = self.expr(arg, cx)?;
+                self.field(arg, name)
+            }
+            K::Array(items) => self.array(items, span, cx),
+            K::Map(entries) => {
+                let mut args = Vec::with_capacity(entries.len() * 2);
+                for (key, value) in entries {
+                    let (key, value) = self.both(key, value, cx)?;
+                    args.extend([key, value]);
+                }
+                self.operator("MAP", args, span)
+            }
+            K::Row(items) => {
+                let items = self.exprs(items, cx)?;
+                let field = |(at, e): (usize, &Expr)| Field::new(format!("f{at}"), e.ty.clone());
+                let fields: Vec<Field> = items.iter().enumerate().map(field).collect();
+                let ty = Type::not_null(DataType::Row(fields.into()));
+                Some(Expr { kind: ExprKind::Row(items), ty, span })
+            }
+            K::Trim { side, what, arg } => {
+                let mut args = vec![self.expr(arg, cx)?];
+                if let Some(what) = what {
+                    args.push(self.expr(what, cx)?);
+                }
+                let name = match side {
+                    TrimSide::Both => "TRIM",
+                    TrimSide::Leading => "LTRIM",
+                    TrimSide::Trailing => "RTRIM",
+                };
+                self.operator(name, args, span)
+            }
+            K::Call(call) => self.call(call, span, cx),
+            K::InQuery { .. } => self.subquery("IN (SELECT …)", span),
+            K::Exists(_) => self.subquery("EXISTS", span),
+            K::Quantified { .. } => self.subquery("ANY and ALL", span),
+            K::Subquery(_) => self.subquery("a subquery as a value", span),
+        }
+    }
+
+    fn subquery<T>(&mut self, what: &str, span: Span) -> Option<T> {
+        let instead = "Join the subquery in FROM instead.";
+        self.report(plans::not_available(what, span, Some(instead)))
+    }
+
+    /// Types several expressions; all of them are looked at, whatever fails.
+    pub(super) fn exprs(&mut self, all: &[ast::Expr], cx: &mut ExprCx<'_>) -> Option<Vec<Expr>> {
+        let typed: Vec<Option<Expr>> = all.iter().map(|e| self.expr(e, cx)).collect();
+        typed.into_iter().collect()
+    }
+
+    fn both(
+        &mut self,
+        left: &ast::Expr,
+        right: &ast::Expr,
+        cx: &mut ExprCx<'_>,
+    ) -> Option<(Expr, Expr)> {
+        let left = self.expr(left, cx);
+        let right = self.expr(right, cx);
+        left.zip(right)
+    }
+
+    /// A BOOLEAN expression of a clause.
+    pub(super) fn condition(&mut self, e: &ast::Expr, cx: &mut ExprCx<'_>) -> Option<Expr> {
+        let place = cx.place;
+        let typed = self.expr(e, cx)?;
+        self.boolean(typed, place)
+    }
+
+    fn name(&mut self, name: &ObjectName, cx: &mut ExprCx<'_>) -> Option<Expr> {
+        if let Some(single) = name.as_single()
+            && cx.scope.bare(&single.text) == Found::None
+            && let Some((_, aliased)) = alias(cx.aliases, &single.text)
+        {
+            let mut inner = ExprCx {
+                scope: cx.scope,
+                place: cx.place,
+                aggregates: cx.aggregates.as_deref_mut(),
+                group_window: cx.group_window,
+                aliases: &[],
+            };
+            return self.expr(aliased, &mut inner);
+        }
+        let (at, used) = self.resolve(name, cx.scope)?;
+        let span = name.parts[..used].iter().fold(name.parts[0].span, |all, p| all.to(p.span));
+        let column = Expr::column(at, cx.scope.columns[at].ty.clone(), span);
+        name.parts[used..].iter().try_fold(column, |row, field| self.field(row, field))
+    }
+
+    fn field(&mut self, arg: Expr, name: &Ident) -> Option<Expr> {
+        let span = arg.span.to(name.span);
+        let DataType::Row(fields) = &arg.ty.data else {
+            let what = format!("field {name}");
+            return self.report(types::no_parts(&what, &arg.ty, span));
+        };
+        match find(&name.text, fields.iter().map(|f| f.name.as_str())) {
+            Found::One(index) => {
+                let field = &fields[index];
+                let ty = field.ty.with_nullable(field.ty.nullable || arg.ty.nullable);
+                Some(Expr { kind: ExprKind::Field { arg: Box::new(arg), index }, ty, span })
+            }
+            Found::None => {
+                let known: Vec<String> = fields.iter().map(|f| f.name.clone()).collect();
+                self.report(names::unknown_field(&name.text, "the ROW", name.span, &known))
+            }
+            Found::Many(all) => {
+                let all: Vec<String> = all.iter().map(|at| fields[*at].name.clone()).collect();
+                self.report(names::ambiguous("the field", &name.text, name.span, &all))
+            }
+        }
+    }
+
+    fn unary(
+        &mut self,
+        op: UnaryOp,
+        arg: &ast::Expr,
+        span: Span,
+        cx: &mut ExprCx<'_>,
+    ) -> Option<Expr> {
+        if let (UnaryOp::Minus, ast::ExprKind::Literal(literal)) = (op, &arg.kind)
+            && let Some(negative) = negated(literal)
+        {
+            return self.literal(&negative, span);
+        }
+        let arg = self.expr(arg, cx)?;
+        match op {
+            UnaryOp::Minus => self.operator("neg", vec![arg], span),
+            UnaryOp::Plus if arg.ty.data.is_numeric() || arg.ty.data == DataType::Interval => {
+                Some(arg)
+            }
+            UnaryOp::Plus => {
+                let given = [arg.ty];
+                self.report(types::wrong_arguments("+", &given, &[], span, None))
+            }
+        }
+    }
+
+    fn connective(
+        &mut self,
+        items: &[ast::Expr],
+        span: Span,
+        cx: &mut ExprCx<'_>,
+        name: &str,
+        kind: fn(Vec<Expr>) -> ExprKind,
+    ) -> Option<Expr> {
+        let items: Vec<Option<Expr>> = items
+            .iter()
+            .map(|item| self.expr(item, cx).and_then(|item| self.boolean(item, name)))
+            .collect();
+        let items = items.into_iter().collect::<Option<Vec<Expr>>>()?;
+        Some(joined(items, span, kind))
+    }
+
+    fn is_test(&mut self, arg: Expr, test: IsTest, span: Span) -> Option<Expr> {
+        match test {
+            IsTest::Null => Some(is_null(arg, span)),
+            IsTest::Unknown => self.boolean(arg, "IS UNKNOWN").map(|arg| is_null(arg, span)),
+            IsTest::True => self.operator("IS TRUE", vec![arg], span),
+            IsTest::False => self.operator("IS FALSE", vec![arg], span),
+        }
+    }
+
+    fn between(
+        &mut self,
+        arg: Expr,
+        low: Expr,
+        high: Expr,
+        symmetric: bool,
+        span: Span,
+    ) -> Option<Expr> {
+        let swapped = symmetric.then(|| (high.clone(), low.clone()));
+        let straight = self.within(arg.clone(), low, high, span)?;
+        match swapped {
+            None => Some(straight),
+            Some((low, high)) => {
+                let turned = self.within(arg, low, high, span)?;
+                Some(joined(vec![straight, turned], span, ExprKind::Or))
+            }
+        }
+    }
+
+    fn within(&mut self, arg: Expr, low: Expr, high: Expr, span: Span) -> Option<Expr> {
+        let least = self.operator(">=", vec![arg.clone(), low], span);
+        let most = self.operator("<=", vec![arg, high], span);
+        Some(joined(vec![least?, most?], span, ExprKind::And))
+    }
+
+    fn in_list(&mut self, arg: Expr, list: Vec<Expr>, span: Span) -> Option<Expr> {
+        let mut equal = Vec::with_capacity(list.len());
+        for item in list {
+            equal.push(self.operator("=", vec![arg.clone(), item], span)?);
+        }
+        match equal.len() {
+            1 => equal.pop(),
+            _ => Some(joined(equal, span, ExprKind::Or)),
+        }
+    }
+
+    fn case(
+        &mut self,
+        operand: Option<&ast::Expr>,
+        branches: &[(ast::Expr, ast::Expr)],
+        otherwise: Option<&ast::Expr>,
+        span: Span,
+        cx: &mut ExprCx<'_>,
+    ) -> Option<Expr> {
+        let operand = match operand {
+            Some(operand) => Some(self.expr(operand, cx)?),
+            None => None,
+        };
+        let mut conditions = Vec::with_capacity(branches.len());
+        let mut results = Vec::with_capacity(branches.len() + 1);
+        for (when, then) in branches {
+            let when = self.expr(when, cx).and_then(|when| match &operand {
+                Some(operand) => {
+                    let at = when.span;
+                    self.operator("=", vec![operand.clone(), when], at)
+                }
+                None => self.boolean(when, "WHEN"),
+            });
+            conditions.push(when);
+            results.push(self.expr(then, cx));
+        }
+        if let Some(otherwise) = otherwise {
+            results.push(self.expr(otherwise, cx));
+        }
+        let conditions = conditions.into_iter().collect::<Option<Vec<_>>>()?;
+        let results = results.into_iter().collect::<Option<Vec<_>>>()?;
+        let mut results = self.unify(results, "CASE", span)?;
+        let last = otherwise.and_then(|_| results.pop());
+        let nullable = last.as_ref().is_none_or(|e| e.ty.nullable)
+            || results.iter().any(|e| e.ty.nullable);
+        let data = results.first().or(last.as_ref())?.ty.data.clone();
+        let branches = conditions.into_iter().zip(results).collect();
+        let kind = ExprKind::Case { branches, otherwise: last.map(Box::new) };
+        Some(Expr { kind, ty: Type { data, nullable }, span })
+    }
+
+    fn array(&mut self, items: &[ast::Expr], span: Span, cx: &mut ExprCx<'_>) -> Option<Expr> {
+        let items = self.exprs(items, cx)?;
+        let items =
+            if items.is_empty() { items } else { self.unify(items, "the ARRAY", span)? };
+        let data = items.first().map_or(DataType::Null, |e| e.ty.data.clone());
+        let nullable = items.is_empty() || items.iter().any(|e| e.ty.nullable);
+        let item = Type { data, nullable };
+        let ty = Type::not_null(DataType::Array(Box::new(item)));
+        Some(Expr { kind: ExprKind::Array(items), ty, span })
+    }
+}
+
+/// The item of SELECT with this name; an exact match wins.
+fn alias<'s>(
+    aliases: &'s [(&'s Ident, &'s ast::Expr)],
+    name: &str,
+) -> Option<(&'s Ident, &'s ast::Expr)> {
+    match find(name, aliases.iter().map(|(ident, _)| ident.text.as_str())) {
+        Found::One(at) => aliases.get(at).copied(),
+        Found::None | Found::Many(_) => None,
+    }
+}
+
+/// A literal number or interval with a minus before it.
+fn negated(literal: &ast::Literal) -> Option<ast::Literal> {
+    match literal {
+        ast::Literal::Number { text, kind } if !text.starts_with(['-', '+']) => {
+            Some(ast::Literal::Number { text: format!("-{text}"), kind: *kind })
+        }
+        ast::Literal::Interval { negative, value, units } => Some(ast::Literal::Interval {
+            negative: !negative,
+            value: value.clone(),
+            units: units.clone(),
+        }),
+        ast::Literal::Number { .. }
+        | ast::Literal::Null
+        | ast::Literal::Boolean(_)
+        | ast::Literal::String(_)
+        | ast::Literal::Bytes(_)
+        | ast::Literal::Typed { .. } => None,
+    }
+}
+
+/// The builtin's name of an operator.
+pub(super) fn symbol(op: BinaryOp) -> &'static str {
+    match op {
+        BinaryOp::Add => "+",
+        BinaryOp::Subtract => "-",
+        BinaryOp::Multiply => "*",
+        BinaryOp::Divide => "/",
+        BinaryOp::Modulo => "%",
+        BinaryOp::Concat => "||",
+        BinaryOp::Eq => "=",
+        BinaryOp::NotEq => "<>",
+        BinaryOp::Lt => "<",
+        BinaryOp::LtEq => "<=",
+        BinaryOp::Gt => ">",
+        BinaryOp::GtEq => ">=",
+    }
+}
+
+/// NOT.
+pub(super) fn not(arg: Expr, span: Span) -> Expr {
+    let ty = arg.ty.clone();
+    Expr { kind: ExprKind::Not(Box::new(arg)), ty, span }
+}
+
+fn is_null(arg: Expr, span: Span) -> Expr {
+    let ty = Type::not_null(DataType::Boolean);
+    Expr { kind: ExprKind::IsNull(Box::new(arg)), ty, span }
+}
+
+/// AND or OR of BOOLEANs.
+pub(super) fn joined(items: Vec<Expr>, span: Span, kind: fn(Vec<Expr>) -> ExprKind) -> Expr {
+    let nullable = items.iter().any(|e| e.ty.nullable);
+    Expr { kind: kind(items), ty: Type { data: DataType::Boolean, nullable }, span }
+}
+
+/// The conjuncts of a condition, nested ANDs included.
+pub(super) fn conjuncts(condition: Expr) -> Vec<Expr> {
+    match condition.kind {
+        ExprKind::And(items) => items.into_iter().flat_map(conjuncts).collect(),
+        _ => vec![condition],
+    }
+}
+
+/// One condition of several; none of none.
+pub(super) fn all_of(mut items: Vec<Expr>) -> Option<Expr> {
+    match items.len() {
+        0 | 1 => items.pop(),
+        _ => {
+            let span = items.iter().skip(1).fold(items[0].span, |all, e| all.to(e.span));
+            Some(joined(items, span, ExprKind::And))
+        }
+    }
+}
+
+/// Whether two expressions compute the same, wherever they were written.
+pub(super) fn same(a: &Expr, b: &Expr) -> bool {
+    fn bare(e: &Expr) -> Expr {
+        let mut e = e.clone();
+        e.rewrite(&mut |part| part.span = Span::default());
+        e
+    }
+    bare(a) == bare(b)
+}

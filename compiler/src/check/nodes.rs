@@ -1,0 +1,432 @@
+//! Query nodes and what is known of their rows: changelog kind, unique keys, event time, windows.
+//! Each constructor derives the properties that `typed` promises; nothing else makes a node.
+
+use flow_ir::aggregate::AggregateCall;
+use flow_ir::expr::{Expr, ExprKind};
+use flow_ir::physical::{Changelog, JoinKind};
+use flow_ir::span::Span;
+use flow_ir::types::{DataType, Type};
+
+use super::Checker;
+use super::typed::{
+    Aggregate, Bound, Column, Deduplicate, Join, JoinTime, Query, QueryId, QueryOp, RelationId,
+    TypedModule, Window, WindowBound, WindowSource,
+};
+
+/// Unique keys kept of a node; more are forgotten.
+const UNIQUE_KEYS_MAX: usize = 8;
+
+impl Checker<'_> {
+    fn add(&mut self, query: Query) -> QueryId {
+        let id = QueryId(u32::try_from(self.module.queries.len()).unwrap_or(u32::MAX));
+        self.module.queries.push(query);
+        id
+    }
+
+    /// Reads a relation; one node per relation.
+    pub(super) fn scan(&mut self, id: RelationId) -> QueryId {
+        if let Some(scan) = self.scans.get(&id) {
+            return *scan;
+        }
+        let relation = self.module.relation(id);
+        let keyed = !relation.primary_key.is_empty();
+        let time = relation.watermark.as_ref().map(|w| w.column);
+        let columns = relation.columns.iter().enumerate().map(|(at, column)| Column {
+            event_time: time == Some(at) && !keyed,
+            ..Column::new(column.name.clone(), column.ty.clone())
+        });
+        let query = Query {
+            op: QueryOp::Scan(id),
+            columns: columns.collect(),
+            changelog: if keyed { Changelog::Retract } else { Changelog::Append },
+            unique_keys: if keyed { vec![relation.primary_key.clone()] } else { Vec::new() },
+            span: relation.span,
+        };
+        let scan = self.add(query);
+        let poisoned = self.declared(id).poisoned.clone();
+        self.poisoned.extend(poisoned.into_iter().map(|at| (scan, at)));
+        self.scans.insert(id, scan);
+        scan
+    }
+
+    /// Rows where the condition is TRUE.
+    pub(super) fn filter(&mut self, input: QueryId, condition: Expr, span: Span) -> QueryId {
+        let of = self.query_node(input);
+        let query = Query {
+            columns: of.columns.clone(),
+            changelog: of.changelog,
+            unique_keys: of.unique_keys.clone(),
+            op: QueryOp::Filter { input, condition },
+            span,
+        };
+        let id = self.add(query);
+        self.pass_poison(input, id);
+        id
+    }
+
+    /// Columns of `from` that failed are failed in `to` at the same positions.
+    fn pass_poison(&mut self, from: QueryId, to: QueryId) {
+        let width = self.query_node(from).columns.len();
+        let poisoned = (0..width).filter(|at| self.poisoned.contains(&(from, *at)));
+        let poisoned: Vec<_> = poisoned.map(|at| (to, at)).collect();
+        self.poisoned.extend(poisoned);
+    }
+
+    /// One column per (name, expression); a `None` expression failed.
+    pub(super) fn project(
+        &mut self,
+        input: QueryId,
+        items: Vec<(String, Option<Expr>)>,
+        span: Span,
+    ) -> QueryId {
+        let of = self.query_node(input);
+        let mut columns = Vec::with_capacity(items.len());
+        let mut exprs = Vec::with_capacity(items.len());
+        let mut poisoned = Vec::new();
+        for (at, (name, expr)) in items.into_iter().enumerate() {
+            let expr = expr.unwrap_or_else(|| {
+                poisoned.push(at);
+                let null = Type::nullable(DataType::Null);
+                Expr::literal(flow_ir::value::Value::Null, null, span)
+            });
+            let source = match expr.kind {
+                ExprKind::Column(from) => of.columns.get(from),
+                _ => None,
+            };
+            columns.push(Column {
+                name,
+                ty: expr.ty.clone(),
+                event_time: source.is_some_and(|c| c.event_time),
+                window: source.and_then(|c| c.window),
+            });
+            exprs.push(expr);
+        }
+        let unique_keys = of
+            .unique_keys
+            .iter()
+            .filter_map(|key| key.iter().map(|at| position_of(&exprs, *at)).collect())
+            .collect();
+        let changelog = of.changelog;
+        let op = QueryOp::Project { input, exprs };
+        let id = self.add(Query { op, columns, changelog, unique_keys, span });
+        self.poisoned.extend(poisoned.into_iter().map(|at| (id, at)));
+        id
+    }
+
+    /// The input's columns at these positions, unchanged.
+    pub(super) fn select_columns(
+        &mut self,
+        input: QueryId,
+        at: impl IntoIterator<Item = usize>,
+        span: Span,
+    ) -> QueryId {
+        let items = at.into_iter().map(|at| self.pass_column(input, at, span)).collect();
+        self.project(input, items, span)
+    }
+
+    /// A projection's item that passes a column on; a poisoned one stays poisoned.
+    pub(super) fn pass_column(
+        &self,
+        input: QueryId,
+        at: usize,
+        span: Span,
+    ) -> (String, Option<Expr>) {
+        let column = &self.query_node(input).columns[at];
+        let expr = (!self.poisoned.contains(&(input, at)))
+            .then(|| Expr::column(at, column.ty.clone(), span));
+        (column.name.clone(), expr)
+    }
+
+    /// The input with further columns behind; the input itself where there are none.
+    pub(super) fn extend(
+        &mut self,
+        input: QueryId,
+        more: Vec<(String, Option<Expr>)>,
+        span: Span,
+    ) -> QueryId {
+        if more.is_empty() {
+            return input;
+        }
+        let width = self.query_node(input).columns.len();
+        let mut items: Vec<_> = (0..width).map(|at| self.pass_column(input, at, span)).collect();
+        items.extend(more);
+        self.project(input, items, span)
+    }
+
+    /// Pairs of rows.
+    pub(super) fn join(&mut self, join: Join, span: Span) -> QueryId {
+        let (left, right) = (self.query_node(join.left), self.query_node(join.right));
+        let width = left.columns.len();
+        let append = |q: &Query| q.changelog == Changelog::Append;
+        let changelog = match join.time {
+            JoinTime::Temporal { .. } | JoinTime::Interval { .. } => Changelog::Append,
+            JoinTime::Unbounded if append(left) && append(right) => Changelog::Append,
+            JoinTime::Unbounded => Changelog::Retract,
+        };
+        let outer = join.kind == JoinKind::Left;
+        let (left_time, right_time) = match join.time {
+            JoinTime::Unbounded => (false, false),
+            JoinTime::Temporal { .. } => (true, false),
+            JoinTime::Interval { .. } => (true, !outer),
+        };
+        let left_columns = left.columns.iter().map(|c| timed(c, left_time));
+        let right_columns = right.columns.iter().map(|c| {
+            let nullable = c.ty.nullable || outer;
+            Column { ty: c.ty.with_nullable(nullable), ..timed(c, right_time) }
+        });
+        let columns = left_columns.chain(right_columns).collect();
+        let unique_keys = join_keys(&join, left, right, width);
+        let inputs = (join.left, join.right);
+        let op = QueryOp::Join(join);
+        let id = self.add(Query { op, columns, changelog, unique_keys, span });
+        self.pass_poison(inputs.0, id);
+        let right_width = self.query_node(inputs.1).columns.len();
+        let poisoned = (0..right_width).filter(|at| self.poisoned.contains(&(inputs.1, *at)));
+        let poisoned: Vec<_> = poisoned.map(|at| (id, at + width)).collect();
+        self.poisoned.extend(poisoned);
+        id
+    }
+
+    /// A row per window.
+    pub(super) fn window(&mut self, window: Window, span: Span) -> QueryId {
+        let id = QueryId(u32::try_from(self.module.queries.len()).unwrap_or(u32::MAX));
+        let input = window.input;
+        let of = self.query_node(input);
+        let mut columns = of.columns.clone();
+        let time = columns[window.time].ty.data.clone();
+        columns.extend(bound_columns(id, window.spec, &time, true));
+        let query = Query {
+            columns,
+            changelog: of.changelog,
+            unique_keys: Vec::new(),
+            op: QueryOp::Window(window),
+            span,
+        };
+        let id = self.add(query);
+        self.pass_poison(input, id);
+        id
+    }
+
+    /// Groups. `names` are those of the results.
+    pub(super) fn aggregate(&mut self, aggregate: Aggregate, span: Span) -> QueryId {
+        let id = QueryId(u32::try_from(self.module.queries.len()).unwrap_or(u32::MAX));
+        let of = self.query_node(aggregate.input);
+        let plain = |at: &usize| timed(&of.columns[*at], false);
+        let mut columns: Vec<Column> = aggregate.keys.iter().map(plain).collect();
+        let result = |(at, call): (usize, &AggregateCall)| {
+            Column::new(format!("${}{at}", call.function.to_lowercase()), call.ty.clone())
+        };
+        columns.extend(aggregate.calls.iter().enumerate().map(result));
+        let key: Vec<usize> = (0..aggregate.keys.len()).collect();
+        let (changelog, unique_keys) = match &aggregate.window {
+            Some(WindowSource { start, spec, lateness, .. }) => {
+                let time = of.columns[*start].ty.data.clone();
+                let first = columns.len();
+                columns.extend(bound_columns(id, *spec, &time, *lateness == 0));
+                let with = |bound: usize| key.iter().copied().chain([first + bound]).collect();
+                let updates = *lateness > 0;
+                let changelog = if updates { Changelog::Retract } else { Changelog::Append };
+                (changelog, vec![with(0), with(1)])
+            }
+            None if aggregate.calls.is_empty() && !aggregate.keys.is_empty() => {
+                (of.changelog, vec![key])
+            }
+            None => (Changelog::Retract, vec![key]),
+        };
+        let (input, keys) = (aggregate.input, aggregate.keys.clone());
+        let op = QueryOp::Aggregate(aggregate);
+        let id = self.add(Query { op, columns, changelog, unique_keys, span });
+        let failed = keys.iter().enumerate().filter(|(_, k)| self.poisoned.contains(&(input, **k)));
+        let failed: Vec<_> = failed.map(|(at, _)| (id, at)).collect();
+        self.poisoned.extend(failed);
+        id
+    }
+
+    /// One row per key.
+    pub(super) fn deduplicate(&mut self, dedup: Deduplicate, span: Span) -> QueryId {
+        let of = self.query_node(dedup.input);
+        let input = dedup.input;
+        let query = Query {
+            columns: of.columns.iter().map(|c| timed(c, false)).collect(),
+            changelog: Changelog::Retract,
+            unique_keys: vec![dedup.keys.clone()],
+            op: QueryOp::Deduplicate(dedup),
+            span,
+        };
+        let id = self.add(query);
+        self.pass_poison(input, id);
+        id
+    }
+
+    /// The rows of all inputs, whose columns agree in data type.
+    pub(super) fn union_all(&mut self, inputs: Vec<QueryId>, span: Span) -> QueryId {
+        let id = QueryId(u32::try_from(self.module.queries.len()).unwrap_or(u32::MAX));
+        let all: Vec<&Query> = inputs.iter().map(|i| self.query_node(*i)).collect();
+        let width = all.first().map_or(0, |q| q.columns.len());
+        let append = all.iter().all(|q| q.changelog == Changelog::Append);
+        let columns = (0..width).map(|at| {
+            let of: Vec<&Column> = all.iter().map(|q| &q.columns[at]).collect();
+            let nullable = of.iter().any(|c| c.ty.nullable);
+            let bound = of[0].window.filter(|w| {
+                let same = |b: WindowBound| (b.spec, b.bound) == (w.spec, w.bound);
+                of.iter().all(|c| c.window.is_some_and(same))
+            });
+            Column {
+                name: of[0].name.clone(),
+                ty: of[0].ty.with_nullable(nullable),
+                event_time: append && of.iter().all(|c| c.event_time),
+                window: bound.filter(|_| append).map(|w| WindowBound { origin: id, ..w }),
+            }
+        });
+        let columns = columns.collect();
+        let changelog = if append { Changelog::Append } else { Changelog::Retract };
+        let op = QueryOp::UnionAll(inputs.clone());
+        let id = self.add(Query { op, columns, changelog, unique_keys: Vec::new(), span });
+        for input in inputs {
+            self.pass_poison(input, id);
+        }
+        id
+    }
+}
+
+/// A column that keeps its time properties or loses them.
+fn timed(column: &Column, keeps: bool) -> Column {
+    Column {
+        event_time: column.event_time && keeps,
+        window: column.window.filter(|_| keeps),
+        ..column.clone()
+    }
+}
+
+/// window_start, window_end and window_time of a new window.
+fn bound_columns(
+    origin: QueryId,
+    spec: flow_ir::aggregate::WindowSpec,
+    time: &DataType,
+    holds: bool,
+) -> [Column; 3] {
+    [(Bound::Start, "window_start"), (Bound::End, "window_end"), (Bound::Time, "window_time")].map(
+        |(bound, name)| Column {
+            name: name.to_string(),
+            ty: Type::not_null(time.clone()),
+            event_time: holds && bound != Bound::Start,
+            window: holds.then_some(WindowBound { spec, origin, bound }),
+        },
+    )
+}
+
+/// Where a projection passes a column on.
+fn position_of(exprs: &[Expr], column: usize) -> Option<usize> {
+    exprs.iter().position(|e| e.kind == ExprKind::Column(column))
+}
+
+/// Unique keys of pairs: a side's keys alone where the other side has at most one partner, else
+/// one key of each.
+fn join_keys(join: &Join, left: &Query, right: &Query, width: usize) -> Vec<Vec<usize>> {
+    let equal_left: Vec<usize> = join.keys.iter().map(|(l, _)| *l).collect();
+    let equal_right: Vec<usize> = join.keys.iter().map(|(_, r)| *r).collect();
+    let covered = |q: &Query, equal: &[usize]| {
+        q.unique_keys.iter().any(|key| key.iter().all(|at| equal.contains(at)))
+    };
+    let shifted = |key: &[usize]| key.iter().map(|at| at + width).collect::<Vec<_>>();
+    let temporal = matches!(join.time, JoinTime::Temporal { .. });
+    let mut keys: Vec<Vec<usize>> = Vec::new();
+    if temporal || covered(right, &equal_right) {
+        keys.extend(left.unique_keys.iter().cloned());
+    }
+    if join.kind == JoinKind::Inner && !temporal && covered(left, &equal_left) {
+        keys.extend(right.unique_keys.iter().map(|key| shifted(key)));
+    }
+    if keys.is_empty() && !temporal {
+        for l in &left.unique_keys {
+            keys.extend(right.unique_keys.iter().map(|r| {
+                l.iter().copied().chain(shifted(r)).collect::<Vec<_>>()
+            }));
+        }
+    }
+    keys.truncate(UNIQUE_KEYS_MAX);
+    match join.kind {
+        JoinKind::Inner => with_equals(keys, &join.keys, width),
+        JoinKind::Left => keys,
+    }
+}
+
+/// The keys, and for each the one in which equal columns of the other side stand.
+fn with_equals(
+    mut keys: Vec<Vec<usize>>,
+    equal: &[(usize, usize)],
+    width: usize,
+) -> Vec<Vec<usize>> {
+    for key in keys.clone() {
+        for (l, r) in equal {
+            let (l, r) = (*l, *r + width);
+            for (from, to) in [(l, r), (r, l)] {
+                if key.contains(&from) && keys.len() < UNIQUE_KEYS_MAX {
+                    let swapped = key.iter().map(|at| if *at == from { to } else { *at });
+                    let swapped: Vec<usize> = swapped.collect();
+                    if !keys.contains(&swapped) {
+                        keys.push(swapped);
+                    }
+                }
+            }
+        }
+    }
+    keys
+}
+
+/// Drops the nodes that no output and no view reads, and renumbers the others.
+pub(super) fn drop_unread(module: &mut TypedModule) {
+    let mut read = vec![false; module.queries.len()];
+    let roots = module.outputs.iter().map(|o| o.query).chain(module.views.iter().map(|v| v.query));
+    for root in roots {
+        read[root.0 as usize] = true;
+    }
+    for at in (0..module.queries.len()).rev() {
+        if read[at] {
+            for input in module.queries[at].inputs() {
+                read[input.0 as usize] = true;
+            }
+        }
+    }
+    let mut next = 0;
+    let renumbered: Vec<QueryId> = read
+        .iter()
+        .map(|kept| {
+            let id = QueryId(next);
+            next += u32::from(*kept);
+            id
+        })
+        .collect();
+    let new = |id: QueryId| renumbered[id.0 as usize];
+    let mut kept = read.iter();
+    module.queries.retain(|_| kept.next().copied().unwrap_or(false));
+    for query in &mut module.queries {
+        query.renumber(&new);
+    }
+    for output in &mut module.outputs {
+        output.query = new(output.query);
+    }
+    for view in &mut module.views {
+        view.query = new(view.query);
+    }
+}
+
+impl Query {
+    fn renumber(&mut self, new: &impl Fn(QueryId) -> QueryId) {
+        match &mut self.op {
+            QueryOp::Scan(_) => {}
+            QueryOp::Filter { input, .. } | QueryOp::Project { input, .. } => *input = new(*input),
+            QueryOp::Join(join) => {
+                join.left = new(join.left);
+                join.right = new(join.right);
+            }
+            QueryOp::Window(window) => window.input = new(window.input),
+            QueryOp::Aggregate(aggregate) => aggregate.input = new(aggregate.input),
+            QueryOp::Deduplicate(dedup) => dedup.input = new(dedup.input),
+            QueryOp::UnionAll(inputs) => inputs.iter_mut().for_each(|input| *input = new(*input)),
+        }
+        for window in self.columns.iter_mut().filter_map(|c| c.window.as_mut()) {
+            window.origin = new(window.origin);
+        }
+    }
+}

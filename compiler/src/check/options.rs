@@ -1,0 +1,289 @@
+//! WITH (…): options against the specs of connectors and formats, `${VAR}` filled in.
+
+use std::collections::BTreeMap;
+
+use flow_ir::connector::{
+    self, CONNECTORS, ConnectorSpec, FORMATS, FormatSpec, OptionKind, OptionSpec, STREAM_OPTIONS,
+    parse_duration,
+};
+use flow_ir::span::Span;
+
+use super::Checker;
+use crate::diagnostics::connectors as problems;
+use crate::syntax::ast::{OptionEntry, Text};
+
+/// Connectors of the language that do not run yet.
+const LATER_CONNECTORS: &[&str] = &["datagen", "nexmark", "filesystem", "jdbc", "postgres"];
+/// Formats of the language that do not run yet.
+const LATER_FORMATS: &[&str] = &[
+    "csv",
+    "protobuf",
+    "protobuf-confluent",
+    "debezium-avro-confluent",
+    "debezium-avro",
+    "canal-json",
+    "maxwell-json",
+    "parquet",
+    "orc",
+];
+/// Formats of connectors whose records have no format option of their own.
+const CASE_FORMAT: &str = "json";
+
+/// The options of a declaration, checked.
+#[derive(Clone, Debug)]
+pub(super) struct Options {
+    /// Keys and values, variables filled in.
+    pub values: BTreeMap<String, String>,
+    spans: BTreeMap<String, (Span, Span)>,
+    pub connector: &'static ConnectorSpec,
+    pub value_format: Option<&'static FormatSpec>,
+    pub key_format: Option<&'static FormatSpec>,
+}
+
+impl Options {
+    /// A connector without options.
+    pub(super) fn of(connector: &'static ConnectorSpec) -> Self {
+        Self {
+            values: BTreeMap::new(),
+            spans: BTreeMap::new(),
+            connector,
+            value_format: None,
+            key_format: None,
+        }
+    }
+
+    /// An option's value.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.values.get(name).map(String::as_str)
+    }
+
+    /// Where an option's value stands.
+    pub(super) fn value_span(&self, name: &str) -> Option<Span> {
+        self.spans.get(name).map(|(_, value)| *value)
+    }
+
+    /// A duration in microseconds.
+    pub(super) fn duration(&self, name: &str) -> Option<i64> {
+        self.get(name).and_then(parse_duration)
+    }
+
+    /// Columns of `key.fields`.
+    pub(super) fn key_fields(&self) -> Vec<String> {
+        let text = self.get("key.fields").unwrap_or("");
+        let fields = text.split([';', ',']).map(str::trim).filter(|f| !f.is_empty());
+        fields.map(str::to_string).collect()
+    }
+
+    /// Whether records have keys that rows are read from: not so in files.
+    pub(super) fn has_record_keys(&self) -> bool {
+        self.connector.name == "kafka" || self.connector.name == "case"
+    }
+
+    /// A format's option, which may stand with `value.` or `key.` before it.
+    pub(super) fn format_option(&self, side: &str, name: &str) -> Option<&str> {
+        self.get(&format!("{side}.{name}")).or_else(|| self.get(name))
+    }
+}
+
+impl Checker<'_> {
+    /// The options of a declaration.
+    pub(super) fn with_options(&mut self, entries: &[OptionEntry], at: Span) -> Option<Options> {
+        let mut values = BTreeMap::new();
+        let mut spans: BTreeMap<String, (Span, Span)> = BTreeMap::new();
+        let mut whole = true;
+        for entry in entries {
+            let key = entry.key.value.clone();
+            if let Some((first, _)) = spans.get(&key) {
+                self.found.push(problems::option_twice(&key, entry.key.span, *first));
+                continue;
+            }
+            spans.insert(key.clone(), (entry.key.span, entry.value.span));
+            match self.substitute(&entry.value.text, entry.value.span) {
+                Some(text) => {
+                    values.insert(key, text);
+                }
+                None => whole = false,
+            }
+        }
+        let connector = self.connector(&mut values, &spans, at)?;
+        let named = |name: &str| values.get(name).cloned();
+        let mut value_format = None;
+        let mut key_format = None;
+        if connector.formatted || connector.name == "case" {
+            let value = named("value.format").or_else(|| named("format"));
+            let value = value.or_else(|| (!connector.formatted).then(|| CASE_FORMAT.to_string()));
+            value_format = match value {
+                Some(name) => self.format(&name, &spans, &["value.format", "format"], at),
+                None => {
+                    let owner = format!("connector '{}'", connector.name);
+                    let doc = "How values are written, such as json or avro.";
+                    self.report(problems::missing_option("format", &owner, doc, at))
+                }
+            };
+            whole &= value_format.is_some();
+            if let Some(name) = named("key.format") {
+                key_format = self.format(&name, &spans, &["key.format"], at);
+                whole &= key_format.is_some();
+            } else if value_format.is_some_and(|f| f.for_keys) {
+                key_format = value_format;
+            }
+        }
+        let options = Options { values, spans, connector, value_format, key_format };
+        self.key_format_fits(&options);
+        self.known_options(&options, entries, at);
+        whole.then_some(options)
+    }
+
+    fn connector(
+        &mut self,
+        values: &mut BTreeMap<String, String>,
+        spans: &BTreeMap<String, (Span, Span)>,
+        at: Span,
+    ) -> Option<&'static ConnectorSpec> {
+        let Some(name) = values.get("connector").cloned() else {
+            if spans.contains_key("connector") {
+                return None;
+            }
+            let doc = STREAM_OPTIONS.first().map_or("", |o| o.doc);
+            return self.report(problems::missing_option("connector", "a stream", doc, at));
+        };
+        let span = spans.get("connector").map_or(at, |(_, value)| *value);
+        let name = match name.as_str() {
+            // Flink's name for Kafka under a primary key.
+            "upsert-kafka" => String::from("kafka"),
+            _ => name,
+        };
+        if let Some(spec) = connector::connector(&name) {
+            values.insert(String::from("connector"), name);
+            return Some(spec);
+        }
+        if LATER_CONNECTORS.contains(&name.as_str()) {
+            return self.later(&format!("the connector '{name}'"), span);
+        }
+        let shown = CONNECTORS.iter().map(|c| c.name).filter(|name| *name != "case");
+        let known: Vec<String> = shown.map(str::to_string).collect();
+        self.report(problems::unknown_connector(&name, span, &known))
+    }
+
+    fn format(
+        &mut self,
+        name: &str,
+        spans: &BTreeMap<String, (Span, Span)>,
+        options: &[&str],
+        at: Span,
+    ) -> Option<&'static FormatSpec> {
+        if let Some(spec) = connector::format(name) {
+            return Some(spec);
+        }
+        let span = options.iter().find_map(|o| spans.get(*o)).map_or(at, |(_, value)| *value);
+        if LATER_FORMATS.contains(&name) {
+            return self.later(&format!("the format '{name}'"), span);
+        }
+        let known: Vec<String> = FORMATS.iter().map(|f| f.name.to_string()).collect();
+        self.report(problems::unknown_format(name, span, &known))
+    }
+
+    fn key_format_fits(&mut self, options: &Options) {
+        let Some(format) = options.key_format.filter(|f| !f.for_keys) else { return };
+        let span = options.value_span("key.format").unwrap_or_default();
+        let what = format!("format '{}'", format.name);
+        self.found.push(problems::wrong_direction(&what, "make keys", span, span));
+    }
+
+    /// Reports unknown options, bad values and missing options.
+    fn known_options(&mut self, options: &Options, entries: &[OptionEntry], at: Span) {
+        let connector = options.connector;
+        let formats: Vec<&FormatSpec> =
+            options.value_format.iter().chain(&options.key_format).copied().collect();
+        let plain = STREAM_OPTIONS.iter().chain(connector.options);
+        let of_formats = || formats.iter().flat_map(|f| f.options);
+        for OptionEntry { key: Text { value: key, span }, value } in entries {
+            let bare = key.strip_prefix("value.").or_else(|| key.strip_prefix("key."));
+            let spec = plain.clone().find(|o| o.matches(key)).or_else(|| {
+                of_formats().find(|o| o.matches(key) || bare.is_some_and(|bare| o.matches(bare)))
+            });
+            let Some(spec) = spec else {
+                let known = plain.clone().chain(of_formats()).map(|o| o.name.to_string());
+                let known: Vec<String> = known.filter(|name| !name.ends_with('*')).collect();
+                let owner = format!("connector '{}'", connector.name);
+                self.found.push(problems::unknown_option(key, &owner, *span, &known));
+                continue;
+            };
+            let Some(text) = options.get(key) else { continue };
+            if let Some(takes) = wrong_value(spec, text) {
+                self.found.push(problems::bad_option(key, text, &takes, value.span));
+            }
+        }
+        for spec in connector.options.iter().filter(|o| o.required) {
+            if !entries.iter().any(|e| e.key.value == spec.name) {
+                let owner = format!("connector '{}'", connector.name);
+                self.found.push(problems::missing_option(spec.name, &owner, spec.doc, at));
+            }
+        }
+    }
+
+    /// Fills in `${NAME}`; `${secret:NAME}` stays.
+    pub(super) fn substitute(&mut self, text: &str, span: Span) -> Option<String> {
+        let mut out = String::with_capacity(text.len());
+        let mut rest = text;
+        let mut whole = true;
+        while let Some(start) = rest.find("${") {
+            let (before, from) = rest.split_at(start);
+            out.push_str(before);
+            let Some(end) = from.find('}') else { break };
+            let (reference, after) = from.split_at(end + 1);
+            let name = &reference[2..end];
+            match self.options.variables.get(name) {
+                _ if name.starts_with("secret:") => out.push_str(reference),
+                Some(value) => out.push_str(value),
+                None => {
+                    self.found.push(problems::unset_variable(name, span));
+                    whole = false;
+                }
+            }
+            rest = after;
+        }
+        out.push_str(rest);
+        whole.then_some(out)
+    }
+
+    /// The direction that a use of a relation needs.
+    pub(super) fn direction(&mut self, options: &Options, reads: bool, used: Span, declared: Span) -> Option<()> {
+        let able = |d: connector::Directions| if reads { d.source } else { d.sink };
+        let cannot = if reads { "be read" } else { "be written" };
+        let connector = options.connector;
+        if !able(connector.directions) {
+            let what = format!("connector '{}'", connector.name);
+            return self.report(problems::wrong_direction(&what, cannot, used, declared));
+        }
+        match options.value_format.filter(|f| !able(f.directions)) {
+            Some(format) => {
+                let what = format!("format '{}'", format.name);
+                self.report(problems::wrong_direction(&what, cannot, used, declared))
+            }
+            None => Some(()),
+        }
+    }
+}
+
+/// What an option takes, if the value is not that.
+pub(super) fn wrong_value(spec: &OptionSpec, text: &str) -> Option<String> {
+    if text.contains("${secret:") {
+        return None;
+    }
+    let (fits, takes) = match spec.kind {
+        OptionKind::Text | OptionKind::Columns => (true, String::new()),
+        OptionKind::Integer => (text.parse::<u64>().is_ok(), String::from("a whole number")),
+        OptionKind::Boolean => {
+            (matches!(text, "true" | "false"), String::from("'true' or 'false'"))
+        }
+        OptionKind::Duration => {
+            (parse_duration(text).is_some(), String::from("a time such as '5 s' or '100 ms'"))
+        }
+        OptionKind::OneOf(words) => {
+            let quoted: Vec<String> = words.iter().map(|w| format!("'{w}'")).collect();
+            (words.contains(&text), quoted.join(", "))
+        }
+    };
+    (!fits).then_some(takes)
+}

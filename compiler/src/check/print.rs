@@ -1,0 +1,205 @@
+//! The typed module as text: what `flow explain --stage typed` shows and golden tests compare.
+//! The same module always gives the same text.
+
+use std::fmt::Write;
+
+use flow_ir::aggregate::AggregateCall;
+use flow_ir::expr::Expr;
+use flow_ir::logical::expr_text;
+use flow_ir::physical::{Changelog, JoinKind, Keep, SinkMode};
+use flow_ir::types::Field;
+
+use super::typed::{
+    Bound, Column, ColumnSource, Join, JoinTime, Query, QueryId, QueryOp, Relation, TypedModule,
+};
+
+/// The whole module: relations, query nodes, outputs.
+pub(super) fn module(module: &TypedModule) -> String {
+    let mut out = String::new();
+    for relation in &module.relations {
+        self::relation(relation, &mut out);
+    }
+    for (at, query) in module.queries.iter().enumerate() {
+        node(module, at, query, &mut out);
+    }
+    for view in &module.views {
+        line(&mut out, &format!("view {} = q{}", view.name, view.query.0));
+    }
+    for output in &module.outputs {
+        let stream = &module.relation(output.target).stream;
+        let names = |at: &usize| stream.columns[*at].name.as_str();
+        let keys: Vec<&str> = output.keys.iter().map(names).collect();
+        let mode = match output.mode {
+            SinkMode::Append => "append",
+            SinkMode::Upsert => "upsert",
+            SinkMode::Changes => "changes",
+        };
+        let by = if keys.is_empty() { String::new() } else { format!(" by {}", keys.join(", ")) };
+        line(&mut out, &format!("output {} = q{}, {mode}{by}", stream.name, output.query.0));
+    }
+    out
+}
+
+fn line(out: &mut String, text: &str) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(out, "{text}");
+}
+
+fn relation(relation: &Relation, out: &mut String) {
+    let stream = &relation.stream;
+    let kind = if relation.primary_key.is_empty() { "stream" } else { "table" };
+    let mut how = stream.connector.clone();
+    if let Some(format) = &stream.value_format {
+        how = format!("{how}, {format}");
+    }
+    line(out, &format!("{kind} {} ({how})", stream.name));
+    let fields: Vec<Field> =
+        relation.columns.iter().map(|c| Field::new(c.name.clone(), c.ty.clone())).collect();
+    for (at, column) in relation.columns.iter().enumerate() {
+        let source = match &column.source {
+            ColumnSource::Record(_) => String::new(),
+            ColumnSource::Computed(expr) => format!(" = {}", expr_text(expr, &fields)),
+        };
+        let key = if relation.primary_key.contains(&at) { " key" } else { "" };
+        line(out, &format!("  {} {}{key}{source}", column.name, column.ty));
+    }
+    if let Some(watermark) = &relation.watermark {
+        let expr = expr_text(&watermark.expr, &fields);
+        line(out, &format!("  watermark {} = {expr}", relation.columns[watermark.column].name));
+    }
+}
+
+fn node(module: &TypedModule, at: usize, query: &Query, out: &mut String) {
+    line(out, &format!("q{at} {}", op_text(module, query)));
+    let columns: Vec<String> = query.columns.iter().map(column_text).collect();
+    line(out, &format!("   ({})", columns.join(", ")));
+    let changelog = match query.changelog {
+        Changelog::Append => "append",
+        Changelog::Retract => "updates",
+    };
+    let names = |key: &Vec<usize>| {
+        let names: Vec<&str> = key.iter().map(|at| query.columns[*at].name.as_str()).collect();
+        format!("({})", names.join(", "))
+    };
+    let keys: Vec<String> = query.unique_keys.iter().map(names).collect();
+    let unique =
+        if keys.is_empty() { String::new() } else { format!(", unique {}", keys.join(" ")) };
+    line(out, &format!("   {changelog}{unique}"));
+}
+
+fn column_text(column: &Column) -> String {
+    let mut text = format!("{} {}", column.name, column.ty);
+    if column.event_time {
+        text.push_str(" *time");
+    }
+    if let Some(window) = &column.window {
+        let bound = match window.bound {
+            Bound::Start => "start",
+            Bound::End => "end",
+            Bound::Time => "time",
+        };
+        text.push_str(&format!(" *{bound} of q{}", window.origin.0));
+    }
+    text
+}
+
+fn op_text(module: &TypedModule, query: &Query) -> String {
+    let fields = |id: QueryId| module.query(id).fields();
+    let name = |id: QueryId, at: usize| module.query(id).columns[at].name.clone();
+    let names = |id: QueryId, all: &[usize]| {
+        all.iter().map(|at| name(id, *at)).collect::<Vec<_>>().join(", ")
+    };
+    match &query.op {
+        QueryOp::Scan(id) => format!("Scan {}", module.relation(*id).stream.name),
+        QueryOp::Filter { input, condition } => {
+            format!("Filter q{} {}", input.0, expr_text(condition, &fields(*input)))
+        }
+        QueryOp::Project { input, exprs } => {
+            let of = fields(*input);
+            let exprs: Vec<String> = exprs.iter().map(|e| expr_text(e, &of)).collect();
+            format!("Project q{} {}", input.0, exprs.join(", "))
+        }
+        QueryOp::Join(join) => join_text(module, join),
+        QueryOp::Window(window) => {
+            let time = name(window.input, window.time);
+            let late = lateness(window.lateness);
+            format!("Window q{} {} on {time}{late}", window.input.0, window.spec)
+        }
+        QueryOp::Aggregate(aggregate) => {
+            let of = fields(aggregate.input);
+            let calls: Vec<String> = aggregate.calls.iter().map(|c| call_text(c, &of)).collect();
+            let window = aggregate.window.map_or(String::new(), |w| {
+                let late = lateness(w.lateness);
+                format!(" per window {}, {}{late}", of[w.start].name, of[w.end].name)
+            });
+            let keys = names(aggregate.input, &aggregate.keys);
+            let calls = calls.join(", ");
+            format!("Aggregate q{} by [{keys}]{window} calls [{calls}]", aggregate.input.0)
+        }
+        QueryOp::Deduplicate(dedup) => {
+            let keep = match dedup.keep {
+                Keep::First => "first",
+                Keep::Last => "last",
+            };
+            let order: Vec<String> = dedup
+                .order
+                .iter()
+                .map(|(at, direction)| {
+                    let descending = if direction.descending { " desc" } else { "" };
+                    let nulls = if direction.nulls_first { " nulls first" } else { "" };
+                    format!("{}{descending}{nulls}", name(dedup.input, *at))
+                })
+                .collect();
+            let keys = names(dedup.input, &dedup.keys);
+            format!("Deduplicate q{} by [{keys}] {keep} of {}", dedup.input.0, order.join(", "))
+        }
+        QueryOp::UnionAll(inputs) => {
+            let inputs: Vec<String> = inputs.iter().map(|q| format!("q{}", q.0)).collect();
+            format!("UnionAll {}", inputs.join(" "))
+        }
+    }
+}
+
+fn lateness(micros: i64) -> String {
+    if micros == 0 { String::new() } else { format!(" lateness {}s", micros as f64 / 1e6) }
+}
+
+fn join_text(module: &TypedModule, join: &Join) -> String {
+    let (left, right) = (module.query(join.left).fields(), module.query(join.right).fields());
+    let kind = match join.kind {
+        JoinKind::Inner => "inner",
+        JoinKind::Left => "left",
+    };
+    let keys: Vec<String> =
+        join.keys.iter().map(|(l, r)| format!("{} = {}", left[*l].name, right[*r].name)).collect();
+    let seconds = |micros: i64| micros as f64 / 1e6;
+    let time = match join.time {
+        JoinTime::Unbounded => String::new(),
+        JoinTime::Interval { left_time, right_time, lower, upper } => format!(
+            " within {} {:+}s to {:+}s of {}",
+            right[right_time].name,
+            seconds(lower),
+            seconds(upper),
+            left[left_time].name
+        ),
+        JoinTime::Temporal { left_time, right_time } => {
+            let version = right_time.map_or("record time", |at| right[at].name.as_str());
+            format!(" version {version} as of {}", left[left_time].name)
+        }
+    };
+    let condition = |e: &Expr| {
+        let both: Vec<Field> = left.iter().chain(&right).cloned().collect();
+        format!(" where {}", expr_text(e, &both))
+    };
+    let condition = join.condition.as_ref().map_or(String::new(), condition);
+    let (l, r) = (join.left.0, join.right.0);
+    format!("Join q{l} q{r} {kind} on [{}]{time}{condition}", keys.join(", "))
+}
+
+fn call_text(call: &AggregateCall, of: &[Field]) -> String {
+    let args: Vec<&str> = call.args.iter().map(|at| of[*at].name.as_str()).collect();
+    let args = if args.is_empty() { "*".to_string() } else { args.join(", ") };
+    let distinct = if call.distinct { "DISTINCT " } else { "" };
+    let filter = call.filter.map_or(String::new(), |at| format!(" FILTER {}", of[at].name));
+    format!("{}({distinct}{args}){filter}", call.function)
+}

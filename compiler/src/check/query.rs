@@ -1,0 +1,215 @@
+//! Queries around SELECT: WITH, set operations, and the clauses that do not run yet.
+
+use flow_ir::expr::Expr;
+use flow_ir::physical::Changelog;
+use flow_ir::span::Span;
+use flow_ir::types::{DataType, Type};
+use flow_stdlib::coerce::common_type;
+
+use super::Checker;
+use super::typed::{Aggregate, QueryId, QueryOp};
+use crate::diagnostics::{names, plans, types};
+use crate::syntax::ast::{self, Emit, EmitMode, SetExpr, SetExprKind, SetOp, With};
+
+impl Checker<'_> {
+    /// A query as one node.
+    pub(super) fn query(&mut self, query: &ast::Query) -> Option<QueryId> {
+        let outer = self.ctes.len();
+        if let Some(with) = &query.with {
+            self.with(with);
+        }
+        let body = self.set_expr(&query.body);
+        self.ctes.truncate(outer);
+        self.order_and_limit(query);
+        let body = body?;
+        match &query.emit {
+            Some(emit) => self.emit(body, emit),
+            None => Some(body),
+        }
+    }
+
+    fn with(&mut self, with: &With) {
+        if with.recursive {
+            self.found.push(plans::not_available("WITH RECURSIVE", with.span, None));
+        }
+        let outer = self.ctes.len();
+        for table in &with.tables {
+            if self.ctes[outer..].iter().any(|(name, _)| *name == table.name.text) {
+                let first = with.tables.iter().find(|t| t.name.text == table.name.text);
+                let first = first.map_or(with.span, |t| t.name.span);
+                let name = &table.name;
+                self.found.push(names::declared_twice(&name.text, name.span, first));
+            }
+            let query = self.query(&table.query).and_then(|query| {
+                if table.columns.is_empty() {
+                    return Some(query);
+                }
+                let place = format!("{} in WITH", table.name);
+                self.rename(query, &table.columns, &place, table.name.span)
+            });
+            self.ctes.push((table.name.text.clone(), query));
+        }
+    }
+
+    fn order_and_limit(&mut self, query: &ast::Query) {
+        let instead = "A stream has no end to sort. Keep one row per key with ROW_NUMBER() = 1.";
+        if let Some(first) = query.order_by.first() {
+            let at = first.expr.span;
+            self.found.push(plans::not_available("ORDER BY of a query", at, Some(instead)));
+        } else if let Some(limit) = query.limit.as_ref().or(query.offset.as_ref()) {
+            self.found.push(plans::not_available("LIMIT and OFFSET", limit.span, Some(instead)));
+        }
+    }
+
+    /// EMIT where it says what happens anyway.
+    fn emit(&mut self, query: QueryId, emit: &Emit) -> Option<QueryId> {
+        match emit.mode {
+            EmitMode::Final if self.query_node(query).changelog == Changelog::Append => Some(query),
+            EmitMode::Final => {
+                let instead = "Group by window_start and window_end: a window emits once.";
+                let what = "EMIT FINAL of an updating query";
+                self.report(plans::not_available(what, emit.span, Some(instead)))
+            }
+            EmitMode::Changes if self.is_windowed(query) => {
+                self.later("EMIT CHANGES of a windowed aggregate", emit.span)
+            }
+            EmitMode::Changes => Some(query),
+        }
+    }
+
+    fn is_windowed(&self, query: QueryId) -> bool {
+        let node = self.query_node(query);
+        let here = match &node.op {
+            QueryOp::Aggregate(aggregate) => aggregate.window.is_some(),
+            _ => false,
+        };
+        here || node.inputs().into_iter().any(|input| self.is_windowed(input))
+    }
+
+    fn set_expr(&mut self, set: &SetExpr) -> Option<QueryId> {
+        match &set.kind {
+            SetExprKind::Select(select) => self.select(select),
+            SetExprKind::Query(query) => self.query(query),
+            SetExprKind::Table(name) => self.named_query(name),
+            SetExprKind::Values(_) => self.later("VALUES", set.span),
+            SetExprKind::SetOp { op, all, left, right } => {
+                let left = self.set_expr(left);
+                let right = self.set_expr(right);
+                match (op, all) {
+                    (SetOp::Union, true) => {
+                        let (left, right) = left.zip(right)?;
+                        self.union(left, right, set.span)
+                    }
+                    (SetOp::Union, false) => {
+                        let (left, right) = left.zip(right)?;
+                        let all = self.union(left, right, set.span)?;
+                        Some(self.distinct(all, set.span))
+                    }
+                    (SetOp::Intersect, _) => self.later("INTERSECT", set.span),
+                    (SetOp::Except, _) => self.later("EXCEPT", set.span),
+                }
+            }
+        }
+    }
+
+    /// UNION ALL of two queries, each column as the common type.
+    fn union(&mut self, left: QueryId, right: QueryId, span: Span) -> Option<QueryId> {
+        let (left, right) = (self.no_rank(left)?, self.no_rank(right)?);
+        let (l, r) = (&self.query_node(left).columns, &self.query_node(right).columns);
+        if l.len() != r.len() {
+            let (wants, has) = (l.len(), r.len());
+            let at = self.query_node(right).span;
+            return self.report(plans::wrong_count("the first arm of UNION", wants, has, at));
+        }
+        let pairs: Vec<(Type, Type, String)> = l
+            .iter()
+            .zip(r)
+            .map(|(l, r)| (l.ty.clone(), r.ty.clone(), l.name.clone()))
+            .collect();
+        let mut common = Vec::with_capacity(pairs.len());
+        for (l, r, name) in pairs {
+            match common_type(&[l.clone(), r.clone()]) {
+                Some(ty) => common.push(ty.data),
+                None => {
+                    let place = format!("column {name} of UNION");
+                    return self.report(types::no_common_type(&place, &[l, r], span, None));
+                }
+            }
+        }
+        let left = self.as_types(left, &common);
+        let right = self.as_types(right, &common);
+        let mut inputs = Vec::new();
+        for side in [left, right] {
+            match &self.query_node(side).op {
+                QueryOp::UnionAll(nested) => inputs.extend(nested.iter().copied()),
+                _ => inputs.push(side),
+            }
+        }
+        let flat = self.same_types(&inputs);
+        let inputs = if flat { inputs } else { vec![left, right] };
+        Some(self.union_all(inputs, span))
+    }
+
+    fn same_types(&self, queries: &[QueryId]) -> bool {
+        let types = |q: QueryId| -> Vec<DataType> {
+            self.query_node(q).columns.iter().map(|c| c.ty.data.clone()).collect()
+        };
+        queries.windows(2).all(|pair| types(pair[0]) == types(pair[1]))
+    }
+
+    /// A query whose columns have these data types, to which its own widen.
+    fn as_types(&mut self, query: QueryId, wanted: &[DataType]) -> QueryId {
+        let node = self.query_node(query);
+        if node.columns.iter().zip(wanted).all(|(c, data)| c.ty.data == *data) {
+            return query;
+        }
+        let span = node.span;
+        let items = wanted.iter().enumerate().map(|(at, data)| {
+            let (name, expr) = self.pass_column(query, at, span);
+            let cast = |e: Expr| {
+                if e.ty.data == *data { e } else { super::coerce::cast(e, data, false, span) }
+            };
+            (name, expr.map(cast))
+        });
+        let items = items.collect();
+        self.project(query, items, span)
+    }
+
+    /// DISTINCT: groups by all columns; windowed where both bounds of a window are among them.
+    pub(super) fn distinct(&mut self, query: QueryId, span: Span) -> QueryId {
+        let columns = self.query_node(query).columns.clone();
+        let at = |bound: super::typed::Bound, origin: QueryId| {
+            columns.iter().position(|c| {
+                c.window.is_some_and(|w| w.bound == bound && w.origin == origin)
+            })
+        };
+        let window = columns.iter().filter_map(|c| c.window).find_map(|w| {
+            let start = at(super::typed::Bound::Start, w.origin)?;
+            let end = at(super::typed::Bound::End, w.origin)?;
+            let (spec, lateness) = (w.spec, self.window_lateness(w.origin));
+            Some((w.origin, super::typed::WindowSource { start, end, spec, lateness }))
+        });
+        let origin = window.map(|(origin, _)| origin);
+        let is_bound = |at: &usize| {
+            columns[*at].window.is_some_and(|w| Some(w.origin) == origin)
+        };
+        let keys: Vec<usize> = (0..columns.len()).filter(|at| !is_bound(at)).collect();
+        let window = window.map(|(_, source)| source);
+        let width = keys.len();
+        let aggregate = Aggregate { input: query, keys: keys.clone(), calls: Vec::new(), window };
+        let node = self.aggregate(aggregate, span);
+        if origin.is_none() {
+            return node;
+        }
+        let items = columns.iter().enumerate().map(|(at, column)| {
+            let place = match column.window.filter(|_| is_bound(&at)) {
+                Some(w) => width + w.bound as usize,
+                None => keys.iter().position(|key| *key == at).unwrap_or(0),
+            };
+            let (_, expr) = self.pass_column(node, place, span);
+            (column.name.clone(), expr)
+        });
+        let items = items.collect();
+        self.project(node, items, span)
+    }
+}

@@ -1,0 +1,449 @@
+//! Schemas: columns from a registry's subject, declared columns against it, and the schemas that
+//! outputs are written with.
+
+use flow_ir::decode_plan::{DecodeColumn, Metadata, Origin};
+use flow_ir::encode_plan::JsonTimestamps;
+use flow_ir::physical::SubjectSchema;
+use flow_ir::span::Span;
+use flow_ir::types::Field;
+use flow_schema::{EncodeFormat, Level, PayloadFormat, Schema};
+
+use super::Checker;
+use super::catalog::{CatalogError, CatalogSchema, RegistryRef};
+use super::options::Options;
+use super::typed::{ColumnSource, RelationId};
+use crate::diagnostics::connectors as problems;
+
+/// The two payloads of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    Key,
+    Value,
+}
+
+impl Side {
+    fn word(self) -> &'static str {
+        match self {
+            Side::Key => "key",
+            Side::Value => "value",
+        }
+    }
+}
+
+impl Options {
+    fn format_of(&self, side: Side) -> Option<&'static str> {
+        let format = match side {
+            Side::Key => self.key_format,
+            Side::Value => self.value_format,
+        };
+        format.map(|f| f.name)
+    }
+
+    fn is_bare(&self, side: Side) -> bool {
+        self.connector.name == "file" || self.format_option(side.word(), "avro.bare") == Some("true")
+    }
+
+    /// Whether a side's payloads are framed with the id of a registered schema.
+    fn is_registered(&self, side: Side) -> bool {
+        self.format_of(side) == Some("avro") && !self.is_bare(side)
+    }
+
+    fn registry(&self, side: Side, default: Option<&String>) -> RegistryRef {
+        let url = self.format_option(side.word(), "avro-confluent.url").map(str::to_string);
+        let options = self
+            .values
+            .iter()
+            .filter(|(key, _)| key.contains("avro-confluent."))
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect();
+        RegistryRef { url: url.or_else(|| default.cloned()), options }
+    }
+
+    fn subject(&self, side: Side, stream: &str) -> String {
+        let own = self.format_option(side.word(), "avro-confluent.subject");
+        match own.filter(|_| side == Side::Value || self.get("key.avro-confluent.subject").is_some())
+        {
+            Some(subject) => subject.to_string(),
+            None => format!("{}-{}", self.get("topic").unwrap_or(stream), side.word()),
+        }
+    }
+}
+
+impl Checker<'_> {
+    /// A relation is read: its connector and format can, and its columns are known and fit.
+    pub(super) fn read(&mut self, id: RelationId, used: Span) -> Option<()> {
+        if let Some(known) = self.declared(id).read {
+            return known.then_some(());
+        }
+        let declared = self.module.relation(id).span;
+        let options = self.declared(id).options.clone();
+        let fine = self
+            .direction(&options, true, used, declared)
+            .and_then(|()| self.readable(id, &options, used))
+            .is_some();
+        self.declared(id).read = Some(fine);
+        fine.then_some(())
+    }
+
+    fn readable(&mut self, id: RelationId, options: &Options, used: Span) -> Option<()> {
+        let stream = self.module.relation(id).stream.name.clone();
+        let at = self.module.relation(id).span;
+        let value = self.input_schema(options, Side::Value, &stream, at)?;
+        if self.declared(id).open {
+            let fields = self.fields_of_subject(options, value.as_ref(), &stream, at, used)?;
+            self.build_columns(id, fields);
+            self.fill_schema(id, Side::Value, value);
+            return Some(());
+        }
+        self.check_side(id, Side::Value, value.as_ref())?;
+        let keyed = self.module.relation(id).stream.columns.iter();
+        let keyed = keyed.clone().any(|c| matches!(c.origin, Origin::Key(_)));
+        if keyed {
+            let key = self.input_schema(options, Side::Key, &stream, at)?;
+            self.check_side(id, Side::Key, key.as_ref())?;
+            self.fill_schema(id, Side::Key, key);
+        }
+        self.fill_schema(id, Side::Value, value);
+        self.decodable(id, options)
+    }
+
+    /// The latest schema of a registered side's subject.
+    fn input_schema(
+        &mut self,
+        options: &Options,
+        side: Side,
+        stream: &str,
+        at: Span,
+    ) -> Option<Option<(String, CatalogSchema)>> {
+        if !options.is_registered(side) {
+            return Some(None);
+        }
+        let default = self.module.settings.other.get("schema.registry.url");
+        let registry = options.registry(side, default);
+        let subject = options.subject(side, stream);
+        let answer = self.catalog.subject(&registry, &subject);
+        let found = self.answered(answer, options, at)?;
+        Some(found.map(|schema| (subject, schema)))
+    }
+
+    fn answered<T>(
+        &mut self,
+        answer: Result<T, CatalogError>,
+        options: &Options,
+        at: Span,
+    ) -> Option<T> {
+        match answer {
+            Ok(answer) => Some(answer),
+            Err(error) => {
+                let at = options.value_span("avro-confluent.url").unwrap_or(at);
+                let help = error.help.as_deref();
+                self.report(problems::registry_failed(&error.message, help, at))
+            }
+        }
+    }
+
+    fn parsed(&mut self, subject: &str, text: &str, at: Span) -> Option<Schema> {
+        match flow_schema::parse(text) {
+            Ok(schema) => Some(schema),
+            Err(error) => {
+                let message = format!("the schema of {subject} cannot be used: {error}");
+                self.report(problems::unusable_schema(message, "needs this schema", at))
+            }
+        }
+    }
+
+    /// The columns that a subject gives to a declaration without columns.
+    fn fields_of_subject(
+        &mut self,
+        options: &Options,
+        value: Option<&(String, CatalogSchema)>,
+        stream: &str,
+        at: Span,
+        used: Span,
+    ) -> Option<Vec<Field>> {
+        let Some((subject, schema)) = value else {
+            let why = if options.is_registered(Side::Value) {
+                format!("the registry has no subject {}", options.subject(Side::Value, stream))
+            } else {
+                format!("format {} has no registry", options.format_of(Side::Value).unwrap_or("none"))
+            };
+            let problem = problems::no_columns(stream, &why, at).with_related(used, "read here");
+            return self.report(problem);
+        };
+        let parsed = self.parsed(subject, &schema.text, at)?;
+        match flow_schema::columns_of(&parsed) {
+            Ok(columns) => Some(columns.fields),
+            Err(error) => {
+                let message = format!("the schema of {subject} gives no columns: {error}");
+                self.report(problems::unusable_schema(message, "has no columns of its own", at))
+            }
+        }
+    }
+
+    /// Compares one side's columns with the subject's schema.
+    fn check_side(
+        &mut self,
+        id: RelationId,
+        side: Side,
+        schema: Option<&(String, CatalogSchema)>,
+    ) -> Option<()> {
+        let Some((subject, schema)) = schema else { return Some(()) };
+        let relation = self.module.relation(id);
+        let at = relation.span;
+        let columns: Vec<(Field, Span)> = relation
+            .columns
+            .iter()
+            .filter_map(|column| {
+                let ColumnSource::Record(position) = column.source else { return None };
+                let path = match (&relation.stream.columns[position].origin, side) {
+                    (Origin::Key(path), Side::Key) | (Origin::Value(path), Side::Value) => path,
+                    (Origin::Key(_) | Origin::Value(_) | Origin::Metadata(_), _) => return None,
+                };
+                Some((Field::new(path.first()?.clone(), column.ty.clone()), column.span))
+            })
+            .collect();
+        let parsed = self.parsed(subject, &schema.text, at)?;
+        let fields: Vec<Field> = columns.iter().map(|(field, _)| field.clone()).collect();
+        let found = flow_schema::check_declared(&fields, &parsed);
+        for problem in &found {
+            let span = columns.get(problem.column).map_or(at, |(_, span)| *span);
+            let why = problem.to_string();
+            self.found.push(problems::schema_mismatch(&problem.name, &why, subject, span));
+        }
+        found.is_empty().then_some(())
+    }
+
+    fn fill_schema(&mut self, id: RelationId, side: Side, schema: Option<(String, CatalogSchema)>) {
+        let schemas = &mut self.module.relations[id.0 as usize].stream.schemas;
+        let place = match side {
+            Side::Key => &mut schemas.key,
+            Side::Value => &mut schemas.value,
+        };
+        if let (None, Some((subject, schema))) = (place.as_ref(), schema) {
+            *place = Some(SubjectSchema { subject: Some(subject), schema: schema.text });
+        }
+    }
+
+    /// Whether the formats have a form for every column; for bare Avro this makes the schema.
+    fn decodable(&mut self, id: RelationId, options: &Options) -> Option<()> {
+        for side in [Side::Key, Side::Value] {
+            if options.format_of(side) == Some("avro") && options.is_bare(side) {
+                self.bare_schema(id, side)?;
+            }
+        }
+        let stream = &self.module.relation(id).stream;
+        let columns: Vec<DecodeColumn> = stream
+            .columns
+            .iter()
+            .map(|c| DecodeColumn { name: c.name.clone(), ty: c.ty.clone(), origin: c.origin.clone() })
+            .collect();
+        let formats = [Side::Key, Side::Value].map(|side| match options.format_of(side) {
+            Some("json") => Some(PayloadFormat::Json),
+            Some("raw") => Some(PayloadFormat::Raw),
+            Some(_) | None => None,
+        });
+        let [key, Some(value)] = formats else { return Some(()) };
+        let failed = !self.declared(id).poisoned.is_empty();
+        match flow_schema::decode_plan(key, value, &columns) {
+            Ok(_) => Some(()),
+            Err(_) if failed => Some(()),
+            Err(error) => self.no_form(id, &error.to_string()),
+        }
+    }
+
+    fn no_form<T>(&mut self, id: RelationId, why: &str) -> Option<T> {
+        let relation = self.module.relation(id);
+        let format = relation.stream.value_format.clone().unwrap_or_default();
+        let column = relation.columns.iter().find(|c| why.contains(&format!("column {}", c.name)));
+        let at = column.map_or(relation.span, |c| c.span);
+        let message = format!("format '{format}' cannot hold {}: {why}", relation.stream.name);
+        self.report(problems::unusable_schema(message, "does not fit the format", at))
+    }
+
+    fn side_fields(&self, id: RelationId, side: Side) -> Vec<Field> {
+        let relation = self.module.relation(id);
+        let options = &self.declared[id.0 as usize].options;
+        let keys = self.key_positions(id);
+        let only_value = options.get("value.fields-include") == Some("EXCEPT_KEY");
+        let prefix = options.get("key.fields-prefix").unwrap_or("");
+        let columns = relation.stream.columns.iter().enumerate();
+        let fields = columns.filter_map(|(at, column)| {
+            let is_key = keys.contains(&at);
+            let here = match (side, &column.origin) {
+                (_, Origin::Metadata(_)) => false,
+                (Side::Key, _) => is_key,
+                (Side::Value, _) => !(is_key && only_value),
+            };
+            let name = match side {
+                Side::Key => column.name.strip_prefix(prefix).unwrap_or(&column.name),
+                Side::Value => &column.name,
+            };
+            here.then(|| Field::new(name, column.ty.clone()))
+        });
+        fields.collect()
+    }
+
+    /// Positions of the record key in `stream.columns`.
+    pub(super) fn key_positions(&self, id: RelationId) -> Vec<usize> {
+        let stream = &self.module.relation(id).stream;
+        if !stream.primary_key.is_empty() {
+            return stream.primary_key.clone();
+        }
+        let fields = self.declared[id.0 as usize].options.key_fields();
+        let find = |name: &String| {
+            let names = stream.columns.iter().map(|c| c.name.as_str());
+            match super::scope::find(name, names) {
+                super::scope::Found::One(at) => Some(at),
+                super::scope::Found::None | super::scope::Found::Many(_) => None,
+            }
+        };
+        fields.iter().filter_map(find).collect()
+    }
+
+    /// The schema of a side without a registry, from its columns.
+    fn bare_schema(&mut self, id: RelationId, side: Side) -> Option<()> {
+        let fields = self.side_fields(id, side);
+        if fields.is_empty() {
+            return Some(());
+        }
+        let name = self.record_name(id, side);
+        let schema = self.derived(id, &name, "", &fields)?;
+        self.set_schema(id, side, SubjectSchema { subject: None, schema });
+        Some(())
+    }
+
+    fn record_name(&self, id: RelationId, side: Side) -> String {
+        let stream = &self.module.relation(id).stream.name;
+        match side {
+            Side::Key => format!("{stream}_key"),
+            Side::Value => stream.clone(),
+        }
+    }
+
+    fn derived(
+        &mut self,
+        id: RelationId,
+        name: &str,
+        namespace: &str,
+        fields: &[Field],
+    ) -> Option<String> {
+        match flow_schema::derive(name, namespace, fields) {
+            Ok(schema) => Some(schema),
+            Err(_) if !self.declared(id).poisoned.is_empty() => None,
+            Err(error) => self.no_form(id, &error.to_string()),
+        }
+    }
+
+    fn set_schema(&mut self, id: RelationId, side: Side, schema: SubjectSchema) {
+        let schemas = &mut self.module.relations[id.0 as usize].stream.schemas;
+        match side {
+            Side::Key => schemas.key = Some(schema),
+            Side::Value => schemas.value = Some(schema),
+        }
+    }
+
+    /// A relation is written: the schemas of its records, compatible with what is registered.
+    pub(super) fn writable(&mut self, id: RelationId, at: Span) -> Option<()> {
+        let options = self.declared(id).options.clone();
+        let mut sides = vec![Side::Value];
+        if !self.key_positions(id).is_empty() && options.has_record_keys() {
+            sides.push(Side::Key);
+        }
+        for side in sides {
+            match options.format_of(side) {
+                Some("avro") if options.is_bare(side) => self.bare_schema(id, side)?,
+                Some("avro") => self.registered_schema(id, side, &options, at)?,
+                Some("json" | "debezium-json") => {
+                    let fields = self.side_fields(id, side);
+                    self.encodable(id, EncodeFormat::Json(JsonTimestamps::Iso), &fields)?;
+                }
+                Some("raw") => {
+                    let fields = self.side_fields(id, side);
+                    self.encodable(id, EncodeFormat::Raw, &fields)?;
+                }
+                Some(_) | None => {}
+            }
+        }
+        Some(())
+    }
+
+    fn encodable(
+        &mut self,
+        id: RelationId,
+        format: EncodeFormat<'_>,
+        fields: &[Field],
+    ) -> Option<()> {
+        let all: Vec<usize> = (0..fields.len()).collect();
+        match flow_schema::encode_plan(format, fields, &all) {
+            Ok(_) => Some(()),
+            Err(error) => self.no_form(id, &error.to_string()),
+        }
+    }
+
+    fn registered_schema(
+        &mut self,
+        id: RelationId,
+        side: Side,
+        options: &Options,
+        at: Span,
+    ) -> Option<()> {
+        let stream = self.module.relation(id).stream.name.clone();
+        let default = self.module.settings.other.get("schema.registry.url");
+        let registry = options.registry(side, default);
+        let subject = options.subject(side, &stream);
+        let level = self.catalog.compatibility(&registry, &subject);
+        let level = self.answered(level, options, at)?;
+        let versions = self.catalog.versions(&registry, &subject);
+        let versions = self.answered(versions, options, at)?;
+        let mut parsed = Vec::with_capacity(versions.len());
+        for version in &versions {
+            parsed.push(self.parsed(&subject, &version.text, at)?);
+        }
+        let (name, namespace) = match parsed.last() {
+            Some(Schema::Record(record)) => {
+                let name = &record.name;
+                (name.name().to_string(), name.namespace().unwrap_or("").to_string())
+            }
+            Some(_) | None => (self.record_name(id, side), String::new()),
+        };
+        let fields = self.side_fields(id, side);
+        let text = self.derived(id, &name, &namespace, &fields)?;
+        let new = self.parsed(&subject, &text, at)?;
+        self.compatible(level, &new, &parsed, &subject, at)?;
+        self.set_schema(id, side, SubjectSchema { subject: Some(subject), schema: text });
+        Some(())
+    }
+
+    fn compatible(
+        &mut self,
+        level: Level,
+        new: &Schema,
+        versions: &[Schema],
+        subject: &str,
+        at: Span,
+    ) -> Option<()> {
+        let found = flow_schema::compat::check(level, new, versions);
+        for problem in &found {
+            let why = problem.to_string();
+            self.found.push(problems::incompatible_schema(subject, level.word(), &why, at));
+        }
+        found.is_empty().then_some(())
+    }
+}
+
+/// Whether a column is something about the record rather than in it.
+pub(super) fn is_metadata(origin: &Origin) -> bool {
+    match origin {
+        Origin::Metadata(
+            Metadata::Timestamp
+            | Metadata::Topic
+            | Metadata::Partition
+            | Metadata::Offset
+            | Metadata::Headers
+            | Metadata::BatchPosition
+            | Metadata::Tombstone
+            | Metadata::Watermark,
+        ) => true,
+        Origin::Key(_) | Origin::Value(_) => false,
+    }
+}

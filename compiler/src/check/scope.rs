@@ -1,0 +1,243 @@
+//! What names mean inside one SELECT: the relations of FROM, side by side, and their columns by
+//! position. An exact-case match wins, else a unique case-blind one.
+
+use std::ops::Range;
+
+use flow_ir::span::Span;
+use flow_ir::types::Type;
+
+use super::Checker;
+use super::typed::QueryId;
+use crate::diagnostics::names;
+use crate::syntax::ast::{Ident, ObjectName};
+
+/// The result of looking a name up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// Nothing fits.
+    None,
+    /// The position of what is meant.
+    One(usize),
+    /// Several fit equally.
+    Many(Vec<usize>),
+}
+
+/// Looks a name up among others.
+pub(super) fn find<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Found {
+    let mut exact = Vec::new();
+    let mut blind = Vec::new();
+    for (at, candidate) in known.enumerate() {
+        if candidate == name {
+            exact.push(at);
+        } else if candidate.to_lowercase() == name.to_lowercase() {
+            blind.push(at);
+        }
+    }
+    match (exact.as_slice(), blind.as_slice()) {
+        ([one], _) | ([], [one]) => Found::One(*one),
+        ([], []) => Found::None,
+        ([], _) => Found::Many(blind),
+        _ => Found::Many(exact),
+    }
+}
+
+/// A column in scope.
+#[derive(Clone, Debug)]
+pub(super) struct ScopeColumn {
+    pub name: String,
+    pub ty: Type,
+    /// Its expression failed and was reported.
+    pub poisoned: bool,
+    /// Whether its bare name and `*` reach it; not for the right column of USING.
+    pub bare: bool,
+}
+
+/// A relation of FROM.
+#[derive(Clone, Debug)]
+pub(super) struct ScopeTable {
+    /// Its alias or name; none for an unnamed subquery.
+    pub name: Option<Ident>,
+    /// Its columns, as positions in `Scope::columns`.
+    pub columns: Range<usize>,
+}
+
+/// The relations of FROM and their columns, from left to right.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Scope {
+    pub tables: Vec<ScopeTable>,
+    pub columns: Vec<ScopeColumn>,
+}
+
+impl Scope {
+    /// Puts another scope to the right of this one.
+    pub(super) fn append(&mut self, other: Scope) {
+        let base = self.columns.len();
+        self.columns.extend(other.columns);
+        self.tables.extend(other.tables.into_iter().map(|table| ScopeTable {
+            columns: table.columns.start + base..table.columns.end + base,
+            ..table
+        }));
+    }
+
+    fn column_names(&self, range: Range<usize>) -> Vec<String> {
+        let columns = self.columns.get(range).unwrap_or(&[]);
+        columns.iter().filter(|c| visible(&c.name)).map(|c| c.name.clone()).collect()
+    }
+
+    /// `table.column` where the column's table has a name, for messages.
+    fn full_name(&self, column: usize) -> String {
+        let table = self.tables.iter().find(|t| t.columns.contains(&column));
+        let name = self.columns.get(column).map_or("", |c| c.name.as_str());
+        match table.and_then(|t| t.name.as_ref()) {
+            Some(table) => format!("{table}.{name}"),
+            None => name.to_string(),
+        }
+    }
+
+    /// Names of the columns that a bare name reaches.
+    pub(super) fn bare_names(&self) -> Vec<String> {
+        let reached = self.columns.iter().filter(|c| c.bare && visible(&c.name));
+        reached.map(|c| c.name.clone()).collect()
+    }
+
+    /// Looks a bare column name up.
+    pub(super) fn bare(&self, name: &str) -> Found {
+        let reached = |c: &ScopeColumn| c.bare && visible(&c.name);
+        let names = self.columns.iter().map(|c| if reached(c) { c.name.as_str() } else { "" });
+        find(name, names)
+    }
+
+    /// Looks a relation up by its name.
+    pub(super) fn table(&self, name: &str) -> Found {
+        let names = self.tables.iter().map(|t| t.name.as_ref().map_or("", |n| n.text.as_str()));
+        find(name, names)
+    }
+
+    fn in_table(&self, table: usize, name: &str) -> Found {
+        let range = self.tables[table].columns.clone();
+        match find(name, self.columns[range.clone()].iter().map(|c| c.name.as_str())) {
+            Found::One(at) => Found::One(at + range.start),
+            Found::Many(all) => Found::Many(all.iter().map(|at| at + range.start).collect()),
+            Found::None => Found::None,
+        }
+    }
+}
+
+/// The checker's own columns begin with `$`.
+pub(super) fn visible(name: &str) -> bool {
+    !name.starts_with('$')
+}
+
+impl Checker<'_> {
+    /// The scope of one relation: a query's columns under a name.
+    pub(super) fn scope_of(&self, query: QueryId, name: Option<Ident>) -> Scope {
+        let columns: Vec<ScopeColumn> = self
+            .query_node(query)
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(at, column)| ScopeColumn {
+                name: column.name.clone(),
+                ty: column.ty.clone(),
+                poisoned: self.poisoned.contains(&(query, at)),
+                bare: true,
+            })
+            .collect();
+        Scope { tables: vec![ScopeTable { name, columns: 0..columns.len() }], columns }
+    }
+
+    /// The column that a dotted name begins with, and how many of its parts name it; the rest are
+    /// fields. A poisoned column gives `None` without a word.
+    pub(super) fn resolve(&mut self, name: &ObjectName, scope: &Scope) -> Option<(usize, usize)> {
+        let (at, used) = match self.resolve_qualified(name, scope)? {
+            Some(found) => found,
+            None => (self.resolve_bare(name, scope)?, 1),
+        };
+        (!scope.columns[at].poisoned).then_some((at, used))
+    }
+
+    /// `t.c…`; the inner `None` where the first part is no relation, or one without that column
+    /// while a column has the name.
+    fn resolve_qualified(
+        &mut self,
+        name: &ObjectName,
+        scope: &Scope,
+    ) -> Option<Option<(usize, usize)>> {
+        let [first, second, ..] = name.parts.as_slice() else { return Some(None) };
+        let table = match scope.table(&first.text) {
+            Found::One(table) => table,
+            Found::None => return Some(None),
+            Found::Many(all) => {
+                let all: Vec<String> =
+                    all.iter().filter_map(|t| scope.tables[*t].name.as_ref()).map(|n| n.text.clone())
+                        .collect();
+                return self.report(names::ambiguous("the name", &first.text, first.span, &all));
+            }
+        };
+        match scope.in_table(table, &second.text) {
+            Found::One(at) => Some(Some((at, 2))),
+            Found::None if scope.bare(&first.text) != Found::None => Some(None),
+            Found::None => {
+                let known = scope.column_names(scope.tables[table].columns.clone());
+                self.report(names::unknown_column_of(
+                    &first.text,
+                    &second.text,
+                    second.span,
+                    &known,
+                ))
+            }
+            Found::Many(all) => {
+                let all: Vec<String> = all.iter().map(|at| scope.full_name(*at)).collect();
+                self.report(names::ambiguous("the column", &second.text, second.span, &all))
+            }
+        }
+    }
+
+    fn resolve_bare(&mut self, name: &ObjectName, scope: &Scope) -> Option<usize> {
+        let first = &name.parts[0];
+        match scope.bare(&first.text) {
+            Found::One(at) => Some(at),
+            Found::Many(all) => {
+                let all: Vec<String> = all.iter().map(|at| scope.full_name(*at)).collect();
+                self.report(names::ambiguous("the column", &first.text, first.span, &all))
+            }
+            Found::None if name.parts.len() > 1 => {
+                let named = scope.tables.iter().filter_map(|t| t.name.as_ref());
+                let known: Vec<String> = named.map(|n| n.text.clone()).collect();
+                self.report(names::unknown_alias(&first.text, first.span, &known))
+            }
+            Found::None => {
+                let known = scope.bare_names();
+                let text = self.sources.text(first.span);
+                self.report(if text.starts_with('"') {
+                    names::quoted_string(&first.text, first.span, &known)
+                } else {
+                    names::unknown_column(&first.text, first.span, &known)
+                })
+            }
+        }
+    }
+
+    /// Reports two relations of one name; the second is not reachable by it then.
+    pub(super) fn unique_tables(&mut self, scope: &Scope) {
+        for (at, table) in scope.tables.iter().enumerate() {
+            let Some(name) = &table.name else { continue };
+            let earlier = scope.tables[..at].iter().filter_map(|t| t.name.as_ref());
+            if let Some(first) = earlier.into_iter().find(|n| n.text == name.text) {
+                let problem = names::duplicate_alias(&name.text, name.span, first.span);
+                self.found.push(problem);
+            }
+        }
+    }
+
+    /// Reports names that a query gives to two columns.
+    pub(super) fn unique_names(&mut self, query: QueryId, place: &str, span: Span) {
+        let columns = &self.query_node(query).columns;
+        let twice = columns.iter().enumerate().find_map(|(at, column)| {
+            columns[..at].iter().any(|c| c.name == column.name).then(|| column.name.clone())
+        });
+        if let Some(name) = twice {
+            self.found.push(names::duplicate_column(&name, place, span, None));
+        }
+    }
+}

@@ -1,0 +1,468 @@
+//! SELECT: FROM, WHERE, GROUP BY, HAVING, the items, DISTINCT and QUALIFY, in that order.
+
+use flow_ir::expr::Expr;
+use flow_ir::span::Span;
+
+use super::Checker;
+use super::aggregate::{AggregateExpr, GroupWindow, Grouped, Grouping};
+use super::dedup::{Rank, first_number, keeps_first, row_number};
+use super::expr::{ExprCx, all_of, conjuncts};
+use super::scope::{Found, Scope, find, visible};
+use super::typed::QueryId;
+use super::window::window_function;
+use crate::diagnostics::{aggregates as problems, names};
+use crate::syntax::ast::{
+    self, Call, Distinct, ExprKind, GroupBy, GroupItem, Ident, Literal, ObjectName, Select,
+    SelectItem, SelectItemKind,
+};
+
+/// An item of SELECT, wildcards expanded.
+struct Item<'s> {
+    name: String,
+    value: Value<'s>,
+    span: Span,
+}
+
+enum Value<'s> {
+    /// Typed already: a column of a wildcard; `None` is poisoned.
+    Column(Option<Expr>),
+    /// As written.
+    Written(&'s ast::Expr),
+    /// ROW_NUMBER() OVER (…).
+    RowNumber(&'s Call),
+}
+
+impl Checker<'_> {
+    /// A SELECT as one node.
+    pub(super) fn select(&mut self, select: &Select) -> Option<QueryId> {
+        if let Distinct::On(_) = select.distinct {
+            return self.later("DISTINCT ON", select.span);
+        }
+        if select.from.is_empty() {
+            return self.later("SELECT without FROM", select.span);
+        }
+        let (tree, scope) = self.from(&select.from)?;
+        let mut pool = Vec::new();
+        if let Some(filter) = &select.filter {
+            let condition = self.condition(filter, &mut ExprCx::rows(&scope, "WHERE"));
+            pool.extend(condition.map(conjuncts).unwrap_or_default());
+        }
+        let items = self.items(select, &scope)?;
+        let Some(mut input) = self.assemble(&tree, 0, &mut pool) else {
+            self.type_only(&items, &scope);
+            return None;
+        };
+        if let Some(condition) = all_of(pool) {
+            let changelog = self.query_node(input).changelog;
+            self.deny_clock(&condition, changelog)?;
+            let span = condition.span;
+            input = self.filter(input, condition, span);
+        }
+        let query = self.projected(select, items, &scope, input)?;
+        match select.distinct {
+            Distinct::Distinct(span) => {
+                let query = self.no_rank(query)?;
+                Some(self.distinct(query, span))
+            }
+            Distinct::All | Distinct::On(_) => Some(query),
+        }
+    }
+
+    /// Looks at items whose input failed, for their own mistakes.
+    fn type_only(&mut self, items: &[Item<'_>], scope: &Scope) {
+        for item in items {
+            if let Value::Written(e) = item.value {
+                let mut calls = Vec::new();
+                let mut cx = ExprCx::rows(scope, "SELECT");
+                cx.aggregates = Some(&mut calls);
+                self.expr(e, &mut cx);
+            }
+        }
+    }
+
+    /// The items over the input, grouped or not.
+    fn projected(
+        &mut self,
+        select: &Select,
+        items: Vec<Item<'_>>,
+        scope: &Scope,
+        mut input: QueryId,
+    ) -> Option<QueryId> {
+        let aliases: Vec<(&Ident, &ast::Expr)> =
+            select.items.iter().filter_map(aliased).collect();
+        let keys = self.group_keys(select, &items, scope);
+        let mut window = None;
+        if let Some(keys) = &keys {
+            for key in keys {
+                if let Key::Window(call, span) = key {
+                    let (node, found) = self.group_window(call, *span, scope, input)?;
+                    (input, window) = (node, Some(found));
+                }
+            }
+        }
+        let mut calls = Vec::new();
+        let typed = self.type_items(&items, scope, window.as_ref(), &mut calls);
+        let having = select.having.as_ref().map(|having| {
+            let mut cx = ExprCx {
+                aggregates: Some(&mut calls),
+                group_window: window.as_ref(),
+                aliases: &aliases,
+                ..ExprCx::rows(scope, "HAVING")
+            };
+            self.condition(having, &mut cx)
+        });
+        let grouped = select.group_by.is_some() || select.having.is_some() || !calls.is_empty();
+        if !grouped {
+            return self.ungrouped(select, &items, typed, scope, input);
+        }
+        if items.iter().any(|item| matches!(item.value, Value::RowNumber(_)))
+            || select.qualify.is_some()
+        {
+            return self.later("ROW_NUMBER beside GROUP BY", select.span);
+        }
+        let clause = group_span(select);
+        let keys = self.typed_keys(keys?, scope, window.as_ref(), &aliases)?;
+        let grouping = Grouping { input, keys, calls, span: select.span, clause };
+        let grouped = self.group(grouping)?;
+        let mut node = grouped.node;
+        if let Some(having) = having {
+            let condition = having.and_then(|having| self.regroup(having, &grouped));
+            if let Some(condition) = condition {
+                let changelog = self.query_node(node).changelog;
+                self.deny_clock(&condition, changelog)?;
+                let span = condition.span;
+                node = self.filter(node, condition, span);
+            }
+        }
+        let columns = self.grouped_columns(items, typed, &grouped);
+        self.project_items(node, columns, select.span)
+    }
+
+    fn grouped_columns(
+        &mut self,
+        items: Vec<Item<'_>>,
+        typed: Vec<Option<Expr>>,
+        grouped: &Grouped,
+    ) -> Vec<(String, Option<Expr>)> {
+        let regrouped = items.into_iter().zip(typed).map(|(item, expr)| {
+            (item.name, expr.and_then(|expr| self.regroup(expr, grouped)))
+        });
+        regrouped.collect()
+    }
+
+    fn project_items(
+        &mut self,
+        input: QueryId,
+        items: Vec<(String, Option<Expr>)>,
+        span: Span,
+    ) -> Option<QueryId> {
+        let changelog = self.query_node(input).changelog;
+        for expr in items.iter().filter_map(|(_, expr)| expr.as_ref()) {
+            self.deny_clock(expr, changelog)?;
+        }
+        Some(self.project(input, items, span))
+    }
+
+    fn type_items(
+        &mut self,
+        items: &[Item<'_>],
+        scope: &Scope,
+        window: Option<&GroupWindow>,
+        calls: &mut Vec<AggregateExpr>,
+    ) -> Vec<Option<Expr>> {
+        let typed = items.iter().map(|item| match &item.value {
+            Value::Column(expr) => expr.clone(),
+            Value::RowNumber(_) => Some(first_number(item.span)),
+            Value::Written(e) => {
+                let mut cx = ExprCx {
+                    aggregates: Some(&mut *calls),
+                    group_window: window,
+                    ..ExprCx::rows(scope, "SELECT")
+                };
+                self.expr(e, &mut cx)
+            }
+        });
+        typed.collect()
+    }
+
+    /// A SELECT without groups; with a row number it waits for its filter.
+    fn ungrouped(
+        &mut self,
+        select: &Select,
+        items: &[Item<'_>],
+        typed: Vec<Option<Expr>>,
+        scope: &Scope,
+        input: QueryId,
+    ) -> Option<QueryId> {
+        let numbered = items.iter().enumerate().find_map(|(at, item)| match item.value {
+            Value::RowNumber(call) => Some((at, call, item.span)),
+            Value::Column(_) | Value::Written(_) => None,
+        });
+        let named = items.iter().zip(typed).map(|(item, expr)| (item.name.clone(), expr));
+        let columns: Vec<(String, Option<Expr>)> = named.collect();
+        if let Some(qualify) = &select.qualify {
+            let (call, span) = self.qualified(qualify, items)?;
+            let numbering = self.numbering(call, span, &select.windows, scope, input)?;
+            let kept = self.keep_one(numbering, span);
+            return self.project_items(kept, columns, select.span);
+        }
+        let Some((column, call, span)) = numbered else {
+            return self.project_items(input, columns, select.span);
+        };
+        let numbering = self.numbering(call, span, &select.windows, scope, input)?;
+        let query = self.project_items(input, columns.clone(), select.span)?;
+        self.ranks.insert(query, Rank::new(column, numbering, columns, span));
+        Some(query)
+    }
+
+    /// The row number of QUALIFY, written there or as an item.
+    fn qualified<'s>(
+        &mut self,
+        qualify: &'s ast::Expr,
+        items: &[Item<'s>],
+    ) -> Option<(&'s Call, Span)> {
+        let message = "QUALIFY must keep the first row of a ROW_NUMBER";
+        let Some((side, true)) = keeps_first(qualify) else {
+            return self.report(problems::not_deduplication(message, "another filter", qualify.span));
+        };
+        if let Some(call) = row_number(side) {
+            return Some((call, side.span));
+        }
+        let named = match &side.kind {
+            ExprKind::Name(name) => name.as_single().and_then(|single| {
+                items.iter().find(|item| item.name.eq_ignore_ascii_case(&single.text))
+            }),
+            _ => None,
+        };
+        match named.map(|item| (&item.value, item.span)) {
+            Some((Value::RowNumber(call), span)) => Some((*call, span)),
+            Some((Value::Column(_) | Value::Written(_), _)) | None => {
+                self.report(problems::not_deduplication(message, "not a ROW_NUMBER", side.span))
+            }
+        }
+    }
+
+    /// The items with wildcards expanded.
+    fn items<'s>(&mut self, select: &'s Select, scope: &Scope) -> Option<Vec<Item<'s>>> {
+        let mut items: Vec<Item<'s>> = Vec::new();
+        for item in &select.items {
+            match &item.kind {
+                SelectItemKind::Expr { expr, alias } => {
+                    let name = match alias {
+                        Some(alias) => alias.text.clone(),
+                        None => {
+                            default_name(expr).unwrap_or_else(|| format!("expr{}", items.len() + 1))
+                        }
+                    };
+                    let value = match row_number(expr) {
+                        Some(call) => Value::RowNumber(call),
+                        None => Value::Written(expr),
+                    };
+                    items.push(Item { name, value, span: expr.span });
+                }
+                SelectItemKind::Wildcard { qualifier, exclude, replace } => {
+                    let at = self.wildcard(qualifier.as_ref(), scope)?;
+                    self.known_exclusions(exclude, replace, &at, scope)?;
+                    for at in at {
+                        let column = &scope.columns[at];
+                        let is = |name: &Ident| name.text.eq_ignore_ascii_case(&column.name);
+                        if exclude.iter().any(is) {
+                            continue;
+                        }
+                        let value = match replace.iter().find(|(_, name)| is(name)) {
+                            Some((expr, _)) => Value::Written(expr),
+                            None => Value::Column((!column.poisoned).then(|| {
+                                Expr::column(at, column.ty.clone(), item.span)
+                            })),
+                        };
+                        items.push(Item { name: column.name.clone(), value, span: item.span });
+                    }
+                }
+            }
+        }
+        Some(items)
+    }
+
+    /// Columns of `*` or `t.*`.
+    fn wildcard(&mut self, qualifier: Option<&ObjectName>, scope: &Scope) -> Option<Vec<usize>> {
+        let shown = |at: &usize| visible(&scope.columns[*at].name);
+        let Some(qualifier) = qualifier else {
+            let all = (0..scope.columns.len()).filter(|at| scope.columns[*at].bare);
+            return Some(all.filter(shown).collect());
+        };
+        match scope.table(&qualifier.last().text) {
+            Found::One(table) => Some(scope.tables[table].columns.clone().filter(shown).collect()),
+            Found::None | Found::Many(_) => {
+                let named = scope.tables.iter().filter_map(|t| t.name.as_ref());
+                let known: Vec<String> = named.map(|n| n.text.clone()).collect();
+                let name = qualifier.to_string();
+                self.report(names::unknown_alias(&name, qualifier.span(), &known))
+            }
+        }
+    }
+
+    fn known_exclusions(
+        &mut self,
+        exclude: &[Ident],
+        replace: &[(ast::Expr, Ident)],
+        columns: &[usize],
+        scope: &Scope,
+    ) -> Option<()> {
+        let known: Vec<String> = columns.iter().map(|at| scope.columns[*at].name.clone()).collect();
+        for name in exclude.iter().chain(replace.iter().map(|(_, name)| name)) {
+            if find(&name.text, known.iter().map(String::as_str)) == Found::None {
+                return self.report(names::unknown_column(&name.text, name.span, &known));
+            }
+        }
+        Some(())
+    }
+
+    /// What GROUP BY lists; empty without one.
+    fn group_keys<'s>(
+        &mut self,
+        select: &'s Select,
+        items: &[Item<'s>],
+        scope: &Scope,
+    ) -> Option<Vec<Key<'s>>> {
+        let group_items = match &select.group_by {
+            None => return Some(Vec::new()),
+            Some(GroupBy::All(_)) => return Some(self.group_all(items, scope)),
+            Some(GroupBy::Items(items)) => items,
+        };
+        let mut keys = Vec::with_capacity(group_items.len());
+        for item in group_items {
+            match item {
+                GroupItem::Expr(e) => keys.push(self.group_key(e, items)?),
+                GroupItem::Empty(_) => {}
+                GroupItem::Rollup(_, span) => return self.later("ROLLUP", *span),
+                GroupItem::Cube(_, span) => return self.later("CUBE", *span),
+                GroupItem::Sets(_, span) => return self.later("GROUPING SETS", *span),
+            }
+        }
+        Some(keys)
+    }
+
+    /// GROUP BY ALL: the items without aggregates.
+    fn group_all<'s>(&mut self, items: &[Item<'s>], scope: &Scope) -> Vec<Key<'s>> {
+        let mut keys = Vec::new();
+        for item in items {
+            match &item.value {
+                Value::Column(Some(expr)) => keys.push(Key::Typed(expr.clone())),
+                Value::Written(e) => {
+                    let mut calls = Vec::new();
+                    let mut cx = ExprCx::rows(scope, "GROUP BY");
+                    cx.aggregates = Some(&mut calls);
+                    let before = self.found.len();
+                    self.expr(e, &mut cx);
+                    self.found.truncate(before);
+                    if calls.is_empty() {
+                        keys.push(Key::Written(e));
+                    }
+                }
+                Value::Column(None) | Value::RowNumber(_) => {}
+            }
+        }
+        keys
+    }
+
+    fn group_key<'s>(&mut self, e: &'s ast::Expr, items: &[Item<'s>]) -> Option<Key<'s>> {
+        match &e.kind {
+            ExprKind::Literal(Literal::Number { text, kind: ast::NumberKind::Integer }) => {
+                let at = text.parse::<usize>().ok().and_then(|n| n.checked_sub(1));
+                match at.and_then(|at| items.get(at)).map(|item| &item.value) {
+                    Some(Value::Written(e)) => Some(Key::Written(e)),
+                    Some(Value::Column(Some(expr))) => Some(Key::Typed(expr.clone())),
+                    Some(Value::Column(None)) => None,
+                    Some(Value::RowNumber(_)) => {
+                        self.report(problems::not_allowed_here("ROW_NUMBER", "GROUP BY", e.span))
+                    }
+                    None => self.report(problems::bad_position(text, items.len(), e.span)),
+                }
+            }
+            ExprKind::Call(call) if window_function(&call.name.last().text).is_some() => {
+                Some(Key::Window(call, e.span))
+            }
+            _ => Some(Key::Written(e)),
+        }
+    }
+
+    fn typed_keys(
+        &mut self,
+        keys: Vec<Key<'_>>,
+        scope: &Scope,
+        window: Option<&GroupWindow>,
+        aliases: &[(&Ident, &ast::Expr)],
+    ) -> Option<Vec<Expr>> {
+        let mut typed = Vec::with_capacity(keys.len() + 2);
+        for key in keys {
+            match key {
+                Key::Typed(expr) => typed.push(Some(expr)),
+                Key::Written(e) => {
+                    let mut cx = ExprCx {
+                        group_window: window,
+                        aliases,
+                        ..ExprCx::rows(scope, "GROUP BY")
+                    };
+                    typed.push(self.expr(e, &mut cx));
+                }
+                Key::Window(_, span) => {
+                    let window = window?;
+                    let ty = scope.columns[window.time].ty.with_nullable(false);
+                    for shift in 0..2 {
+                        typed.push(Some(Expr::column(window.first + shift, ty.clone(), span)));
+                    }
+                }
+            }
+        }
+        typed.into_iter().collect()
+    }
+}
+
+/// One key of GROUP BY.
+enum Key<'s> {
+    Written(&'s ast::Expr),
+    Typed(Expr),
+    /// TUMBLE or HOP.
+    Window(&'s Call, Span),
+}
+
+fn aliased(item: &SelectItem) -> Option<(&Ident, &ast::Expr)> {
+    match &item.kind {
+        SelectItemKind::Expr { expr, alias: Some(alias) } => Some((alias, expr)),
+        SelectItemKind::Expr { alias: None, .. } | SelectItemKind::Wildcard { .. } => None,
+    }
+}
+
+fn group_span(select: &Select) -> Option<Span> {
+    let of = |item: &GroupItem| match item {
+        GroupItem::Expr(e) => e.span,
+        GroupItem::Empty(span)
+        | GroupItem::Rollup(_, span)
+        | GroupItem::Cube(_, span)
+        | GroupItem::Sets(_, span) => *span,
+    };
+    match select.group_by.as_ref()? {
+        GroupBy::All(span) => Some(*span),
+        GroupBy::Items(items) => items.iter().map(of).reduce(Span::to),
+    }
+}
+
+/// The name of an item without an alias: its column's, field's or function's.
+fn default_name(e: &ast::Expr) -> Option<String> {
+    match &e.kind {
+        ExprKind::Name(name) => Some(name.last().text.clone()),
+        ExprKind::Field { name, .. } => Some(name.text.clone()),
+        ExprKind::Call(call) => Some(call.name.last().text.to_lowercase()),
+        ExprKind::Cast { arg, .. } => default_name(arg),
+        ExprKind::Trim { .. } => Some(String::from("trim")),
+        _ => None,
+    }
+}
+
+impl Checker<'_> {
+    /// A query as it stands at the top: it must not wait for a filter on its row number.
+    pub(super) fn whole_query(&mut self, query: &ast::Query) -> Option<QueryId> {
+        let found = self.query(query)?;
+        self.no_rank(found)
+    }
+}

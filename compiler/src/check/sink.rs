@@ -1,0 +1,331 @@
+//! INSERT INTO and bare SELECT: the query's columns put into the target's, and whether the target
+//! can hold what the query emits.
+
+use std::collections::BTreeMap;
+
+use flow_ir::connector;
+use flow_ir::decode_plan::Origin;
+use flow_ir::expr::Expr;
+use flow_ir::physical::{Changelog, SinkMode, Stream, StreamColumn, StreamSchemas};
+use flow_ir::span::Span;
+use flow_ir::types::{DataType, Field, Type};
+use flow_ir::value::Value;
+
+use super::coerce::cast;
+use super::declare::Declared;
+use super::options::Options;
+use super::registry::is_metadata;
+use super::scope::{Found, find, visible};
+use super::typed::{ColumnSource, Output, QueryId, Relation, RelationColumn, RelationId};
+use super::{Checker, Meaning};
+use crate::diagnostics::{names, plans};
+use crate::syntax::ast::{self, Ident, Insert};
+
+impl<'a> Checker<'a> {
+    /// INSERT INTO.
+    pub(super) fn insert(&mut self, insert: &Insert) {
+        if insert.overwrite {
+            self.found.push(plans::not_available("INSERT OVERWRITE", insert.span, None));
+        }
+        if let Some((key, _)) = insert.partition.first() {
+            self.found.push(plans::not_available("PARTITION of INSERT", key.span, None));
+        }
+        let target = self.target(insert);
+        let query = self.whole_query(&insert.query);
+        let (Some(target), Some(query)) = (target, query) else { return };
+        self.output(target, query, &insert.columns, insert.query.span, insert.span);
+    }
+
+    /// CREATE … AS: the declaration's columns come from the query.
+    pub(super) fn insert_created(&mut self, id: RelationId, query: &ast::Query, span: Span) {
+        if let Some(found) = self.whole_query(query) {
+            self.output(id, found, &[], query.span, span);
+        }
+    }
+
+    fn target(&mut self, insert: &Insert) -> Option<RelationId> {
+        let named = self.lookup(&insert.table)?;
+        match named.meaning {
+            Meaning::Relation(id) => Some(id),
+            Meaning::View(_) => {
+                let at = insert.table.span();
+                self.report(plans::not_a_target(&named.name, at, named.span))
+            }
+            Meaning::Poisoned => None,
+        }
+    }
+
+    fn output(
+        &mut self,
+        target: RelationId,
+        query: QueryId,
+        columns: &[Ident],
+        at: Span,
+        span: Span,
+    ) -> Option<()> {
+        let options = self.declared(target).options.clone();
+        let declared = self.module.relation(target).span;
+        self.direction(&options, false, at, declared)?;
+        if self.declared(target).open {
+            let name = self.module.relation(target).stream.name.clone();
+            self.unique_names(query, &format!("sink {name}"), at);
+            let fields = self.derived_fields(query);
+            self.build_columns(target, fields);
+        }
+        if let Some(metadata) = self.declared(target).writable_metadata {
+            let instead = "Add VIRTUAL behind METADATA: the column is then only read.";
+            return self.report(plans::not_available(
+                "writing a metadata column",
+                metadata,
+                Some(instead),
+            ));
+        }
+        let matched = self.match_columns(target, query, columns, at)?;
+        let projected = self.into_target(target, query, matched, at)?;
+        let (mode, keys) = self.sink_mode(target, projected, &options, at)?;
+        if self.declared(target).written.is_none() {
+            let fine = self.writable(target, declared).is_some();
+            self.declared(target).written = Some(fine);
+        }
+        self.module.outputs.push(Output { target, query: projected, mode, keys, span });
+        Some(())
+    }
+
+    /// The columns that a query gives to a sink without columns.
+    fn derived_fields(&self, query: QueryId) -> Vec<Field> {
+        let columns = self.query_node(query).columns.iter().filter(|c| visible(&c.name));
+        columns
+            .map(|c| {
+                let untyped = c.ty.data == DataType::Null;
+                let data = if untyped { DataType::String } else { c.ty.data.clone() };
+                Field::new(c.name.clone(), Type { data, nullable: c.ty.nullable })
+            })
+            .collect()
+    }
+
+    /// For each of the target's record columns the query's column that goes into it.
+    fn match_columns(
+        &mut self,
+        target: RelationId,
+        query: QueryId,
+        named: &[Ident],
+        at: Span,
+    ) -> Option<Vec<Option<usize>>> {
+        let width = self.query_node(query).columns.len();
+        let relation = self.module.relation(target);
+        let name = relation.stream.name.clone();
+        let stream = &relation.stream.columns;
+        let fields: Vec<usize> =
+            (0..stream.len()).filter(|at| !is_metadata(&stream[*at].origin)).collect();
+        let mut matched = vec![None; stream.len()];
+        if named.is_empty() {
+            if fields.len() != width {
+                return self.report(plans::wrong_count(&name, fields.len(), width, at));
+            }
+            for (from, to) in fields.into_iter().enumerate() {
+                matched[to] = Some(from);
+            }
+            return Some(matched);
+        }
+        if named.len() != width {
+            let what = "the column list";
+            return self.report(plans::wrong_count(what, named.len(), width, at));
+        }
+        let field_names: Vec<String> = fields.iter().map(|at| stream[*at].name.clone()).collect();
+        let mut whole = true;
+        for (from, ident) in named.iter().enumerate() {
+            let found = match find(&ident.text, field_names.iter().map(String::as_str)) {
+                Found::One(found) => fields[found],
+                Found::None | Found::Many(_) => {
+                    let known = &field_names;
+                    let problem = names::unknown_column_of(&name, &ident.text, ident.span, known);
+                    self.found.push(problem);
+                    whole = false;
+                    continue;
+                }
+            };
+            if matched[found].is_some() {
+                let first = named.iter().find(|n| n.text == ident.text).map(|n| n.span);
+                let problem =
+                    names::duplicate_column(&ident.text, "the column list", ident.span, first);
+                self.found.push(problem);
+                whole = false;
+            }
+            matched[found] = Some(from);
+        }
+        whole.then_some(matched)
+    }
+
+    /// The query's columns in the order and types of the target's record.
+    fn into_target(
+        &mut self,
+        target: RelationId,
+        query: QueryId,
+        matched: Vec<Option<usize>>,
+        at: Span,
+    ) -> Option<QueryId> {
+        let poisoned = self.declared(target).poisoned.clone();
+        let relation = self.module.relation(target);
+        let bad = poisoned.iter().filter_map(|at| match relation.columns[*at].source {
+            ColumnSource::Record(position) => Some(position),
+            ColumnSource::Computed(_) => None,
+        });
+        let bad: Vec<usize> = bad.collect();
+        let sink = relation.stream.name.clone();
+        let columns = relation.stream.columns.clone();
+        let spans = self.item_spans(query, at);
+        let mut items = Vec::with_capacity(columns.len());
+        let mut whole = true;
+        for (position, (column, from)) in columns.iter().zip(matched).enumerate() {
+            let expr = match from {
+                Some(from) => {
+                    let (_, expr) = self.pass_column(query, from, spans[from]);
+                    expr.filter(|_| !bad.contains(&position))
+                        .and_then(|expr| self.assign(expr, &column.name, &column.ty))
+                }
+                None if is_metadata(&column.origin) || column.ty.nullable => {
+                    let ty = column.ty.with_nullable(true);
+                    Some(Expr::literal(Value::Null, ty, at))
+                }
+                None => self.report(plans::column_left_out(&sink, &column.name, at)),
+            };
+            whole &= expr.is_some();
+            items.push((column.name.clone(), expr));
+        }
+        if !whole {
+            return None;
+        }
+        let same = items.iter().enumerate().all(|(at, (name, expr))| {
+            let plain = expr.as_ref().and_then(super::from::plain_column);
+            plain == Some(at) && self.query_node(query).columns[at].name == *name
+        });
+        if same && items.len() == self.query_node(query).columns.len() {
+            return Some(query);
+        }
+        Some(self.project(query, items, at))
+    }
+
+    /// Where the query's columns were written, as far as its top is a projection.
+    fn item_spans(&self, query: QueryId, at: Span) -> Vec<Span> {
+        let node = self.query_node(query);
+        match &node.op {
+            super::typed::QueryOp::Project { exprs, .. } => exprs.iter().map(|e| e.span).collect(),
+            _ => vec![at; node.columns.len()],
+        }
+    }
+
+    /// How the target holds what the query emits, and by which key.
+    fn sink_mode(
+        &mut self,
+        target: RelationId,
+        query: QueryId,
+        options: &Options,
+        at: Span,
+    ) -> Option<(SinkMode, Vec<usize>)> {
+        let keys = self.key_positions(target);
+        let relation = self.module.relation(target);
+        let updates = self.query_node(query).changelog != Changelog::Append;
+        let plain = if updates { SinkMode::Changes } else { SinkMode::Append };
+        let format = options.value_format.map_or("none", |f| f.name);
+        if format == "debezium-json" {
+            return Some((SinkMode::Changes, keys));
+        }
+        if !options.connector.formatted && !options.has_record_keys() {
+            return Some((plain, keys));
+        }
+        let primary_key = &relation.stream.primary_key;
+        if primary_key.is_empty() || !options.has_record_keys() {
+            if updates {
+                let (sink, declared) = (relation.stream.name.clone(), relation.span);
+                return self.report(plans::sink_cannot_update(&sink, format, at, declared));
+            }
+            return Some((SinkMode::Append, keys));
+        }
+        let unique = &self.query_node(query).unique_keys;
+        if unique.iter().any(|key| key.iter().all(|at| primary_key.contains(at))) {
+            return Some((SinkMode::Upsert, keys));
+        }
+        let columns = &relation.stream.columns;
+        let named = |key: &[usize]| key.iter().map(|at| columns[*at].name.clone()).collect();
+        let key: Vec<String> = named(primary_key);
+        let has: Option<Vec<String>> = unique.first().map(|key| named(key));
+        let (sink, declared) = (relation.stream.name.clone(), relation.span);
+        self.report(plans::key_not_unique(&sink, &key, has.as_deref(), at, declared))
+    }
+
+    /// A query on its own: printed.
+    pub(super) fn bare_select(&mut self, query: &ast::Query, span: Span) {
+        let Some(found) = self.whole_query(query) else { return };
+        let columns: Vec<(String, Option<Expr>)> = (0..self.query_node(found).columns.len())
+            .filter(|at| visible(&self.query_node(found).columns[*at].name))
+            .map(|at| {
+                let (name, expr) = self.pass_column(found, at, span);
+                let typed = expr.map(|e| match e.ty.data {
+                    DataType::Null => cast(e, &DataType::String, false, span),
+                    _ => e,
+                });
+                (name, typed)
+            })
+            .collect();
+        let plain = columns.iter().enumerate().all(|(at, (_, expr))| {
+            expr.as_ref().and_then(super::from::plain_column) == Some(at)
+        });
+        let unchanged = plain && columns.len() == self.query_node(found).columns.len();
+        let shown = if unchanged { found } else { self.project(found, columns, span) };
+        let Some(target) = self.print_stream(shown, span) else { return };
+        let updates = self.query_node(shown).changelog != Changelog::Append;
+        let mode = if updates { SinkMode::Changes } else { SinkMode::Append };
+        self.module.outputs.push(Output { target, query: shown, mode, keys: Vec::new(), span });
+    }
+
+    /// A stream of connector `print` with a query's columns.
+    fn print_stream(&mut self, query: QueryId, span: Span) -> Option<RelationId> {
+        let connector = connector::connector("print")?;
+        let taken = |name: &str| {
+            self.named.iter().any(|n| n.name == name)
+                || self.module.relations.iter().any(|r| r.stream.name == name)
+        };
+        let name = (1..).map(|n| if n == 1 { "print".to_string() } else { format!("print{n}") });
+        let name = { name }.find(|name| !taken(name))?;
+        let columns = &self.query_node(query).columns;
+        let typed = columns.iter().enumerate().map(|(at, column)| RelationColumn {
+            name: column.name.clone(),
+            ty: column.ty.clone(),
+            source: ColumnSource::Record(at),
+            span,
+        });
+        let stream_columns = columns.iter().map(|column| StreamColumn {
+            name: column.name.clone(),
+            ty: column.ty.clone(),
+            origin: Origin::Value(vec![column.name.clone()]),
+        });
+        let relation = Relation {
+            columns: typed.collect(),
+            stream: Stream {
+                name,
+                connector: connector.name.to_string(),
+                options: BTreeMap::from([("connector".to_string(), "print".to_string())]),
+                value_format: None,
+                key_format: None,
+                columns: stream_columns.collect(),
+                primary_key: Vec::new(),
+                schemas: StreamSchemas::default(),
+            },
+            watermark: None,
+            primary_key: Vec::new(),
+            lateness: 0,
+            span,
+        };
+        let options = Options::of(connector);
+        let declared = Declared {
+            create: None,
+            options,
+            open: false,
+            poisoned: Vec::new(),
+            read: None,
+            written: Some(true),
+            writable_metadata: None,
+        };
+        Some(self.push_relation(relation, declared))
+    }
+}
