@@ -1,0 +1,219 @@
+//! Join and IntervalJoin against pairs by definition.
+
+use flow_ir::physical::{Changelog, IntervalJoin, Join, JoinKind, PhysicalOp, TableKind};
+use flow_ir::types::{DataType, Type};
+use flow_ir::value::Value;
+use proptest::prelude::*;
+
+use super::groups::changelog;
+use super::harness::*;
+use super::stateless::at_most;
+
+/// Columns: key, number, text.
+fn types() -> Vec<Type> {
+    [DataType::Int, DataType::BigInt, DataType::String].map(null).to_vec()
+}
+
+fn row() -> impl Strategy<Value = Vec<Value>> {
+    (
+        prop::option::weighted(0.85, 0i64..3),
+        prop::option::weighted(0.85, 0i64..4),
+        prop::option::weighted(0.85, "[a\0]{0,1}"),
+    )
+        .prop_map(|(k, x, s)| vec![int(k), int(x), s.map_or(Value::Null, Value::String)])
+}
+
+/// Whether two rows are a pair: equal keys, and left number ≤ right number if that is asked.
+fn paired(left: &[Value], right: &[Value], condition: bool) -> bool {
+    let numbers = match (&left[1], &right[1]) {
+        (Value::Int(a), Value::Int(b)) => a <= b,
+        _ => false,
+    };
+    !left[0].is_null() && left[0] == right[0] && (numbers || !condition)
+}
+
+fn both(left: &[Value], right: &[Value]) -> Vec<Value> {
+    left.iter().chain(right).cloned().collect()
+}
+
+/// Puts two lists into one, in an order that `picks` gives.
+pub(super) fn interleave<T>(left: Vec<T>, right: Vec<T>, picks: &[bool]) -> Vec<(usize, T)> {
+    let (mut left, mut right) = (left.into_iter().peekable(), right.into_iter().peekable());
+    let mut picks = picks.iter().cycle();
+    let mut out = Vec::new();
+    loop {
+        let first = *picks.next().unwrap_or(&true);
+        match (left.peek().is_some(), right.peek().is_some()) {
+            (false, false) => return out,
+            (true, other) if first || !other => out.extend(left.next().map(|e| (0, e))),
+            _ => out.extend(right.next().map(|e| (1, e))),
+        }
+    }
+}
+
+fn join_graph(kind: Changelog, condition: bool) -> Graph {
+    let mut graph = Graph::new();
+    let (left, right) = (graph.source(&types(), kind), graph.source(&types(), kind));
+    let weight = || vec![not_null(DataType::BigInt)];
+    let output: Vec<Type> = types().into_iter().chain(types()).collect();
+    let join = PhysicalOp::Join(Join {
+        kind: JoinKind::Inner,
+        left_keys: vec![0],
+        right_keys: vec![0],
+        condition: condition.then(|| at_most(&output, 1, 4, 6)),
+        left: graph.table(TableKind::Ordered, weight()),
+        right: graph.table(TableKind::Ordered, weight()),
+    });
+    graph.add(join, &[(left, Some(vec![0])), (right, Some(vec![0]))], output, kind);
+    graph
+}
+
+fn check_join(
+    kind: Changelog,
+    condition: bool,
+    logs: [Vec<(Vec<Value>, i64)>; 2],
+    picks: &[bool],
+    sizes: &[usize],
+) {
+    let mut expected = Net::new();
+    for (left, l) in &logs[0] {
+        for (right, r) in &logs[1] {
+            if paired(left, right, condition) {
+                add(&mut expected, &both(left, right), l * r);
+            }
+        }
+    }
+    let [left, right] = logs;
+    let event = |(port, (row, weight))| Event { port, row, weight, mark: i64::MIN };
+    let events: Vec<Event> = interleave(left, right, picks).into_iter().map(event).collect();
+    let graph = join_graph(kind, condition).graph;
+    for run in assert_law(&graph, &events, Spread::Sources, sizes, &expected) {
+        assert_eq!(run.wavering, 0, "a row is taken back and put in one epoch");
+    }
+}
+
+#[test]
+pub(super) fn changelogs_join() {
+    proptest!(ProptestConfig::with_cases(256), |(
+        left in changelog(row()), right in changelog(row()), condition in any::<bool>(),
+        picks in prop::collection::vec(any::<bool>(), 1..20),
+        sizes in prop::collection::vec(1usize..9, 0..8),
+    )| {
+        check_join(Changelog::Retract, condition, [left, right], &picks, &sizes);
+    });
+}
+
+#[test]
+fn streams_join() {
+    let side = || prop::collection::vec(row().prop_map(|row| (row, 1)), 0..20);
+    proptest!(ProptestConfig::with_cases(256), |(
+        left in side(), right in side(), condition in any::<bool>(),
+        picks in prop::collection::vec(any::<bool>(), 1..20),
+        sizes in prop::collection::vec(1usize..9, 0..8),
+    )| {
+        check_join(Changelog::Append, condition, [left, right], &picks, &sizes);
+    });
+}
+
+/// An append-only stream with time last, without late rows, and its watermark after each row.
+pub(super) fn timed(
+    row: impl Strategy<Value = Vec<Value>>,
+    len: usize,
+) -> impl Strategy<Value = Vec<(Vec<Value>, i64)>> {
+    let rows = prop::collection::vec((row, -20i64..10), 0..len);
+    (rows, 0i64..20).prop_map(|(rows, delay)| {
+        let (mut mark, mut out) = (i64::MIN, Vec::new());
+        for (i, (mut row, jitter)) in rows.into_iter().enumerate() {
+            let ts = i as i64 * 4 - 20 + jitter;
+            if ts >= mark {
+                mark = mark.max(ts - delay);
+                row.push(Value::Timestamp(ts));
+                out.push((row, mark));
+            }
+        }
+        out
+    })
+}
+
+pub(super) fn time_of(row: &[Value]) -> i64 {
+    match row.last() {
+        Some(Value::Timestamp(ts)) => *ts,
+        other => panic!("{other:?} is no time"),
+    }
+}
+
+fn interval_graph(kind: JoinKind, bounds: (i64, i64), condition: bool) -> Graph {
+    let mut graph = Graph::new();
+    let side: Vec<Type> = types().into_iter().chain([timestamp()]).collect();
+    let left = graph.source(&side, Changelog::Append);
+    let right = graph.source(&side, Changelog::Append);
+    let kept = || vec![not_null(DataType::BigInt), not_null(DataType::Boolean)];
+    let input: Vec<Type> = side.iter().chain(&side).cloned().collect();
+    let output = side.iter().cloned().chain(side.iter().map(|ty| ty.with_nullable(true)));
+    let output = output.collect();
+    let join = PhysicalOp::IntervalJoin(IntervalJoin {
+        kind,
+        left_keys: vec![0],
+        right_keys: vec![0],
+        left_time: 3,
+        right_time: 3,
+        lower: bounds.0,
+        upper: bounds.1,
+        condition: condition.then(|| at_most(&input, 1, 5, 8)),
+        left: graph.table(TableKind::Ordered, kept()),
+        right: graph.table(TableKind::Ordered, kept()),
+        timers: graph.table(TableKind::Ordered, Vec::new()),
+    });
+    let inputs = [(left, Some(vec![0])), (right, Some(vec![0]))];
+    graph.add(join, &inputs, output, Changelog::Append);
+    graph
+}
+
+fn pairs_in_interval(
+    kind: JoinKind,
+    (lower, upper): (i64, i64),
+    condition: bool,
+    left: &[(Vec<Value>, i64)],
+    right: &[(Vec<Value>, i64)],
+) -> Net {
+    let mut expected = Net::new();
+    for (l, _) in left {
+        let mut matched = false;
+        for (r, _) in right {
+            let distance = time_of(r) - time_of(l);
+            if paired(l, r, condition) && (lower..=upper).contains(&distance) {
+                matched = true;
+                add(&mut expected, &both(l, r), 1);
+            }
+        }
+        if !matched && kind == JoinKind::Left {
+            add(&mut expected, &both(l, &vec![Value::Null; 4]), 1);
+        }
+    }
+    expected
+}
+
+#[test]
+pub(super) fn intervals_join() {
+    proptest!(ProptestConfig::with_cases(256), |(
+        left in timed(row(), 25), right in timed(row(), 25),
+        kind in prop_oneof![Just(JoinKind::Inner), Just(JoinKind::Left)],
+        lower in -20i64..20, length in 0i64..25, condition in any::<bool>(),
+        picks in prop::collection::vec(any::<bool>(), 1..20),
+        sizes in prop::collection::vec(1usize..9, 0..8),
+    )| {
+        let bounds = (lower, lower + length);
+        let expected = pairs_in_interval(kind, bounds, condition, &left, &right);
+        let event = |(port, (row, mark))| Event { port, row, weight: 1, mark };
+        let events: Vec<Event> = interleave(left, right, &picks).into_iter().map(event).collect();
+        let graph = interval_graph(kind, bounds, condition).graph;
+        for run in assert_law(&graph, &events, Spread::Sources, &sizes, &expected) {
+            for (row, mark) in &run.rows {
+                for time in [&row[3], &row[7]] {
+                    let held = !matches!(time, Value::Timestamp(ts) if ts < mark);
+                    prop_assert!(held, "{:?} is behind {}", row, mark);
+                }
+            }
+        }
+    });
+}

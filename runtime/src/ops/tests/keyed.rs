@@ -1,0 +1,141 @@
+//! Deduplicate and Normalize against the row that stays by definition.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+use flow_ir::physical::{
+    Changelog, Deduplicate, Direction, Keep, Normalize, PhysicalOp, TableKind,
+};
+use flow_ir::row::KeyEncoder;
+use flow_ir::types::{DataType, Type};
+use flow_ir::value::Value;
+use proptest::prelude::*;
+
+use super::harness::*;
+
+/// Columns: key, time, text, number.
+fn types() -> Vec<Type> {
+    let time = DataType::Timestamp { precision: 3 };
+    [DataType::Int, time, DataType::String, DataType::Double].map(null).to_vec()
+}
+
+fn row() -> impl Strategy<Value = Vec<Value>> {
+    let text = prop_oneof![Just(""), Just("a"), Just("a\0"), Just("ab"), Just("b")];
+    (
+        prop::option::weighted(0.8, 0i64..4).prop_map(int),
+        prop::option::weighted(0.9, -3i64..6).prop_map(|v| v.map_or(Value::Null, Value::Timestamp)),
+        prop::option::weighted(0.8, text)
+            .prop_map(|v| v.map_or(Value::Null, |v| Value::String(v.into()))),
+        prop::option::weighted(0.8, -2i32..2)
+            .prop_map(|v| v.map_or(Value::Null, |v| Value::Float(v.into()))),
+    )
+        .prop_map(|(k, t, s, x)| vec![k, t, s, x])
+}
+
+fn compare(a: &Value, b: &Value) -> Ordering {
+    match (a, b) {
+        (Value::Timestamp(a), Value::Timestamp(b)) => a.cmp(b),
+        (Value::String(a), Value::String(b)) => a.cmp(b),
+        (Value::Float(a), Value::Float(b)) => a.total_cmp(b),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The order by its definition: columns with directions, then the row's key bytes.
+fn order(a: &[Value], b: &[Value], columns: &[(usize, Direction)]) -> Ordering {
+    let by_column = |&(column, direction): &(usize, Direction)| {
+        let (a, b) = (&a[column], &b[column]);
+        let null_side = if direction.nulls_first { Ordering::Less } else { Ordering::Greater };
+        match (a.is_null(), b.is_null()) {
+            (true, true) => Ordering::Equal,
+            (true, false) => null_side,
+            (false, true) => null_side.reverse(),
+            (false, false) if direction.descending => compare(b, a),
+            (false, false) => compare(a, b),
+        }
+    };
+    let bytes = |row: &[Value]| -> Vec<u8> {
+        let bytes = row.iter().zip(types()).map(|(v, ty)| KeyEncoder::value_bytes(v, &ty));
+        bytes.collect::<Vec<_>>().concat()
+    };
+    let ordering = columns.iter().map(by_column).find(|o| o.is_ne());
+    ordering.unwrap_or_else(|| bytes(a).cmp(&bytes(b)))
+}
+
+#[test]
+pub(super) fn first_or_last_row_stays() {
+    let direction = || {
+        (any::<bool>(), any::<bool>())
+            .prop_map(|(descending, nulls_first)| Direction { descending, nulls_first })
+    };
+    proptest!(ProptestConfig::with_cases(256), |(
+        rows in prop::collection::vec(row(), 0..30),
+        columns in prop::collection::vec((1usize..4, direction()), 0..3),
+        keep in prop_oneof![Just(Keep::First), Just(Keep::Last)],
+        sizes in prop::collection::vec(1usize..9, 0..8),
+    )| {
+        let mut graph = Graph::new();
+        let source = graph.source(&types(), Changelog::Append);
+        let op = PhysicalOp::Deduplicate(Deduplicate {
+            keys: vec![0],
+            order: columns.clone(),
+            keep,
+            rows: graph.table(TableKind::Point, types()),
+        });
+        graph.add(op, &[(source, Some(vec![0]))], types(), Changelog::Retract);
+        let mut groups: BTreeMap<String, Vec<Vec<Value>>> = BTreeMap::new();
+        let mut events = Vec::new();
+        for row in rows {
+            groups.entry(format!("{:?}", row[0])).or_default().push(row.clone());
+            events.push(Event { port: 0, row, weight: 1, mark: i64::MIN });
+        }
+        let mut expected = Net::new();
+        for rows in groups.values() {
+            let by = |a: &&Vec<Value>, b: &&Vec<Value>| order(a, b, &columns);
+            let row = match keep {
+                Keep::First => rows.iter().min_by(by),
+                Keep::Last => rows.iter().max_by(by),
+            };
+            add(&mut expected, row.expect("a group has rows"), 1);
+        }
+        for run in assert_law(&graph.graph, &events, Spread::Rows, &sizes, &expected) {
+            prop_assert_eq!(run.wavering, 0);
+        }
+    });
+}
+
+#[test]
+pub(super) fn last_row_per_key_stays() {
+    let types = [null(DataType::Int), null(DataType::String), not_null(DataType::Boolean)];
+    let mut graph = Graph::new();
+    let source = graph.source(&types, Changelog::Append);
+    let op = PhysicalOp::Normalize(Normalize {
+        keys: vec![0],
+        tombstone: 2,
+        rows: graph.table(TableKind::Point, types.to_vec()),
+    });
+    graph.add(op, &[(source, Some(vec![0]))], types.to_vec(), Changelog::Retract);
+    let row = (prop::option::weighted(0.9, 0i64..4), "[ab]{0,1}", any::<bool>());
+    proptest!(ProptestConfig::with_cases(256), |(
+        rows in prop::collection::vec(row, 0..30),
+        sizes in prop::collection::vec(1usize..9, 0..8),
+    )| {
+        let mut last: BTreeMap<Option<i64>, Vec<Value>> = BTreeMap::new();
+        let mut events = Vec::new();
+        for (key, text, dead) in rows {
+            let text = if dead { Value::Null } else { Value::String(text) };
+            let row = vec![int(key), text, Value::Boolean(dead)];
+            if dead {
+                last.remove(&key);
+            } else {
+                last.insert(key, row.clone());
+            }
+            events.push(Event { port: 0, row, weight: 1, mark: i64::MIN });
+        }
+        let mut expected = Net::new();
+        last.values().for_each(|row| add(&mut expected, row, 1));
+        for run in assert_law(&graph.graph, &events, Spread::Sources, &sizes, &expected) {
+            prop_assert_eq!(run.wavering, 0);
+        }
+    });
+}
