@@ -29,7 +29,7 @@ pub struct Builtin {
     pub overloads: &'static [Signature],
     /// What it does with NULL.
     pub nulls: NullRule,
-    /// Whether two calls may differ.
+    /// Whether two calls may differ; see `volatility_of` for one overload.
     pub volatility: Volatility,
     /// (expression, printed result) pairs: documentation and tests at once.
     pub examples: &'static [(&'static str, &'static str)],
@@ -190,6 +190,15 @@ impl Builtin {
     /// The overloads as text, such as `SUBSTRING(STRING, BIGINT) → STRING`.
     pub fn usage(&self) -> Vec<String> {
         self.overloads.iter().map(|s| s.describe(self.name)).collect()
+    }
+
+    /// Whether two calls of an overload may differ: the clock is read only without arguments.
+    pub fn volatility_of(&self, overload: u16) -> Volatility {
+        let takes_none = self.overloads.get(usize::from(overload)).is_none_or(|s| s.takes(0));
+        match self.volatility {
+            Volatility::EpochClock if !takes_none => Volatility::Immutable,
+            other => other,
+        }
     }
 
     /// The meaning of an overload.

@@ -261,13 +261,14 @@ pub struct HostOut<'a> {
     bytes: &'a mut Vec<u8>,
     words: &'a mut Vec<u64>,
     start: usize,
+    word_start: usize,
 }
 
 impl<'a> HostOut<'a> {
     /// A place for one result; variable values are appended to these buffers.
     pub fn new(bytes: &'a mut Vec<u8>, words: &'a mut Vec<u64>) -> Self {
-        let start = bytes.len();
-        Self { result: HostResult::Null, bytes, words, start }
+        let (start, word_start) = (bytes.len(), words.len());
+        Self { result: HostResult::Null, bytes, words, start, word_start }
     }
 
     /// What was put.
@@ -275,9 +276,10 @@ impl<'a> HostOut<'a> {
         self.result
     }
 
-    /// NULL after all: what was appended is to be ignored.
+    /// NULL after all: what was appended goes.
     pub fn null(&mut self) {
         self.bytes.truncate(self.start);
+        self.words.truncate(self.word_start);
         self.result = HostResult::Null;
     }
 
@@ -342,7 +344,7 @@ impl<'a> HostOut<'a> {
 
     /// A container that is yet to be appended to this buffer.
     pub fn container(&mut self) -> &mut Vec<u64> {
-        self.result = HostResult::Container(self.words.len());
+        self.result = HostResult::Container(self.word_start);
         self.words
     }
 
@@ -378,8 +380,6 @@ pub struct HostCx {
     pub result: Type,
     /// Containers under construction, reused from row to row.
     pub items: ContainerBuilder,
-    /// A second one: the values of a map.
-    pub values: ContainerBuilder,
     cache: Vec<(Box<[u8]>, Box<dyn Any + Send>)>,
     next: usize,
 }
@@ -387,14 +387,7 @@ pub struct HostCx {
 impl HostCx {
     /// The context of a call with these types.
     pub fn new(args: Vec<Type>, result: Type) -> Self {
-        Self {
-            args,
-            result,
-            items: ContainerBuilder::default(),
-            values: ContainerBuilder::default(),
-            cache: Vec::new(),
-            next: 0,
-        }
+        Self { args, result, items: ContainerBuilder::default(), cache: Vec::new(), next: 0 }
     }
 
     /// What `prepare` makes of a text, remembered for the next rows.

@@ -15,6 +15,7 @@ pub mod calendar;
 pub mod coerce;
 pub mod decimal;
 pub mod host;
+pub mod interp;
 pub mod scalar;
 pub mod signature;
 pub mod text;

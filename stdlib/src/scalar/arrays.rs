@@ -15,7 +15,7 @@ const ARRAYS: Builtin = Builtin { family: Family::Array, ..Builtin::STRICT };
 type Done = Result<(), HostError>;
 
 /// The functions.
-pub static BUILTINS: &[Builtin] = &[
+pub(super) static BUILTINS: &[Builtin] = &[
     Builtin {
         name: "CARDINALITY",
         aliases: &["ARRAY_LENGTH", "ARRAY_SIZE", "LEN"],
@@ -332,7 +332,7 @@ fn position(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Don
 }
 
 /// The elements of all arrays.
-pub fn array_concat(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
+pub(super) fn array_concat(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
     let size = args.iter().map(|a| a.container().len() * 8).sum();
     crate::host::check_size(size)?;
     let slot = item_of(&cx.result).slot();

@@ -11,7 +11,7 @@ use crate::calendar::{DAY, add_interval, check_days};
 use crate::host::{HostArg, HostCx, HostError, HostFn, HostOut};
 
 /// Host functions that expansions call.
-pub static HELPERS: &[HostFn] = &[ADD_INTERVAL, NEG_INTERVAL];
+pub(super) static HELPERS: &[HostFn] = &[ADD_INTERVAL, NEG_INTERVAL];
 
 const ADD_INTERVAL: HostFn = HostFn::strict("timestamp_add_interval", timestamp_add_interval);
 const NEG_INTERVAL: HostFn = HostFn::strict("interval_neg", interval_neg);
@@ -19,7 +19,12 @@ const NEG_INTERVAL: HostFn = HostFn::strict("interval_neg", interval_neg);
 type Done = Result<(), HostError>;
 
 /// `instant + interval`; integer arithmetic where the interval is constant and has no months.
-pub fn shift(b: &mut ScalarBuilder, instant: Operand, interval: Operand, ty: &Type) -> Operand {
+pub(super) fn shift(
+    b: &mut ScalarBuilder,
+    instant: Operand,
+    interval: Operand,
+    ty: &Type,
+) -> Operand {
     match b.as_constant(interval) {
         Some(&Value::Interval { months: 0, micros }) => {
             let micros = b.int(micros);
@@ -32,7 +37,7 @@ pub fn shift(b: &mut ScalarBuilder, instant: Operand, interval: Operand, ty: &Ty
 }
 
 /// `instant - interval`.
-pub fn instant_minus(b: &mut ScalarBuilder, args: &[Operand], ty: &Type) -> Operand {
+pub(super) fn instant_minus(b: &mut ScalarBuilder, args: &[Operand], ty: &Type) -> Operand {
     let negated = negate(b, args[1]);
     shift(b, args[0], negated, ty)
 }
@@ -48,7 +53,7 @@ fn negate(b: &mut ScalarBuilder, interval: Operand) -> Operand {
 }
 
 /// The type of a date that is moved: DATE if the interval is known to be of whole days.
-pub fn moved_date(_: &[Type], literals: &[Option<&Value>]) -> DataType {
+pub(super) fn moved_date(_: &[Type], literals: &[Option<&Value>]) -> DataType {
     let whole = |v: &Value| matches!(v, Value::Interval { micros, .. } if micros % DAY == 0);
     if literals.iter().flatten().any(|v| whole(v)) {
         DataType::Date
@@ -58,7 +63,7 @@ pub fn moved_date(_: &[Type], literals: &[Option<&Value>]) -> DataType {
 }
 
 /// `date + interval`, by way of the timestamp at midnight.
-pub fn date_plus(b: &mut ScalarBuilder, args: &[Operand], ty: &Type) -> Operand {
+pub(super) fn date_plus(b: &mut ScalarBuilder, args: &[Operand], ty: &Type) -> Operand {
     let nullable = b.any_nullable(args);
     let data = DataType::Timestamp { precision: TIME_MAX_PRECISION };
     let instant = Type { data, nullable };
@@ -68,12 +73,12 @@ pub fn date_plus(b: &mut ScalarBuilder, args: &[Operand], ty: &Type) -> Operand 
 }
 
 /// `interval + date`.
-pub fn date_plus_swapped(b: &mut ScalarBuilder, args: &[Operand], ty: &Type) -> Operand {
+pub(super) fn date_plus_swapped(b: &mut ScalarBuilder, args: &[Operand], ty: &Type) -> Operand {
     date_plus(b, &[args[1], args[0]], ty)
 }
 
 /// `date - interval`.
-pub fn date_minus(b: &mut ScalarBuilder, args: &[Operand], ty: &Type) -> Operand {
+pub(super) fn date_minus(b: &mut ScalarBuilder, args: &[Operand], ty: &Type) -> Operand {
     let negated = negate(b, args[1]);
     date_plus(b, &[args[0], negated], ty)
 }
@@ -100,30 +105,30 @@ fn put(out: &mut HostOut<'_>, months: Option<i64>, micros: Option<i64>) -> Done 
 }
 
 /// INTERVAL + INTERVAL.
-pub fn interval_add(_: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
+pub(super) fn interval_add(_: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
     let ((a, b), (c, d)) = (args[0].interval(), args[1].interval());
     put(out, a.checked_add(c), b.checked_add(d))
 }
 
 /// INTERVAL − INTERVAL.
-pub fn interval_sub(_: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
+pub(super) fn interval_sub(_: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
     let ((a, b), (c, d)) = (args[0].interval(), args[1].interval());
     put(out, a.checked_sub(c), b.checked_sub(d))
 }
 
 /// INTERVAL × BIGINT.
-pub fn interval_mul(_: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
+pub(super) fn interval_mul(_: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
     let ((months, micros), by) = (args[0].interval(), args[1].i64());
     put(out, months.checked_mul(by), micros.checked_mul(by))
 }
 
 /// BIGINT × INTERVAL.
-pub fn mul_interval(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
+pub(super) fn mul_interval(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
     interval_mul(cx, &[args[1], args[0]], out)
 }
 
 /// INTERVAL ÷ BIGINT, both parts cut toward zero.
-pub fn interval_div(_: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
+pub(super) fn interval_div(_: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
     let ((months, micros), by) = (args[0].interval(), args[1].i64());
     if by == 0 {
         return Err(ErrorCode::DivisionByZero.into());
@@ -132,37 +137,37 @@ pub fn interval_div(_: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>)
 }
 
 /// The time between two timestamps or two times.
-pub fn timestamp_diff(_: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
+pub(super) fn timestamp_diff(_: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
     put(out, Some(0), args[0].i64().checked_sub(args[1].i64()))
 }
 
 /// The time between two dates.
-pub fn date_diff(_: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
+pub(super) fn date_diff(_: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
     put(out, Some(0), (args[0].i64() - args[1].i64()).checked_mul(DAY))
 }
 
 /// TIME + INTERVAL, around midnight.
-pub fn time_add(_: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
+pub(super) fn time_add(_: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
     let (_, micros) = args[1].interval();
     out.i64((args[0].i64() + micros % DAY).rem_euclid(DAY));
     Ok(())
 }
 
 /// TIME − INTERVAL, around midnight.
-pub fn time_sub(_: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
+pub(super) fn time_sub(_: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
     let (_, micros) = args[1].interval();
     out.i64((args[0].i64() - micros % DAY).rem_euclid(DAY));
     Ok(())
 }
 
 /// DATE + days.
-pub fn date_add_days(_: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
+pub(super) fn date_add_days(_: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
     out.i64(check_days(args[0].i64() + args[1].i64())?);
     Ok(())
 }
 
 /// DATE − days.
-pub fn date_sub_days(_: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
+pub(super) fn date_sub_days(_: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
     out.i64(check_days(args[0].i64() - args[1].i64())?);
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Maps. Entries stand in the order of their keys.
 
+use flow_ir::row::ContainerBuilder;
 use flow_ir::types::{DataType, Type};
 
 use super::arrays::{elements, key_of, put};
@@ -12,7 +13,7 @@ const MAPS: Builtin = Builtin { family: Family::Map, ..Builtin::STRICT };
 type Done = Result<(), HostError>;
 
 /// The functions.
-pub static BUILTINS: &[Builtin] = &[
+pub(super) static BUILTINS: &[Builtin] = &[
     Builtin {
         name: "MAP_FROM_ARRAYS",
         doc: "The map from the elements of one array to those of another: what MAP[k, v, …] means.",
@@ -82,36 +83,34 @@ fn entries<'a>(arg: HostArg<'a>, ty: &Type) -> Vec<(HostArg<'a>, HostArg<'a>)> {
         .collect()
 }
 
-/// Puts a map of these entries: sorted, of equal keys the last.
-fn put_map<'a>(
-    cx: &mut HostCx,
+/// Puts a map of these entries, of (key, value) types: sorted, of equal keys the last.
+pub(crate) fn put_map<'a>(
+    (key, value): (&Type, &Type),
     out: &mut HostOut<'_>,
     entries: impl IntoIterator<Item = (HostArg<'a>, HostArg<'a>)>,
 ) -> Done {
-    let (key, value) = parts(&cx.result);
     let mut sorted = Vec::new();
     for (k, v) in entries {
         if k.is_null() {
             return Err(HostError::bad_argument("a key of a map is NULL"));
         }
-        sorted.push((key_of(k, &key), k, v));
+        sorted.push((key_of(k, key), k, v));
     }
     sorted.sort_by(|a, b| a.0.cmp(&b.0));
-    cx.items.clear();
-    cx.values.clear();
+    let (mut keys, mut values) = (ContainerBuilder::default(), ContainerBuilder::default());
     for (i, (bytes, k, v)) in sorted.iter().enumerate() {
         if sorted.get(i + 1).is_some_and(|(next, ..)| next == bytes) {
             continue;
         }
-        k.push_to(&mut cx.items, key.slot());
-        v.push_to(&mut cx.values, value.slot());
+        k.push_to(&mut keys, key.slot());
+        v.push_to(&mut values, value.slot());
     }
-    cx.items.finish_map(&cx.values, out.container());
+    keys.finish_map(&values, out.container());
     Ok(())
 }
 
 /// The value of a key, NULL if the map has none.
-pub fn map_get(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
+pub(super) fn map_get(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
     let (key, _) = parts(&cx.args[0]);
     let wanted = key_of(args[1], &key);
     let found = entries(args[0], &cx.args[0]).into_iter().find(|(k, _)| key_of(*k, &key) == wanted);
@@ -127,7 +126,8 @@ fn map_from_arrays(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>)
         let detail = format!("{} keys and {} values", keys.len(), values.len());
         return Err(HostError::bad_argument(detail));
     }
-    put_map(cx, out, keys.into_iter().zip(values))
+    let (key, value) = parts(&cx.result);
+    put_map((&key, &value), out, keys.into_iter().zip(values))
 }
 
 fn map_keys(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
@@ -153,5 +153,6 @@ fn map_contains_key(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>
 
 fn map_concat(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
     let all: Vec<_> = args.iter().zip(&cx.args).flat_map(|(arg, ty)| entries(*arg, ty)).collect();
-    put_map(cx, out, all)
+    let (key, value) = parts(&cx.result);
+    put_map((&key, &value), out, all)
 }

@@ -2,16 +2,43 @@
 //! table, examples included; nothing else changes.
 
 mod arrays;
-pub mod interval;
+mod bits;
+mod codec;
+mod conditional;
+mod hash;
+mod interval;
+mod json;
 mod maps;
+mod math;
 mod operators;
+mod pattern;
+mod text;
+mod time;
+pub mod time_pattern;
+mod time_unit;
 pub mod zone;
+
+pub(crate) use maps::put_map;
 
 use crate::builtin::Builtin;
 use crate::host::HostFn;
 
 /// The tables of all families.
-pub static FAMILIES: &[&[Builtin]] = &[operators::BUILTINS, arrays::BUILTINS, maps::BUILTINS];
+pub static FAMILIES: &[&[Builtin]] = &[
+    operators::BUILTINS,
+    text::BUILTINS,
+    pattern::BUILTINS,
+    codec::BUILTINS,
+    math::BUILTINS,
+    bits::BUILTINS,
+    time::BUILTINS,
+    time::CONVERSIONS,
+    conditional::BUILTINS,
+    arrays::BUILTINS,
+    maps::BUILTINS,
+    hash::BUILTINS,
+    json::BUILTINS,
+];
 
 /// Host functions that expansions call and that are no builtin's whole meaning.
-pub static HELPERS: &[&[HostFn]] = &[interval::HELPERS];
+pub static HELPERS: &[&[HostFn]] = &[interval::HELPERS, time::HELPERS];

@@ -34,7 +34,7 @@ macro_rules! comparison {
 }
 
 /// The operators.
-pub static BUILTINS: &[Builtin] = &[
+pub(super) static BUILTINS: &[Builtin] = &[
     Builtin {
         name: "+",
         doc: "The sum; a timestamp, date or time moved forward by an interval.",
@@ -123,7 +123,7 @@ pub static BUILTINS: &[Builtin] = &[
         examples: &[
             ("7 / 2", "3"),
             ("-7 / 2", "-3"),
-            ("7.0 / 2", "3.500000"),
+            ("7.0 / 2", "3.500000000000"),
             ("1 / NULL", "NULL"),
         ],
         ..OPERATOR
