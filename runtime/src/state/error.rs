@@ -10,7 +10,10 @@ use thiserror::Error;
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum StateError {
     /// No room for more.
-    #[error("the disk that holds the state in {} is full: free space and start again", path.display())]
+    #[error(
+        "the disk that holds the state in {} is full: free space and start again",
+        path.display()
+    )]
     DiskFull {
         /// The store's folder.
         path: PathBuf,

@@ -100,6 +100,7 @@ struct Table {
 }
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a store has a few tables, and they do not move")]
 enum Rows {
     Point(PointTable),
     Ordered(OrderedTable),

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 
-use flow_ir::row::{RowLayout, RowRef};
+use flow_ir::row::{KEY_GROUPS, RowLayout, RowRef};
 use flow_ir::types::DataType;
 use rocksdb::Direction;
 
@@ -51,6 +51,15 @@ enum Before {
     Row(Row),
 }
 
+impl Entry {
+    /// Sets the row; what it was when the epoch began, if this is the first change since.
+    fn replace(&mut self, row: Option<Row>, epoch: u32) -> Option<Before> {
+        let old = std::mem::replace(&mut self.row, row);
+        let first = std::mem::replace(&mut self.epoch, epoch) != epoch;
+        first.then(|| old.map_or(Before::Gone, Before::Row))
+    }
+}
+
 /// An entry as reads give it.
 #[derive(Clone, Copy, Debug)]
 pub struct OrderedEntry<'a> {
@@ -73,7 +82,7 @@ pub struct OrderedTable {
     touched_keys: Vec<u8>,
     disk: Option<DiskTable>,
     /// By key group.
-    only_on_disk: [OnlyOnDisk; 256],
+    only_on_disk: Box<[OnlyOnDisk]>,
     /// The key group that is evicted next.
     hand: u8,
     /// Memory of keys and rows outside of the tree.
@@ -90,7 +99,7 @@ impl OrderedTable {
             touched: Vec::new(),
             touched_keys: Vec::new(),
             disk,
-            only_on_disk: [OnlyOnDisk::default(); 256],
+            only_on_disk: vec![OnlyOnDisk::default(); KEY_GROUPS as usize].into(),
             hand: 0,
             heap_bytes: 0,
         }
@@ -157,15 +166,29 @@ impl OrderedTable {
             self.layout.len() == 1 && self.layout.types()[0].data == DataType::BigInt,
             "only a row of one BIGINT is a weight"
         );
+        self.read_key(group, key)?;
         let column = self.layout.column(0);
-        let old = self.get(group, key)?.map_or(0, |row| row.i64(column));
-        let new = old.wrapping_add(delta);
-        if old != new {
-            let mut words = [0; 3];
-            words[0] = size_of_val(&words) as u64;
-            words[column.word as usize] = new as u64;
-            let row = (new != 0).then(|| Row::new(RowRef::new(&words)));
-            self.write(group, key, row);
+        let sum = |old: Option<&Row>| {
+            let old = old.map_or(0, |row| row.row().i64(column));
+            (old, old.wrapping_add(delta))
+        };
+        let row = |weight: i64| {
+            // Length, null bits, the column.
+            let words = [24, 0, weight as u64];
+            (weight != 0).then(|| Row::new(RowRef::new(&words)))
+        };
+        if delta == 0 {
+            let old = self.tree.get(key).and_then(|entry| entry.row.as_ref());
+            return Ok(sum(old));
+        }
+        // Most often the key is there: then it is looked for once.
+        let Some(entry) = self.tree.get_mut(key) else {
+            self.write(group, key, row(delta));
+            return Ok((0, delta));
+        };
+        let (old, new) = sum(entry.row.as_ref());
+        if let Some(before) = entry.replace(row(new), self.epoch) {
+            self.note(group, key, before);
         }
         Ok((old, new))
     }
@@ -277,20 +300,22 @@ impl OrderedTable {
         let before = match self.tree.get_mut(key) {
             Some(entry) => {
                 debug_assert_eq!(entry.group, group, "a key has one group for ever");
-                let old = std::mem::replace(&mut entry.row, row);
-                self.heap_bytes -= old.as_ref().map_or(0, Row::heap_bytes);
-                if std::mem::replace(&mut entry.epoch, self.epoch) == self.epoch {
-                    return;
-                }
-                old.map_or(Before::Gone, Before::Row)
+                self.heap_bytes -= entry.row.as_ref().map_or(0, Row::heap_bytes);
+                entry.replace(row, self.epoch)
             }
             None => {
                 let new = Key::new(key);
                 self.heap_bytes += new.heap_bytes();
                 self.tree.insert(new, Entry { epoch: self.epoch, group, row });
-                Before::Absent
+                Some(Before::Absent)
             }
         };
+        if let Some(before) = before {
+            self.note(group, key, before);
+        }
+    }
+
+    fn note(&mut self, group: u8, key: &[u8], before: Before) {
         let key_at = self.touched_keys.len();
         self.touched_keys.extend_from_slice(key);
         self.touched.push(Touched { key_at, key_len: key.len(), group, before });
@@ -319,10 +344,11 @@ impl OrderedTable {
 impl OrderedTable {
     fn read_key(&mut self, group: u8, key: &[u8]) -> Result<(), StateError> {
         let Some(disk) = &self.disk else { return Ok(()) };
-        if self.only_on_disk[usize::from(group)].any() && !self.tree.contains_key(key) {
-            if let Some(row) = disk.get(group, key)? {
-                self.came_back(group, key, RowRef::new(&row));
-            }
+        if self.only_on_disk[usize::from(group)].any()
+            && !self.tree.contains_key(key)
+            && let Some(row) = disk.get(group, key)?
+        {
+            self.came_back(group, key, RowRef::new(&row));
         }
         Ok(())
     }

@@ -15,7 +15,7 @@ use rocksdb::{
 };
 
 use super::error::StateError;
-use super::overlay::{Change, Overlay, push_full_key};
+use super::overlay::{Change, KEY_PREFIX_BYTES, Overlay, push_full_key};
 
 /// Blocks read from disk that stay in memory, bytes.
 pub const BLOCK_CACHE_BYTES: usize = 64 << 20;
@@ -36,8 +36,7 @@ const MULTI_GET_KEYS_MAX: usize = 1024;
 const FAMILY: &str = "default";
 /// Version of what is written; another one is refused.
 const FORMAT: &[u8] = b"flow state 1";
-/// Table number under which the store keeps its own entries.
-const OWN_TABLE: u32 = u32::MAX;
+/// The store's own entries, under the table number that no table has.
 const FORMAT_KEY: &[u8] = b"\xff\xff\xff\xff\0format";
 const POSITION_KEY: &[u8] = b"\xff\xff\xff\xff\0position";
 
@@ -127,7 +126,7 @@ impl Disk {
         live.ok().flatten().unwrap_or(0) + memory.ok().flatten().unwrap_or(0)
     }
 
-    /// Calls `each` with the group, key and row bytes of a table's entries in these key groups, in
+    /// Calls `each` with the group, key and row bytes (not verified) of a table's entries in these key groups, in
     /// the order of group and key, until it breaks.
     pub fn load(
         &self,
@@ -142,7 +141,10 @@ impl Disk {
             None => push_full_key(table + 1, 0, [&[], &[]], &mut to),
         }
         self.scan(&from, &to, Direction::Forward, |full_key, row| {
-            each(full_key[4], &full_key[5..], row)
+            match full_key.get(KEY_PREFIX_BYTES - 1..).and_then(<[u8]>::split_first) {
+                Some((group, key)) => each(*group, key, row),
+                None => Err(self.corrupt(format!("a key of {} bytes", full_key.len()))),
+            }
         })
     }
 
@@ -281,5 +283,3 @@ fn options() -> Options {
     options.set_keep_log_file_num(2);
     options
 }
-
-const _: () = assert!(OWN_TABLE == u32::MAX && FORMAT_KEY[0] == 0xff);

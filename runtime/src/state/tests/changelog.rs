@@ -7,8 +7,11 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// Keys and values in the order they were written, by shard.
+type Topic = Vec<Vec<(Vec<u8>, Option<Vec<u8>>)>>;
+
 /// Some epochs of changes, as records by shard in the order they were written.
-fn history(shards: u32) -> (StateStore, Vec<Vec<(Vec<u8>, Option<Vec<u8>>)>>) {
+fn history(shards: u32) -> (StateStore, Topic) {
     let mut source = store(ALL_GROUPS, None, usize::MAX);
     let mut topic = vec![Vec::new(); shards as usize];
     let mut slots = Vec::new();

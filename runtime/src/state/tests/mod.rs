@@ -73,9 +73,9 @@ fn disk() -> (tempfile::TempDir, Arc<Disk>) {
 fn value_row(seed: u32) -> Vec<u64> {
     let text = "x".repeat(seed as usize % 23);
     let values = [
-        if seed % 5 == 0 { Value::Null } else { Value::Int(i64::from(seed) - 7) },
-        if seed % 3 == 0 { Value::Null } else { Value::String(text) },
-        if seed % 7 == 0 { Value::Null } else { Value::Decimal(-i128::from(seed) << 70) },
+        if seed.is_multiple_of(5) { Value::Null } else { Value::Int(i64::from(seed) - 7) },
+        if seed.is_multiple_of(3) { Value::Null } else { Value::String(text) },
+        if seed.is_multiple_of(7) { Value::Null } else { Value::Decimal(-i128::from(seed) << 70) },
     ];
     row(&value_types(), &values)
 }
