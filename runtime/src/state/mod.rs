@@ -211,8 +211,8 @@ impl StateStore {
         overlay
     }
 
-    /// Tells the store that the overlays up to this seal are on disk, and evicts down to the budget.
-    /// To be called between batches.
+    /// Tells the store that the overlays up to this seal are on disk, and evicts down to the
+    /// budget. To be called between batches.
     pub fn published(&mut self, seal: u32) {
         while self.pending.front().is_some_and(|overlay| overlay.seal() <= seal) {
             let overlay = self.pending.pop_front().unwrap_or_default();

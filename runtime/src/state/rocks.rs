@@ -126,8 +126,8 @@ impl Disk {
         live.ok().flatten().unwrap_or(0) + memory.ok().flatten().unwrap_or(0)
     }
 
-    /// Calls `each` with the group, key and row bytes (not verified) of a table's entries in these key groups, in
-    /// the order of group and key, until it breaks.
+    /// Calls `each` with the group, key and row bytes (not verified) of a table's entries in these
+    /// key groups, in the order of group and key, until it breaks.
     pub fn load(
         &self,
         table: u32,

@@ -1,5 +1,5 @@
 //! Tests of the state store: `model` holds random histories of all table kinds against plain maps;
-//! `disk` and `changelog` test what comes from outside; `tables` shows single properties by example.
+//! `disk` and `changelog` test what comes from outside; `tables` shows properties by example.
 
 mod changelog;
 mod disk;
