@@ -2,7 +2,7 @@
 
 /// The client's 32-bit murmur2 of a key, with the sign bit cleared; modulo the number of partitions
 /// it is the partition. (Algorithm: Austin Appleby's MurmurHash2, seed 0x9747b28c.)
-pub(crate) fn murmur2(key: &[u8]) -> u32 {
+pub fn murmur2(key: &[u8]) -> u32 {
     const M: u32 = 0x5bd1_e995;
     let mut hash = 0x9747_b28c_u32 ^ key.len() as u32;
     let (words, tail) = key.as_chunks::<4>();

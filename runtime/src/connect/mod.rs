@@ -24,6 +24,7 @@ use std::time::Duration;
 use flow_ir::kernel::{Headers, Record};
 
 use crate::error::Result;
+pub use crate::partition::murmur2;
 
 /// Records fetched at once at most, a batch's target size.
 pub const FETCH_RECORDS_MAX: usize = 4_096;

@@ -1,0 +1,330 @@
+//! Runs a case in one regime: a log in memory, a registry in a temporary folder, one job.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use flow_compiler::compile::Compiled;
+use flow_compiler::diagnostics::Diagnostic;
+use flow_compiler::diagnostics::render::{RenderStyle, render};
+use flow_compiler::source::SourceMap;
+use flow_ir::kernel::Record;
+use flow_ir::physical::{JobGraph, PhysicalOp, SinkMode, Stream, decode, encode};
+use flow_registry::{FolderRegistry, Registry, Schema};
+use flow_runtime::connect::local::LocalLog;
+use flow_runtime::connect::{Assignment, Log, NewTopic, OffsetQuery, Outcome, Outgoing};
+use flow_runtime::world::{Logs, Printer, Registries as JobRegistries, SystemClock, World};
+use flow_runtime::{Config, RuntimeError, start};
+use flow_stdlib::interp::Interpreter;
+
+use super::compare::{Produced, difference, fold, text_difference};
+use super::faults::FaultyLog;
+use super::{Case, Regime, Section, Verdict};
+use crate::driver::{Additions, Stage as DriverStage, compile_with};
+use crate::payload::{Shower, Writer};
+use crate::registries::Registries;
+
+/// A case that takes longer has come to a halt.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Records of an epoch where commits are to fail: few, so that there are many commits.
+const CRASHING_EPOCH_RECORDS: u64 = 3;
+
+/// Runs a case in a regime.
+pub fn run_in(case: &Case, regime: &Regime) -> Verdict {
+    match Stage::set(case).and_then(|stage| stage.differences(case, regime)) {
+        Ok(differences) if differences.is_empty() => Verdict::Passed,
+        Ok(differences) => {
+            let told = differences.into_iter().map(|(_, difference, _)| difference);
+            Verdict::Failed(told.collect::<Vec<_>>().join("\n"))
+        }
+        Err(why) => Verdict::Failed(why),
+    }
+}
+
+/// Rewrites a case's expectations by what comes out in a regime. Returns whether any changed.
+pub(super) fn bless(case: &mut Case, regime: &Regime) -> Result<bool, String> {
+    let differences = Stage::set(case)?.differences(case, regime)?;
+    let changed = !differences.is_empty();
+    for (index, _, actual) in differences {
+        case.set_body(index, actual);
+    }
+    Ok(changed)
+}
+
+/// Section, what differs, and what should stand there.
+type Difference = (usize, String, String);
+
+/// Where a case runs.
+struct Stage {
+    folder: tempfile::TempDir,
+    sources: SourceMap,
+    compiled: Result<Compiled, Vec<Diagnostic>>,
+}
+
+impl Stage {
+    /// Registers schemas and compiles the program.
+    fn set(case: &Case) -> Result<Self, String> {
+        let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
+        let schemas = folder.path().join("schemas");
+        std::fs::create_dir_all(&schemas).map_err(|e| e.to_string())?;
+        let registry = FolderRegistry::open(&schemas).map_err(|e| e.to_string())?;
+        for (section, body) in case.sections() {
+            if let Section::Schema(subject) = section {
+                let registered = registry.register(subject, &Schema::avro(body));
+                registered.map_err(|e| format!("schema {subject}: {e}"))?;
+            }
+        }
+        let mut sources = SourceMap::new();
+        let stem = case.path.file_stem().map_or("case".into(), |s| s.to_string_lossy());
+        sources.add(format!("{stem}.flow"), case.program().unwrap_or_default());
+        let registries = Registries::with_local(Some(folder.path()));
+        let compiled = compile_with(&sources, &registries, &Additions::default());
+        Ok(Self { folder, sources, compiled })
+    }
+
+    /// What is not as expected, by section.
+    fn differences(self, case: &Case, regime: &Regime) -> Result<Vec<Difference>, String> {
+        let mut out = Vec::new();
+        let expects_errors = case.sections().any(|(s, _)| *s == Section::Errors);
+        let found = match &self.compiled {
+            Ok(compiled) => &compiled.diagnostics,
+            Err(diagnostics) => diagnostics,
+        };
+        let rendered = render(found, &self.sources, RenderStyle::Plain);
+        let Ok(compiled) = &self.compiled else {
+            if !expects_errors {
+                return Err(format!("the program has mistakes:\n{rendered}"));
+            }
+            note_text(case, &Section::Errors, &rendered, &mut out);
+            return Ok(out);
+        };
+        note_text(case, &Section::Errors, &rendered, &mut out);
+        for (name, stage) in DriverStage::ALL {
+            let section = Section::Explain(name.into());
+            note_text(case, &section, &stage.explain(compiled), &mut out);
+        }
+        if case.runs_a_job() {
+            let graph = match regime.artifact {
+                true => decode(&encode(&compiled.graph)).map_err(|e| e.to_string())?,
+                false => compiled.graph.clone(),
+            };
+            Run { case, regime, folder: self.folder.path(), graph }.differences(&mut out)?;
+        }
+        Ok(out)
+    }
+}
+
+/// Compares a section's text, if the case has the section.
+fn note_text(case: &Case, wanted: &Section, actual: &str, out: &mut Vec<Difference>) {
+    for (index, (section, body)) in case.sections().enumerate() {
+        if section == wanted
+            && let Some(difference) = text_difference(body, actual)
+        {
+            out.push((index, format!("{section:?}:\n{difference}"), actual.to_string()));
+        }
+    }
+}
+
+/// One job of a case.
+struct Run<'a> {
+    case: &'a Case,
+    regime: &'a Regime,
+    folder: &'a Path,
+    graph: JobGraph,
+}
+
+impl Run<'_> {
+    fn differences(mut self, out: &mut Vec<Difference>) -> Result<(), String> {
+        let log: Arc<dyn Log> = Arc::new(LocalLog::memory());
+        self.create_topics(&log)?;
+        self.feed(&log)?;
+        if self.regime.crashes {
+            self.graph.settings.epoch_max_records = CRASHING_EPOCH_RECORDS;
+        }
+        let ended = self.run_job(&log);
+        let wanted = self.case.sections().enumerate().find(|(_, (s, _))| **s == Section::Fails);
+        match (wanted, ended) {
+            (None, Err(error)) => return Err(format!("the job failed: {error}")),
+            (Some(_), Ok(())) => return Err("the job should fail, and does not".into()),
+            (Some((index, (_, body))), Err(error)) => {
+                let error = error.to_string();
+                if let Some(difference) = text_difference(body, &error) {
+                    out.push((index, format!("fails:\n{difference}"), format!("{error}\n")));
+                }
+            }
+            (None, Ok(())) => {}
+        }
+        for (index, (section, body)) in self.case.sections().enumerate() {
+            let Section::Expect(name) = section else { continue };
+            let lines = self.output(&log, name)?;
+            if let Some(difference) = difference(body, &lines) {
+                let actual = lines.iter().map(|line| format!("{line}\n")).collect();
+                out.push((index, format!("expect {name}:\n{difference}"), actual));
+            }
+        }
+        Ok(())
+    }
+
+    fn stream(&self, name: &str) -> Option<&Stream> {
+        self.graph.streams.iter().find(|s| s.name == name)
+    }
+
+    fn topic<'s>(&'s self, name: &'s str) -> &'s str {
+        self.stream(name).map_or(name, |s| s.option("topic").unwrap_or(&s.name))
+    }
+
+    /// Creates the topics that are read, with as many partitions as are fed.
+    fn create_topics(&self, log: &Arc<dyn Log>) -> Result<(), String> {
+        for vertex in &self.graph.vertices {
+            let PhysicalOp::Source(source) = &vertex.op else { continue };
+            let stream = self.graph.stream(source.stream);
+            if stream.connector == "file" {
+                continue;
+            }
+            let fed = self.case.sections().filter_map(|(section, _)| match section {
+                Section::Feed(name, partition) if *name == stream.name => Some(partition + 1),
+                _ => None,
+            });
+            let given = stream.option("topic.partitions").and_then(|n| n.parse().ok());
+            let topic = NewTopic {
+                name: self.topic(&stream.name).to_string(),
+                partitions: fed.chain(given).max().unwrap_or(1),
+                compacted: false,
+                config: Vec::new(),
+            };
+            log.create_topic(&topic).map_err(|e| e.to_string())?;
+        }
+        Ok(())
+    }
+
+    /// Writes the records of all feeds. A line may begin with a key and a tab; the value `null`
+    /// is then a tombstone.
+    fn feed(&self, log: &Arc<dyn Log>) -> Result<(), String> {
+        let mut writer = log.writer("feed").map_err(|e| e.to_string())?;
+        for (section, body) in self.case.sections() {
+            let Section::Feed(name, partition) = section else { continue };
+            let topic = self.topic(name);
+            let avro = self.stream(name).is_some_and(|s| s.value_format.as_deref() == Some("avro"));
+            let mut payloads = match avro {
+                true => Writer::avro(topic, self.folder).map_err(|e| e.message)?,
+                false => Writer::Json,
+            };
+            writer.begin().map_err(|e| e.to_string())?;
+            for line in body.lines().filter(|line| !line.trim().is_empty()) {
+                let (key, value) = match line.split_once('\t') {
+                    Some((key, value)) => (Some(key.as_bytes()), value),
+                    None => (None, line),
+                };
+                let value = match (key, value) {
+                    (Some(_), "null") => None,
+                    // What is no JSON is fed as it is: bad input is a case too.
+                    _ if !avro => Some(value.as_bytes().to_vec()),
+                    _ => Some(payloads.encode(value, None)?.1),
+                };
+                let record = Outgoing {
+                    topic,
+                    partition: *partition,
+                    key,
+                    value: value.as_deref(),
+                    timestamp: Some(0),
+                    ..Outgoing::default()
+                };
+                writer.send(&record).map_err(|e| format!("feed {name}: {e}"))?;
+            }
+            assert_eq!(writer.commit(), Outcome::Committed, "a log in memory takes everything");
+        }
+        Ok(())
+    }
+
+    fn run_job(&self, log: &Arc<dyn Log>) -> Result<(), RuntimeError> {
+        let mut config = Config::new(self.folder.join("state"));
+        config.parallelism = Some(self.regime.parallelism);
+        config.batch_rows = self.regime.batch_rows;
+        if self.regime.spilled {
+            config.memory_bytes = 0;
+        }
+        let log = match self.regime.crashes {
+            true => Arc::new(FaultyLog::new(log.clone())) as Arc<dyn Log>,
+            false => log.clone(),
+        };
+        let world = World {
+            clock: Arc::new(SystemClock::default()),
+            logs: Arc::new(OneLog(log)),
+            registries: Arc::new(OneFolder(Registries::with_local(Some(self.folder)))),
+            printer: Arc::new(Silent),
+        };
+        let job = start(self.graph.clone(), Arc::new(Interpreter), config, world)?;
+        let began = Instant::now();
+        while !job.is_finished() {
+            if began.elapsed() > PATIENCE {
+                return Err(RuntimeError::internal("the job has come to a halt"));
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        job.join().map(|_| ())
+    }
+
+    /// What came out of a stream or topic, folded.
+    fn output(&self, log: &Arc<dyn Log>, name: &str) -> Result<Vec<String>, String> {
+        let mode = self.graph.vertices.iter().find_map(|v| match &v.op {
+            PhysicalOp::Sink(sink) if self.graph.stream(sink.stream).name == name => {
+                Some(sink.mode)
+            }
+            _ => None,
+        });
+        let records = self.read(log, self.topic(name)).map_err(|e| e.to_string())?;
+        fold(records, mode.unwrap_or(SinkMode::Append)).map_err(|e| format!("{name}: {e}"))
+    }
+
+    fn read(&self, log: &Arc<dyn Log>, topic: &str) -> Result<Vec<Produced>, RuntimeError> {
+        let mut shower = Shower::new(self.folder);
+        let mut all = Vec::new();
+        for (partition, end) in log.offsets(topic, OffsetQuery::End)?.into_iter().enumerate() {
+            let partition = partition as u32;
+            let start = Assignment { topic: topic.to_string(), partition, offset: 0 };
+            let mut reader = log.reader(&[start])?;
+            while reader.position(0) < end {
+                let Some(fetched) = reader.poll(Duration::ZERO)? else { continue };
+                let mut records: Vec<Record<'_>> = Vec::new();
+                fetched.batch.records(&mut records);
+                all.extend(records.iter().map(|r| Produced {
+                    key: r.key.map(<[u8]>::to_vec),
+                    value: r.value.map(|value| shower.show(Some(value))),
+                }));
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// One log for all streams.
+struct OneLog(Arc<dyn Log>);
+
+impl Logs for OneLog {
+    fn home(&self) -> flow_runtime::Result<Arc<dyn Log>> {
+        Ok(self.0.clone())
+    }
+
+    fn of(&self, _: &Stream) -> flow_runtime::Result<Arc<dyn Log>> {
+        Ok(self.0.clone())
+    }
+}
+
+/// The registry of the case's folder.
+struct OneFolder(Registries);
+
+impl JobRegistries for OneFolder {
+    fn of(&self, stream: &Stream) -> flow_runtime::Result<Arc<dyn Registry>> {
+        let found = self.0.get(None, &stream.options);
+        let found = found.map_err(|e| RuntimeError::user(e.to_string()))?;
+        found.ok_or_else(|| RuntimeError::internal("the case has a registry"))
+    }
+}
+
+/// Nowhere.
+struct Silent;
+
+impl Printer for Silent {
+    fn line(&self, _: &str, _: &str) {}
+}

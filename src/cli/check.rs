@@ -1,0 +1,46 @@
+//! `flow check`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{ProgramArgs, say};
+use crate::driver::{compile_and_report, read};
+use crate::exit::{Exit, Failure, Result};
+use crate::registries::Registries;
+
+/// Each file is a program of its own.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  flow check orders.flow\n  flow check examples/*/*.flow")]
+pub(super) struct CheckArgs {
+    /// Programs
+    #[arg(required_unless_present = "explain", value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Explain a code that a report shows, such as E0203
+    #[arg(long, value_name = "CODE")]
+    explain: Option<String>,
+    #[command(flatten)]
+    program: ProgramArgs,
+}
+
+impl CheckArgs {
+    pub(super) fn run(self) -> Result {
+        if let Some(code) = &self.explain {
+            let page = flow_compiler::diagnostics::codes::Code::parse(code)
+                .ok_or_else(|| Failure::usage(format!("there is no code {code}")))?;
+            return say(page.page());
+        }
+        let registries = Registries::with_local(self.program.local.as_deref());
+        let additions = self.program.additions();
+        let mut mistakes = false;
+        for file in &self.files {
+            let sources = read(&[file])?;
+            match compile_and_report(&sources, &registries, &additions) {
+                Ok(_) => say(&format!("{}: no mistakes\n", file.display()))?,
+                Err(failure) if failure.exit == Exit::Mistakes => mistakes = true,
+                Err(failure) => return Err(failure),
+            }
+        }
+        if mistakes { Err(Failure::shown(Exit::Mistakes)) } else { Ok(()) }
+    }
+}

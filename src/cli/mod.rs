@@ -1,0 +1,121 @@
+//! The command line: one file a command, thin.
+
+mod build;
+mod check;
+mod explain;
+#[cfg(feature = "run")]
+mod progress;
+#[cfg(feature = "run")]
+mod run;
+mod schema;
+#[cfg(feature = "run")]
+mod test;
+#[cfg(feature = "run")]
+mod topic;
+
+use clap::{Args, Parser, Subcommand};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::driver::Additions;
+use crate::exit::{Failure, Result};
+
+/// Stream processing over Kafka in SQL: one binary, exactly once.
+#[derive(Debug, Parser)]
+#[command(name = "flow", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(after_help = "Examples:\n  \
+    flow check orders.flow                 find mistakes before anything runs\n  \
+    flow run orders.flow --local data      run it on the embedded log in the folder data\n  \
+    flow topic consume totals --local data --follow\n\n\
+    Exit codes: 0 done, 1 mistakes in the program, 2 wrong usage, 3 another process runs the job,\n\
+    4 the job or what it needs failed, 5 a bug in Flow")]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Find mistakes in programs without running them
+    Check(check::CheckArgs),
+    /// Show how a program is understood and will be run
+    Explain(explain::ExplainArgs),
+    /// Compile a program into a job file
+    Build(build::BuildArgs),
+    /// Run a program or a job file
+    #[cfg(feature = "run")]
+    Run(run::RunArgs),
+    /// Run test cases: program, input, expected output
+    #[cfg(feature = "run")]
+    Test(test::TestArgs),
+    /// List, create, fill and read topics
+    #[cfg(feature = "run")]
+    #[command(subcommand)]
+    Topic(topic::TopicCommand),
+    /// List, show and register schemas
+    #[command(subcommand)]
+    Schema(schema::SchemaCommand),
+}
+
+impl Cli {
+    /// Does what was asked.
+    ///
+    /// # Errors
+    /// Why it was not done, with the exit code.
+    pub fn run(self) -> Result {
+        match self.command {
+            Command::Check(args) => args.run(),
+            Command::Explain(args) => args.run(),
+            Command::Build(args) => args.run(),
+            #[cfg(feature = "run")]
+            Command::Run(args) => args.run(),
+            #[cfg(feature = "run")]
+            Command::Test(args) => args.run(),
+            #[cfg(feature = "run")]
+            Command::Topic(command) => command.run(),
+            Command::Schema(command) => command.run(),
+        }
+    }
+}
+
+/// Arguments of every command that compiles a program.
+#[derive(Clone, Debug, Args)]
+struct ProgramArgs {
+    /// A setting (`-D epoch.max.records=100`), or a variable for `${NAME}` in the program
+    #[arg(short = 'D', value_name = "NAME=VALUE", value_parser = define)]
+    defines: Vec<(String, String)>,
+    /// Folder of the embedded log; its schemas serve streams that name no registry
+    #[arg(long, value_name = "DIR")]
+    local: Option<PathBuf>,
+    /// Name of the job; else SET 'job.name', else the file's name
+    #[arg(long)]
+    name: Option<String>,
+    /// Leave an optimiser pass out
+    #[arg(long, value_name = "NAME", hide_short_help = true)]
+    without_pass: Vec<String>,
+}
+
+impl ProgramArgs {
+    fn additions(&self) -> Additions {
+        Additions {
+            defines: self.defines.iter().cloned().collect::<BTreeMap<_, _>>(),
+            name: self.name.clone(),
+            without_passes: self.without_pass.clone(),
+        }
+    }
+}
+
+fn define(text: &str) -> std::result::Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE")?;
+    Ok((name.to_string(), value.to_string()))
+}
+
+/// Writes to standard output; a closed pipe is no error.
+fn say(text: &str) -> Result {
+    use std::io::Write;
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => Ok(()),
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(e) => Err(Failure::failed(format!("standard output cannot be written: {e}"))),
+    }
+}

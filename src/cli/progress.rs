@@ -1,0 +1,175 @@
+//! What `flow run` tells: a line a second while it works, figures at the end.
+
+use std::time::{Duration, Instant};
+
+use flow_runtime::metrics::Metrics;
+use serde_json::json;
+
+/// Time between two lines.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Shows a line a second.
+pub(super) struct Progress {
+    began: Instant,
+    shown: Instant,
+    records_in: u64,
+}
+
+impl Progress {
+    pub(super) fn new(began: Instant) -> Self {
+        Self { began, shown: began, records_in: 0 }
+    }
+
+    /// Shows a line if a second has gone by.
+    pub(super) fn show(&mut self, metrics: &Metrics) {
+        let since = self.shown.elapsed();
+        if since < INTERVAL {
+            return;
+        }
+        let (records_in, out) = (metrics.records_in(), metrics.records_out());
+        let rate = records_in.saturating_sub(self.records_in) as f64 / since.as_secs_f64();
+        let seconds = self.began.elapsed().as_secs();
+        let watermark = match metrics.watermark() {
+            Some((i64::MIN, name)) => format!("none yet ({name})"),
+            Some((at, name)) => format!("{} ({name})", time(at)),
+            None => "-".to_string(),
+        };
+        eprintln!(
+            "{seconds:>4}s  in {records_in}  out {out}  {rate:.0}/s  lag {}  watermark {watermark}  \
+             state {}",
+            metrics.lag(),
+            bytes(metrics.state_memory_bytes.get())
+        );
+        self.shown = Instant::now();
+        self.records_in = records_in;
+    }
+}
+
+/// The closing figures.
+pub(super) struct Stats {
+    job: String,
+    wall: Duration,
+    compile: Duration,
+    cpu: Duration,
+    peak_memory_bytes: u64,
+    metrics: serde_json::Value,
+    lines: Vec<String>,
+}
+
+impl Stats {
+    pub(super) fn new(job: &str, metrics: &Metrics, wall: Duration, compile: Duration) -> Self {
+        let streams: Vec<_> = metrics
+            .streams
+            .iter()
+            .map(|s| {
+                json!({
+                    "stream": s.name,
+                    "records_in": s.records_in.get(),
+                    "bytes_in": s.bytes_in.get(),
+                    "records_out": s.records_out.get(),
+                    "late": s.late.get(),
+                    "late_after_idle": s.late_after_idle.get(),
+                    "skipped": s.skipped.get(),
+                    "dead_lettered": s.dead_lettered.get(),
+                })
+            })
+            .collect();
+        let lines = metrics.streams.iter().filter_map(stream_line).collect();
+        let metrics = json!({
+            "streams": streams,
+            "records_in": metrics.records_in(),
+            "records_out": metrics.records_out(),
+            "lag": metrics.lag(),
+            "epochs": metrics.epochs.get(),
+            "restored": metrics.restored.get(),
+            "state_memory_bytes": metrics.state_memory_bytes.get(),
+            "state_disk_bytes": metrics.state_disk_bytes.get(),
+            "first_output_seconds": metrics.first_output_micros.get() as f64 / 1e6,
+            "commit_seconds": metrics.commit_micros.get() as f64 / 1e6,
+        });
+        let (cpu, peak_memory_bytes) = usage();
+        Self { job: job.into(), wall, compile, cpu, peak_memory_bytes, metrics, lines }
+    }
+
+    /// All figures as JSON.
+    pub(super) fn to_json(&self) -> String {
+        let mut all = self.metrics.clone();
+        if let Some(all) = all.as_object_mut() {
+            all.insert("job".into(), json!(self.job));
+            all.insert("wall_seconds".into(), json!(self.wall.as_secs_f64()));
+            all.insert("cpu_seconds".into(), json!(self.cpu.as_secs_f64()));
+            all.insert("compile_seconds".into(), json!(self.compile.as_secs_f64()));
+            all.insert("peak_memory_bytes".into(), json!(self.peak_memory_bytes));
+        }
+        format!("{all:#}\n")
+    }
+
+    /// The figures for people.
+    pub(super) fn summary(&self, how: &str) -> String {
+        let count = |name: &str| self.metrics[name].as_u64().unwrap_or(0);
+        let mut out = format!(
+            "{} {how} after {:.1} s: {} records in, {} out, {} epochs, {:.1} CPU-s, {} at most\n",
+            self.job,
+            self.wall.as_secs_f64(),
+            count("records_in"),
+            count("records_out"),
+            count("epochs"),
+            self.cpu.as_secs_f64(),
+            bytes(self.peak_memory_bytes)
+        );
+        for line in &self.lines {
+            out.push_str(line);
+        }
+        out
+    }
+}
+
+/// A line for a stream that took part.
+fn stream_line(stream: &flow_runtime::metrics::StreamMetrics) -> Option<String> {
+    let counts = [
+        ("in", stream.records_in.get()),
+        ("out", stream.records_out.get()),
+        ("late", stream.late.get()),
+        ("late after idle", stream.late_after_idle.get()),
+        ("skipped", stream.skipped.get()),
+        ("dead letters", stream.dead_lettered.get()),
+    ];
+    let told: Vec<String> =
+        counts.iter().filter(|(_, n)| *n > 0).map(|(name, n)| format!("{name} {n}")).collect();
+    (!told.is_empty()).then(|| format!("  {:<20} {}\n", stream.name, told.join(", ")))
+}
+
+/// CPU time and peak memory of this process, from the kernel; zero where it does not tell.
+fn usage() -> (Duration, u64) {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let status = read("/proc/self/status");
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let peak = peak.and_then(|rest| rest.trim().trim_end_matches(" kB").trim().parse::<u64>().ok());
+    let stat = read("/proc/self/stat");
+    // The command's name may hold blanks; fields are counted after it.
+    let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let ticks: u64 = fields
+        .split_whitespace()
+        .skip(11)
+        .take(2)
+        .filter_map(|field| field.parse::<u64>().ok())
+        .sum();
+    (Duration::from_millis(ticks * 10), peak.unwrap_or(0) * 1_024)
+}
+
+/// A size for people.
+fn bytes(n: u64) -> String {
+    match n {
+        0..=9_999 => format!("{n} B"),
+        10_000..=9_999_999 => format!("{} kB", n / 1_000),
+        _ => format!("{} MB", n / 1_000_000),
+    }
+}
+
+/// A time in microseconds for people.
+fn time(micros: i64) -> String {
+    use flow_ir::types::DataType;
+    use flow_ir::value::Value;
+    let ty = DataType::TimestampLtz { precision: 3 };
+    flow_stdlib::text::format_value(&Value::TimestampLtz(micros), &ty)
+}

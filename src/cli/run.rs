@@ -1,0 +1,161 @@
+//! `flow run`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use flow_ir::physical::{JobGraph, decode};
+use flow_runtime::{Config, Ended, JobHandle, start};
+use flow_stdlib::interp::Interpreter;
+
+use super::ProgramArgs;
+use super::progress::{Progress, Stats};
+use crate::driver::{compile_and_report, read};
+use crate::exit::{Failure, Result};
+use crate::registries::Registries;
+use crate::world::{state_dir, world};
+
+/// How often the command looks whether the job has ended.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Runs a program until its inputs end or Ctrl-C.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  flow run orders.flow --local data\n  \
+    flow run orders.flowjob --parallelism 2 --stats stats.json\n\n\
+    A run goes on where the last one stopped. Ctrl-C finishes and commits the epoch.")]
+pub(super) struct RunArgs {
+    /// A program, or a job file made by `flow build`
+    #[arg(value_name = "FILE|JOB.flowjob")]
+    file: PathBuf,
+    #[command(flatten)]
+    program: ProgramArgs,
+    /// Folder of the local state; else .flow/NAME, or in the folder of --local
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+    /// Workers; else one a core
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    parallelism: Option<u16>,
+    /// State kept in memory before it spills to disk, such as 512MB
+    #[arg(long, value_name = "SIZE", default_value = "1GB", value_parser = size)]
+    memory: usize,
+    /// Write the closing figures as JSON
+    #[arg(long, value_name = "FILE")]
+    stats: Option<PathBuf>,
+    /// Forget the job's position and state, and start anew
+    #[arg(long)]
+    fresh: bool,
+    /// Do not ask before forgetting
+    #[arg(long, requires = "fresh")]
+    yes: bool,
+}
+
+impl RunArgs {
+    pub(super) fn run(self) -> Result {
+        let began = Instant::now();
+        let graph = self.graph()?;
+        let compile_time = began.elapsed();
+        let local = self.program.local.as_deref();
+        let state_dir = state_dir(self.state_dir.as_deref(), local, &graph.name);
+        if self.fresh && !self.yes && state_dir.exists() {
+            confirm(&graph.name, &state_dir)?;
+        }
+        let _lock = crate::lock::StateLock::take(&state_dir)?;
+        let mut config = Config::new(&state_dir);
+        config.parallelism = self.parallelism.map(usize::from);
+        config.memory_bytes = self.memory;
+        config.fresh = self.fresh;
+        let world = world(local, &state_dir);
+        let name = graph.name.clone();
+        let job = start(graph, Arc::new(Interpreter), config, world)?;
+        crate::signals::on_interrupt();
+        let mut progress = Progress::new(began);
+        watch(&job, &mut progress);
+        let metrics = job.metrics();
+        let ended = job.join();
+        let metrics = Stats::new(&name, &metrics, began.elapsed(), compile_time);
+        if let Some(path) = &self.stats {
+            let json = metrics.to_json();
+            std::fs::write(path, json).map_err(|e| {
+                Failure::failed(format!("{} cannot be written: {e}", path.display()))
+            })?;
+        }
+        match ended? {
+            Ended::AlreadyFinished => {
+                eprintln!(
+                    "{name} has finished before: all its inputs have ended; --fresh starts it anew"
+                );
+            }
+            Ended::Finished => eprint!("{}", metrics.summary("finished")),
+            Ended::Stopped => eprint!("{}", metrics.summary("stopped")),
+        }
+        Ok(())
+    }
+
+    fn graph(&self) -> Result<JobGraph> {
+        if self.file.extension().is_some_and(|e| e == "flowjob") {
+            let path = self.file.display();
+            let bytes = std::fs::read(&self.file)
+                .map_err(|e| Failure::failed(format!("{path} cannot be read: {e}")))?;
+            let mut graph = decode(&bytes).map_err(|e| Failure::failed(format!("{path}: {e}")))?;
+            if let Some(name) = &self.program.name {
+                graph.name.clone_from(name);
+            }
+            return Ok(graph);
+        }
+        let sources = read(&[&self.file])?;
+        let registries = Registries::with_local(self.program.local.as_deref());
+        Ok(compile_and_report(&sources, &registries, &self.program.additions())?.graph)
+    }
+}
+
+/// Shows progress until the job ends; passes Ctrl-C on.
+fn watch(job: &JobHandle, progress: &mut Progress) {
+    while !job.is_finished() {
+        if crate::signals::interrupted() {
+            job.stop();
+        }
+        progress.show(&job.metrics());
+        std::thread::sleep(LOOK);
+    }
+}
+
+fn confirm(name: &str, state_dir: &Path) -> Result {
+    eprint!("Forget the position and state of {name} ({})? [y/N] ", state_dir.display());
+    let mut answer = String::new();
+    std::io::stdin()
+        .read_line(&mut answer)
+        .map_err(|e| Failure::usage(format!("no answer ({e}); say --yes")))?;
+    match answer.trim() {
+        "y" | "Y" | "yes" => Ok(()),
+        _ => Err(Failure::usage("nothing was changed; --fresh --yes does not ask")),
+    }
+}
+
+/// A size such as `512MB`, `1GB` or `65536`.
+fn size(text: &str) -> std::result::Result<usize, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let number: usize = digits.trim().parse().map_err(|_| "write it as 512MB or 1GB")?;
+    let shift = match text[digits.len()..].to_ascii_uppercase().as_str() {
+        "" | "B" => 0,
+        "K" | "KB" | "KIB" => 10,
+        "M" | "MB" | "MIB" => 20,
+        "G" | "GB" | "GIB" => 30,
+        _ => return Err("write it as 512MB or 1GB".into()),
+    };
+    number.checked_shl(shift).filter(|n| n >> shift == number).ok_or("too large".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::size;
+
+    #[test]
+    fn sizes_have_units_or_none() {
+        assert_eq!(size("65536"), Ok(65536));
+        assert_eq!(size("512MB"), Ok(512 << 20));
+        assert_eq!(size("1g"), Ok(1 << 30));
+        assert!(size("many").is_err() && size("1XB").is_err());
+        assert!(size("99999999999GB").is_err());
+    }
+}

@@ -1,0 +1,233 @@
+//! `flow topic`.
+
+use std::io::{BufRead, Read};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueEnum};
+use flow_ir::kernel::Record;
+use flow_runtime::connect::local::LocalLog;
+use flow_runtime::connect::{Assignment, Log, NewTopic, OffsetQuery, Outcome, Outgoing};
+
+use super::say;
+use crate::exit::{Failure, Result};
+use crate::payload::{Shower, Writer};
+use crate::world::local_log_folder;
+
+/// Records of one produced transaction at most.
+const PRODUCE_RECORDS: usize = 1_000;
+
+/// How long one look for new records waits.
+const POLL: Duration = Duration::from_millis(100);
+
+/// List, create, fill and read topics.
+#[derive(Debug, Subcommand)]
+#[command(after_help = "Examples:\n  flow topic create orders --partitions 4 --local data\n  \
+    flow topic produce orders --local data --format avro < orders.jsonl\n  \
+    flow topic consume totals --local data --follow")]
+pub(super) enum TopicCommand {
+    /// List topics with their partitions and records
+    List {
+        #[command(flatten)]
+        at: LogArgs,
+    },
+    /// Create a topic
+    Create {
+        /// Its name
+        topic: String,
+        /// Its partitions
+        #[arg(long, default_value_t = 1)]
+        partitions: u32,
+        /// Keep the last record per key only
+        #[arg(long)]
+        compacted: bool,
+        #[command(flatten)]
+        at: LogArgs,
+    },
+    /// Write records, one a line, from a file or standard input
+    Produce {
+        /// The topic
+        topic: String,
+        /// File with one JSON object a line; standard input when left out
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// What is written
+        #[arg(long, value_enum, default_value = "json")]
+        format: Format,
+        /// Field that is the record's key
+        #[arg(long, value_name = "FIELD")]
+        key: Option<String>,
+        #[command(flatten)]
+        at: LogArgs,
+    },
+    /// Show records as JSON lines
+    Consume {
+        /// The topic
+        topic: String,
+        /// Go on and wait for more
+        #[arg(long)]
+        follow: bool,
+        /// Show keys too
+        #[arg(long)]
+        keys: bool,
+        /// Records at most
+        #[arg(long, value_name = "N")]
+        max: Option<usize>,
+        #[command(flatten)]
+        at: LogArgs,
+    },
+}
+
+/// How records are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// Each line as it is
+    Json,
+    /// Avro by the topic's schema in the registry
+    Avro,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct LogArgs {
+    /// Folder of the embedded log
+    #[arg(long, value_name = "DIR")]
+    local: PathBuf,
+}
+
+impl LogArgs {
+    fn open(&self) -> Result<Arc<dyn Log>> {
+        Ok(Arc::new(LocalLog::open(&local_log_folder(&self.local))?))
+    }
+}
+
+impl TopicCommand {
+    pub(super) fn run(self) -> Result {
+        match self {
+            TopicCommand::List { at } => list(&at),
+            TopicCommand::Create { topic, partitions, compacted, at } => {
+                let topic = NewTopic { name: topic, partitions, compacted, config: Vec::new() };
+                let made = at.open()?.create_topic(&topic)?;
+                say(&format!("{}: {} partitions\n", made.name, made.partitions))
+            }
+            TopicCommand::Produce { topic, file, format, key, at } => {
+                let input: Box<dyn Read> = match &file {
+                    None => Box::new(std::io::stdin()),
+                    Some(path) => Box::new(std::fs::File::open(path).map_err(|e| {
+                        Failure::failed(format!("{} cannot be read: {e}", path.display()))
+                    })?),
+                };
+                produce(&topic, input, format, key.as_deref(), &at)
+            }
+            TopicCommand::Consume { topic, follow, keys, max, at } => {
+                consume(&topic, follow, keys, max.unwrap_or(usize::MAX), &at)
+            }
+        }
+    }
+}
+
+fn list(at: &LogArgs) -> Result {
+    let log = at.open()?;
+    for topic in log.topics()? {
+        let ends = log.offsets(&topic.name, OffsetQuery::End)?;
+        let starts = log.offsets(&topic.name, OffsetQuery::Earliest)?;
+        let records: i64 = ends.iter().zip(&starts).map(|(end, start)| end - start).sum();
+        let (name, partitions) = (&topic.name, topic.partitions);
+        say(&format!("{name}  {partitions} partitions, {records} records\n"))?;
+    }
+    Ok(())
+}
+
+fn produce(
+    topic: &str,
+    input: Box<dyn Read>,
+    format: Format,
+    key: Option<&str>,
+    at: &LogArgs,
+) -> Result {
+    let log = at.open()?;
+    let info = log.topic(topic)?.ok_or_else(|| {
+        Failure::failed(format!("there is no topic {topic} in {}", log.describe_self()))
+    })?;
+    let mut payloads = match format {
+        Format::Json => Writer::Json,
+        Format::Avro => Writer::avro(topic, &at.local)?,
+    };
+    let mut writer = log.writer(&format!("produce-{}", std::process::id()))?;
+    let mut lines = std::io::BufReader::new(input).lines();
+    let (mut written, mut number) = (0, 0);
+    loop {
+        let batch: Vec<_> = lines.by_ref().take(PRODUCE_RECORDS).collect();
+        if batch.is_empty() {
+            break;
+        }
+        writer.begin()?;
+        for line in batch {
+            number += 1;
+            let line = line.map_err(|e| Failure::failed(format!("line {number}: {e}")))?;
+            if line.trim().is_empty() {
+                continue;
+            }
+            let encoded = payloads.encode(&line, key);
+            let (key, value) = match encoded {
+                Ok(encoded) => encoded,
+                Err(why) => {
+                    writer.abort()?;
+                    return Err(Failure::failed(format!(
+                        "line {number}: {why} ({written} records before it are written)"
+                    )));
+                }
+            };
+            let hash = key.as_deref().map_or(number, flow_runtime::connect::murmur2);
+            let partition = hash % info.partitions;
+            let record = Outgoing {
+                topic,
+                partition,
+                key: key.as_deref(),
+                value: Some(&value),
+                ..Outgoing::default()
+            };
+            writer.send(&record)?;
+        }
+        match writer.commit() {
+            Outcome::Committed => written = number,
+            other => return Err(Failure::failed(format!("the commit failed: {other:?}"))),
+        }
+    }
+    say(&format!("{topic}: {written} records written\n"))
+}
+
+fn consume(topic: &str, follow: bool, keys: bool, max: usize, at: &LogArgs) -> Result {
+    let log = at.open()?;
+    let starts = log.offsets(topic, OffsetQuery::Earliest)?;
+    let assigned = |(p, &offset): (usize, &i64)| Assignment {
+        topic: topic.to_string(),
+        partition: p as u32,
+        offset,
+    };
+    let assignment: Vec<_> = starts.iter().enumerate().map(assigned).collect();
+    let mut reader = log.reader(&assignment)?;
+    let mut payloads = Shower::new(&at.local);
+    let mut shown = 0;
+    while shown < max {
+        let Some(fetched) = reader.poll(POLL)? else {
+            let at_end = (0..assignment.len()).all(|p| reader.at_end(p));
+            if at_end && !follow {
+                break;
+            }
+            continue;
+        };
+        let mut records: Vec<Record<'_>> = Vec::new();
+        fetched.batch.records(&mut records);
+        for record in records.iter().take(max - shown) {
+            let value = payloads.show(record.value);
+            let line = match keys {
+                true => format!("{}\t{value}\n", payloads.show(record.key)),
+                false => format!("{value}\n"),
+            };
+            say(&line)?;
+            shown += 1;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,131 @@
+//! Files to diagnostics or a job graph: what every command does first.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::path::Path;
+
+use flow_compiler::compile::{CompileOptions, Compiled, compile};
+use flow_compiler::diagnostics::Diagnostic;
+use flow_compiler::diagnostics::render::{RenderStyle, render};
+use flow_compiler::source::SourceMap;
+
+use crate::catalog::RegistryCatalog;
+use crate::exit::{Exit, Failure, Result};
+use crate::registries::Registries;
+
+/// Columns of a report on a terminal that does not tell its width.
+const TERMINAL_COLUMNS: usize = 100;
+
+/// What the command line adds to a program.
+#[derive(Clone, Debug, Default)]
+pub struct Additions {
+    /// `-D NAME=VALUE`: settings that win over SET, and variables for `${NAME}`.
+    pub defines: BTreeMap<String, String>,
+    /// `--name`.
+    pub name: Option<String>,
+    /// `--without-pass`.
+    pub without_passes: Vec<String>,
+}
+
+/// Reads files into a source map.
+///
+/// # Errors
+/// If one cannot be read.
+pub fn read(files: &[impl AsRef<Path>]) -> Result<SourceMap> {
+    let mut sources = SourceMap::new();
+    for file in files {
+        let file = file.as_ref();
+        let text = std::fs::read(file)
+            .map_err(|e| Failure::failed(format!("{} cannot be read: {e}", file.display())))?;
+        let text = String::from_utf8(text)
+            .map_err(|_| Failure::failed(format!("{} is not UTF-8 text", file.display())))?;
+        sources.add(file.display().to_string(), text);
+    }
+    Ok(sources)
+}
+
+/// Compiles a program against these registries.
+///
+/// # Errors
+/// All diagnostics, if one is an error.
+pub fn compile_with(
+    sources: &SourceMap,
+    registries: &Registries,
+    additions: &Additions,
+) -> std::result::Result<Compiled, Vec<Diagnostic>> {
+    let mut options = CompileOptions::default();
+    let (settings, variables): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        additions.defines.clone().into_iter().partition(|(name, _)| name.contains('.'));
+    options.check.variables = std::env::vars().collect();
+    options.check.variables.extend(variables);
+    options.check.overrides = settings;
+    if let Some(name) = &additions.name {
+        options.check.overrides.insert("job.name".into(), name.clone());
+    }
+    options.optimize.without.clone_from(&additions.without_passes);
+    compile(sources, &RegistryCatalog::new(registries), &options)
+}
+
+/// Compiles, and shows whatever there is to say.
+///
+/// # Errors
+/// If the program has mistakes; they are shown.
+pub fn compile_and_report(
+    sources: &SourceMap,
+    registries: &Registries,
+    additions: &Additions,
+) -> Result<Compiled> {
+    match compile_with(sources, registries, additions) {
+        Ok(compiled) => {
+            show(&compiled.diagnostics, sources);
+            Ok(compiled)
+        }
+        Err(diagnostics) => {
+            show(&diagnostics, sources);
+            Err(Failure::shown(Exit::Mistakes))
+        }
+    }
+}
+
+/// Shows diagnostics on standard error, in colour on a terminal.
+pub fn show(diagnostics: &[Diagnostic], sources: &SourceMap) {
+    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let style = match colour {
+        true => RenderStyle::Colour { columns: TERMINAL_COLUMNS },
+        false => RenderStyle::Plain,
+    };
+    eprint!("{}", render(diagnostics, sources, style));
+}
+
+/// A representation that `flow explain` and cases can show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Names and types resolved.
+    Typed,
+    /// The plan as written.
+    Logical,
+    /// The plan after the optimiser.
+    Optimized,
+    /// The operators, their keys, state and exchanges.
+    Physical,
+}
+
+impl Stage {
+    /// All stages with their names.
+    pub const ALL: [(&'static str, Stage); 4] = [
+        ("typed", Stage::Typed),
+        ("logical", Stage::Logical),
+        ("optimized", Stage::Optimized),
+        ("physical", Stage::Physical),
+    ];
+
+    /// A program at this stage, as text.
+    pub fn explain(self, compiled: &Compiled) -> String {
+        match self {
+            Stage::Typed => flow_compiler::check::print(&compiled.typed),
+            Stage::Logical => flow_ir::logical::explain(&compiled.logical),
+            Stage::Optimized => flow_ir::logical::explain(&compiled.optimized),
+            Stage::Physical => flow_compiler::lower::explain_graph(&compiled.graph),
+        }
+    }
+}
