@@ -402,7 +402,7 @@ fn negate_step(
             if a.is_null(row) {
                 return out.set_null(row);
             }
-            set_decimal(out, row, -decimal_at(a, row, slot), slot);
+            set_decimal(out, row, decimal_at(a, row, slot).wrapping_neg(), slot);
         }),
         Negation::Interval => rows.each(|row| {
             if a.is_null(row) {

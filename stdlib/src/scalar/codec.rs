@@ -123,7 +123,7 @@ pub(super) static BUILTINS: &[Builtin] = &[
     },
     Builtin {
         name: "PARSE_URL",
-        doc: "HOST, PATH, QUERY, REF, PROTOCOL, FILE, AUTHORITY or USERINFO of a URL, or one query key.",
+        doc: "HOST, PATH, QUERY, REF, PROTOCOL, FILE, AUTHORITY, USERINFO or a query key of a URL.",
         overloads: &[
             sig(&[P::String, P::String], P::String, host("parse_url", parse_url)).may_be_null(),
             sig(&[P::String, P::String, P::String], P::String, host("parse_url", parse_url))

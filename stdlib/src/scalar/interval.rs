@@ -149,14 +149,14 @@ pub(super) fn date_diff(_: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<
 /// TIME + INTERVAL, around midnight.
 pub(super) fn time_add(_: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
     let (_, micros) = args[1].interval();
-    out.i64((args[0].i64() + micros % DAY).rem_euclid(DAY));
+    out.i64((args[0].i64() % DAY + micros % DAY).rem_euclid(DAY));
     Ok(())
 }
 
 /// TIME − INTERVAL, around midnight.
 pub(super) fn time_sub(_: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
     let (_, micros) = args[1].interval();
-    out.i64((args[0].i64() - micros % DAY).rem_euclid(DAY));
+    out.i64((args[0].i64() % DAY - micros % DAY).rem_euclid(DAY));
     Ok(())
 }
 

@@ -12,6 +12,8 @@ mod maps;
 mod math;
 mod operators;
 mod pattern;
+mod round;
+mod search;
 mod text;
 mod time;
 pub mod time_pattern;
@@ -27,8 +29,10 @@ use crate::host::HostFn;
 pub static FAMILIES: &[&[Builtin]] = &[
     operators::BUILTINS,
     text::BUILTINS,
+    search::BUILTINS,
     pattern::BUILTINS,
     codec::BUILTINS,
+    round::BUILTINS,
     math::BUILTINS,
     bits::BUILTINS,
     time::BUILTINS,

@@ -214,7 +214,7 @@ pub(super) static BUILTINS: &[Builtin] = &[
     },
     Builtin {
         name: "[]",
-        doc: "An array's element, counted from 1, or a map's value for a key; NULL if there is none.",
+        doc: "An array's element, counted from 1, or a map's value of a key; NULL if there is none.",
         overloads: &[
             sig(&[ARRAY, P::BigInt], ANY, Meaning::Ops(|b, a, ty| b.element(a[0], a[1], ty)))
                 .may_be_null(),

@@ -176,10 +176,7 @@ pub(super) static BUILTINS: &[Builtin] = &[
             host("timestampdiff", time_unit::timestamp_diff),
         )],
         examples: &[
-            (
-                "TIMESTAMPDIFF(HOUR, TIMESTAMP '2026-01-01 00:00:00', TIMESTAMP '2026-01-02 01:30:00')",
-                "25",
-            ),
+            ("TIMESTAMPDIFF(HOUR, DATE '2026-01-01', TIMESTAMP '2026-01-02 01:30:00')", "25"),
             ("TIMESTAMPDIFF(DAY, CAST(NULL AS TIMESTAMP), DATE '2026-01-01')", "NULL"),
         ],
         ..TIME
@@ -333,7 +330,7 @@ pub(super) static CONVERSIONS: &[Builtin] = &[
     },
     Builtin {
         name: "TO_TIMESTAMP_LTZ",
-        doc: "The instant of a count since 1970 in seconds, or with precision 3, 6 or 9 in finer units, or in a text.",
+        doc: "The instant of a count since 1970 (precision 0: seconds, 3: milliseconds) or in a text.",
         overloads: &[
             sig(&[P::BigInt, P::Int], P::TimestampLtz, host("to_timestamp_ltz", of_count)),
             sig(&[P::BigInt], P::TimestampLtz, host("to_timestamp_ltz", of_count)),
@@ -363,7 +360,7 @@ pub(super) static CONVERSIONS: &[Builtin] = &[
     },
     Builtin {
         name: "FROM_UNIXTIME",
-        doc: "A count of seconds since 1970 as text, of the form yyyy-MM-dd HH:mm:ss or a Java pattern.",
+        doc: "Seconds since 1970 as text: yyyy-MM-dd HH:mm:ss, or of a Java pattern.",
         overloads: &[
             sig(&[P::BigInt], P::String, host("from_unixtime", from_unixtime)),
             sig(&[P::BigInt, P::String], P::String, host("from_unixtime", from_unixtime)),

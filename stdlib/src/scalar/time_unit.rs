@@ -62,7 +62,11 @@ impl Unit {
         let upper = name.trim().to_ascii_uppercase();
         let unknown = || HostError::bad_argument(format!("no unit of time '{name}'"));
         let upper = upper.strip_prefix("SQL_TSI_").unwrap_or(&upper);
-        Ok(match upper.strip_suffix('S').unwrap_or(upper) {
+        let single = match upper.strip_suffix('S') {
+            Some(single) if single.len() > 1 => single,
+            _ => upper,
+        };
+        Ok(match single {
             "MILLENNIUM" | "MILLENNIA" => Unit::Millennium,
             "CENTURY" | "CENTURIE" => Unit::Century,
             "DECADE" => Unit::Decade,
@@ -78,8 +82,8 @@ impl Unit {
             "HOUR" => Unit::Hour,
             "MINUTE" | "MIN" => Unit::Minute,
             "SECOND" | "SEC" => Unit::Second,
-            "MILLISECOND" | "MS" | "M" => Unit::Millisecond,
-            "MICROSECOND" | "US" | "U" => Unit::Microsecond,
+            "MILLISECOND" | "MS" => Unit::Millisecond,
+            "MICROSECOND" | "US" => Unit::Microsecond,
             "EPOCH" => Unit::Epoch,
             _ => return Err(unknown()),
         })
