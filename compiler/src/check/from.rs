@@ -77,7 +77,9 @@ impl<'a> Checker<'a> {
                             left
                         }
                         (None, right) => right,
-                        (Some(left), Some(right)) => Some(side_by_side(left, right, at)),
+                        (Some(left), Some(right)) => self
+                            .unique_tables(&left.1, &right.1)
+                            .map(|()| side_by_side(left, right, at)),
                     }
                 }
             };
@@ -86,9 +88,7 @@ impl<'a> Checker<'a> {
         if failed {
             return None;
         }
-        let (tree, scope) = all?;
-        self.unique_tables(&scope);
-        Some((tree, scope))
+        all
     }
 
     /// `…, factor`.
@@ -104,6 +104,7 @@ impl<'a> Checker<'a> {
             None => None,
         };
         let width = right.scope.columns.len();
+        self.unique_tables(&scope, &right.scope)?;
         scope.append(right.scope);
         let right = Tree::Leaf(right.query, width);
         let (kind, on, span) = (Kind::Inner, Vec::new(), factor.span);
@@ -185,6 +186,7 @@ impl<'a> Checker<'a> {
             Some(names) => self.using(names, &scope, &right_scope, join.span)?,
             None => Vec::new(),
         };
+        self.unique_tables(&scope, &right_scope)?;
         scope.append(right_scope);
         for (column, at) in scope.columns.iter_mut().zip(0..) {
             let outer = (kind == Kind::Left && at >= split) || (kind == Kind::Right && at < split);

@@ -218,16 +218,18 @@ impl Checker<'_> {
         }
     }
 
-    /// Reports two relations of one name; the second is not reachable by it then.
-    pub(super) fn unique_tables(&mut self, scope: &Scope) {
-        for (at, table) in scope.tables.iter().enumerate() {
-            let Some(name) = &table.name else { continue };
-            let earlier = scope.tables[..at].iter().filter_map(|t| t.name.as_ref());
-            if let Some(first) = earlier.into_iter().find(|n| n.text == name.text) {
-                let problem = names::duplicate_alias(&name.text, name.span, first.span);
-                self.found.push(problem);
+    /// Reports relations of one name on both sides of a join.
+    pub(super) fn unique_tables(&mut self, left: &Scope, right: &Scope) -> Option<()> {
+        let named = |scope: &Scope| -> Vec<Ident> {
+            scope.tables.iter().filter_map(|t| t.name.clone()).collect()
+        };
+        let left = named(left);
+        for name in named(right) {
+            if let Some(first) = left.iter().find(|n| n.text == name.text) {
+                return self.report(names::duplicate_alias(&name.text, name.span, first.span));
             }
         }
+        Some(())
     }
 
     /// Reports names that a query gives to two columns.
