@@ -28,9 +28,11 @@ fn one_of(
     match nearest(written, known.iter().map(String::as_str)) {
         Some(near) => {
             let text = if quoted { format!("'{near}'") } else { near.to_string() };
-            found
-                .with_help(format!("Did you mean '{near}'?"))
-                .with_fix(format!("write {near}"), span, text)
+            found.with_help(format!("Did you mean '{near}'?")).with_fix(
+                format!("write {near}"),
+                span,
+                text,
+            )
         }
         None => found.with_help(format!("There is {}.", list(known))),
     }

@@ -21,9 +21,11 @@ pub fn list(names: &[String]) -> String {
 /// Help for an unknown name: the nearest one with a fix, else what there is.
 fn did_you_mean(found: Diagnostic, written: &str, span: Span, known: &[String]) -> Diagnostic {
     match nearest(written, known.iter().map(String::as_str)) {
-        Some(name) => found
-            .with_help(format!("Did you mean {name}?"))
-            .with_fix(format!("write {name}"), span, name),
+        Some(name) => found.with_help(format!("Did you mean {name}?")).with_fix(
+            format!("write {name}"),
+            span,
+            name,
+        ),
         None if known.is_empty() => found,
         None => found.with_help(format!("There is {}.", list(known))),
     }
@@ -90,9 +92,11 @@ pub fn unknown_function(name: &str, span: Span, known: &[String]) -> Diagnostic 
     let message = format!("no function is named {}", name.to_uppercase());
     let found = Diagnostic::new(Code::E0206, message, span, "unknown function");
     match nearest(name, known.iter().map(String::as_str)) {
-        Some(near) => found
-            .with_help(format!("Did you mean {near}?"))
-            .with_fix(format!("write {near}"), span, near),
+        Some(near) => found.with_help(format!("Did you mean {near}?")).with_fix(
+            format!("write {near}"),
+            span,
+            near,
+        ),
         None => found.with_help("`flow functions` in the reference lists what there is."),
     }
 }

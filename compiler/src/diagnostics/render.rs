@@ -67,7 +67,7 @@ fn report(
         .with_width(columns)
         .with_links(false)
         .with_urls(false)
-        .with_context_lines(0);
+        .with_context_lines(1);
     let adapter = Adapter::new(diagnostic, sources);
     if handler.render_report(out, &adapter).is_err() {
         out.push_str(&short(diagnostic, sources));

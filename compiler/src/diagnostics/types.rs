@@ -73,9 +73,11 @@ pub fn unknown_type(name: &str, span: Span, nearest: Option<&str>) -> Diagnostic
     let found =
         Diagnostic::new(Code::E0306, format!("no type is named {name}"), span, "unknown type");
     match nearest {
-        Some(near) => found
-            .with_help(format!("Did you mean {near}?"))
-            .with_fix(format!("write {near}"), span, near),
+        Some(near) => found.with_help(format!("Did you mean {near}?")).with_fix(
+            format!("write {near}"),
+            span,
+            near,
+        ),
         None => found.with_help(
             "Types are BOOLEAN, TINYINT, SMALLINT, INT, BIGINT, REAL, DOUBLE, DECIMAL(p, s), \
              STRING, BYTES, DATE, TIME, TIMESTAMP(p), TIMESTAMP_LTZ(p), INTERVAL, UUID, JSON, \
@@ -130,8 +132,10 @@ pub fn narrowed(column: &str, from: &Type, to: &Type, span: Span) -> Diagnostic 
     } else {
         "A value out of range is an error."
     };
-    Diagnostic::new(Code::W0310, message, span, from.data.to_string())
-        .with_help(format!("{what} Write CAST(… AS {}) to round and to say that it is meant.", to.data))
+    Diagnostic::new(Code::W0310, message, span, from.data.to_string()).with_help(format!(
+        "{what} Write CAST(… AS {}) to round and to say that it is meant.",
+        to.data
+    ))
 }
 
 /// The call means something else in Flink SQL.

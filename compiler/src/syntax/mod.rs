@@ -1,3 +1,71 @@
-//! Text to untyped AST and back.
+//! Text to untyped AST and back. `parse` always gives an AST, with a diagnostic for each piece of
+//! text that is not in it. It never panics and never overflows the stack, whatever the input:
+//! brackets are counted before parsing, and no tree is deeper than `DEPTH_MAX`.
 
 pub mod ast;
+mod build;
+mod errors;
+mod grammar;
+mod pratt;
+pub mod print;
+mod recover;
+mod scan;
+
+use std::thread;
+
+use flow_ir::span::{FileId, Span};
+
+use crate::diagnostics::{self, Diagnostic, syntax};
+use ast::Ast;
+
+/// Most levels of nesting: of brackets in the text, and of nodes in the tree.
+pub const DEPTH_MAX: usize = 500;
+/// Largest file, in bytes.
+pub const SOURCE_MAX_BYTES: usize = 16 << 20;
+
+/// Up to this many levels a statement is parsed on the caller's stack.
+const SHALLOW_LEVELS: usize = 24;
+/// Stack for statements that nest deeper.
+const DEEP_STACK_BYTES: usize = 256 << 20;
+
+/// Parses a file: its statements, and what is wrong with the rest, sorted by place.
+pub fn parse(file: FileId, text: &str) -> (Ast, Vec<Diagnostic>) {
+    if text.len() > SOURCE_MAX_BYTES {
+        let at = Span::new(file, 0, 0);
+        let problem = syntax::source_too_large(at, text.len(), SOURCE_MAX_BYTES);
+        return (Ast::default(), vec![problem]);
+    }
+    let scan = scan::scan(file, text);
+    let deepest = scan.pieces.iter().map(|piece| piece.nesting).max().unwrap_or(0);
+    let (ast, mut diagnostics) = if deepest <= SHALLOW_LEVELS {
+        recover::statements(file, text, scan)
+    } else {
+        on_deep_stack(file, || recover::statements(file, text, scan))
+    };
+    diagnostics::sort(&mut diagnostics);
+    (ast, diagnostics)
+}
+
+/// Parses on a thread with a stack large enough for `DEPTH_MAX` levels.
+fn on_deep_stack(
+    file: FileId,
+    work: impl FnOnce() -> (Ast, Vec<Diagnostic>) + Send,
+) -> (Ast, Vec<Diagnostic>) {
+    let builder = thread::Builder::new().name("parse".to_owned()).stack_size(DEEP_STACK_BYTES);
+    let result = thread::scope(|scope| match builder.spawn_scoped(scope, work) {
+        Ok(handle) => handle.join().map_err(Some),
+        Err(_) => Err(None),
+    });
+    match result {
+        Ok(parsed) => parsed,
+        Err(Some(panic)) => std::panic::resume_unwind(panic),
+        // The system has no room for another thread: refuse what needs one.
+        Err(None) => {
+            let at = Span::new(file, 0, 0);
+            (Ast::default(), vec![syntax::nested_too_deeply(at, SHALLOW_LEVELS)])
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

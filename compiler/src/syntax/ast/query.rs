@@ -183,7 +183,7 @@ pub enum GroupBy {
 /// One item of GROUP BY.
 #[derive(Clone, Debug, PartialEq)]
 pub enum GroupItem {
-    /// An expression or ordinal.
+    /// An expression or ordinal; in GROUPING SETS a Row is a list.
     Expr(Expr),
     /// `()`: the empty group.
     Empty(Span),
@@ -406,8 +406,8 @@ pub struct MatchRecognize {
     pub partition_by: Vec<Expr>,
     /// ORDER BY.
     pub order_by: Vec<OrderItem>,
-    /// MEASURES: expression and name.
-    pub measures: Vec<(Expr, Ident)>,
+    /// MEASURES.
+    pub measures: Vec<Measure>,
     /// Rows per match.
     pub rows: Option<RowsPerMatch>,
     /// AFTER MATCH SKIP.
@@ -422,6 +422,26 @@ pub struct MatchRecognize {
     pub defines: Vec<(Ident, Expr)>,
     /// Where, the keyword included.
     pub span: Span,
+}
+
+/// One of MEASURES.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measure {
+    /// FINAL or RUNNING.
+    pub rows: Option<MeasureRows>,
+    /// What is measured.
+    pub expr: Expr,
+    /// Its name.
+    pub name: Ident,
+}
+
+/// Which rows of a match a measure sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MeasureRows {
+    /// FINAL: all of them.
+    Final,
+    /// RUNNING: those up to the current one.
+    Running,
 }
 
 /// How many rows a match gives.

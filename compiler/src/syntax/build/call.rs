@@ -1,0 +1,385 @@
+//! Calls and their arguments; the forms with words between arguments are put in order here.
+
+use flow_ir::span::Span;
+
+use super::types::unit_named;
+use super::{Builder, Node, child, children, has, must};
+use crate::diagnostics::syntax;
+use crate::syntax::ast::{
+    Arg, ArgValue, Call, Expr, ExprKind, NullTreatment, ObjectName, OrderItem, Over, TableArg,
+    TableArgSource, TimeUnit, TrimSide,
+};
+use crate::syntax::grammar::Rule;
+
+/// Units that a message offers.
+const UNITS: &[&str] = &[
+    "SECOND",
+    "MINUTE",
+    "HOUR",
+    "DAY",
+    "WEEK",
+    "MONTH",
+    "QUARTER",
+    "YEAR",
+    "MILLISECOND",
+    "MICROSECOND",
+    "EPOCH",
+    "DOW",
+    "DOY",
+    "ISODOW",
+    "ISOYEAR",
+    "DECADE",
+    "CENTURY",
+    "MILLENNIUM",
+];
+
+/// What stands before an argument.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Before {
+    Comma,
+    From,
+    For,
+    Placing,
+    In,
+    To,
+}
+
+/// The arguments as written, each with what stands before it.
+struct Written {
+    args: Vec<(Before, Arg)>,
+    distinct: bool,
+    order_by: Vec<OrderItem>,
+    nulls: Option<NullTreatment>,
+}
+
+impl Call {
+    /// A call with arguments and nothing else.
+    pub(crate) fn plain(name: ObjectName, args: Vec<Arg>) -> Call {
+        Call {
+            name,
+            distinct: false,
+            args,
+            order_by: Vec::new(),
+            within_group: Vec::new(),
+            filter: None,
+            nulls: None,
+            over: None,
+        }
+    }
+}
+
+impl Builder<'_> {
+    pub(super) fn call(&mut self, pair: Node<'_>) -> Expr {
+        let span = self.span(&pair);
+        let name = self.object_name(&must(child(&pair, Rule::call_name)));
+        let args = child(&pair, Rule::call_args);
+        if let Some(trim) = args.as_ref().filter(|args| has(args, Rule::trim_side)) {
+            return self.trim_with_side(&name, trim, span);
+        }
+        let written = self.written_args(args);
+        let function = match name.as_single() {
+            Some(name) if !name.quoted => name.text.to_uppercase(),
+            _ => String::new(),
+        };
+        if function == "TRIM" && written.args.len() == 2 && written.args[1].0 == Before::From {
+            return self.trim_of_two(written.args, span);
+        }
+        let args = self.ordered_args(&function, written.args, span);
+        if function == "ROW" && args.iter().all(is_plain) {
+            let fields = args.into_iter().filter_map(into_expr).collect();
+            return Expr { kind: ExprKind::Row(fields), span };
+        }
+        let mut call = Call::plain(name, args);
+        call.distinct = written.distinct;
+        call.order_by = written.order_by;
+        call.nulls = written.nulls;
+        self.call_tails(&mut call, &pair);
+        Expr { kind: ExprKind::Call(Box::new(call)), span }
+    }
+
+    fn call_tails(&mut self, call: &mut Call, pair: &Node<'_>) {
+        for tail in pair.clone().into_inner() {
+            match tail.as_rule() {
+                Rule::within_group => call.within_group = self.first_order_by(&tail),
+                Rule::filter => call.filter = Some(self.first_expr(&tail)),
+                Rule::null_treatment => call.nulls = Some(null_treatment(&tail)),
+                Rule::over => {
+                    call.over = Some(match child(&tail, Rule::window_spec) {
+                        Some(spec) => Over::Spec(self.window_spec(&spec)),
+                        None => Over::Named(self.first_ident(&tail)),
+                    });
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The arguments of a table function: no words between them, no ORDER BY.
+    pub(super) fn table_args(&mut self, name: &ObjectName, pair: &Node<'_>) -> Vec<Arg> {
+        let span = self.span(pair);
+        let written = self.written_args(child(pair, Rule::call_args));
+        let plain = written.args.iter().all(|(before, _)| *before == Before::Comma);
+        if !plain || written.distinct || !written.order_by.is_empty() {
+            let function = name.to_string();
+            let form = format!("{}(argument, argument)", function.to_uppercase());
+            self.report(syntax::malformed_call(span, &function, &form));
+        }
+        written.args.into_iter().map(|(_, arg)| arg).collect()
+    }
+
+    fn written_args(&mut self, pair: Option<Node<'_>>) -> Written {
+        let mut written =
+            Written { args: Vec::new(), distinct: false, order_by: Vec::new(), nulls: None };
+        let mut before = Before::Comma;
+        for part in pair.into_iter().flat_map(Node::into_inner) {
+            match part.as_rule() {
+                Rule::k_distinct => written.distinct = true,
+                Rule::arg_separator => before = separator(&part),
+                Rule::arg => {
+                    let arg = self.arg(part);
+                    written.args.push((before, arg));
+                }
+                Rule::order_by => written.order_by = self.order_by(&part),
+                Rule::null_treatment => written.nulls = Some(null_treatment(&part)),
+                _ => {}
+            }
+        }
+        written
+    }
+
+    fn arg(&mut self, pair: Node<'_>) -> Arg {
+        let span = self.span(&pair);
+        let name = child(&pair, Rule::arg_name).map(|c| self.first_ident(&c));
+        let partition = child(&pair, Rule::arg_partition);
+        let value = must(pair.into_inner().find(|c| c.as_rule() != Rule::arg_name));
+        let value = match value.as_rule() {
+            Rule::star => ArgValue::Wildcard,
+            Rule::descriptor => ArgValue::Descriptor(self.ident_list(&value)),
+            Rule::lambda => {
+                let params = must(child(&value, Rule::lambda_params));
+                let listed = self.ident_list(&params);
+                let params = if listed.is_empty() { self.idents(&params) } else { listed };
+                ArgValue::Lambda { params, body: self.first_expr(&value) }
+            }
+            Rule::table_arg => {
+                let source = match child(&value, Rule::paren_query) {
+                    Some(paren) => {
+                        let query = self.query(must(child(&paren, Rule::query)));
+                        TableArgSource::Query(Box::new(query))
+                    }
+                    None => TableArgSource::Named(self.first_name(&value)),
+                };
+                let partition = child(&value, Rule::arg_partition);
+                ArgValue::Table(self.table_arg(source, partition))
+            }
+            _ => {
+                let expr = self.expr(value);
+                self.arg_value(expr, partition)
+            }
+        };
+        Arg { name, value, span }
+    }
+
+    /// An expression as an argument; with PARTITION BY behind it, a table.
+    fn arg_value(&mut self, expr: Expr, partition: Option<Node<'_>>) -> ArgValue {
+        let Some(partition) = partition else { return ArgValue::Expr(expr) };
+        let source = match expr.kind {
+            ExprKind::Name(name) => TableArgSource::Named(name),
+            ExprKind::Subquery(query) => TableArgSource::Query(query),
+            _ => {
+                let at = self.span(&partition);
+                let form = "SESSION(stream PARTITION BY key, time, gap)";
+                self.report(syntax::malformed_call(at, "a table function", form));
+                return ArgValue::Expr(expr);
+            }
+        };
+        ArgValue::Table(self.table_arg(source, Some(partition)))
+    }
+
+    fn table_arg(&mut self, source: TableArgSource, partition: Option<Node<'_>>) -> TableArg {
+        let mut arg = TableArg { source, partition_by: Vec::new(), order_by: Vec::new() };
+        if let Some(partition) = partition {
+            arg.partition_by = self.exprs(&must(child(&partition, Rule::partition_by)));
+            arg.order_by = self.first_order_by(&partition);
+        }
+        arg
+    }
+
+    /// Arguments in the function's order, whatever words stood between them.
+    fn ordered_args(
+        &mut self,
+        function: &str,
+        mut written: Vec<(Before, Arg)>,
+        span: Span,
+    ) -> Vec<Arg> {
+        use Before::{Comma, For, From, In, Placing, To};
+        if function == "POSITION" {
+            written = split_in_list(written);
+        }
+        let words: Vec<Before> = written.iter().skip(1).map(|(before, _)| *before).collect();
+        let mut args: Vec<Arg> = written.into_iter().map(|(_, arg)| arg).collect();
+        let (fits, form) = match function {
+            "EXTRACT" => (words == [From], "EXTRACT(unit FROM time)"),
+            "TIMESTAMPADD" => (words == [Comma; 2], "TIMESTAMPADD(unit, count, time)"),
+            "TIMESTAMPDIFF" => (words == [Comma; 2], "TIMESTAMPDIFF(unit, from, to)"),
+            "CEIL" | "CEILING" | "FLOOR" => (
+                words.iter().all(|w| *w == Comma) || words == [To],
+                "FLOOR(x), FLOOR(time TO unit)",
+            ),
+            "SUBSTRING" | "SUBSTR" => (
+                words.iter().all(|w| *w == Comma) || words == [From] || words == [From, For],
+                "SUBSTRING(text FROM start FOR length)",
+            ),
+            "OVERLAY" => (
+                words.iter().all(|w| *w == Comma)
+                    || words == [Placing, From]
+                    || words == [Placing, From, For],
+                "OVERLAY(text PLACING new FROM start FOR length)",
+            ),
+            "POSITION" => (words == [In] || words == [Comma], "POSITION(part IN text)"),
+            "TRIM" => (words.iter().all(|w| *w == Comma), "TRIM(BOTH characters FROM text)"),
+            _ => (words.iter().all(|w| *w == Comma), "f(argument, argument)"),
+        };
+        if !fits {
+            self.malformed(span, function, form);
+            return args;
+        }
+        let unit_at = match (function, words.as_slice()) {
+            ("EXTRACT" | "TIMESTAMPADD" | "TIMESTAMPDIFF", _) => Some(0),
+            ("CEIL" | "CEILING" | "FLOOR", [To]) => Some(1),
+            _ => None,
+        };
+        if let Some(arg) = unit_at.and_then(|at| args.get_mut(at)) {
+            self.make_unit(arg, function, form);
+        }
+        args
+    }
+
+    fn malformed(&mut self, span: Span, function: &str, form: &str) {
+        let form = match form.strip_prefix("f(") {
+            Some(args) => format!("{function}({args}"),
+            None => form.to_owned(),
+        };
+        self.report(syntax::malformed_call(span, function, &form));
+    }
+
+    /// Reads a bare name as a unit of time.
+    fn make_unit(&mut self, arg: &mut Arg, function: &str, form: &str) {
+        let unit = match &arg.value {
+            ArgValue::Expr(Expr { kind: ExprKind::Name(name), .. }) => {
+                let word = name.to_string();
+                unit_named(&word).ok_or_else(|| syntax::unknown_unit(arg.span, &word, UNITS))
+            }
+            _ => Err(syntax::malformed_call(arg.span, function, form)),
+        };
+        let unit = unit.unwrap_or_else(|problem| {
+            self.report(problem);
+            TimeUnit::Second
+        });
+        arg.value = ArgValue::Unit(unit);
+    }
+
+    fn trim_with_side(&mut self, name: &ObjectName, pair: &Node<'_>, span: Span) -> Expr {
+        let word = must(child(pair, Rule::trim_side));
+        let side = if has(&word, Rule::k_leading) {
+            TrimSide::Leading
+        } else if has(&word, Rule::k_trailing) {
+            TrimSide::Trailing
+        } else {
+            TrimSide::Both
+        };
+        if !name.as_single().is_some_and(|name| name.is_word("trim")) {
+            let function = name.to_string();
+            let form = format!("{}(argument, argument)", function.to_uppercase());
+            self.report(syntax::malformed_call(self.span(&word), &function, &form));
+        }
+        let mut exprs = self.exprs(pair);
+        let arg = Box::new(must(exprs.pop()));
+        let what = exprs.pop().map(Box::new);
+        Expr { kind: ExprKind::Trim { side, what, arg }, span }
+    }
+
+    /// `TRIM(what FROM arg)`.
+    fn trim_of_two(&mut self, written: Vec<(Before, Arg)>, span: Span) -> Expr {
+        let mut exprs = written.into_iter().filter_map(|(_, arg)| into_expr(arg));
+        match (exprs.next(), exprs.next()) {
+            (Some(what), Some(arg)) => {
+                let (what, arg) = (Some(Box::new(what)), Box::new(arg));
+                Expr { kind: ExprKind::Trim { side: TrimSide::Both, what, arg }, span }
+            }
+            _ => {
+                let form = "TRIM(BOTH characters FROM text)";
+                self.report(syntax::malformed_call(span, "TRIM", form));
+                self.refused(span)
+            }
+        }
+    }
+
+    /// The ORDER BY directly below; empty without one.
+    pub(super) fn first_order_by(&mut self, pair: &Node<'_>) -> Vec<OrderItem> {
+        child(pair, Rule::order_by).map_or_else(Vec::new, |c| self.order_by(&c))
+    }
+
+    pub(super) fn order_by(&mut self, pair: &Node<'_>) -> Vec<OrderItem> {
+        children(pair, Rule::order_item)
+            .map(|item| OrderItem {
+                expr: self.first_expr(&item),
+                descending: has(&item, Rule::k_desc),
+                nulls_first: child(&item, Rule::nulls_order).map(|n| has(&n, Rule::k_first)),
+            })
+            .collect()
+    }
+}
+
+/// `POSITION(a IN (b))` parses as the predicate IN; this makes two arguments of it.
+fn split_in_list(mut written: Vec<(Before, Arg)>) -> Vec<(Before, Arg)> {
+    if written.len() != 1 {
+        return written;
+    }
+    let Some((before, Arg { name, value, span })) = written.pop() else { return written };
+    match value {
+        ArgValue::Expr(Expr {
+            kind: ExprKind::InList { arg, mut list, negated: false }, ..
+        }) if list.len() == 1 => {
+            let part = Arg { name, span: arg.span, value: ArgValue::Expr(*arg) };
+            let text = list.pop().map(|text| {
+                (Before::In, Arg { name: None, span: text.span, value: ArgValue::Expr(text) })
+            });
+            std::iter::once((before, part)).chain(text).collect()
+        }
+        value => vec![(before, Arg { name, value, span })],
+    }
+}
+
+fn is_plain(arg: &Arg) -> bool {
+    arg.name.is_none() && matches!(arg.value, ArgValue::Expr(_))
+}
+
+fn into_expr(arg: Arg) -> Option<Expr> {
+    match arg.value {
+        ArgValue::Expr(expr) => Some(expr),
+        ArgValue::Wildcard
+        | ArgValue::Unit(_)
+        | ArgValue::Lambda { .. }
+        | ArgValue::Table(_)
+        | ArgValue::Descriptor(_) => None,
+    }
+}
+
+fn separator(pair: &Node<'_>) -> Before {
+    match must(pair.clone().into_inner().next()).as_rule() {
+        Rule::k_from => Before::From,
+        Rule::k_for => Before::For,
+        Rule::k_placing => Before::Placing,
+        Rule::k_in => Before::In,
+        Rule::k_to => Before::To,
+        _ => Before::Comma,
+    }
+}
+
+fn null_treatment(pair: &Node<'_>) -> NullTreatment {
+    match has(pair, Rule::k_ignore) {
+        true => NullTreatment::Ignore,
+        false => NullTreatment::Respect,
+    }
+}

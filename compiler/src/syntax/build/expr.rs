@@ -1,0 +1,407 @@
+//! Expressions: operands, what stands behind them, and the predicates.
+
+use pest::iterators::Pairs;
+
+use super::{Builder, Node, child, children, has, must};
+use crate::diagnostics::syntax;
+use crate::syntax::ast::{
+    BinaryOp, Call, Expr, ExprKind, Ident, IsTest, LikeKind, ObjectName, Quantifier, Query,
+    SetExpr, SetExprKind, UnaryOp,
+};
+use crate::syntax::grammar::Rule;
+use crate::syntax::pratt::{Fold, Operator, Precedence};
+
+/// Functions that are called without parentheses.
+pub(crate) const BARE_FUNCTIONS: &[&str] = &[
+    "CURRENT_TIMESTAMP",
+    "CURRENT_DATE",
+    "CURRENT_TIME",
+    "CURRENT_ROW_TIMESTAMP",
+    "LOCALTIMESTAMP",
+    "LOCALTIME",
+];
+
+/// What stood in parentheses.
+pub(super) enum Paren {
+    Query(Box<Query>),
+    /// Never empty.
+    Exprs(Vec<Expr>),
+}
+
+impl Builder<'_> {
+    /// The expression directly below.
+    pub(super) fn first_expr(&mut self, pair: &Node<'_>) -> Expr {
+        self.expr(must(child(pair, Rule::expr)))
+    }
+
+    /// The expressions directly below.
+    pub(super) fn exprs(&mut self, pair: &Node<'_>) -> Vec<Expr> {
+        children(pair, Rule::expr).map(|c| self.expr(c)).collect()
+    }
+
+    /// An `expr` or an `arith`.
+    pub(super) fn expr(&mut self, pair: Node<'_>) -> Expr {
+        let items = pair.clone().into_inner();
+        let levels = 1 + depth_of_chain(items.clone());
+        if !self.enter(levels, &pair) {
+            return self.refused(self.span(&pair));
+        }
+        let expr = self.fold(items);
+        self.leave(levels);
+        expr
+    }
+
+    fn fold(&mut self, items: Pairs<'_, Rule>) -> Expr {
+        let mut fold = Fold::default();
+        // Whether the last operand is a name without parentheses, which a field would lengthen.
+        let mut bare_name = false;
+        let mut items = items.peekable();
+        while let Some(item) = items.next() {
+            let span = self.span(&item);
+            match item.as_rule() {
+                Rule::prefix => {
+                    let op = match must(item.into_inner().next()).as_rule() {
+                        Rule::k_not => Operator::Not,
+                        Rule::minus => Operator::Sign(UnaryOp::Minus),
+                        _ => Operator::Sign(UnaryOp::Plus),
+                    };
+                    fold.prefix(op, span);
+                }
+                Rule::infix | Rule::arith_op => fold.infix(operator(&item), span),
+                Rule::predicate => self.predicate(&mut fold, &item),
+                Rule::postfix => {
+                    let arg = fold.take_last();
+                    let (expr, still_bare) = self.postfix(arg, &item, bare_name);
+                    bare_name = still_bare;
+                    fold.operand(expr);
+                }
+                Rule::ident => {
+                    let has_field = items.peek().is_some_and(|next| has(next, Rule::field));
+                    bare_name = true;
+                    fold.operand(self.name(&item, has_field));
+                }
+                _ => {
+                    bare_name = false;
+                    fold.operand(self.primary(item));
+                }
+            }
+        }
+        fold.finish()
+    }
+
+    fn name(&mut self, pair: &Node<'_>, has_field: bool) -> Expr {
+        let ident = self.ident(pair);
+        let span = ident.span;
+        if self.cases > 0 && ident.is_word("end") {
+            self.report(syntax::reserved_word(span, &ident.text));
+        }
+        let is_call = !has_field && BARE_FUNCTIONS.iter().any(|name| ident.is_word(name));
+        let name = ObjectName::single(ident);
+        let kind = if is_call {
+            ExprKind::Call(Box::new(Call::plain(name, Vec::new())))
+        } else {
+            ExprKind::Name(name)
+        };
+        Expr { kind, span }
+    }
+
+    fn primary(&mut self, pair: Node<'_>) -> Expr {
+        let span = self.span(&pair);
+        let kind = match pair.as_rule() {
+            Rule::case => self.case(&pair),
+            Rule::cast => ExprKind::Cast {
+                arg: Box::new(self.first_expr(&pair)),
+                ty: self.first_type(&pair),
+                lenient: has(&pair, Rule::k_try_cast),
+            },
+            Rule::exists => match self.paren(&must(child(&pair, Rule::paren))) {
+                Paren::Query(query) => ExprKind::Exists(query),
+                Paren::Exprs(_) => {
+                    self.report(syntax::malformed_call(span, "EXISTS", "EXISTS (SELECT …)"));
+                    return self.refused(span);
+                }
+            },
+            Rule::array => ExprKind::Array(self.exprs(&pair)),
+            Rule::call => return self.call(pair),
+            Rule::ident => return self.name(&pair, true),
+            Rule::paren => match self.paren(&pair) {
+                Paren::Query(query) => ExprKind::Subquery(query),
+                Paren::Exprs(mut exprs) if exprs.len() == 1 => return must(exprs.pop()),
+                Paren::Exprs(exprs) => ExprKind::Row(exprs),
+            },
+            _ => return self.literal(&pair),
+        };
+        Expr { kind, span }
+    }
+
+    /// What stood in parentheses; `((SELECT …))` is the query in it.
+    pub(super) fn paren(&mut self, pair: &Node<'_>) -> Paren {
+        if let Some(query) = child(pair, Rule::query) {
+            return Paren::Query(Box::new(self.query(query)));
+        }
+        let mut exprs = self.exprs(pair);
+        if let Some(tail) = child(pair, Rule::set_tail) {
+            let first = must(exprs.pop());
+            return match first.kind {
+                ExprKind::Subquery(query) => {
+                    let body = SetExpr { kind: SetExprKind::Query(query), span: first.span };
+                    Paren::Query(Box::new(self.query_from(body, tail)))
+                }
+                _ => {
+                    self.unexpected_tail(&tail);
+                    Paren::Exprs(vec![first])
+                }
+            };
+        }
+        match exprs.pop() {
+            Some(Expr { kind: ExprKind::Subquery(query), .. }) if exprs.is_empty() => {
+                Paren::Query(query)
+            }
+            Some(last) => {
+                exprs.push(last);
+                Paren::Exprs(exprs)
+            }
+            None => Paren::Exprs(vec![self.refused(self.span(pair))]),
+        }
+    }
+
+    /// UNION and the like behind something that is no query.
+    pub(super) fn unexpected_tail(&mut self, tail: &Node<'_>) {
+        let word: String = tail.as_str().chars().take_while(|c| c.is_alphanumeric()).collect();
+        let at = self.span(tail);
+        let end = at.start + word.len() as u32;
+        let at = flow_ir::span::Span { end, ..at };
+        self.report(syntax::unexpected_token(at, &word.to_uppercase(), &["')'".to_owned()]));
+    }
+
+    fn case(&mut self, pair: &Node<'_>) -> ExprKind {
+        self.cases += 1;
+        let operand = child(pair, Rule::expr).map(|c| Box::new(self.expr(c)));
+        let branches = children(pair, Rule::when)
+            .map(|when| {
+                let mut parts = children(&when, Rule::expr);
+                let condition = self.expr(must(parts.next()));
+                (condition, self.expr(must(parts.next())))
+            })
+            .collect();
+        let otherwise = child(pair, Rule::otherwise).map(|c| Box::new(self.first_expr(&c)));
+        self.cases -= 1;
+        ExprKind::Case { operand, branches, otherwise }
+    }
+
+    /// Applies `::T`, `[i]`, `.field` or AT TIME ZONE; also says whether the result is still a
+    /// name that a further field would lengthen.
+    fn postfix(&mut self, arg: Expr, item: &Node<'_>, bare_name: bool) -> (Expr, bool) {
+        let part = must(item.clone().into_inner().next());
+        let span = arg.span.to(self.span(item));
+        let kind = match part.as_rule() {
+            Rule::field => return self.field(arg, &part, bare_name),
+            Rule::index => return (self.index(arg, &part, bare_name), false),
+            Rule::cast_to => ExprKind::Cast {
+                arg: Box::new(arg),
+                ty: self.type_expr(must(child(&part, Rule::bare_type))),
+                lenient: false,
+            },
+            _ => ExprKind::AtTimeZone {
+                arg: Box::new(arg),
+                zone: Box::new(self.zone(must(child(&part, Rule::zone)))),
+            },
+        };
+        (Expr { kind, span }, false)
+    }
+
+    fn field(&mut self, arg: Expr, part: &Node<'_>, bare_name: bool) -> (Expr, bool) {
+        let name = self.ident(&must(part.clone().into_inner().next()));
+        let span = arg.span.to(name.span);
+        match arg.kind {
+            ExprKind::Name(mut path) if bare_name => {
+                path.parts.push(name);
+                (Expr { kind: ExprKind::Name(path), span }, true)
+            }
+            kind => {
+                let arg = Box::new(Expr { kind, span: arg.span });
+                (Expr { kind: ExprKind::Field { arg, name }, span }, false)
+            }
+        }
+    }
+
+    /// `x[i]`; with the name MAP and an even number of entries, a map.
+    fn index(&mut self, arg: Expr, part: &Node<'_>, bare_name: bool) -> Expr {
+        let span = arg.span.to(self.span(part));
+        let mut entries = self.exprs(part);
+        let is_map = bare_name
+            && entries.len() % 2 == 0
+            && matches!(&arg.kind, ExprKind::Name(name)
+                if name.as_single().is_some_and(|n: &Ident| n.is_word("map")));
+        if is_map {
+            let mut pairs = Vec::with_capacity(entries.len() / 2);
+            let mut entries = entries.into_iter();
+            while let (Some(key), Some(value)) = (entries.next(), entries.next()) {
+                pairs.push((key, value));
+            }
+            return Expr { kind: ExprKind::Map(pairs), span };
+        }
+        match (entries.pop(), entries.is_empty()) {
+            (Some(index), true) => {
+                let kind = ExprKind::Index { arg: Box::new(arg), index: Box::new(index) };
+                Expr { kind, span }
+            }
+            _ => {
+                self.report(syntax::malformed_call(span, "[ ]", "x[position] or x[key]"));
+                arg
+            }
+        }
+    }
+
+    fn zone(&mut self, pair: Node<'_>) -> Expr {
+        let parts = pair.clone().into_inner();
+        let levels = parts.clone().count();
+        if !self.enter(levels, &pair) {
+            return self.refused(self.span(&pair));
+        }
+        let mut bare_name = false;
+        let mut zone = self.refused(self.span(&pair));
+        for part in parts {
+            match part.as_rule() {
+                Rule::field => (zone, bare_name) = self.field(zone, &part, bare_name),
+                Rule::index => {
+                    zone = self.index(zone, &part, bare_name);
+                    bare_name = false;
+                }
+                rule => {
+                    bare_name = rule == Rule::ident;
+                    zone = self.primary(part);
+                }
+            }
+        }
+        self.leave(levels);
+        zone
+    }
+
+    fn predicate(&mut self, fold: &mut Fold, item: &Node<'_>) {
+        let end = self.span(item);
+        let mut negated = has(item, Rule::k_not);
+        let part = must(item.clone().into_inner().find(|c| c.as_rule() != Rule::k_not));
+        let (precedence, make): (_, Box<dyn FnOnce(Box<Expr>) -> ExprKind>) = match part.as_rule() {
+            Rule::is => {
+                negated = has(&part, Rule::k_not);
+                (Precedence::Is, self.is(&part, negated))
+            }
+            Rule::quantified => {
+                let op = comparison(must(child(&part, Rule::compare)).as_str());
+                let quantifier = match has(&part, Rule::k_all) {
+                    true => Quantifier::All,
+                    false => Quantifier::Any,
+                };
+                let set = Box::new(self.primary(must(child(&part, Rule::paren))));
+                let make = move |arg| ExprKind::Quantified { arg, op, quantifier, set };
+                (Precedence::Compare, Box::new(make))
+            }
+            Rule::between => {
+                let mut bounds = children(&part, Rule::arith);
+                let low = Box::new(self.expr(must(bounds.next())));
+                let high = Box::new(self.expr(must(bounds.next())));
+                let symmetric = has(&part, Rule::k_symmetric);
+                let make = move |arg| ExprKind::Between { arg, low, high, symmetric, negated };
+                (Precedence::Range, Box::new(make))
+            }
+            Rule::in_set => match self.paren(&must(child(&part, Rule::paren))) {
+                Paren::Query(query) => {
+                    let make = move |arg| ExprKind::InQuery { arg, query, negated };
+                    (Precedence::Range, Box::new(make))
+                }
+                Paren::Exprs(list) => {
+                    let make = move |arg| ExprKind::InList { arg, list, negated };
+                    (Precedence::Range, Box::new(make))
+                }
+            },
+            _ => {
+                let kind = if has(&part, Rule::k_like) {
+                    LikeKind::Like
+                } else if has(&part, Rule::k_ilike) {
+                    LikeKind::ILike
+                } else {
+                    LikeKind::SimilarTo
+                };
+                let mut sides = children(&part, Rule::arith);
+                let pattern = Box::new(self.expr(must(sides.next())));
+                let escape = sides.next().map(|c| Box::new(self.expr(c)));
+                let make = move |arg| ExprKind::Like { kind, arg, pattern, escape, negated };
+                (Precedence::Range, Box::new(make))
+            }
+        };
+        fold.predicate(precedence, |left| {
+            let span = left.span.to(end);
+            Expr { kind: make(Box::new(left)), span }
+        });
+    }
+
+    fn is(&mut self, part: &Node<'_>, negated: bool) -> Box<dyn FnOnce(Box<Expr>) -> ExprKind> {
+        if let Some(distinct) = child(part, Rule::is_distinct) {
+            let right = Box::new(self.expr(must(child(&distinct, Rule::arith))));
+            return Box::new(move |left| ExprKind::IsDistinctFrom { left, right, negated });
+        }
+        let test = if has(part, Rule::k_null) {
+            IsTest::Null
+        } else if has(part, Rule::k_true) {
+            IsTest::True
+        } else if has(part, Rule::k_false) {
+            IsTest::False
+        } else {
+            IsTest::Unknown
+        };
+        Box::new(move |arg| ExprKind::Is { arg, test, negated })
+    }
+}
+
+/// How many items of an expression can each make its tree a level deeper. AND and OR chains are
+/// flat, and so are dotted names.
+fn depth_of_chain(items: Pairs<'_, Rule>) -> usize {
+    let mut levels = 0;
+    let mut bare_name = false;
+    for item in items {
+        let lengthens_name = bare_name && has(&item, Rule::field);
+        let flat = match item.as_rule() {
+            Rule::prefix | Rule::predicate | Rule::arith_op => false,
+            Rule::postfix => lengthens_name,
+            Rule::infix => matches!(operator(&item), Operator::And | Operator::Or),
+            _ => true,
+        };
+        levels += usize::from(!flat);
+        bare_name = lengthens_name || item.as_rule() == Rule::ident;
+    }
+    levels
+}
+
+/// The operator of an `infix` or an `arith_op`.
+fn operator(item: &Node<'_>) -> Operator {
+    if let Some(inner) = child(item, Rule::arith_op) {
+        return operator(&inner);
+    }
+    if has(item, Rule::k_and) {
+        return Operator::And;
+    }
+    if has(item, Rule::k_or) {
+        return Operator::Or;
+    }
+    Operator::Binary(match item.as_str().trim_end() {
+        "||" => BinaryOp::Concat,
+        "/" => BinaryOp::Divide,
+        "%" => BinaryOp::Modulo,
+        _ if has(item, Rule::plus) => BinaryOp::Add,
+        _ if has(item, Rule::minus) => BinaryOp::Subtract,
+        _ if has(item, Rule::star) => BinaryOp::Multiply,
+        compare => comparison(compare),
+    })
+}
+
+fn comparison(text: &str) -> BinaryOp {
+    match text.trim_end() {
+        "<" => BinaryOp::Lt,
+        "<=" => BinaryOp::LtEq,
+        ">" => BinaryOp::Gt,
+        ">=" => BinaryOp::GtEq,
+        "<>" | "!=" => BinaryOp::NotEq,
+        _ => BinaryOp::Eq,
+    }
+}

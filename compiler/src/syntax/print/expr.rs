@@ -1,0 +1,427 @@
+//! Expressions as text.
+
+use super::{Printer, unit_name};
+use crate::syntax::ast::{
+    Arg, ArgValue, BinaryOp, Call, Expr, ExprKind, IsTest, LikeKind, Literal, NullTreatment,
+    OrderItem, Over, Quantifier, Query, TableArg, TableArgSource, TrimSide, TypedKind, UnaryOp,
+};
+use crate::syntax::build::BARE_FUNCTIONS;
+use crate::syntax::pratt::Precedence;
+
+impl Printer {
+    /// An expression in a place that takes operators from `least` on; looser ones get parentheses.
+    pub(super) fn expr(&mut self, expr: &Expr, least: Precedence) {
+        if Precedence::of(expr) < least {
+            self.push("(");
+            self.bare(expr);
+            self.push(")");
+        } else {
+            self.bare(expr);
+        }
+    }
+
+    pub(super) fn exprs(&mut self, exprs: &[Expr]) {
+        self.list(exprs, |p, expr| p.expr(expr, Precedence::Lowest));
+    }
+
+    fn bare(&mut self, expr: &Expr) {
+        let own = Precedence::of(expr);
+        match &expr.kind {
+            ExprKind::Literal(literal) => self.literal(literal),
+            ExprKind::Name(name) => self.name(name),
+            ExprKind::Unary { op, arg } => {
+                self.push(match op {
+                    UnaryOp::Minus => "-",
+                    UnaryOp::Plus => "+",
+                });
+                // Two signs in a row would be a comment.
+                if matches!(arg.kind, ExprKind::Unary { .. }) {
+                    self.push(" ");
+                }
+                self.expr(arg, own);
+            }
+            ExprKind::Binary { op, left, right } => {
+                self.expr(left, own);
+                self.push(binary(*op));
+                self.expr(right, own.tighter());
+            }
+            ExprKind::And(args) => self.chain(args, " AND ", own),
+            ExprKind::Or(args) => self.chain(args, " OR ", own),
+            ExprKind::Not(arg) => {
+                self.push("NOT ");
+                self.expr(arg, own);
+            }
+            ExprKind::Is { .. }
+            | ExprKind::IsDistinctFrom { .. }
+            | ExprKind::Between { .. }
+            | ExprKind::InList { .. }
+            | ExprKind::InQuery { .. }
+            | ExprKind::Like { .. }
+            | ExprKind::Quantified { .. } => self.predicate(&expr.kind, own),
+            ExprKind::Exists(query) => {
+                self.push("EXISTS ");
+                self.subquery(query);
+            }
+            ExprKind::Subquery(query) => self.subquery(query),
+            ExprKind::Case { operand, branches, otherwise } => {
+                self.case(operand.as_deref(), branches, otherwise.as_deref());
+            }
+            ExprKind::Cast { arg, ty, lenient } => {
+                self.push(if *lenient { "TRY_CAST(" } else { "CAST(" });
+                self.expr(arg, Precedence::Lowest);
+                self.push(" AS ");
+                self.data_type(ty);
+                self.push(")");
+            }
+            ExprKind::AtTimeZone { arg, zone } => {
+                self.expr(arg, own);
+                self.push(" AT TIME ZONE ");
+                self.expr(zone, Precedence::Access);
+            }
+            ExprKind::Index { arg, index } => {
+                self.expr(arg, own);
+                self.push("[");
+                self.expr(index, Precedence::Lowest);
+                self.push("]");
+            }
+            ExprKind::Field { arg, name } => {
+                // A name or a number would swallow the field.
+                let swallows = match &arg.kind {
+                    ExprKind::Name(_) | ExprKind::Literal(_) => true,
+                    ExprKind::Call(call) => call.args.is_empty(),
+                    _ => false,
+                };
+                if swallows {
+                    self.push("(");
+                    self.bare(arg);
+                    self.push(")");
+                } else {
+                    self.expr(arg, own);
+                }
+                self.push(".");
+                self.ident(name);
+            }
+            ExprKind::Array(items) => {
+                self.push("ARRAY[");
+                self.exprs(items);
+                self.push("]");
+            }
+            ExprKind::Map(entries) => {
+                self.push("MAP[");
+                self.list(entries, |p, (key, value)| {
+                    p.expr(key, Precedence::Lowest);
+                    p.push(", ");
+                    p.expr(value, Precedence::Lowest);
+                });
+                self.push("]");
+            }
+            ExprKind::Row(fields) => {
+                self.push("ROW(");
+                self.exprs(fields);
+                self.push(")");
+            }
+            ExprKind::Trim { side, what, arg } => self.trim(*side, what.as_deref(), arg),
+            ExprKind::Call(call) => self.call(call),
+        }
+    }
+
+    fn chain(&mut self, args: &[Expr], word: &str, own: Precedence) {
+        for (i, arg) in args.iter().enumerate() {
+            if i > 0 {
+                self.push(word);
+            }
+            self.expr(arg, own.tighter());
+        }
+    }
+
+    fn predicate(&mut self, kind: &ExprKind, own: Precedence) {
+        let not = |negated: &bool| if *negated { " NOT" } else { "" };
+        let operand = Precedence::Concat;
+        match kind {
+            ExprKind::Is { arg, test, negated } => {
+                self.expr(arg, own);
+                self.push(" IS");
+                self.push(not(negated));
+                self.push(match test {
+                    IsTest::Null => " NULL",
+                    IsTest::True => " TRUE",
+                    IsTest::False => " FALSE",
+                    IsTest::Unknown => " UNKNOWN",
+                });
+            }
+            ExprKind::IsDistinctFrom { left, right, negated } => {
+                self.expr(left, own);
+                self.push(" IS");
+                self.push(not(negated));
+                self.push(" DISTINCT FROM ");
+                self.expr(right, operand);
+            }
+            ExprKind::Between { arg, low, high, symmetric, negated } => {
+                self.expr(arg, own);
+                self.push(not(negated));
+                self.push(if *symmetric { " BETWEEN SYMMETRIC " } else { " BETWEEN " });
+                self.expr(low, operand);
+                self.push(" AND ");
+                self.expr(high, operand);
+            }
+            ExprKind::InList { arg, list, negated } => {
+                self.expr(arg, own);
+                self.push(not(negated));
+                self.push(" IN (");
+                self.exprs(list);
+                self.push(")");
+            }
+            ExprKind::InQuery { arg, query, negated } => {
+                self.expr(arg, own);
+                self.push(not(negated));
+                self.push(" IN ");
+                self.subquery(query);
+            }
+            ExprKind::Like { kind, arg, pattern, escape, negated } => {
+                self.expr(arg, own);
+                self.push(not(negated));
+                self.push(match kind {
+                    LikeKind::Like => " LIKE ",
+                    LikeKind::ILike => " ILIKE ",
+                    LikeKind::SimilarTo => " SIMILAR TO ",
+                });
+                self.expr(pattern, operand);
+                if let Some(escape) = escape {
+                    self.push(" ESCAPE ");
+                    self.expr(escape, operand);
+                }
+            }
+            ExprKind::Quantified { arg, op, quantifier, set } => {
+                self.expr(arg, own);
+                self.push(binary(*op));
+                self.push(match quantifier {
+                    Quantifier::Any => "ANY ",
+                    Quantifier::All => "ALL ",
+                });
+                match &set.kind {
+                    ExprKind::Subquery(query) => self.subquery(query),
+                    ExprKind::Row(items) if items.len() > 1 => {
+                        self.push("(");
+                        self.exprs(items);
+                        self.push(")");
+                    }
+                    _ => {
+                        self.push("(");
+                        self.expr(set, Precedence::Lowest);
+                        self.push(")");
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn subquery(&mut self, query: &Query) {
+        self.block(|p| p.query(query));
+    }
+
+    fn case(
+        &mut self,
+        operand: Option<&Expr>,
+        branches: &[(Expr, Expr)],
+        otherwise: Option<&Expr>,
+    ) {
+        self.push("CASE");
+        if let Some(operand) = operand {
+            self.push(" ");
+            self.expr(operand, Precedence::Lowest);
+        }
+        for (when, then) in branches {
+            self.push(" WHEN ");
+            self.expr(when, Precedence::Lowest);
+            self.push(" THEN ");
+            self.expr(then, Precedence::Lowest);
+        }
+        if let Some(otherwise) = otherwise {
+            self.push(" ELSE ");
+            self.expr(otherwise, Precedence::Lowest);
+        }
+        self.push(" END");
+    }
+
+    fn trim(&mut self, side: TrimSide, what: Option<&Expr>, arg: &Expr) {
+        self.push("TRIM(");
+        self.push(match side {
+            // The grammar takes a side only before some forms of expression.
+            TrimSide::Both if what.is_some() => "",
+            TrimSide::Both => "BOTH ",
+            TrimSide::Leading => "LEADING ",
+            TrimSide::Trailing => "TRAILING ",
+        });
+        if let Some(what) = what {
+            self.expr(what, Precedence::Lowest);
+            self.push(" ");
+        }
+        self.push("FROM ");
+        self.expr(arg, Precedence::Lowest);
+        self.push(")");
+    }
+
+    fn call(&mut self, call: &Call) {
+        let word = call.name.as_single().filter(|name| !name.quoted).map(|n| n.text.to_uppercase());
+        let word = word.unwrap_or_default();
+        self.name(&call.name);
+        let bare = call.args.is_empty() && BARE_FUNCTIONS.contains(&word.as_str());
+        if bare && call.over.is_none() && call.filter.is_none() {
+            return;
+        }
+        self.push("(");
+        if call.distinct {
+            self.push("DISTINCT ");
+        }
+        for (i, arg) in call.args.iter().enumerate() {
+            if i > 0 {
+                self.push(match (word.as_str(), &arg.value) {
+                    ("EXTRACT", _) => " FROM ",
+                    ("CEIL" | "CEILING" | "FLOOR", ArgValue::Unit(_)) => " TO ",
+                    _ => ", ",
+                });
+            }
+            self.arg(arg);
+        }
+        self.order_by_inside(&call.order_by);
+        self.push(")");
+        if !call.within_group.is_empty() {
+            self.push(" WITHIN GROUP (ORDER BY ");
+            self.order_items(&call.within_group);
+            self.push(")");
+        }
+        if let Some(filter) = &call.filter {
+            self.push(" FILTER (WHERE ");
+            self.expr(filter, Precedence::Lowest);
+            self.push(")");
+        }
+        match call.nulls {
+            Some(NullTreatment::Ignore) => self.push(" IGNORE NULLS"),
+            Some(NullTreatment::Respect) => self.push(" RESPECT NULLS"),
+            None => {}
+        }
+        match &call.over {
+            Some(Over::Named(name)) => {
+                self.push(" OVER ");
+                self.ident(name);
+            }
+            Some(Over::Spec(spec)) => {
+                self.push(" OVER ");
+                self.window_spec(spec);
+            }
+            None => {}
+        }
+    }
+
+    pub(super) fn arg(&mut self, arg: &Arg) {
+        if let Some(name) = &arg.name {
+            self.ident(name);
+            self.push(" => ");
+        }
+        match &arg.value {
+            ArgValue::Expr(expr) => self.expr(expr, Precedence::Lowest),
+            ArgValue::Wildcard => self.push("*"),
+            ArgValue::Unit(unit) => self.push(unit_name(*unit)),
+            ArgValue::Lambda { params, body } => {
+                self.push("(");
+                self.idents(params);
+                self.push(") -> ");
+                self.expr(body, Precedence::Lowest);
+            }
+            ArgValue::Table(table) => self.table_arg(table),
+            ArgValue::Descriptor(columns) => {
+                self.push("DESCRIPTOR(");
+                self.idents(columns);
+                self.push(")");
+            }
+        }
+    }
+
+    fn table_arg(&mut self, table: &TableArg) {
+        self.push("TABLE ");
+        match &table.source {
+            TableArgSource::Named(name) => self.name(name),
+            TableArgSource::Query(query) => self.subquery(query),
+        }
+        self.partition_by_inside(&table.partition_by);
+        self.order_by_inside(&table.order_by);
+    }
+
+    /// ` PARTITION BY …`, or nothing.
+    fn partition_by_inside(&mut self, exprs: &[Expr]) {
+        if !exprs.is_empty() {
+            self.push(" PARTITION BY ");
+            self.exprs(exprs);
+        }
+    }
+
+    /// ` ORDER BY …`, or nothing.
+    fn order_by_inside(&mut self, items: &[OrderItem]) {
+        if !items.is_empty() {
+            self.push(" ORDER BY ");
+            self.order_items(items);
+        }
+    }
+
+    pub(super) fn order_items(&mut self, items: &[OrderItem]) {
+        self.list(items, |p, item| {
+            p.expr(&item.expr, Precedence::Lowest);
+            if item.descending {
+                p.push(" DESC");
+            }
+            match item.nulls_first {
+                Some(true) => p.push(" NULLS FIRST"),
+                Some(false) => p.push(" NULLS LAST"),
+                None => {}
+            }
+        });
+    }
+
+    fn literal(&mut self, literal: &Literal) {
+        match literal {
+            Literal::Null => self.push("NULL"),
+            Literal::Boolean(true) => self.push("TRUE"),
+            Literal::Boolean(false) => self.push("FALSE"),
+            Literal::Number { text, .. } => self.push(text),
+            Literal::String(text) => self.string(text),
+            Literal::Bytes(bytes) => {
+                let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+                self.push(&format!("X'{digits}'"));
+            }
+            Literal::Typed { kind, value } => {
+                self.push(match kind {
+                    TypedKind::Date => "DATE ",
+                    TypedKind::Time => "TIME ",
+                    TypedKind::Timestamp => "TIMESTAMP ",
+                    TypedKind::TimestampLtz => "TIMESTAMP_LTZ ",
+                    TypedKind::Uuid => "UUID ",
+                    TypedKind::Json => "JSON ",
+                });
+                self.text(value);
+            }
+            Literal::Interval { negative, value, units } => {
+                self.push(if *negative { "INTERVAL -" } else { "INTERVAL " });
+                self.text(value);
+                self.units(units.as_ref());
+            }
+        }
+    }
+}
+
+fn binary(op: BinaryOp) -> &'static str {
+    match op {
+        BinaryOp::Add => " + ",
+        BinaryOp::Subtract => " - ",
+        BinaryOp::Multiply => " * ",
+        BinaryOp::Divide => " / ",
+        BinaryOp::Modulo => " % ",
+        BinaryOp::Concat => " || ",
+        BinaryOp::Eq => " = ",
+        BinaryOp::NotEq => " <> ",
+        BinaryOp::Lt => " < ",
+        BinaryOp::LtEq => " <= ",
+        BinaryOp::Gt => " > ",
+        BinaryOp::GtEq => " >= ",
+    }
+}
