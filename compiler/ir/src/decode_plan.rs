@@ -26,8 +26,8 @@ pub use verify::{InvalidPlan, json_reads_as, raw_reads_as};
 
 /// Steps and data of one plan at most.
 pub const PLAN_STEPS_MAX: usize = 100_000;
-/// Levels to which recursive data is followed when it is skipped.
-pub const AVRO_DEPTH_MAX: usize = 64;
+/// Levels of blocks, unions and recursive records to which data is followed when it is skipped.
+pub const AVRO_DEPTH_MAX: usize = 512;
 
 /// A column that a scan reads.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -160,8 +160,8 @@ pub enum AvroDatum {
     Array(Box<AvroDatum>),
     /// Blocks of keys and values, as MAP with STRING keys; of equal keys the last one counts.
     Map(Box<AvroDatum>),
-    /// A record as ROW: steps whose columns are the ROW's fields. Also a union of several branches
-    /// as a ROW with a field a branch, its one step being `AvroOp::Union`.
+    /// A record as ROW: steps whose columns are the ROW's fields. (A union of several branches as a
+    /// ROW with a field a branch is a `Union` of such, each of which sets one field.)
     Row(Vec<AvroStep>),
     /// A branch number and that branch's datum, all read as the same type.
     Union(Vec<AvroDatum>),

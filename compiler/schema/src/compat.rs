@@ -117,6 +117,7 @@ pub fn can_read(reader: &Schema, writer: &Schema) -> Vec<Incompatibility> {
         reader: Names::of(reader),
         writer: Names::of(writer),
         seen: HashSet::new(),
+        failed: HashSet::new(),
         depth: 0,
     };
     let mut found = Vec::new();
@@ -130,8 +131,10 @@ const DEPTH_MAX: usize = 200;
 struct Walk<'a> {
     reader: Names<'a>,
     writer: Names<'a>,
-    /// Pairs of named types under comparison or compared: recursive types end here.
+    /// Pairs of records under comparison or found to fit: recursive types end here.
     seen: HashSet<(&'a Name, &'a Name)>,
+    /// Pairs found not to fit, so that no pair is gone through twice.
+    failed: HashSet<(&'a Name, &'a Name)>,
     depth: usize,
 }
 
@@ -170,7 +173,9 @@ impl<'a> Walk<'a> {
                     let seen = self.seen.clone();
                     let mut problems = Vec::new();
                     self.compare(branch, writer, at, &mut problems);
-                    self.seen = seen;
+                    if !problems.is_empty() {
+                        self.seen = seen;
+                    }
                     problems.is_empty()
                 });
                 if !fits {
@@ -217,9 +222,28 @@ impl<'a> Walk<'a> {
         at: &str,
         found: &mut Vec<Incompatibility>,
     ) {
-        if !self.seen.insert((&reader.name, &writer.name)) {
+        let pair = (&reader.name, &writer.name);
+        if self.failed.contains(&pair) {
+            let name = writer.name.name();
+            return note(at, format!("record {name} cannot be read, as told before"), found);
+        }
+        if !self.seen.insert(pair) {
             return;
         }
+        let before = found.len();
+        self.fields(reader, writer, at, found);
+        if found.len() > before {
+            self.failed.insert(pair);
+        }
+    }
+
+    fn fields(
+        &mut self,
+        reader: &'a RecordSchema,
+        writer: &'a RecordSchema,
+        at: &str,
+        found: &mut Vec<Incompatibility>,
+    ) {
         let aliases = reader.aliases.iter().flatten();
         let alias = aliases.map(|a| a.name()).any(|name| name == writer.name.name());
         if reader.name.name() != writer.name.name() && !alias {

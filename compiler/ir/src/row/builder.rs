@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{RowBatch, RowLayout, RowRef, pack_var, words_for};
+use super::{RowBatch, RowLayout, RowRef, pack_var};
 use crate::types::Slot;
 
 /// Writes rows of one layout.
@@ -78,10 +78,14 @@ impl BatchBuilder {
     /// Sets a STRING, BYTES or JSON column.
     pub fn set_bytes(&mut self, column: usize, value: &[u8]) {
         let at = self.not_null(column, Slot::Var);
-        let tail = self.words.len();
-        self.words[at] = pack_var((tail - self.start()) * 8, value.len());
-        self.words.resize(tail + words_for(value.len()), 0);
-        bytemuck::cast_slice_mut(&mut self.words[tail..])[..value.len()].copy_from_slice(value);
+        self.words[at] = pack_var((self.words.len() - self.start()) * 8, value.len());
+        let (whole, rest) = value.as_chunks::<8>();
+        self.words.extend(whole.iter().map(|word| u64::from_ne_bytes(*word)));
+        if !rest.is_empty() {
+            let mut last = [0; 8];
+            last[..rest.len()].copy_from_slice(rest);
+            self.words.push(u64::from_ne_bytes(last));
+        }
     }
 
     /// Sets a ROW, ARRAY or MAP column to a container's words.

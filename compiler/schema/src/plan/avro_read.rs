@@ -272,9 +272,7 @@ impl<'a> Builder<'a> {
         if let DataType::Row(fields) = &ty.data {
             let is_branch = |f: &Field| values.iter().any(|(_, b)| branch_name(b) == f.name);
             if values.len() > 1 && fields.iter().any(is_branch) {
-                let paths: Vec<String> = fields.iter().map(|f| f.name.clone()).collect();
-                let wanted = row_wanted(fields, &paths);
-                return self.descend_union(union, reader, &wanted, at).map(AvroDatum::Row);
+                return self.variant(union, reader, fields, at);
             }
         }
         let mut arms = Vec::new();
@@ -297,6 +295,39 @@ impl<'a> Builder<'a> {
             Some(why) if !any => Err(why),
             Some(_) | None => Ok(AvroDatum::Union(arms)),
         }
+    }
+
+    /// A union as a ROW with a field a branch: each branch is a ROW of which it sets its own field.
+    fn variant(
+        &mut self,
+        union: &'a UnionSchema,
+        reader: Option<&'a Schema>,
+        fields: &[Field],
+        at: &str,
+    ) -> Result<AvroDatum, PlanError> {
+        let values = branches(union);
+        let paths: Vec<String> = fields.iter().map(|f| f.name.clone()).collect();
+        let wanted = row_wanted(fields, &paths);
+        let no_branch = |w: &&Wanted<'_>| {
+            !w.ty.nullable && values.iter().all(|(_, b)| branch_name(b) != w.name)
+        };
+        if let Some(lost) = wanted.iter().find(no_branch) {
+            return Err(missing(lost, &join_path(at, lost.name)));
+        }
+        let mut arms = Vec::new();
+        for branch in union.variants() {
+            if matches!(branch, Schema::Null) {
+                arms.push(AvroDatum::Null);
+                continue;
+            }
+            let own = wanted.iter().filter(|w| w.name == branch_name(branch));
+            let own: Vec<Wanted<'_>> = own.map(|w| Wanted { path: &[], ..*w }).collect();
+            let mut steps = Vec::new();
+            let at = join_path(at, branch_name(branch));
+            self.field(branch, reader, &own, &at, &mut steps)?;
+            arms.push(AvroDatum::Row(steps));
+        }
+        Ok(AvroDatum::Union(arms))
     }
 
     /// A part of the reader's schema, seen through names and through a union's first branch that

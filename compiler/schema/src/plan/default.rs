@@ -120,13 +120,30 @@ fn big_endian(bytes: &[u8]) -> Option<i128> {
         .then(|| rest.iter().fold(i128::from(first as i8), |sum, &b| (sum << 8) | i128::from(b)))
 }
 
-/// The Avro bytes of a default, for a field that no column is written to. Data built of others
-/// only when empty; `None` for what is not supported.
+/// Data of one default at most: a record's default may lean on its fields' defaults, and those on
+/// the record's own.
+const DEFAULT_DATA_MAX: usize = 1_000;
+
+/// The Avro bytes of a default, for a field that no column is written to. Arrays and maps only
+/// when empty; `None` for what is not supported.
 pub(super) fn default_bytes<'a>(
     json: &Json,
     schema: &'a Schema,
     names: &Names<'a>,
 ) -> Option<Vec<u8>> {
+    bytes_of(json, schema, names, &mut 0)
+}
+
+fn bytes_of<'a>(
+    json: &Json,
+    schema: &'a Schema,
+    names: &Names<'a>,
+    made: &mut usize,
+) -> Option<Vec<u8>> {
+    *made += 1;
+    if *made > DEFAULT_DATA_MAX {
+        return None;
+    }
     let mut out = Vec::new();
     let schema = names.resolve(schema);
     match schema {
@@ -163,11 +180,11 @@ pub(super) fn default_bytes<'a>(
         Schema::Record(record) => {
             for field in &record.fields {
                 let json = json.get(&field.name).or(field.default.as_ref())?;
-                out.extend(default_bytes(json, &field.schema, names)?);
+                out.extend(bytes_of(json, &field.schema, names, made)?);
             }
         }
         Schema::Union(union) => {
-            let branch = |(at, branch)| Some((at, default_bytes(json, branch, names)?));
+            let branch = |(at, branch)| Some((at, bytes_of(json, branch, names, made)?));
             let (at, bytes) = union.variants().iter().enumerate().find_map(branch)?;
             varint(at as i64, &mut out);
             out.extend(bytes);

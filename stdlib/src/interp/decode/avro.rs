@@ -322,13 +322,16 @@ fn skip_bytes(input: &mut Input<'_>, count: u64) -> Result<(), Bad> {
     input.take(usize::try_from(count).map_err(|_| Bad::Truncated)?).map(|_| ())
 }
 
-/// Passes over data. `depth` counts the recursive records that it is inside of.
+/// Passes over data. `depth` counts the blocks, unions and recursive records that it is inside of.
 fn skip(
     what: &[AvroSkip],
     input: &mut Input<'_>,
     recursive: &[Vec<AvroSkip>],
     depth: usize,
 ) -> Result<(), Bad> {
+    if depth > AVRO_DEPTH_MAX {
+        return Err(Bad::Depth);
+    }
     for skipped in what {
         match skipped {
             AvroSkip::Varints(count) => input.skip_longs(*count)?,
@@ -343,19 +346,16 @@ fn skip(
                     }
                     None => {
                         for _ in 0..count {
-                            skip(items, input, recursive, depth)?;
+                            skip(items, input, recursive, depth + 1)?;
                         }
                     }
                 }
             },
             AvroSkip::Union(branches) => {
                 let branch = branches.get(input.branch()?).ok_or(Bad::Branch)?;
-                skip(branch, input, recursive, depth)?;
+                skip(branch, input, recursive, depth + 1)?;
             }
             AvroSkip::Recursive(number) => {
-                if depth == AVRO_DEPTH_MAX {
-                    return Err(Bad::Depth);
-                }
                 let body = recursive.get(*number as usize).ok_or(Bad::Branch)?;
                 skip(body, input, recursive, depth + 1)?;
             }
