@@ -4,8 +4,8 @@
 //!
 //! The integer counts units of 2^−1074, the smallest double. It is stored as bytes: the number of
 //! the first stored word (the words below are zero), then 64-bit words, lowest first, the last
-//! one's sign bit standing for all words above; no more words than needed. No bytes at all are
-//! zero. The largest double needs 2,098 bits and 2^63 of them 2,161: 34 words.
+//! one's sign bit standing for all words above. No bytes at all are zero. `Digits::write` stores
+//! no more words than needed; `add_in_place` may leave more. The largest double needs 2,098 bits and 2^63 of them 2,161: 34 words.
 //!
 //! NaN and infinities are counted beside (`Specials`).
 
@@ -69,26 +69,9 @@ impl Digits {
 
     /// Adds a finite double `weight` times.
     pub(super) fn add(&mut self, value: f64, weight: i64) {
-        let bits = value.to_bits();
-        let exponent = (bits >> 52) as usize & 0x7ff;
-        let fraction = bits & ((1 << 52) - 1);
-        let (significand, at) = match exponent {
-            0 => (fraction, 0),
-            _ => (fraction | (1 << 52), exponent - 1),
-        };
-        if significand == 0 || weight == 0 {
-            return;
+        if let Some(addend) = Addend::new(value, weight) {
+            self.add_words(addend.at, &addend.words, addend.negative);
         }
-        let magnitude = u128::from(significand) * u128::from(weight.unsigned_abs());
-        let shift = at % 64;
-        let low = magnitude << shift;
-        let high = if shift == 0 { 0 } else { magnitude >> (128 - shift) };
-        let mut words: [u64; ADDEND_WORDS] = [low as u64, (low >> 64) as u64, high as u64];
-        let negative = (value < 0.0) != (weight < 0);
-        if negative {
-            negate(&mut words);
-        }
-        self.add_words(at / 64, &words, negative);
     }
 
     /// Adds another sum.
@@ -167,6 +150,95 @@ impl Digits {
         }
         let value = round(&number, rest != 0);
         if negative { -value } else { value }
+    }
+}
+
+/// A double times a weight, as a two's complement number whose lowest word is word `at`.
+#[derive(Clone, Copy)]
+struct Addend {
+    at: usize,
+    words: [u64; ADDEND_WORDS],
+    negative: bool,
+}
+
+impl Addend {
+    /// Of a finite double; `None` for zero.
+    fn new(value: f64, weight: i64) -> Option<Self> {
+        let bits = value.to_bits();
+        let exponent = (bits >> 52) as usize & 0x7ff;
+        let fraction = bits & ((1 << 52) - 1);
+        let (significand, at) = match exponent {
+            0 => (fraction, 0),
+            _ => (fraction | (1 << 52), exponent - 1),
+        };
+        if significand == 0 || weight == 0 {
+            return None;
+        }
+        let magnitude = u128::from(significand) * u128::from(weight.unsigned_abs());
+        let shift = at % 64;
+        let low = magnitude << shift;
+        let high = if shift == 0 { 0 } else { magnitude >> (128 - shift) };
+        let negative = (value < 0.0) != (weight < 0);
+        let mut addend =
+            Self { at: at / 64, words: [low as u64, (low >> 64) as u64, high as u64], negative };
+        if negative {
+            negate(&mut addend.words);
+        }
+        Some(addend)
+    }
+
+    fn beyond(&self) -> u64 {
+        if self.negative { u64::MAX } else { 0 }
+    }
+
+    /// Whether the lowest `len` words alone, sign-extended, are the whole number.
+    fn fits(&self, len: usize) -> bool {
+        let Some((kept, cut)) = self.words.split_at_checked(len) else { return true };
+        kept.last().is_some_and(|top| ((*top as i64) < 0) == self.negative)
+            && cut.iter().all(|word| *word == self.beyond())
+    }
+
+    /// Adds to words of which the first is word `at`; whether the sum fits them. If it does not,
+    /// they are as they were.
+    fn add_to(&self, stored: &mut [[u8; 8]]) -> bool {
+        let top =
+            |stored: &[[u8; 8]]| stored.last().is_some_and(|bytes| i64::from_le_bytes(*bytes) < 0);
+        let before = top(stored);
+        self.add_wrapping(stored);
+        let fits = before != self.negative || top(stored) == before;
+        if !fits {
+            let mut back = Self { negative: !self.negative, ..*self };
+            negate(&mut back.words);
+            back.add_wrapping(stored);
+        }
+        fits
+    }
+
+    fn add_wrapping(&self, stored: &mut [[u8; 8]]) {
+        let mut carry = false;
+        for (i, bytes) in stored.iter_mut().enumerate() {
+            let add = self.words.get(i).copied().unwrap_or(self.beyond());
+            let (sum, over) = u64::from_le_bytes(*bytes).overflowing_add(add);
+            let (sum, again) = sum.overflowing_add(u64::from(carry));
+            *bytes = sum.to_le_bytes();
+            carry = over || again;
+            if i >= ADDEND_WORDS && carry == self.negative {
+                return;
+            }
+        }
+    }
+}
+
+/// Adds a finite double `weight` times to a stored sum, if that needs no more words than it has.
+/// Returns whether it did; if not, the sum is as it was.
+pub(super) fn add_in_place(bytes: &mut [u8], value: f64, weight: i64) -> bool {
+    let Some(addend) = Addend::new(value, weight) else { return !bytes.is_empty() };
+    let Some((first, rest)) = bytes.split_first_mut() else { return false };
+    let (stored, odd) = rest.as_chunks_mut::<8>();
+    let offset = addend.at.checked_sub(usize::from(*first));
+    match offset.and_then(|offset| stored.get_mut(offset..)) {
+        Some(stored) if odd.is_empty() && addend.fits(stored.len()) => addend.add_to(stored),
+        Some(_) | None => false,
     }
 }
 

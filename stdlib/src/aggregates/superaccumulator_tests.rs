@@ -157,6 +157,22 @@ proptest! {
     }
 
     #[test]
+    fn adding_in_place_is_adding(values in prop::collection::vec(weighted(), 0..40)) {
+        let mut stored = Vec::new();
+        for (value, weight) in &values {
+            let before = stored.clone();
+            if !add_in_place(&mut stored, *value, *weight) {
+                prop_assert_eq!(&stored, &before, "a sum that does not fit is left alone");
+                let mut digits = Digits::read(&stored);
+                digits.add(*value, *weight);
+                stored.clear();
+                digits.write(|bytes| stored.extend_from_slice(bytes));
+            }
+        }
+        prop_assert_eq!(bytes(&Digits::read(&stored)), bytes(&sum(&values)));
+    }
+
+    #[test]
     fn averages_of_small_integers_are_correctly_rounded(
         values in prop::collection::vec(-1000i32..1000, 1..30),
     ) {
@@ -173,6 +189,7 @@ proptest! {
 
     #[test]
     fn any_bytes_are_read_without_harm(noise in prop::collection::vec(any::<u8>(), 0..400)) {
+        let _ = add_in_place(&mut noise.clone(), 1.5, 3);
         let mut digits = Digits::read(&noise);
         digits.add(1.0, 1);
         digits.merge(&Digits::read(&noise));

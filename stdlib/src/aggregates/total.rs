@@ -5,7 +5,7 @@ use flow_ir::kernel::ErrorCode;
 use flow_ir::row::{BatchBuilder, Column, RowRef, ValueMut};
 use flow_ir::types::{DataType, Slot, Type};
 
-use super::superaccumulator::{Digits, Specials};
+use super::superaccumulator::{Digits, Specials, add_in_place};
 use super::wide::Wide;
 
 /// A running total in some accumulator columns. `first` is the position of the first of them in
@@ -247,6 +247,9 @@ impl Total for Float {
     #[inline]
     fn add(&self, acc: &mut ValueMut<'_>, first: usize, row: RowRef<'_>, arg: Column, weight: i64) {
         let value = row.f64(arg);
+        if value.is_finite() && add_in_place(acc.var_mut(first), value, weight) {
+            return;
+        }
         let mut digits = Digits::read(acc.var(first));
         if value.is_finite() {
             digits.add(value, weight);

@@ -26,6 +26,14 @@ impl VarHeap {
         }
     }
 
+    /// The bytes behind a handle, to change without changing their number.
+    pub fn get_mut(&mut self, handle: u64) -> &mut [u8] {
+        match handle {
+            0 => &mut [],
+            _ => &mut self.cells[handle as usize - 1],
+        }
+    }
+
     /// Replaces the bytes behind a handle and gives the handle that now holds them.
     pub fn set(&mut self, handle: u64, value: &[u8]) -> u64 {
         let handle = match (handle, self.free.pop()) {
@@ -130,6 +138,11 @@ impl<'a> ValueMut<'a> {
     /// A variable column; empty where it is NULL.
     pub fn var(&self, index: usize) -> &[u8] {
         self.heap.get(self.word(index))
+    }
+
+    /// A variable column, to change without changing its length; empty where it is NULL.
+    pub fn var_mut(&mut self, index: usize) -> &mut [u8] {
+        self.heap.get_mut(self.words[self.layout.column(index).word as usize])
     }
 
     /// Sets a variable column.

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 
 use super::harness::*;
 
-/// `column a ≤ column b` over rows of these types, keeping all columns of the input's first `width`.
+/// `column a ≤ column b` over rows of these types, with the first `width` columns as output.
 pub(super) fn at_most(input: &[Type], a: usize, b: usize, width: usize) -> KernelSpec {
     let mut program = ScalarProgram::new(input.to_vec());
     let mut push = |op, ty: Type| program.push(Inst { op, ty, guard: None, site: None });

@@ -171,7 +171,8 @@ pub(super) fn carried_windows_are_windows() {
             window: shape.window,
             lateness: shape.lateness,
         });
-        let expanded: Vec<Type> = types().into_iter().chain([(); 3].map(|()| timestamp())).collect();
+        let bounds = [(); 3].map(|()| timestamp());
+        let expanded: Vec<Type> = types().into_iter().chain(bounds).collect();
         let start = types().len();
         let expand = graph.add(expand, &[(on_time, None)], expanded, Changelog::Append);
         let by = WindowInput::Carried { start, end: start + 1 };
