@@ -32,8 +32,8 @@ pub(crate) fn encoding(
         "blackhole" => Ok(Encoding::Discard),
         "print" => Ok(Encoding::Lines(maker.encoder("json", None, &all)?)),
         _ => {
-            let in_value = |&i: &usize| matches!(stream.columns[i].origin, Origin::Value(_));
-            let value_columns: Vec<usize> = all.iter().copied().filter(in_value).collect();
+            let value_columns: Vec<usize> =
+                all.iter().copied().filter(|&i| in_value(stream, i)).collect();
             let value = maker.encoder(
                 stream.value_format.as_deref().unwrap_or(DEFAULT_FORMAT),
                 stream.schemas.value.as_ref(),
@@ -49,6 +49,15 @@ pub(crate) fn encoding(
             };
             Ok(Encoding::Records { key, value })
         }
+    }
+}
+
+/// Whether a column stands in the value: also one of the key's, unless it is to be in the key alone.
+fn in_value(stream: &Stream, column: usize) -> bool {
+    match &stream.columns[column].origin {
+        Origin::Value(_) => true,
+        Origin::Key(_) => stream.option("value.fields-include") != Some("EXCEPT_KEY"),
+        Origin::Metadata(_) => false,
     }
 }
 
