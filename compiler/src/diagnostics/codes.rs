@@ -1,5 +1,6 @@
 //! The table of codes: id, default severity, title. Each row has one constructor in an area file
-//! and one page in `explain/`; a missing page does not compile, a missing constructor fails a test.
+//! and one page in `explain/`; a missing page does not compile, a missing constructor fails a
+//! test.
 //!
 //! Numbers: 01 syntax · 02 names · 03 types · 04 joins · 05 windows and time · 06 aggregates ·
 //! 07 connectors, options, schemas · 08 plans, changelog kinds, sinks · 09 not available yet. E is an
@@ -38,7 +39,9 @@ macro_rules! codes {
 
             /// The long explanation, in Markdown, with a failing and a fixed example.
             pub fn page(self) -> &'static str {
-                match self { $(Code::$id => include_str!(concat!("explain/", stringify!($id), ".md")),)* }
+                match self {
+                    $(Code::$id => include_str!(concat!("explain/", stringify!($id), ".md")),)*
+                }
             }
         }
     };

@@ -31,7 +31,10 @@ pub fn render(diagnostics: &[Diagnostic], sources: &SourceMap, style: RenderStyl
     let mut sorted = diagnostics.to_vec();
     super::sort(&mut sorted);
     let mut out = String::new();
-    for diagnostic in &sorted {
+    for (i, diagnostic) in sorted.iter().enumerate() {
+        if i > 0 && style != RenderStyle::Short {
+            out.push('\n');
+        }
         match style {
             RenderStyle::Plain => {
                 let theme = GraphicalTheme::unicode_nocolor();

@@ -164,9 +164,13 @@ impl Failure<'_> {
         self.token(index).is_some_and(|token| token.kind == TokenKind::Word)
     }
 
+    /// Whether a clause of a query begins here.
     fn is_clause(&self, index: usize) -> bool {
         let word = self.text(index);
-        self.is_word(index) && CLAUSES.iter().any(|clause| clause.eq_ignore_ascii_case(word))
+        let needs_by = ["group", "order"].iter().any(|w| word.eq_ignore_ascii_case(w));
+        self.is_word(index)
+            && CLAUSES.iter().any(|clause| clause.eq_ignore_ascii_case(word))
+            && (!needs_by || self.text(index + 1).eq_ignore_ascii_case("by"))
     }
 
     /// The token found, for people.
@@ -400,8 +404,11 @@ impl Failure<'_> {
     fn misspelt(&self, index: usize, name: &str) -> Diagnostic {
         let at = self.token(index).map_or(self.gap(), |t| self.place.span(t.start, t.end));
         let found = format!("name {}", self.text(index));
-        syntax::unexpected_token(at, &found, &[name.to_owned()])
-            .with_fix(format!("change to {name}"), at, name)
+        syntax::unexpected_token(at, &found, &[name.to_owned()]).with_fix(
+            format!("change to {name}"),
+            at,
+            name,
+        )
     }
 
     /// Two items of a list side by side.

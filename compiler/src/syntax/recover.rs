@@ -58,7 +58,7 @@ impl Recovery<'_> {
         };
         let parts = self.parts(piece.tokens.clone());
         if parts.len() == 1 {
-            return self.refuse(whole, piece.tokens.clone());
+            return self.refuse(*whole, piece.tokens.clone());
         }
         for (i, part) in parts.iter().enumerate() {
             let next = parts.get(i + 1).and_then(|next| self.tokens.get(next.start));
@@ -75,7 +75,7 @@ impl Recovery<'_> {
                     ));
                 }
                 (Ok(built), None) => self.accept(built),
-                (Err(diagnostic), _) => self.refuse(diagnostic, part.clone()),
+                (Err(diagnostic), _) => self.refuse(*diagnostic, part.clone()),
             }
         }
     }
@@ -85,7 +85,7 @@ impl Recovery<'_> {
     }
 
     /// Parses the tokens of one statement; its text ends at `end`.
-    fn parse(&self, range: Range<usize>, end: usize) -> Result<Built, Diagnostic> {
+    fn parse(&self, range: Range<usize>, end: usize) -> Result<Built, Box<Diagnostic>> {
         let tokens = self.tokens.get(range).unwrap_or(&[]);
         let base = tokens.first().map_or(end, |token| token.start);
         let text = self.text.get(base..end).unwrap_or("");
@@ -96,7 +96,7 @@ impl Recovery<'_> {
             }
             Err(error) => {
                 let place = errors::Place { file: self.file, text: self.text, tokens, end };
-                Err(errors::explain(&place, base, &error))
+                Err(Box::new(errors::explain(&place, base, &error)))
             }
         }
     }
@@ -117,7 +117,8 @@ impl Recovery<'_> {
             self.abandon_set();
             let span = self.tokens.get(range.start).map_or(0..0, |token| token.start..token.end);
             let span = self.span(span.start, span.end);
-            self.set = Some(OpenSet { span, explain: false, inserts: Vec::new(), has_errors: true });
+            let inserts = Vec::new();
+            self.set = Some(OpenSet { span, explain: false, inserts, has_errors: true });
         } else if let Some(set) = &mut self.set {
             set.has_errors = true;
         }

@@ -306,9 +306,7 @@ impl Nesting {
                 self.open.push('C');
             }
             (TokenKind::Word, word) if word.eq_ignore_ascii_case("end") => {
-                if self.open.last() == Some(&'C') {
-                    self.open.pop();
-                }
+                self.open.pop_if(|open| *open == 'C');
             }
             (TokenKind::Word, word) => {
                 self.last_opens_angle = ["array", "map", "row", "struct", "multiset"]

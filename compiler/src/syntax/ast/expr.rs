@@ -262,7 +262,7 @@ pub enum Over {
     /// `OVER w`.
     Named(Ident),
     /// `OVER (…)`.
-    Spec(WindowSpec),
+    Spec(Box<WindowSpec>),
 }
 
 /// Literals.

@@ -86,7 +86,7 @@ impl Builder<'_> {
         }
         let args = self.ordered_args(&function, written.args, span);
         if function == "ROW" && args.iter().all(is_plain) {
-            let fields = args.into_iter().filter_map(into_expr).collect();
+            let fields = args.into_iter().filter_map(|arg| into_expr(arg.value)).collect();
             return Expr { kind: ExprKind::Row(fields), span };
         }
         let mut call = Call::plain(name, args);
@@ -105,7 +105,7 @@ impl Builder<'_> {
                 Rule::null_treatment => call.nulls = Some(null_treatment(&tail)),
                 Rule::over => {
                     call.over = Some(match child(&tail, Rule::window_spec) {
-                        Some(spec) => Over::Spec(self.window_spec(&spec)),
+                        Some(spec) => Over::Spec(Box::new(self.window_spec(&spec))),
                         None => Over::Named(self.first_ident(&tail)),
                     });
                 }
@@ -301,7 +301,7 @@ impl Builder<'_> {
 
     /// `TRIM(what FROM arg)`.
     fn trim_of_two(&mut self, written: Vec<(Before, Arg)>, span: Span) -> Expr {
-        let mut exprs = written.into_iter().filter_map(|(_, arg)| into_expr(arg));
+        let mut exprs = written.into_iter().filter_map(|(_, arg)| into_expr(arg.value));
         match (exprs.next(), exprs.next()) {
             (Some(what), Some(arg)) => {
                 let (what, arg) = (Some(Box::new(what)), Box::new(arg));
@@ -355,8 +355,9 @@ fn is_plain(arg: &Arg) -> bool {
     arg.name.is_none() && matches!(arg.value, ArgValue::Expr(_))
 }
 
-fn into_expr(arg: Arg) -> Option<Expr> {
-    match arg.value {
+/// The expression, if the argument is one.
+pub(super) fn into_expr(value: ArgValue) -> Option<Expr> {
+    match value {
         ArgValue::Expr(expr) => Some(expr),
         ArgValue::Wildcard
         | ArgValue::Unit(_)

@@ -230,7 +230,7 @@ impl Builder<'_> {
         let span = arg.span.to(self.span(part));
         let mut entries = self.exprs(part);
         let is_map = bare_name
-            && entries.len() % 2 == 0
+            && entries.len().is_multiple_of(2)
             && matches!(&arg.kind, ExprKind::Name(name)
                 if name.as_single().is_some_and(|n: &Ident| n.is_word("map")));
         if is_map {

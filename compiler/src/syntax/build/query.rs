@@ -3,6 +3,7 @@
 use flow_ir::span::Span;
 use pest::iterators::Pairs;
 
+use super::call::into_expr;
 use super::{Builder, Node, child, children, has, must};
 use crate::diagnostics::syntax;
 use crate::syntax::ast::{
@@ -248,8 +249,7 @@ impl Builder<'_> {
             .into_iter()
             .filter_map(|arg| match arg.value {
                 ArgValue::Expr(Expr { kind: ExprKind::Row(fields), .. }) => Some(fields),
-                ArgValue::Expr(single) => Some(vec![single]),
-                _ => None,
+                value => into_expr(value).map(|single| vec![single]),
             })
             .collect();
         match is_rollup {
@@ -299,13 +299,12 @@ impl Builder<'_> {
                 Rule::table_alias => factor.alias = Some(self.table_alias(&part)),
                 Rule::system_time => {
                     let time = self.expr(must(child(&part, Rule::arith)));
-                    match &mut factor.kind {
-                        TableFactorKind::Named { system_time, .. } => *system_time = Some(time),
-                        _ => {
-                            let at = self.span(&part);
-                            let form = "FROM a JOIN table FOR SYSTEM_TIME AS OF a.time ON …";
-                            self.report(syntax::malformed_call(at, "FOR SYSTEM_TIME", form));
-                        }
+                    if let TableFactorKind::Named { system_time, .. } = &mut factor.kind {
+                        *system_time = Some(time);
+                    } else {
+                        let at = self.span(&part);
+                        let form = "FROM a JOIN table FOR SYSTEM_TIME AS OF a.time ON …";
+                        self.report(syntax::malformed_call(at, "FOR SYSTEM_TIME", form));
                     }
                 }
                 Rule::match_recognize => {
@@ -371,10 +370,7 @@ impl Builder<'_> {
         if is_unnest
             && args.iter().all(|a| a.name.is_none() && matches!(a.value, ArgValue::Expr(_)))
         {
-            let args = args.into_iter().filter_map(|arg| match arg.value {
-                ArgValue::Expr(expr) => Some(expr),
-                _ => None,
-            });
+            let args = args.into_iter().filter_map(|arg| into_expr(arg.value));
             return TableFactorKind::Unnest { args: args.collect(), ordinality };
         }
         if is_unnest || ordinality {

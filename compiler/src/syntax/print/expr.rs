@@ -2,7 +2,7 @@
 
 use super::{Printer, unit_name};
 use crate::syntax::ast::{
-    Arg, ArgValue, BinaryOp, Call, Expr, ExprKind, IsTest, LikeKind, Literal, NullTreatment,
+    Arg, ArgValue, BinaryOp, Call, Expr, ExprKind, Ident, IsTest, LikeKind, Literal, NullTreatment,
     OrderItem, Over, Quantifier, Query, TableArg, TableArgSource, TrimSide, TypedKind, UnaryOp,
 };
 use crate::syntax::build::BARE_FUNCTIONS;
@@ -29,20 +29,9 @@ impl Printer {
         match &expr.kind {
             ExprKind::Literal(literal) => self.literal(literal),
             ExprKind::Name(name) => self.name(name),
-            ExprKind::Unary { op, arg } => {
-                self.push(match op {
-                    UnaryOp::Minus => "-",
-                    UnaryOp::Plus => "+",
-                });
-                // Two signs in a row would be a comment.
-                if matches!(arg.kind, ExprKind::Unary { .. }) {
-                    self.push(" ");
-                }
-                self.expr(arg, own);
-            }
+            ExprKind::Unary { op, arg } => self.unary(*op, arg, own),
             ExprKind::Binary { op, left, right } => {
-                self.expr(left, own);
-                self.push(binary(*op));
+                self.around(left, own, binary(*op));
                 self.expr(right, own.tighter());
             }
             ExprKind::And(args) => self.chain(args, " AND ", own),
@@ -51,13 +40,65 @@ impl Printer {
                 self.push("NOT ");
                 self.expr(arg, own);
             }
-            ExprKind::Is { .. }
-            | ExprKind::IsDistinctFrom { .. }
-            | ExprKind::Between { .. }
-            | ExprKind::InList { .. }
-            | ExprKind::InQuery { .. }
-            | ExprKind::Like { .. }
-            | ExprKind::Quantified { .. } => self.predicate(&expr.kind, own),
+            ExprKind::Is { arg, test, negated } => {
+                self.negatable(arg, own, [" IS ", " IS NOT "], *negated);
+                self.push(is_test(*test));
+            }
+            ExprKind::IsDistinctFrom { left, right, negated } => {
+                let words = [" IS DISTINCT FROM ", " IS NOT DISTINCT FROM "];
+                self.negatable(left, own, words, *negated);
+                self.expr(right, Precedence::Concat);
+            }
+            ExprKind::Between { arg, low, high, symmetric, negated } => {
+                self.negatable(arg, own, [" BETWEEN ", " NOT BETWEEN "], *negated);
+                self.push(if *symmetric { "SYMMETRIC " } else { "" });
+                self.around(low, Precedence::Concat, " AND ");
+                self.expr(high, Precedence::Concat);
+            }
+            ExprKind::InList { arg, list, negated } => {
+                self.negatable(arg, own, [" IN ", " NOT IN "], *negated);
+                self.tuple(list);
+            }
+            ExprKind::InQuery { arg, query, negated } => {
+                self.negatable(arg, own, [" IN ", " NOT IN "], *negated);
+                self.subquery(query);
+            }
+            ExprKind::Like { kind, arg, pattern, escape, negated } => {
+                self.negatable(arg, own, like(*kind), *negated);
+                self.expr(pattern, Precedence::Concat);
+                if let Some(escape) = escape {
+                    self.push(" ESCAPE ");
+                    self.expr(escape, Precedence::Concat);
+                }
+            }
+            ExprKind::Quantified { arg, op, quantifier, set } => {
+                self.around(arg, own, binary(*op));
+                self.quantified(*quantifier, set);
+            }
+            ExprKind::AtTimeZone { arg, zone } => {
+                self.around(arg, own, " AT TIME ZONE ");
+                self.expr(zone, Precedence::Access);
+            }
+            ExprKind::Index { arg, index } => {
+                self.around(arg, own, "[");
+                self.around(index, Precedence::Lowest, "]");
+            }
+            ExprKind::Field { arg, name } => self.field(arg, name, own),
+            ExprKind::Exists(_)
+            | ExprKind::Subquery(_)
+            | ExprKind::Case { .. }
+            | ExprKind::Cast { .. }
+            | ExprKind::Array(_)
+            | ExprKind::Map(_)
+            | ExprKind::Row(_)
+            | ExprKind::Trim { .. }
+            | ExprKind::Call(_) => self.closed(&expr.kind),
+        }
+    }
+
+    /// The forms that begin and end with words or brackets of their own.
+    fn closed(&mut self, kind: &ExprKind) {
+        match kind {
             ExprKind::Exists(query) => {
                 self.push("EXISTS ");
                 self.subquery(query);
@@ -68,38 +109,9 @@ impl Printer {
             }
             ExprKind::Cast { arg, ty, lenient } => {
                 self.push(if *lenient { "TRY_CAST(" } else { "CAST(" });
-                self.expr(arg, Precedence::Lowest);
-                self.push(" AS ");
+                self.around(arg, Precedence::Lowest, " AS ");
                 self.data_type(ty);
                 self.push(")");
-            }
-            ExprKind::AtTimeZone { arg, zone } => {
-                self.expr(arg, own);
-                self.push(" AT TIME ZONE ");
-                self.expr(zone, Precedence::Access);
-            }
-            ExprKind::Index { arg, index } => {
-                self.expr(arg, own);
-                self.push("[");
-                self.expr(index, Precedence::Lowest);
-                self.push("]");
-            }
-            ExprKind::Field { arg, name } => {
-                // A name or a number would swallow the field.
-                let swallows = match &arg.kind {
-                    ExprKind::Name(_) | ExprKind::Literal(_) => true,
-                    ExprKind::Call(call) => call.args.is_empty(),
-                    _ => false,
-                };
-                if swallows {
-                    self.push("(");
-                    self.bare(arg);
-                    self.push(")");
-                } else {
-                    self.expr(arg, own);
-                }
-                self.push(".");
-                self.ident(name);
             }
             ExprKind::Array(items) => {
                 self.push("ARRAY[");
@@ -109,111 +121,97 @@ impl Printer {
             ExprKind::Map(entries) => {
                 self.push("MAP[");
                 self.list(entries, |p, (key, value)| {
-                    p.expr(key, Precedence::Lowest);
-                    p.push(", ");
+                    p.around(key, Precedence::Lowest, ", ");
                     p.expr(value, Precedence::Lowest);
                 });
                 self.push("]");
             }
             ExprKind::Row(fields) => {
-                self.push("ROW(");
-                self.exprs(fields);
-                self.push(")");
+                self.push("ROW");
+                self.tuple(fields);
             }
             ExprKind::Trim { side, what, arg } => self.trim(*side, what.as_deref(), arg),
             ExprKind::Call(call) => self.call(call),
+            ExprKind::Literal(_)
+            | ExprKind::Name(_)
+            | ExprKind::Unary { .. }
+            | ExprKind::Binary { .. }
+            | ExprKind::And(_)
+            | ExprKind::Or(_)
+            | ExprKind::Not(_)
+            | ExprKind::Is { .. }
+            | ExprKind::IsDistinctFrom { .. }
+            | ExprKind::Between { .. }
+            | ExprKind::InList { .. }
+            | ExprKind::InQuery { .. }
+            | ExprKind::Like { .. }
+            | ExprKind::Quantified { .. }
+            | ExprKind::AtTimeZone { .. }
+            | ExprKind::Index { .. }
+            | ExprKind::Field { .. } => debug_assert!(false, "`bare` prints these"),
         }
+    }
+
+    /// An operand and what stands behind it.
+    fn around(&mut self, expr: &Expr, least: Precedence, behind: &str) {
+        self.expr(expr, least);
+        self.push(behind);
+    }
+
+    /// An operand and one of two wordings of the operator behind it.
+    fn negatable(&mut self, arg: &Expr, own: Precedence, words: [&str; 2], negated: bool) {
+        self.around(arg, own, words[usize::from(negated)]);
+    }
+
+    /// `(a, b)`.
+    fn tuple(&mut self, items: &[Expr]) {
+        self.push("(");
+        self.exprs(items);
+        self.push(")");
+    }
+
+    fn unary(&mut self, op: UnaryOp, arg: &Expr, own: Precedence) {
+        self.push(match op {
+            UnaryOp::Minus => "-",
+            UnaryOp::Plus => "+",
+        });
+        // Two signs in a row would be a comment.
+        self.push(if matches!(arg.kind, ExprKind::Unary { .. }) { " " } else { "" });
+        self.expr(arg, own);
     }
 
     fn chain(&mut self, args: &[Expr], word: &str, own: Precedence) {
         for (i, arg) in args.iter().enumerate() {
-            if i > 0 {
-                self.push(word);
-            }
+            self.push(if i > 0 { word } else { "" });
             self.expr(arg, own.tighter());
         }
     }
 
-    fn predicate(&mut self, kind: &ExprKind, own: Precedence) {
-        let not = |negated: &bool| if *negated { " NOT" } else { "" };
-        let operand = Precedence::Concat;
-        match kind {
-            ExprKind::Is { arg, test, negated } => {
-                self.expr(arg, own);
-                self.push(" IS");
-                self.push(not(negated));
-                self.push(match test {
-                    IsTest::Null => " NULL",
-                    IsTest::True => " TRUE",
-                    IsTest::False => " FALSE",
-                    IsTest::Unknown => " UNKNOWN",
-                });
-            }
-            ExprKind::IsDistinctFrom { left, right, negated } => {
-                self.expr(left, own);
-                self.push(" IS");
-                self.push(not(negated));
-                self.push(" DISTINCT FROM ");
-                self.expr(right, operand);
-            }
-            ExprKind::Between { arg, low, high, symmetric, negated } => {
-                self.expr(arg, own);
-                self.push(not(negated));
-                self.push(if *symmetric { " BETWEEN SYMMETRIC " } else { " BETWEEN " });
-                self.expr(low, operand);
-                self.push(" AND ");
-                self.expr(high, operand);
-            }
-            ExprKind::InList { arg, list, negated } => {
-                self.expr(arg, own);
-                self.push(not(negated));
-                self.push(" IN (");
-                self.exprs(list);
-                self.push(")");
-            }
-            ExprKind::InQuery { arg, query, negated } => {
-                self.expr(arg, own);
-                self.push(not(negated));
-                self.push(" IN ");
-                self.subquery(query);
-            }
-            ExprKind::Like { kind, arg, pattern, escape, negated } => {
-                self.expr(arg, own);
-                self.push(not(negated));
-                self.push(match kind {
-                    LikeKind::Like => " LIKE ",
-                    LikeKind::ILike => " ILIKE ",
-                    LikeKind::SimilarTo => " SIMILAR TO ",
-                });
-                self.expr(pattern, operand);
-                if let Some(escape) = escape {
-                    self.push(" ESCAPE ");
-                    self.expr(escape, operand);
-                }
-            }
-            ExprKind::Quantified { arg, op, quantifier, set } => {
-                self.expr(arg, own);
-                self.push(binary(*op));
-                self.push(match quantifier {
-                    Quantifier::Any => "ANY ",
-                    Quantifier::All => "ALL ",
-                });
-                match &set.kind {
-                    ExprKind::Subquery(query) => self.subquery(query),
-                    ExprKind::Row(items) if items.len() > 1 => {
-                        self.push("(");
-                        self.exprs(items);
-                        self.push(")");
-                    }
-                    _ => {
-                        self.push("(");
-                        self.expr(set, Precedence::Lowest);
-                        self.push(")");
-                    }
-                }
-            }
-            _ => {}
+    fn quantified(&mut self, quantifier: Quantifier, set: &Expr) {
+        self.push(match quantifier {
+            Quantifier::Any => "ANY ",
+            Quantifier::All => "ALL ",
+        });
+        match &set.kind {
+            ExprKind::Subquery(query) => self.subquery(query),
+            ExprKind::Row(items) if items.len() > 1 => self.tuple(items),
+            _ => self.tuple(std::slice::from_ref(set)),
         }
+    }
+
+    fn field(&mut self, arg: &Expr, name: &Ident, own: Precedence) {
+        // A name, a number or a function without parentheses would swallow the field.
+        let swallows = match &arg.kind {
+            ExprKind::Call(call) => call.args.is_empty(),
+            kind => matches!(kind, ExprKind::Name(_) | ExprKind::Literal(_)),
+        };
+        if swallows {
+            self.tuple(std::slice::from_ref(arg));
+        } else {
+            self.expr(arg, own);
+        }
+        self.push(".");
+        self.ident(name);
     }
 
     pub(super) fn subquery(&mut self, query: &Query) {
@@ -406,6 +404,24 @@ impl Printer {
                 self.units(units.as_ref());
             }
         }
+    }
+}
+
+fn is_test(test: IsTest) -> &'static str {
+    match test {
+        IsTest::Null => "NULL",
+        IsTest::True => "TRUE",
+        IsTest::False => "FALSE",
+        IsTest::Unknown => "UNKNOWN",
+    }
+}
+
+/// The words without and with NOT.
+fn like(kind: LikeKind) -> [&'static str; 2] {
+    match kind {
+        LikeKind::Like => [" LIKE ", " NOT LIKE "],
+        LikeKind::ILike => [" ILIKE ", " NOT ILIKE "],
+        LikeKind::SimilarTo => [" SIMILAR TO ", " NOT SIMILAR TO "],
     }
 }
 

@@ -137,3 +137,16 @@ fn good_statements_survive_bad_neighbours() {
     assert_eq!(ast.statements.len(), 1);
     assert_eq!(diagnostics.len(), 2);
 }
+
+#[test]
+fn the_readme_lists_the_reserved_words() {
+    let readme = include_str!("../../../../grammar/README.md");
+    let block = readme.split("<!-- reserved -->").nth(1).expect("the list is marked");
+    let listed: Vec<&str> = block.split_whitespace().collect();
+    for word in &listed {
+        assert!(super::errors::is_reserved(word), "{word} is not reserved");
+    }
+    let grammar = include_str!("../../../../grammar/flow.pest");
+    let rule = grammar.split("\nreserved = ").nth(1).and_then(|r| r.split('}').next());
+    assert_eq!(rule.map(|rule| rule.matches("^\"").count()), Some(listed.len()));
+}
