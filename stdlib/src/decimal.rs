@@ -19,9 +19,29 @@ pub struct Digits {
     pub scale: u32,
 }
 
-/// 10^`exponent` for exponents up to 38.
+/// The powers of ten that fit an `i128`.
+const POWERS: [i128; POWER_MAX as usize + 1] = {
+    let mut powers = [1; POWER_MAX as usize + 1];
+    let mut exponent = 1;
+    while exponent < powers.len() {
+        powers[exponent] = powers[exponent - 1] * 10;
+        exponent += 1;
+    }
+    powers
+};
+
+/// 10^`exponent`, for exponents up to 38 (larger ones count as 38).
 pub fn power(exponent: u32) -> i128 {
-    10i128.pow(exponent.min(POWER_MAX))
+    POWERS[exponent.min(POWER_MAX) as usize]
+}
+
+/// `value` × 10^`exponent` if it fits.
+fn times_power(value: i128, exponent: u32) -> Option<i128> {
+    match POWERS.get(exponent as usize) {
+        Some(1) => Some(value),
+        Some(power) => value.checked_mul(*power),
+        None => (value == 0).then_some(0),
+    }
 }
 
 /// The value if it has at most `precision` digits.
@@ -42,7 +62,7 @@ pub fn check(value: i128, precision: u32) -> Result<i128, ErrorCode> {
 /// `Overflow` if it does not fit.
 pub fn rescale(value: i128, from: u32, to: Digits) -> Result<i128, ErrorCode> {
     let rescaled = if to.scale >= from {
-        value.checked_mul(power(to.scale - from)).ok_or(ErrorCode::Overflow)?
+        times_power(value, to.scale - from).ok_or(ErrorCode::Overflow)?
     } else {
         round_div(value, power(from - to.scale))
     };
@@ -78,7 +98,7 @@ pub fn arith(
 /// The result if all intermediate values fit 128 bits.
 fn narrow(op: ArithOp, (a, sa): (i128, u32), (b, sb): (i128, u32), to: Digits) -> Option<i128> {
     let scale = sa.max(sb);
-    let up = |v: i128, from: u32| v.checked_mul(power(scale - from));
+    let up = |v: i128, from: u32| times_power(v, scale - from);
     let (value, scale) = match op {
         ArithOp::Add => (up(a, sa)?.checked_add(up(b, sb)?)?, scale),
         ArithOp::Sub => (up(a, sa)?.checked_sub(up(b, sb)?)?, scale),
@@ -88,9 +108,9 @@ fn narrow(op: ArithOp, (a, sa): (i128, u32), (b, sb): (i128, u32), to: Digits) -
             let shift = to.scale + sb;
             let (mut n, mut d) = (a, b);
             if shift >= sa {
-                n = n.checked_mul(10i128.checked_pow(shift - sa)?)?;
+                n = times_power(n, shift - sa)?;
             } else {
-                d = d.checked_mul(power(sa - shift))?;
+                d = times_power(d, sa - shift)?;
             }
             if d < 0 {
                 (n, d) = (n.checked_neg()?, d.checked_neg()?);
@@ -99,10 +119,10 @@ fn narrow(op: ArithOp, (a, sa): (i128, u32), (b, sb): (i128, u32), to: Digits) -
         }
     };
     if scale > to.scale {
-        let down = 10i128.checked_pow(scale - to.scale)?;
-        return Some(round_div(value, down));
+        let down = POWERS.get((scale - to.scale) as usize)?;
+        return Some(round_div(value, *down));
     }
-    value.checked_mul(power(to.scale - scale))
+    times_power(value, to.scale - scale)
 }
 
 /// The result by sign and 256-bit magnitude; `None` if even that is too small or the result does
@@ -321,7 +341,7 @@ mod tests {
         assert_eq!(arith(ArithOp::Sub, (max, 0), (max, 0), all), Ok(0));
         assert_eq!(arith(ArithOp::Add, (max, 38), (max, 0), all), Err(ErrorCode::Overflow));
         assert_eq!(arith(ArithOp::Add, (max, 38), (-max, 0), all), Ok(-max + 1));
-        assert_eq!(arith(ArithOp::Rem, (max, 0), (7, 38), digits(38, 38)).is_ok(), true);
+        assert!(arith(ArithOp::Rem, (max, 0), (7, 38), digits(38, 38)).is_ok());
     }
 
     #[test]

@@ -37,7 +37,10 @@ fn batch(types: &[Type], rows: &[(Vec<Value>, i64)]) -> RowBatch {
     out.take()
 }
 
-fn values(batch: &RowBatch) -> Vec<(Vec<Value>, i64)> {
+/// A row's values and its weight.
+type Weighted = (Vec<Value>, i64);
+
+fn values(batch: &RowBatch) -> Vec<Weighted> {
     let layout = batch.layout();
     let row = |i| {
         let value = |c| read_value(batch.row(i), layout.column(c), &layout.types()[c]);
@@ -51,7 +54,7 @@ fn run(
     spec: &KernelSpec,
     rows: &RowBatch,
     on_error: OnError,
-) -> (Vec<(Vec<Value>, i64)>, Vec<(u32, ErrorCode)>) {
+) -> (Vec<Weighted>, Vec<(u32, ErrorCode)>) {
     let mut out = BatchBuilder::new(spec.output_layout());
     let mut bad = ErrorBuffer::default();
     kernel.run(rows, &KernelCx { clock: 7, on_error }, &mut out, &mut bad);

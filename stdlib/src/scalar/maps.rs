@@ -16,7 +16,7 @@ type Done = Result<(), HostError>;
 pub(super) static BUILTINS: &[Builtin] = &[
     Builtin {
         name: "MAP_FROM_ARRAYS",
-        doc: "The map from the elements of one array to those of another: what MAP[k, v, …] means.",
+        doc: "The map from one array's elements to another's: what MAP[k, v, …] means.",
         overloads: &[sig(
             &[ARRAY, P::Array(&OTHER)],
             MAP,

@@ -214,7 +214,7 @@ pub(super) static BUILTINS: &[Builtin] = &[
     },
     Builtin {
         name: "[]",
-        doc: "An array's element, counted from 1, or a map's value of a key; NULL if there is none.",
+        doc: "An array's element, counted from 1, or a map's value of a key; NULL if none.",
         overloads: &[
             sig(&[ARRAY, P::BigInt], ANY, Meaning::Ops(|b, a, ty| b.element(a[0], a[1], ty)))
                 .may_be_null(),
@@ -259,14 +259,17 @@ const MUL: Meaning = Meaning::Ops(|b, a, ty| b.arith(ArithOp::Mul, a[0], a[1], t
 const DIV: Meaning = Meaning::Ops(|b, a, ty| b.arith(ArithOp::Div, a[0], a[1], ty));
 const REM: Meaning = Meaning::Ops(|b, a, ty| b.arith(ArithOp::Rem, a[0], a[1], ty));
 
-fn digits(args: &[Type]) -> Option<((u32, u32), (u32, u32))> {
+/// Precision and scale.
+type Digits = (u32, u32);
+
+fn digits(args: &[Type]) -> Option<(Digits, Digits)> {
     match args {
         [a, b] => Some((decimal_parts(&a.data)?, decimal_parts(&b.data)?)),
         _ => None,
     }
 }
 
-fn decimal_type(args: &[Type], rule: fn((u32, u32), (u32, u32)) -> (u32, u32)) -> DataType {
+fn decimal_type(args: &[Type], rule: fn(Digits, Digits) -> Digits) -> DataType {
     let (precision, scale) = digits(args).map_or((38, 0), |(a, b)| rule(a, b));
     decimal_of(precision, scale)
 }

@@ -330,7 +330,7 @@ pub(super) static CONVERSIONS: &[Builtin] = &[
     },
     Builtin {
         name: "TO_TIMESTAMP_LTZ",
-        doc: "The instant of a count since 1970 (precision 0: seconds, 3: milliseconds) or in a text.",
+        doc: "The instant in a text, or of seconds (precision 3: milliseconds) since 1970.",
         overloads: &[
             sig(&[P::BigInt, P::Int], P::TimestampLtz, host("to_timestamp_ltz", of_count)),
             sig(&[P::BigInt], P::TimestampLtz, host("to_timestamp_ltz", of_count)),
@@ -570,7 +570,7 @@ fn days_of(args: &[HostArg<'_>]) -> Result<i64, HostError> {
 fn make_timestamp(_: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
     let (hour, minute, second) = (args[3].i64(), args[4].i64(), args[5].f64());
     let holds =
-        (0..24).contains(&hour) && (0..60).contains(&minute) && second >= 0.0 && second < 60.0;
+        (0..24).contains(&hour) && (0..60).contains(&minute) && (0.0..60.0).contains(&second);
     if !holds {
         return Err(HostError::bad_argument(format!("no time {hour}:{minute}:{second}")));
     }
