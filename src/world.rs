@@ -7,21 +7,21 @@ use std::sync::{Arc, Mutex};
 use flow_ir::physical::Stream;
 use flow_registry::Registry;
 use flow_runtime::connect::Log;
-use flow_runtime::connect::local::LocalLog;
+use flow_runtime::connect::local::{Access, Purpose};
 use flow_runtime::error::{Result, RuntimeError};
 use flow_runtime::world::{Logs, Printer, Registries as JobRegistries, SystemClock, World};
 
 use crate::registries::Registries;
 
 /// The log of a job that neither reads nor writes a broker, in its state folder.
-const STATE_LOG: &str = "log";
+const STATE_LOG: &str = "embedded";
 
 /// The world of a job.
 ///
 /// With `local`, all topics are in the embedded log in that folder. Without it, a job's epochs and
 /// changelog are in an embedded log in its state folder.
 pub fn world(local: Option<&Path>, state_dir: &Path) -> World {
-    let folder = local.map_or_else(|| state_dir.join(STATE_LOG), local_log_folder);
+    let folder = local.map_or_else(|| state_dir.join(STATE_LOG), Path::to_path_buf);
     World {
         clock: Arc::new(SystemClock::default()),
         logs: Arc::new(EmbeddedLogs {
@@ -32,11 +32,6 @@ pub fn world(local: Option<&Path>, state_dir: &Path) -> World {
         registries: Arc::new(StreamRegistries(Registries::with_local(local))),
         printer: Arc::new(Stdout),
     }
-}
-
-/// Where the embedded log lies in a `--local` folder.
-pub fn local_log_folder(dir: &Path) -> PathBuf {
-    dir.join("log")
 }
 
 /// Where a job's state lies: `--state-dir`, else with the embedded log, else `.flow/NAME`.
@@ -53,17 +48,18 @@ struct EmbeddedLogs {
     folder: PathBuf,
     /// Whether streams live in it.
     has_topics: bool,
-    open: Mutex<Option<Arc<dyn Log>>>,
+    open: Mutex<Option<Access>>,
 }
 
 impl Logs for EmbeddedLogs {
     fn home(&self) -> Result<Arc<dyn Log>> {
         let mut open = self.open.lock().unwrap_or_else(|e| e.into_inner());
-        if let Some(log) = &*open {
-            return Ok(log.clone());
+        if let Some(access) = &*open {
+            return Ok(access.log().clone());
         }
-        let log: Arc<dyn Log> = Arc::new(LocalLog::open(&self.folder)?);
-        *open = Some(log.clone());
+        let access = Access::open(&self.folder, Purpose::Job)?;
+        let log = access.log().clone();
+        *open = Some(access);
         Ok(log)
     }
 

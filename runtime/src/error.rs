@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// Who can do something about an error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Who {
     /// The author or operator of the job: wrong data, wrong setting, missing topic.
     User,
@@ -16,7 +18,7 @@ pub enum Who {
 }
 
 /// Whether trying again may help.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Retry {
     /// The same would happen again.
     Never,
@@ -25,7 +27,7 @@ pub enum Retry {
 }
 
 /// An error of a running job, or of a connector.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuntimeError {
     /// Who must act.
     pub who: Who,

@@ -2,18 +2,17 @@
 
 use std::io::{BufRead, Read};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 use flow_ir::kernel::Record;
-use flow_runtime::connect::local::LocalLog;
-use flow_runtime::connect::{Assignment, Log, NewTopic, OffsetQuery, Outcome, Outgoing};
+use flow_runtime::connect::local::{Access, Purpose};
+use flow_runtime::connect::{Assignment, NewTopic, OffsetQuery, Outcome, Outgoing, Reader};
+use flow_runtime::error::Who;
 
 use super::say;
 use crate::exit::{Failure, Result};
 use crate::payload::{Shower, Writer};
-use crate::world::local_log_folder;
 
 /// Records of one produced transaction at most.
 const PRODUCE_RECORDS: usize = 1_000;
@@ -96,8 +95,8 @@ pub(super) struct LogArgs {
 }
 
 impl LogArgs {
-    fn open(&self) -> Result<Arc<dyn Log>> {
-        Ok(Arc::new(LocalLog::open(&local_log_folder(&self.local))?))
+    fn open(&self) -> Result<Access> {
+        Ok(Access::open(&self.local, Purpose::Command)?)
     }
 }
 
@@ -107,7 +106,7 @@ impl TopicCommand {
             TopicCommand::List { at } => list(&at),
             TopicCommand::Create { topic, partitions, compacted, at } => {
                 let topic = NewTopic { name: topic, partitions, compacted, config: Vec::new() };
-                let made = at.open()?.create_topic(&topic)?;
+                let made = at.open()?.log().create_topic(&topic)?;
                 say(&format!("{}: {} partitions\n", made.name, made.partitions))
             }
             TopicCommand::Produce { topic, file, format, key, at } => {
@@ -127,7 +126,8 @@ impl TopicCommand {
 }
 
 fn list(at: &LogArgs) -> Result {
-    let log = at.open()?;
+    let access = at.open()?;
+    let log = access.log();
     for topic in log.topics()? {
         let ends = log.offsets(&topic.name, OffsetQuery::End)?;
         let starts = log.offsets(&topic.name, OffsetQuery::Earliest)?;
@@ -145,7 +145,8 @@ fn produce(
     key: Option<&str>,
     at: &LogArgs,
 ) -> Result {
-    let log = at.open()?;
+    let access = at.open()?;
+    let log = access.log();
     let info = log.topic(topic)?.ok_or_else(|| {
         Failure::failed(format!("there is no topic {topic} in {}", log.describe_self()))
     })?;
@@ -198,21 +199,30 @@ fn produce(
 }
 
 fn consume(topic: &str, follow: bool, keys: bool, max: usize, at: &LogArgs) -> Result {
-    let log = at.open()?;
-    let starts = log.offsets(topic, OffsetQuery::Earliest)?;
+    let mut access = at.open()?;
+    let starts = access.log().offsets(topic, OffsetQuery::Earliest)?;
     let assigned = |(p, &offset): (usize, &i64)| Assignment {
         topic: topic.to_string(),
         partition: p as u32,
         offset,
     };
-    let assignment: Vec<_> = starts.iter().enumerate().map(assigned).collect();
-    let mut reader = log.reader(&assignment)?;
+    let mut assignment: Vec<_> = starts.iter().enumerate().map(assigned).collect();
+    let mut reader = access.log().reader(&assignment)?;
     let mut payloads = Shower::new(&at.local);
     let mut shown = 0;
     while shown < max {
-        let Some(fetched) = reader.poll(POLL)? else {
-            let at_end = (0..assignment.len()).all(|p| reader.at_end(p));
-            if at_end && !follow {
+        let polled = reader.poll(POLL);
+        let lost = follow && polled.as_ref().is_err_and(|e| e.who == Who::External);
+        if lost || access.must_yield() {
+            // The log has another owner, or is to get one; reading goes on by way of it. What was
+            // fetched and not shown is fetched again.
+            drop((polled, reader, access));
+            access = at.open()?;
+            reader = access.log().reader(&assignment)?;
+            continue;
+        }
+        let Some(fetched) = polled? else {
+            if !follow && at_end(&*reader, assignment.len()) {
                 break;
             }
             continue;
@@ -228,6 +238,11 @@ fn consume(topic: &str, follow: bool, keys: bool, max: usize, at: &LogArgs) -> R
             say(&line)?;
             shown += 1;
         }
+        assignment[fetched.partition].offset = fetched.next_offset;
     }
     Ok(())
+}
+
+fn at_end(reader: &dyn Reader, partitions: usize) -> bool {
+    (0..partitions).all(|p| reader.at_end(p))
 }

@@ -5,13 +5,19 @@
 //! * A transaction's records are buffered until its commit; then offsets are given, everything is
 //!   written in one batch and, on disk, synced. Readers see whole transactions only.
 //! * A compacted topic holds the last record per key and hands them out in key order.
+//! * Another process reaches the log through its owner's Unix socket (`access`, `server`, `remote`).
 //! * In memory, a test may hold back the markers that end transactions, partition by partition, as
 //!   a Kafka cluster does when it is slow: readers then stop before the held transaction.
 
+mod access;
 mod batch;
 mod kv;
 mod log;
 mod reader;
+mod remote;
+mod server;
+mod wire;
 mod writer;
 
+pub use access::{Access, Purpose};
 pub use log::LocalLog;
