@@ -5,8 +5,18 @@
 //! | `source` | source files and places in them |
 //! | `diagnostics` | every message a user can get, as data, and its rendering |
 //! | `syntax` | text to untyped AST and back |
+//! | `check` | AST and catalog to the typed module |
+//! | `plan` | typed module to logical plan |
+//! | `optimize` | logical plan to a better one, by named passes |
+//! | `lower` | logical plan to job graph |
+//! | `compile` | all of it in one call |
 
 pub mod check;
+pub mod compile;
 pub mod diagnostics;
+pub mod lower;
+pub mod optimize;
+pub mod plan;
+mod scalar;
 pub mod source;
 pub mod syntax;

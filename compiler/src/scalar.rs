@@ -194,3 +194,99 @@ impl Lower<'_> {
         reg
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use flow_ir::kernel::ErrorCode;
+
+    use super::*;
+
+    const AT: Span = Span { file: flow_ir::span::FileId(0), start: 3, end: 4 };
+
+    fn bigint() -> Type {
+        Type::nullable(DataType::BigInt)
+    }
+
+    fn int(value: i64) -> Expr {
+        Expr::literal(Value::Int(value), Type::not_null(DataType::BigInt), AT)
+    }
+
+    fn call(name: &str, args: Vec<Expr>) -> Expr {
+        let types: Vec<Type> = args.iter().map(|e| e.ty.clone()).collect();
+        let resolved = lookup(name).expect("a builtin").resolve(&types).expect("an overload");
+        let kind = ExprKind::Call { function: name.into(), overload: resolved.overload, args };
+        Expr { kind, ty: resolved.ty, span: AT }
+    }
+
+    /// `10 / x`, x being the only column.
+    fn tenth() -> Expr {
+        call("/", vec![int(10), Expr::column(0, bigint(), AT)])
+    }
+
+    fn x_is_zero() -> Expr {
+        call("=", vec![Expr::column(0, bigint(), AT), int(0)])
+    }
+
+    fn boolean(kind: ExprKind) -> Expr {
+        Expr { kind, ty: Type::nullable(DataType::Boolean), span: AT }
+    }
+
+    fn eval(expr: &Expr, x: i64) -> Result<Value, ErrorCode> {
+        let mut program = Program::new(vec![bigint()]);
+        let reg = program.expr(expr, &Columns::Input);
+        let (program, spans) = program.finish();
+        program.verify().expect("well formed");
+        assert!(program.insts.iter().flat_map(|i| i.site).all(|s| spans[s.index()] == AT));
+        interp::eval(&program, reg, &[Value::Int(x)], 0).map_err(|e| e.code)
+    }
+
+    #[test]
+    fn a_failure_has_a_code_and_a_place() {
+        assert_eq!(eval(&tenth(), 5), Ok(Value::Int(2)));
+        assert_eq!(eval(&tenth(), 0), Err(ErrorCode::DivisionByZero));
+    }
+
+    #[test]
+    fn only_the_branch_taken_can_fail() {
+        let branches = vec![(x_is_zero(), int(-1))];
+        let kind = ExprKind::Case { branches, otherwise: Some(Box::new(tenth())) };
+        let case = Expr { kind, ty: bigint(), span: AT };
+        assert_eq!(eval(&case, 0), Ok(Value::Int(-1)));
+        assert_eq!(eval(&case, 2), Ok(Value::Int(5)));
+    }
+
+    #[test]
+    fn a_decided_connective_hides_later_failures() {
+        let more = || call(">", vec![tenth(), int(1)]);
+        let nonzero = boolean(ExprKind::Not(Box::new(x_is_zero())));
+        let and = boolean(ExprKind::And(vec![nonzero, more()]));
+        assert_eq!(eval(&and, 0), Ok(Value::Boolean(false)));
+        assert_eq!(eval(&and, 5), Ok(Value::Boolean(true)));
+        let or = boolean(ExprKind::Or(vec![x_is_zero(), more()]));
+        assert_eq!(eval(&or, 0), Ok(Value::Boolean(true)));
+        assert_eq!(eval(&or, 10), Ok(Value::Boolean(false)));
+    }
+
+    #[test]
+    fn constants_have_values_unless_they_fail() {
+        assert_eq!(constant_value(&call("+", vec![int(40), int(2)])), Some(Value::Int(42)));
+        assert_eq!(constant_value(&call("/", vec![int(1), int(0)])), None);
+    }
+
+    #[test]
+    fn outputs_are_of_exactly_the_type_asked_for() {
+        let mut program = Program::new(vec![Type::not_null(DataType::BigInt)]);
+        let column = program.column(0);
+        let sum = program.expr(
+            &call("+", vec![Expr::column(0, Type::not_null(DataType::BigInt), AT), int(1)]),
+            &Columns::Input,
+        );
+        let (mut program, _) = program.finish();
+        for reg in [column, sum] {
+            let wider = typed(&mut program, reg, bigint());
+            assert_eq!(program.ty(wider), &bigint());
+            assert_eq!(typed(&mut program, wider, bigint()), wider);
+        }
+        program.verify().expect("well formed");
+    }
+}

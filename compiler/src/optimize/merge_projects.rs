@@ -1,5 +1,5 @@
-//! A projection over a projection becomes one, and one that changes nothing goes, unless something
-//! would then be computed twice.
+//! A projection over a projection becomes one, unless something would then be computed twice; one
+//! that changes nothing goes; an aggregate reads past one that only picks columns.
 
 use flow_ir::expr::{Expr, ExprKind};
 use flow_ir::ids::NodeId;
@@ -19,10 +19,12 @@ impl Pass for MergeProjects {
     fn run(&self, plan: &mut Plan) -> bool {
         let mut changed = false;
         for id in plan.order() {
-            while merge_into(plan, id) {
+            while merge_into(plan, id) || read_past(plan, id) {
                 changed = true;
             }
         }
+        // Names decide what repeats, and an aggregate that reads past a projection may have others.
+        plan.refresh();
         drop_repeats(plan) || changed
     }
 }
@@ -50,7 +52,9 @@ fn merge_into(plan: &mut Plan, id: NodeId) -> bool {
     if !each_used_once(upper, lower) {
         return false;
     }
-    let exprs = upper.exprs.iter().map(|e| substitute(e, &lower.exprs)).collect();
+    // A column may be passed on as one that allows NULL: that is kept.
+    let merge = |e: &Expr| Expr { ty: e.ty.clone(), ..substitute(e, &lower.exprs) };
+    let exprs = upper.exprs.iter().map(merge).collect();
     // The time that the lower one declares is this one's where it passes it on.
     let passed = |time: usize| (0..upper.exprs.len()).find(|&i| upper.passes(i) == Some(time));
     let time = upper.time.or(lower.time.and_then(passed));
@@ -59,6 +63,27 @@ fn merge_into(plan: &mut Plan, id: NodeId) -> bool {
     let node = &mut plan.nodes[id.index()];
     node.op = LogicalOp::Project(merged);
     node.inputs = inputs;
+    true
+}
+
+/// Lets an aggregate read below a projection that only picks columns: it copies what it needs, by
+/// place, and keeps no row.
+fn read_past(plan: &mut Plan, id: NodeId) -> bool {
+    let LogicalOp::Aggregate(aggregate) = &plan.node(id).op else { return false };
+    let input = plan.node(id).inputs[0];
+    let LogicalOp::Project(project) = &plan.node(input).op else { return false };
+    let same_type = |at: usize, from: usize| {
+        plan.schema(plan.node(input).inputs[0]).columns[from].ty == project.exprs[at].ty
+    };
+    let picked = |at: &usize| project.passes(*at).is_some_and(|from| same_type(*at, from));
+    if !aggregate.columns().iter().all(picked) {
+        return false;
+    }
+    let mut aggregate = aggregate.clone();
+    aggregate.map_columns(&|at| project.passes(at).unwrap_or(at));
+    let inputs = plan.node(input).inputs.clone();
+    let node = &mut plan.nodes[id.index()];
+    (node.op, node.inputs) = (LogicalOp::Aggregate(aggregate), inputs);
     true
 }
 

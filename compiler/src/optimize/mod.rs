@@ -2,6 +2,7 @@
 //! order they run in; each can be switched off by name, and no result depends on it.
 
 mod choose_join;
+mod drop_watermark;
 mod exprs;
 mod fold_constants;
 mod fuse_window;
@@ -27,6 +28,7 @@ const PASSES: &[&dyn Pass] = &[
     &push_filter::PushFilter,
     &choose_join::ChooseJoin,
     &fuse_window::FuseWindow,
+    &drop_watermark::DropWatermark,
     &merge_projects::MergeProjects,
     &narrow_rows::NarrowRows,
     &prune_columns::PruneColumns,

@@ -343,6 +343,53 @@ Sink out [auction, n, window_start, window_end] append
 }
 
 #[test]
+fn an_aggregate_reads_past_picked_columns() {
+    let mut b = Builder::default();
+    let aggregate = windowed_count(&mut b);
+    b.sink(aggregate, SinkMode::Append);
+    let (after, _) = with_and_without(b, "merge_projects");
+    assert_eq!(
+        after.trim(),
+        "
+Sink out [auction, n, window_start, window_end] append
+  Aggregate by [auction] computes [n := COUNT(*)] in windows [window_start, window_end)
+    Filter price > 5
+      Window TUMBLE(10s) of at
+        Late at for TUMBLE(10s)
+          Scan bid [auction, price, at, $watermark, $position] watermark=at"
+            .trim(),
+        "after:\n{after}"
+    );
+}
+
+#[test]
+fn only_time_that_is_minded_makes_a_watermark() {
+    let mut b = Builder::default();
+    let (first, second) = (timed_bids(&mut b), timed_bids(&mut b));
+    let columns = [("auction", b.col(first, "auction")), ("at", b.col(first, "at"))];
+    let project = b.project(first, &columns);
+    b.sink(project, SinkMode::Append);
+    let late = b.plan.add(late(LateRule::Rows), vec![second], AT);
+    let project = b.project(late, &[("auction", b.col(late, "auction"))]);
+    b.sink(project, SinkMode::Append);
+    let (after, before) = with_and_without(b, "drop_watermark");
+    assert_eq!(before.matches("watermark=at").count(), 2);
+    assert_eq!(
+        after.trim(),
+        "
+Sink out [auction, at] append
+  Project [auction, at]
+    Scan bid [auction, price, at, $watermark, $position]
+Sink out [auction] append
+  Project [auction]
+    Late at for rows
+      Scan bid [auction, price, at, $watermark, $position] watermark=at"
+            .trim(),
+        "after:\n{after}"
+    );
+}
+
+#[test]
 fn equal_expressions_become_keys() {
     let mut b = Builder::default();
     let (left, right) = (bids(&mut b), bids(&mut b));

@@ -54,7 +54,7 @@ impl Planner<'_> {
             unreachable!("the checker lets a temporal join look into declared tables only");
         };
         let versions = self.versions(relation);
-        let hidden = [Hidden::Watermark, Hidden::Tombstone, Hidden::Timestamp];
+        let hidden = [Hidden::Tombstone, Hidden::Watermark, Hidden::Timestamp];
         let node = self.shape(&versions, &hidden);
         (node, self.plan.schema(node).hidden(Hidden::Timestamp))
     }

@@ -13,7 +13,7 @@ use flow_ir::ids::{NodeId, StreamId};
 use flow_ir::logical::{
     Aggregate, Deduplicate, Filter, Hidden, LogicalOp, Plan, Project, Sink, Union, Window,
 };
-use flow_ir::physical::{Direction, ErrorPolicy, Keep, LateRule, WindowInput};
+use flow_ir::physical::{ClockSetting, Direction, ErrorPolicy, Keep, LateRule, WindowInput};
 use flow_ir::span::Span;
 use flow_ir::types::{DataType, Type};
 use flow_ir::value::Value;
@@ -109,7 +109,8 @@ impl<'a> Planner<'a> {
         if keep_positions && !hidden.contains(&Hidden::Position) {
             hidden.push(Hidden::Position);
         }
-        let plan = Plan { keep_positions, ..Plan::default() };
+        let keep_watermarks = module.settings.clock == ClockSetting::Event;
+        let plan = Plan { keep_positions, keep_watermarks, ..Plan::default() };
         Self { module, plan, relations: vec![], scans: HashMap::new(), versioned, hidden }
     }
 
@@ -293,9 +294,25 @@ impl<'a> Planner<'a> {
         self.add(LogicalOp::Project(project), input.node, origin)
     }
 
+    /// The node with exactly the columns of a target, which may allow NULL where the query has none.
+    fn typed_for(&mut self, target: RelationId, node: NodeId) -> NodeId {
+        let schema = self.plan.schema(node);
+        let types = self.module.relation(target).stream.types();
+        if schema.types() == types {
+            return node;
+        }
+        let origin = self.plan.node(node).origin;
+        let columns = schema.columns.iter().enumerate();
+        let columns = columns.map(|(at, column)| Expr::column(at, column.ty.clone(), origin));
+        let exprs = columns.zip(&types).map(|(column, ty)| cast_to(column, ty)).collect();
+        let names = schema.columns.iter().map(|c| c.name.clone()).collect();
+        self.add(LogicalOp::Project(Project { exprs, names, time: None }), node, origin)
+    }
+
     fn output(&mut self, output: &Output) {
         let query = self.relation(output.query).clone();
         let input = self.shape(&query, &[]);
+        let input = self.typed_for(output.target, input);
         let sink = Sink {
             stream: StreamId(output.target.0),
             name: self.module.relation(output.target).stream.name.clone(),
@@ -312,10 +329,10 @@ fn sends_records_on(module: &TypedModule) -> bool {
     matches!(module.settings.error_policy, ErrorPolicy::DeadLetter(_)) || by_stream
 }
 
-/// The expression as this type; nothing where it is of the type.
+/// The expression as this type; no conversion where only NULL is allowed or not.
 fn cast_to(expr: Expr, ty: &Type) -> Expr {
-    if expr.ty == *ty {
-        return expr;
+    if expr.ty.data == ty.data {
+        return Expr { ty: ty.clone(), ..expr };
     }
     let span = expr.span;
     let kind = flow_ir::expr::ExprKind::Cast { arg: Box::new(expr), lenient: false };

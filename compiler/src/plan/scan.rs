@@ -38,7 +38,7 @@ impl Planner<'_> {
     pub(super) fn versions(&mut self, id: RelationId) -> Relation {
         let relation = self.module.relation(id);
         let scan = self.records(id);
-        self.computed(scan, relation, &[Hidden::Watermark, Hidden::Tombstone, Hidden::Timestamp])
+        self.computed(scan, relation, &[Hidden::Tombstone, Hidden::Watermark, Hidden::Timestamp])
     }
 
     /// The relation's declared columns over its records (or changes), computed ones included.

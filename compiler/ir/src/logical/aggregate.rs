@@ -23,6 +23,11 @@ pub struct Aggregate {
 }
 
 impl Aggregate {
+    /// Whether it is a DISTINCT: groups without results.
+    fn only_groups(&self) -> bool {
+        self.calls.is_empty() && !self.keys.is_empty()
+    }
+
     /// The columns that it reads.
     pub fn columns(&self) -> Vec<usize> {
         let mut columns = self.keys.clone();
@@ -81,6 +86,8 @@ impl PlanNode for Aggregate {
                     schema.times = vec![width + 1];
                 }
             }
+            // DISTINCT: a group that is there stays, and says nothing that could change.
+            None if self.only_groups() && inputs[0].changes == Changes::Append => {}
             None => schema.changes = Changes::Retract,
         }
         schema.keys.push(key);

@@ -49,6 +49,8 @@ pub struct Plan {
     /// Rows keep the position of their record for as long as they come from one: some error
     /// policy sends records to a topic.
     pub keep_positions: bool,
+    /// Sources make watermarks though no operator minds the time: the clock follows event time.
+    pub keep_watermarks: bool,
 }
 
 /// An operator in its place.

@@ -18,6 +18,7 @@ pub fn expr_text(expr: &Expr, columns: &[Field]) -> String {
         ExprKind::Column(index) => {
             columns.get(*index).map_or_else(|| format!("#{index}"), |c| c.name.clone())
         }
+        ExprKind::Literal(Value::Decimal(value)) => decimal_text(*value, &expr.ty.data),
         ExprKind::Literal(value) => value_text(value),
         ExprKind::Call { function, args, .. } => match (is_symbol(function), &args[..]) {
             (true, [a]) => format!("{function}{}", operand(a)),
@@ -51,6 +52,16 @@ pub fn expr_text(expr: &Expr, columns: &[Field]) -> String {
     }
 }
 
+/// A decimal with its point.
+fn decimal_text(value: i128, ty: &DataType) -> String {
+    let DataType::Decimal { scale, .. } = ty else { return value.to_string() };
+    let scale = usize::from(*scale);
+    let sign = if value < 0 { "-" } else { "" };
+    let digits = format!("{:0>width$}", value.unsigned_abs(), width = scale + 1);
+    let (whole, fraction) = digits.split_at(digits.len() - scale);
+    if scale == 0 { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
+}
+
 fn is_symbol(function: &str) -> bool {
     !function.chars().any(|c| c.is_ascii_alphanumeric())
 }
@@ -70,7 +81,7 @@ fn is_compound(expr: &Expr) -> bool {
     }
 }
 
-/// A value. Exact where EXPLAIN readers look (numbers, text), raw microseconds for times.
+/// A value whose type is not at hand. Exact where EXPLAIN readers look (numbers, text), raw microseconds for times.
 pub fn value_text(value: &Value) -> String {
     let list = |values: &[Value]| values.iter().map(value_text).collect::<Vec<_>>().join(", ");
     match value {
@@ -78,7 +89,7 @@ pub fn value_text(value: &Value) -> String {
         Value::Boolean(v) => v.to_string().to_uppercase(),
         Value::Int(v) => v.to_string(),
         Value::Float(v) => format!("{v:?}"),
-        Value::Decimal(v) => format!("{v}m"),
+        Value::Decimal(v) => format!("DECIMAL {v}"),
         Value::String(v) | Value::Json(v) => format!("'{}'", v.replace('\'', "''")),
         Value::Bytes(v) => {
             let hex: String = v.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -99,5 +110,19 @@ pub fn value_text(value: &Value) -> String {
             format!("MAP{{{}}}", entries.iter().map(entry).collect::<Vec<_>>().join(", "))
         }
         Value::Row(values) => format!("ROW({})", list(values)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decimals_have_their_point() {
+        let decimal = |precision, scale| DataType::Decimal { precision, scale };
+        assert_eq!(decimal_text(908, &decimal(3, 3)), "0.908");
+        assert_eq!(decimal_text(-5, &decimal(5, 2)), "-0.05");
+        assert_eq!(decimal_text(1234, &decimal(5, 2)), "12.34");
+        assert_eq!(decimal_text(7, &decimal(5, 0)), "7");
     }
 }

@@ -1,0 +1,61 @@
+//! A stream whose event time nobody minds makes no watermark: its time column need not be decoded
+//! for it.
+
+use flow_ir::logical::{JoinClass, LogicalOp, Node, Plan};
+use flow_ir::physical::WindowInput;
+
+use super::Pass;
+
+/// The pass.
+pub(crate) struct DropWatermark;
+
+impl Pass for DropWatermark {
+    fn name(&self) -> &'static str {
+        "drop_watermark"
+    }
+
+    fn run(&self, plan: &mut Plan) -> bool {
+        if plan.keep_watermarks {
+            return false;
+        }
+        let mut minded = vec![false; plan.nodes.len()];
+        let mut changed = false;
+        for id in plan.order().into_iter().rev() {
+            let above = minded[id.index()] || minds_time(plan.node(id));
+            for input in &plan.node(id).inputs {
+                minded[input.index()] |= above;
+            }
+            if let LogicalOp::Scan(scan) = &mut plan.nodes[id.index()].op
+                && !above
+                && scan.watermark.is_some()
+            {
+                scan.watermark = None;
+                scan.time = None;
+                changed = true;
+            }
+        }
+        changed
+    }
+}
+
+/// Whether the operator's results depend on its inputs' watermarks.
+fn minds_time(node: &Node) -> bool {
+    match &node.op {
+        LogicalOp::Window(_) | LogicalOp::Late(_) => true,
+        LogicalOp::Join(join) => match join.class {
+            JoinClass::Regular => false,
+            JoinClass::Interval { .. } | JoinClass::Temporal { .. } => true,
+        },
+        LogicalOp::Aggregate(aggregate) => match aggregate.window {
+            Some(WindowInput::Time { .. } | WindowInput::Carried { .. }) => true,
+            None => false,
+        },
+        LogicalOp::Scan(_)
+        | LogicalOp::Filter(_)
+        | LogicalOp::Project(_)
+        | LogicalOp::Deduplicate(_)
+        | LogicalOp::Normalize(_)
+        | LogicalOp::Union(_)
+        | LogicalOp::Sink(_) => false,
+    }
+}
