@@ -13,7 +13,7 @@ use flow_runtime::connect::{
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Every check, by name, over one log. Topics and ids carry `tag`, so that runs do not meet.
-pub fn run(log: &Arc<dyn Log>, tag: &str) {
+pub(crate) fn run(log: &Arc<dyn Log>, tag: &str) {
     let suite = Suite { log: log.clone(), tag: tag.to_string() };
     suite.topics_are_created_once();
     suite.a_commit_shows_all_its_records_in_order();

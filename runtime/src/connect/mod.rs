@@ -17,11 +17,13 @@
 //! before decoding. All calls block their thread; none is made from an async task.
 
 pub mod file;
+pub mod kafka;
 pub mod local;
 
 use std::time::Duration;
 
 use flow_ir::kernel::{Headers, Record};
+use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 pub use crate::partition::murmur2;
@@ -30,7 +32,7 @@ pub use crate::partition::murmur2;
 pub const FETCH_RECORDS_MAX: usize = 4_096;
 
 /// A topic as it exists.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TopicInfo {
     /// Name.
     pub name: String,
@@ -41,7 +43,7 @@ pub struct TopicInfo {
 }
 
 /// A topic to create.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewTopic {
     /// Name.
     pub name: String,
@@ -54,7 +56,7 @@ pub struct NewTopic {
 }
 
 /// Which offset of a partition is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OffsetQuery {
     /// The first that is still there.
     Earliest,
@@ -66,7 +68,7 @@ pub enum OffsetQuery {
 }
 
 /// Where to begin reading a partition.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Assignment {
     /// Topic, or path of a file.
     pub topic: String,
@@ -148,7 +150,7 @@ pub struct Outgoing<'a> {
 }
 
 /// How a commit ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
     /// All records are there.
     Committed,

@@ -1,0 +1,236 @@
+//! Questions about a cluster: its identity, topics, offsets; and making topics.
+//!
+//! A topic's identity is Kafka's own topic id, in the form that Kafka's tools show. Brokers before
+//! 2.8 give none; there cluster and name stand for it, and a topic that was deleted and made again
+//! is not noticed.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic as NativeTopic, TopicReplication};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::client::{Context, Endpoint, Meaning};
+use super::config::Config;
+use super::describe::{Described, describe};
+use super::{CONNECT_TIMEOUT, REQUEST_TIMEOUT};
+use crate::connect::{NewTopic, OffsetQuery, TopicInfo};
+use crate::error::{Result, RuntimeError};
+
+/// Pause before a question is asked again that cannot be answered yet.
+const RETRY_PAUSE: Duration = Duration::from_millis(50);
+
+/// Kafka's own numbers for questions about offsets: they stand where a timestamp would.
+const LATEST: i64 = -1;
+const EARLIEST: i64 = -2;
+
+/// Asks one cluster.
+pub(super) struct Admin {
+    consumer: BaseConsumer<Context>,
+    config: Config,
+    at: Endpoint,
+    cluster: String,
+}
+
+impl Admin {
+    /// Connects to a cluster and learns its identity.
+    ///
+    /// # Errors
+    /// If no broker answers, or refuses us.
+    pub(super) fn connect(config: &Config, at: &Endpoint) -> Result<Self> {
+        let made = config.admin().create_with_context(Context::default());
+        let consumer: BaseConsumer<Context> = made.map_err(|e| Config::refused(&e))?;
+        let mut admin =
+            Self { consumer, config: config.clone(), at: at.clone(), cluster: String::new() };
+        admin.reach()?;
+        let id = admin.consumer.client().fetch_cluster_id(CONNECT_TIMEOUT);
+        admin.cluster =
+            id.ok_or_else(|| at.unreachable("the cluster is asked for its identity"))?;
+        Ok(admin)
+    }
+
+    /// Fails when no broker answers.
+    pub(super) fn reach(&self) -> Result<()> {
+        // Any name will do, and the answer need not be that the topic is there.
+        let answer = describe(self.consumer.client(), &["__consumer_offsets"], CONNECT_TIMEOUT);
+        let failed =
+            |code| self.failed("the cluster is contacted", &KafkaError::MetadataFetch(code));
+        answer.map(|_| ()).map_err(failed)
+    }
+
+    pub(super) fn cluster(&self) -> &str {
+        &self.cluster
+    }
+
+    /// Why a question failed. What a broker says of our identity comes as an event.
+    fn failed(&self, doing: &str, error: &KafkaError) -> RuntimeError {
+        while self.consumer.poll(Duration::ZERO).is_some() {}
+        let refused = self.consumer.context().check(&self.at).err();
+        refused.unwrap_or_else(|| self.at.client_error(doing, error))
+    }
+
+    /// All topics but Kafka's own, by name.
+    pub(super) fn topics(&self) -> Result<Vec<TopicInfo>> {
+        let doing = "topics are listed";
+        let all = self.consumer.fetch_metadata(None, REQUEST_TIMEOUT);
+        let all = all.map_err(|e| self.failed(doing, &e))?;
+        let mut names: Vec<&str> = all.topics().iter().map(|t| t.name()).collect();
+        names.sort_unstable();
+        let described = self.describe(doing, &names)?;
+        let shown = described.into_iter().filter(|t| !t.internal && t.error.is_none());
+        let mut topics: Vec<TopicInfo> = shown.map(|t| self.info(t)).collect();
+        topics.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(topics)
+    }
+
+    /// A topic, if it exists.
+    pub(super) fn topic(&self, name: &str) -> Result<Option<TopicInfo>> {
+        let doing = format!("topic {name} is looked up");
+        let Some(found) = self.describe(&doing, &[name])?.pop() else { return Ok(None) };
+        match found.error {
+            None => Ok(Some(self.info(found))),
+            Some(code) if Meaning::of(code) == Meaning::Missing => Ok(None),
+            Some(code) => Err(self.at.error(&doing, code)),
+        }
+    }
+
+    fn describe(&self, doing: &str, names: &[&str]) -> Result<Vec<Described>> {
+        let answer = describe(self.consumer.client(), names, REQUEST_TIMEOUT);
+        answer.map_err(|code| self.failed(doing, &KafkaError::MetadataFetch(code)))
+    }
+
+    fn info(&self, topic: Described) -> TopicInfo {
+        let id = topic.id.unwrap_or_else(|| format!("{}/{}", self.cluster, topic.name));
+        TopicInfo { name: topic.name, id, partitions: topic.partitions as u32 }
+    }
+
+    /// Creates a topic and waits until it can be used.
+    pub(super) fn create(&self, topic: &NewTopic) -> Result<TopicInfo> {
+        if let Some(there) = self.topic(&topic.name)? {
+            return Ok(there);
+        }
+        let doing = format!("topic {} is made", topic.name);
+        self.request(topic, &doing)?;
+        let asked = Instant::now();
+        loop {
+            // The broker that we ask may hear of the topic later than the one that made it.
+            if let Some(there) = self.topic(&topic.name)? {
+                self.offsets(&topic.name, OffsetQuery::End)?;
+                return Ok(there);
+            }
+            if asked.elapsed() >= REQUEST_TIMEOUT {
+                return Err(self.at.unreachable(&doing));
+            }
+            std::thread::sleep(RETRY_PAUSE);
+        }
+    }
+
+    fn request(&self, topic: &NewTopic, doing: &str) -> Result<()> {
+        // -1: as many as the broker makes by default.
+        let partitions = i32::try_from(topic.partitions).unwrap_or(i32::MAX);
+        let partitions = if partitions == 0 { -1 } else { partitions };
+        let mut native = NativeTopic::new(&topic.name, partitions, TopicReplication::Fixed(-1));
+        if topic.compacted {
+            native = native.set("cleanup.policy", "compact");
+        }
+        for (name, value) in &topic.config {
+            native = native.set(name, value);
+        }
+        // A client of its own: nobody would serve its events between the rare calls.
+        let made = self.config.admin().create_with_context(Context::default());
+        let client: AdminClient<Context> = made.map_err(|e| Config::refused(&e))?;
+        let options = AdminOptions::new()
+            .request_timeout(Some(REQUEST_TIMEOUT))
+            .operation_timeout(Some(REQUEST_TIMEOUT));
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .map_err(|e| RuntimeError::external(format!("{doing}: {e}")))?;
+        let answer = runtime.block_on(client.create_topics([&native], &options));
+        let answers = answer.map_err(|e| self.failed(doing, &e))?;
+        match answers.into_iter().next() {
+            Some(Ok(_)) | Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(()),
+            Some(Err((_, code))) => Err(self.at.error(doing, code)),
+            None => Err(RuntimeError::external(format!("{doing}: no answer"))),
+        }
+    }
+
+    /// An offset of each partition of a topic. The end is the high watermark.
+    pub(super) fn offsets(&self, topic: &str, query: OffsetQuery) -> Result<Vec<i64>> {
+        let info = self.topic(topic)?.ok_or_else(|| self.at.missing(topic))?;
+        match query {
+            OffsetQuery::Earliest => self.ask(&info, EARLIEST),
+            OffsetQuery::End => self.ask(&info, LATEST),
+            OffsetQuery::Timestamp(at) => {
+                let found = self.ask(&info, at.max(0))?;
+                if found.iter().all(|&offset| offset >= 0) {
+                    return Ok(found);
+                }
+                let ends = self.ask(&info, LATEST)?;
+                let or_end = |(&found, &end): (&i64, &i64)| if found < 0 { end } else { found };
+                Ok(found.iter().zip(&ends).map(or_end).collect())
+            }
+        }
+    }
+
+    /// Asks each partition's leader for the first offset at this time (milliseconds since 1970) or
+    /// later, -1 where there is none; `LATEST` and `EARLIEST` ask for ends.
+    fn ask(&self, topic: &TopicInfo, time: i64) -> Result<Vec<i64>> {
+        let doing = format!("offsets of topic {} are asked for", topic.name);
+        let asked = Instant::now();
+        loop {
+            let code = match self.ask_once(topic, time, &doing)? {
+                Ok(offsets) => return Ok(offsets),
+                Err(code) => code,
+            };
+            // A partition without a leader for a moment, such as one that was just made.
+            if asked.elapsed() >= REQUEST_TIMEOUT {
+                return Err(self.at.error(&doing, code));
+            }
+            std::thread::sleep(RETRY_PAUSE);
+        }
+    }
+
+    /// The inner error may pass.
+    fn ask_once(
+        &self,
+        topic: &TopicInfo,
+        time: i64,
+        doing: &str,
+    ) -> Result<std::result::Result<Vec<i64>, RDKafkaErrorCode>> {
+        let mut times = TopicPartitionList::with_capacity(topic.partitions as usize);
+        for partition in 0..topic.partitions {
+            times
+                .add_partition_offset(&topic.name, partition as i32, Offset::from_raw(time))
+                .map_err(|e| self.at.client_error(doing, &e))?;
+        }
+        let answer = match self.consumer.offsets_for_times(times, REQUEST_TIMEOUT) {
+            Ok(answer) => answer,
+            Err(error) => match error.rdkafka_error_code() {
+                Some(code) if may_pass(code) => return Ok(Err(code)),
+                _ => return Err(self.failed(doing, &error)),
+            },
+        };
+        let mut offsets = vec![-1; topic.partitions as usize];
+        for found in answer.elements() {
+            match found.error().err().and_then(|e| e.rdkafka_error_code()) {
+                None => {}
+                Some(code) if may_pass(code) => return Ok(Err(code)),
+                Some(code) => return Err(self.at.error(doing, code)),
+            }
+            let offset = found.offset().to_raw().unwrap_or(-1);
+            if let Some(slot) = offsets.get_mut(found.partition() as usize) {
+                *slot = offset;
+            }
+        }
+        Ok(Ok(offsets))
+    }
+}
+
+/// Whether a question about a topic that exists may be answered a moment later.
+fn may_pass(code: RDKafkaErrorCode) -> bool {
+    match Meaning::of(code) {
+        Meaning::Missing | Meaning::Passing => true,
+        Meaning::Refused | Meaning::Fenced | Meaning::Unreachable | Meaning::Wrong => false,
+    }
+}

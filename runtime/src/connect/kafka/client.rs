@@ -1,0 +1,236 @@
+//! What all clients of a cluster share: how they are called in messages, where librdkafka's lines
+//! and errors go, and what its error codes mean for a job.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard};
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::ConsumerContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::statistics::Statistics;
+
+use super::config::BOOTSTRAP_OPTION;
+use crate::error::{Result, RuntimeError};
+
+/// Listens to one client.
+#[derive(Default)]
+pub(super) struct Context {
+    /// Why the brokers do not let this client in.
+    refused: Mutex<Option<String>>,
+    /// No broker could be reached since it was last asked.
+    down: AtomicBool,
+}
+
+impl Context {
+    fn refused(&self) -> MutexGuard<'_, Option<String>> {
+        self.refused.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// Fails if the brokers do not let this client in: no retry mends that.
+    pub(super) fn check(&self, at: &Endpoint) -> Result<()> {
+        match &*self.refused() {
+            Some(why) => Err(at.refused(why)),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether no broker could be reached since the last call.
+    pub(super) fn take_down(&self) -> bool {
+        self.down.swap(false, Ordering::Relaxed)
+    }
+}
+
+impl ClientContext for Context {
+    /// What matters comes back as an error: the lines are for those who look for a cause.
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        match level {
+            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
+                tracing::error!(target: "kafka", facility, "{line}");
+            }
+            RDKafkaLogLevel::Error | RDKafkaLogLevel::Warning | RDKafkaLogLevel::Notice => {
+                tracing::info!(target: "kafka", facility, "{line}");
+            }
+            RDKafkaLogLevel::Info | RDKafkaLogLevel::Debug => {
+                tracing::debug!(target: "kafka", facility, "{line}");
+            }
+        }
+    }
+
+    fn stats(&self, _: Statistics) {}
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        let Some(code) = error.rdkafka_error_code() else { return };
+        tracing::info!(target: "kafka", ?code, "{reason}");
+        match Meaning::of(code) {
+            Meaning::Refused => {
+                self.refused().get_or_insert_with(|| reason.to_string());
+            }
+            Meaning::Unreachable if code == RDKafkaErrorCode::AllBrokersDown => {
+                self.down.store(true, Ordering::Relaxed);
+            }
+            Meaning::Unreachable
+            | Meaning::Fenced
+            | Meaning::Missing
+            | Meaning::Wrong
+            | Meaning::Passing => {}
+        }
+    }
+}
+
+impl ConsumerContext for Context {}
+
+/// What an error code means for a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Meaning {
+    /// Who we are, or what we may do: the operator must act.
+    Refused,
+    /// Another producer has taken over the transactional id.
+    Fenced,
+    /// No broker answers.
+    Unreachable,
+    /// There is no such topic or partition.
+    Missing,
+    /// The request or a setting is wrong: it would fail again.
+    Wrong,
+    /// Anything else: it may pass.
+    Passing,
+}
+
+impl Meaning {
+    pub(super) fn of(code: RDKafkaErrorCode) -> Self {
+        use RDKafkaErrorCode as Code;
+        match code {
+            Code::Authentication
+            | Code::SaslAuthenticationFailed
+            | Code::UnsupportedSASLMechanism
+            | Code::SSL
+            | Code::TopicAuthorizationFailed
+            | Code::GroupAuthorizationFailed
+            | Code::ClusterAuthorizationFailed
+            | Code::TransactionalIdAuthorizationFailed => Self::Refused,
+            Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch => Self::Fenced,
+            Code::BrokerTransportFailure
+            | Code::AllBrokersDown
+            | Code::Resolve
+            | Code::OperationTimedOut
+            | Code::RequestTimedOut => Self::Unreachable,
+            Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition => {
+                Self::Missing
+            }
+            Code::InvalidTopic
+            | Code::InvalidPartitions
+            | Code::InvalidReplicationFactor
+            | Code::InvalidConfig
+            | Code::InvalidArgument
+            | Code::InvalidRequest
+            | Code::InvalidTransactionTimeout
+            | Code::InvalidRecord
+            | Code::MessageSizeTooLarge
+            | Code::PolicyViolation
+            | Code::UnsupportedVersion
+            | Code::UnsupportedFeature => Self::Wrong,
+            // The codes are librdkafka's, and more come with each version.
+            _ => Self::Passing,
+        }
+    }
+}
+
+/// A cluster in messages.
+#[derive(Clone, Debug)]
+pub(super) struct Endpoint {
+    servers: String,
+}
+
+impl Endpoint {
+    pub(super) fn new(servers: &str) -> Self {
+        Self { servers: servers.to_string() }
+    }
+
+    pub(super) fn describe(&self) -> String {
+        format!("Kafka at {} ('{BOOTSTRAP_OPTION}')", self.servers)
+    }
+
+    pub(super) fn refused(&self, why: &str) -> RuntimeError {
+        RuntimeError::user(format!("{} refuses this client: {why}", self.describe())).with_help(
+            "Check 'properties.security.protocol', 'properties.sasl.*' and 'properties.ssl.*', \
+             and what this user may do.",
+        )
+    }
+
+    pub(super) fn unreachable(&self, doing: &str) -> RuntimeError {
+        RuntimeError::external(format!(
+            "{doing}: no broker answers at {} ('{BOOTSTRAP_OPTION}')",
+            self.servers
+        ))
+        .with_help("Check that the broker runs there and that this machine may connect to it.")
+    }
+
+    pub(super) fn missing(&self, topic: &str) -> RuntimeError {
+        RuntimeError::user(format!("there is no topic {topic} in {}", self.describe()))
+            .with_help("Create it, or check the option 'topic'.")
+    }
+
+    /// An error code, met while `doing` something.
+    pub(super) fn error(&self, doing: &str, code: RDKafkaErrorCode) -> RuntimeError {
+        let why = text(code);
+        match Meaning::of(code) {
+            Meaning::Refused => self.refused(&format!("{doing}: {why}")),
+            Meaning::Fenced => RuntimeError::fenced(),
+            Meaning::Unreachable => self.unreachable(doing),
+            Meaning::Missing | Meaning::Wrong => {
+                RuntimeError::user(format!("{doing}: {why} ({})", self.describe()))
+            }
+            Meaning::Passing => {
+                RuntimeError::external(format!("{doing}: {why} ({})", self.describe()))
+            }
+        }
+    }
+
+    /// An error of the client library, met while `doing` something.
+    pub(super) fn client_error(&self, doing: &str, error: &KafkaError) -> RuntimeError {
+        match error.rdkafka_error_code() {
+            Some(code) => self.error(doing, code),
+            None => RuntimeError::external(format!("{doing}: {error} ({})", self.describe())),
+        }
+    }
+}
+
+/// What a code says, without its name in the library.
+pub(super) fn text(code: RDKafkaErrorCode) -> String {
+    let shown = code.to_string();
+    let inner = shown.split_once(" (").and_then(|(_, rest)| rest.strip_suffix(')'));
+    inner.map_or_else(|| shown.clone(), str::to_string)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::{Retry, Who};
+
+    #[test]
+    fn errors_say_who_must_act_and_where() {
+        let at = Endpoint::new("b:9092");
+        let refused = at.error("topics are listed", RDKafkaErrorCode::SaslAuthenticationFailed);
+        assert_eq!((refused.who, refused.retry), (Who::User, Retry::Never));
+        let down = at.error("topics are listed", RDKafkaErrorCode::OperationTimedOut);
+        assert_eq!((down.who, down.retry), (Who::External, Retry::Backoff));
+        assert!(down.message.contains("b:9092 ('properties.bootstrap.servers')"), "{down}");
+        let fenced = at.error("a commit", RDKafkaErrorCode::ProducerFenced);
+        assert_eq!(fenced.who, Who::Successor);
+    }
+
+    #[test]
+    fn texts_leave_the_librarys_names_out() {
+        assert_eq!(text(RDKafkaErrorCode::OperationTimedOut), "Local: Timed out");
+    }
+
+    #[test]
+    fn a_refused_client_stays_refused() {
+        let (context, at) = (Context::default(), Endpoint::new("b:9092"));
+        assert!(context.check(&at).is_ok());
+        context.error(KafkaError::Global(RDKafkaErrorCode::Authentication), "wrong password");
+        let error = context.check(&at).expect_err("no retry mends that");
+        assert!(error.message.contains("wrong password"), "{error}");
+    }
+}

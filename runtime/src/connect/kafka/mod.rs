@@ -1,0 +1,98 @@
+//! Kafka as a log: rdkafka behind the same interface as the embedded log.
+//!
+//! * `config`: properties of clients. `client`: what librdkafka tells, and what errors mean.
+//! * `admin`, `describe`: topics and offsets.
+//! * `source`, `batch`: reading; a fetched batch hands out the bytes of native messages.
+//! * `transaction`: writing, one transaction at a time.
+//!
+//! Native memory is touched in `batch` and `describe` only.
+
+mod admin;
+mod batch;
+mod client;
+mod config;
+mod describe;
+mod source;
+mod transaction;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use admin::Admin;
+use client::Endpoint;
+use config::Config;
+use source::KafkaReader;
+use transaction::KafkaWriter;
+
+pub use config::BOOTSTRAP_SERVERS;
+
+use crate::connect::{Assignment, Log, NewTopic, OffsetQuery, Reader, TopicInfo, Writer};
+use crate::error::Result;
+
+/// How long a broker may take to answer at all. Whoever waits tries again with a pause.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long an answered cluster may take for a question: a partition may be without a leader.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A Kafka cluster; clones share it.
+#[derive(Clone)]
+pub struct KafkaLog {
+    shared: Arc<Shared>,
+}
+
+/// What readers and writers share.
+struct Shared {
+    config: Config,
+    at: Endpoint,
+    admin: Admin,
+}
+
+impl KafkaLog {
+    /// Connects to the cluster that these properties name: those of `'properties.*'`, without the
+    /// prefix.
+    ///
+    /// # Errors
+    /// If a property is wrong, no broker answers, or it refuses this client.
+    pub fn open(properties: &BTreeMap<String, String>) -> Result<Self> {
+        let config = Config::new(properties)?;
+        let at = Endpoint::new(config.servers());
+        let admin = Admin::connect(&config, &at)?;
+        Ok(Self { shared: Arc::new(Shared { config, at, admin }) })
+    }
+}
+
+impl Log for KafkaLog {
+    fn cluster(&self) -> String {
+        self.shared.admin.cluster().to_string()
+    }
+
+    fn describe_self(&self) -> String {
+        self.shared.at.describe()
+    }
+
+    fn topics(&self) -> Result<Vec<TopicInfo>> {
+        self.shared.admin.topics()
+    }
+
+    fn topic(&self, name: &str) -> Result<Option<TopicInfo>> {
+        self.shared.admin.topic(name)
+    }
+
+    fn create_topic(&self, topic: &NewTopic) -> Result<TopicInfo> {
+        self.shared.admin.create(topic)
+    }
+
+    fn offsets(&self, topic: &str, query: OffsetQuery) -> Result<Vec<i64>> {
+        self.shared.admin.offsets(topic, query)
+    }
+
+    fn reader(&self, assignment: &[Assignment]) -> Result<Box<dyn Reader>> {
+        Ok(Box::new(KafkaReader::new(self.shared.clone(), assignment)?))
+    }
+
+    fn writer(&self, transactional_id: &str) -> Result<Box<dyn Writer>> {
+        Ok(Box::new(KafkaWriter::new(self.shared.clone(), transactional_id)?))
+    }
+}
