@@ -54,8 +54,8 @@ fn path_of(column: &DecodeColumn) -> Option<&Vec<String>> {
     }
 }
 
-/// The filters, late filters and projections that see the scan's columns by their own positions;
-/// `None` if something else does.
+/// The filters, late filters, projections and aggregates that see the scan's columns by their own
+/// positions; `None` if something else does.
 fn pipeline(plan: &Plan, scan: NodeId) -> Option<Vec<NodeId>> {
     let mut seen = vec![scan];
     let mut readers = Vec::new();
@@ -66,11 +66,10 @@ fn pipeline(plan: &Plan, scan: NodeId) -> Option<Vec<NodeId>> {
         }
         match &node.op {
             LogicalOp::Filter(_) | LogicalOp::Late(_) => seen.push(id),
-            LogicalOp::Project(_) => {}
+            LogicalOp::Project(_) | LogicalOp::Aggregate(_) => {}
             LogicalOp::Scan(_)
             | LogicalOp::Join(_)
             | LogicalOp::Window(_)
-            | LogicalOp::Aggregate(_)
             | LogicalOp::Deduplicate(_)
             | LogicalOp::Normalize(_)
             | LogicalOp::Union(_)
@@ -90,7 +89,13 @@ fn fields_read(
 ) -> Option<BTreeSet<Path>> {
     let mut paths = BTreeSet::new();
     for id in std::iter::once(&scan).chain(readers) {
-        for expr in plan.node(*id).op.exprs() {
+        let op = &plan.node(*id).op;
+        if let LogicalOp::Aggregate(aggregate) = op
+            && aggregate.columns().contains(&column)
+        {
+            return None;
+        }
+        for expr in op.exprs() {
             collect(expr, column, &mut paths)?;
         }
     }

@@ -6,7 +6,7 @@ use flow_ir::expr::{Expr, ExprKind};
 use flow_ir::ids::NodeId;
 use flow_ir::logical::{Changes, Hidden, Join, JoinClass, LogicalOp, Node, Plan, PlanNode, Schema};
 use flow_ir::physical::{SinkMode, WindowInput};
-use flow_ir::types::DataType;
+use flow_ir::types::{DataType, Field};
 
 /// The rule that a plan breaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,10 +49,9 @@ fn verify_node(plan: &Plan, node: &Node, inputs: &[&Schema]) -> Result<(), Strin
     let arity_ok = node.op.arity().map_or(!inputs.is_empty(), |arity| inputs.len() == arity);
     ensure(arity_ok, "wrong number of inputs")?;
     verify_op(plan, node, inputs)?;
-    let columns = match &node.op {
-        LogicalOp::Scan(_) => node.schema.columns.clone(),
-        _ => inputs.iter().flat_map(|schema| schema.columns.iter().cloned()).collect(),
-    };
+    // A scan's expressions are over its own columns.
+    let read = if inputs.is_empty() { &[&node.schema][..] } else { inputs };
+    let columns: Vec<&Field> = read.iter().flat_map(|schema| &schema.columns).collect();
     for expr in node.op.exprs() {
         let types: Vec<&DataType> = columns.iter().map(|c| &c.ty.data).collect();
         verify_expr(expr, &types)?;

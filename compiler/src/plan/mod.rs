@@ -294,7 +294,7 @@ impl<'a> Planner<'a> {
         self.add(LogicalOp::Project(project), input.node, origin)
     }
 
-    /// The node with exactly the columns of a target, which may allow NULL where the query has none.
+    /// The node with exactly a target's columns, which may allow NULL where the query has none.
     fn typed_for(&mut self, target: RelationId, node: NodeId) -> NodeId {
         let schema = self.plan.schema(node);
         let types = self.module.relation(target).stream.types();

@@ -81,7 +81,8 @@ fn is_compound(expr: &Expr) -> bool {
     }
 }
 
-/// A value whose type is not at hand. Exact where EXPLAIN readers look (numbers, text), raw microseconds for times.
+/// A value whose type is not at hand. Exact where EXPLAIN readers look (numbers, text), raw
+/// microseconds for times.
 pub fn value_text(value: &Value) -> String {
     let list = |values: &[Value]| values.iter().map(value_text).collect::<Vec<_>>().join(", ");
     match value {
