@@ -81,10 +81,8 @@ impl Checker<'_> {
         if !call.order_by.is_empty() || !call.within_group.is_empty() || call.nulls.is_some() {
             return self.report(problems::modifier_not_taken(&name, "ORDER BY", span));
         }
-        let mut inner = ExprCx {
-            group_window: cx.group_window,
-            ..ExprCx::rows(cx.scope, "an aggregate")
-        };
+        let mut inner =
+            ExprCx { group_window: cx.group_window, ..ExprCx::rows(cx.scope, "an aggregate") };
         let mut args = Vec::with_capacity(call.args.len());
         for arg in &call.args {
             args.push(match &arg.value {
@@ -165,7 +163,8 @@ impl Checker<'_> {
             let name = self.column_name(input, key).unwrap_or_else(|| format!("$key{at}"));
             places.push(columns.add(name, key));
         }
-        let window = origin.and_then(|origin| self.window_source(input, origin, &mut columns, span));
+        let window =
+            origin.and_then(|origin| self.window_source(input, origin, &mut columns, span));
         let calls: Vec<AggregateCall> = calls
             .into_iter()
             .map(|call| {
@@ -218,7 +217,8 @@ impl Checker<'_> {
         let has = |origin: QueryId, bound: Bound| {
             present.iter().any(|b| b.origin == origin && b.bound == bound)
         };
-        let whole = present.iter().find(|b| has(b.origin, Bound::Start) && has(b.origin, Bound::End));
+        let whole =
+            present.iter().find(|b| has(b.origin, Bound::Start) && has(b.origin, Bound::End));
         if let Some(whole) = whole {
             return Some(Some(whole.origin));
         }
@@ -312,9 +312,8 @@ impl Checker<'_> {
 
 impl AggregateExpr {
     fn same_as(&self, other: &Self) -> bool {
-        let all = |a: &[Expr], b: &[Expr]| {
-            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b))
-        };
+        let all =
+            |a: &[Expr], b: &[Expr]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b));
         self.function == other.function
             && self.distinct == other.distinct
             && all(&self.args, &other.args)

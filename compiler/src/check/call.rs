@@ -10,7 +10,7 @@ use flow_stdlib::builtin::{self, Builtin, Volatility, lookup};
 use flow_stdlib::coerce::castable;
 
 use super::Checker;
-use super::coerce::{cast, open_type};
+use super::coerce::{cast, fit_literals, open_type};
 use super::expr::ExprCx;
 use super::literal::constant;
 use crate::diagnostics::{aggregates as problems, names, plans, types};
@@ -21,9 +21,26 @@ const CLOCK_PRECISION: u8 = 3;
 
 /// Aggregates of the language that do not run yet.
 const LATER_AGGREGATES: &[&str] = &[
-    "FIRST_VALUE", "LAST_VALUE", "LISTAGG", "STRING_AGG", "ARRAY_AGG", "COLLECT", "STDDEV",
-    "STDDEV_POP", "STDDEV_SAMP", "VARIANCE", "VAR_POP", "VAR_SAMP", "APPROX_COUNT_DISTINCT",
-    "BOOL_AND", "BOOL_OR", "ANY_VALUE", "MODE", "MEDIAN", "GROUPING", "JSON_OBJECTAGG",
+    "FIRST_VALUE",
+    "LAST_VALUE",
+    "LISTAGG",
+    "STRING_AGG",
+    "ARRAY_AGG",
+    "COLLECT",
+    "STDDEV",
+    "STDDEV_POP",
+    "STDDEV_SAMP",
+    "VARIANCE",
+    "VAR_POP",
+    "VAR_SAMP",
+    "APPROX_COUNT_DISTINCT",
+    "BOOL_AND",
+    "BOOL_OR",
+    "ANY_VALUE",
+    "MODE",
+    "MEDIAN",
+    "GROUPING",
+    "JSON_OBJECTAGG",
     "JSON_ARRAYAGG",
 ];
 
@@ -131,9 +148,12 @@ impl Checker<'_> {
         &mut self,
         builtin: &Builtin,
         written: &str,
-        args: Vec<Expr>,
+        mut args: Vec<Expr>,
         span: Span,
     ) -> Option<Expr> {
+        if matches!(builtin.name, "=" | "<>" | "<" | "<=" | ">" | ">=") {
+            fit_literals(&mut args);
+        }
         let literals: Vec<Option<Value>> = args.iter().map(|e| constant(e).cloned()).collect();
         let literals: Vec<Option<&Value>> = literals.iter().map(Option::as_ref).collect();
         let as_written: Vec<Type> = args.iter().map(|e| e.ty.clone()).collect();
@@ -210,11 +230,9 @@ impl Checker<'_> {
                 "skips NULL",
                 "Where NULL should make the result NULL, as in Flink, write a || b.",
             )),
-            ("EXTRACT", _) if is_text(args.first(), &["DOW"]) => Some((
-                "EXTRACT(DOW …)",
-                "Sunday is 0",
-                "Flink counts from Sunday = 1: add 1.",
-            )),
+            ("EXTRACT", _) if is_text(args.first(), &["DOW"]) => {
+                Some(("EXTRACT(DOW …)", "Sunday is 0", "Flink counts from Sunday = 1: add 1."))
+            }
             _ => None,
         };
         if let Some((what, ours, rewrite)) = lint {
@@ -237,8 +255,9 @@ impl Checker<'_> {
         );
         if fraction && to.data.is_integer() && !whole {
             let text = self.sources.text(arg.span);
-            let rewrite =
-                format!("To cut the fraction off as Flink does, write TRUNC({text}) inside the CAST.");
+            let rewrite = format!(
+                "To cut the fraction off as Flink does, write TRUNC({text}) inside the CAST."
+            );
             self.found.push(types::differs_from_flink(
                 "CAST of a fraction",
                 "rounds to the nearest",

@@ -37,7 +37,7 @@ pub struct CatalogError {
 }
 
 /// Registries as the checker sees them. Answers must not change during one check.
-pub trait Catalog {
+pub trait Catalog: Sync {
     /// The latest version of a subject; `None`: there is no such subject.
     fn subject(
         &self,

@@ -7,6 +7,7 @@ use flow_ir::types::{DataType, Type};
 use flow_ir::value::Value;
 use flow_stdlib::builtin::lookup;
 use flow_stdlib::coerce::{assignable, castable, common_type, widens};
+use flow_stdlib::text::format_value;
 
 use super::Checker;
 use super::literal::constant;
@@ -36,6 +37,28 @@ pub(super) fn cast(arg: Expr, to: &DataType, lenient: bool, span: Span) -> Expr 
     Expr { kind: ExprKind::Cast { arg: Box::new(arg), lenient }, ty, span }
 }
 
+/// Integer literals that are compared with decimals as the least DECIMAL that holds them, so that
+/// the other side need not be cast.
+pub(super) fn fit_literals(args: &mut [Expr]) {
+    if !args.iter().any(|e| is_decimal(&e.ty.data)) {
+        return;
+    }
+    for arg in args {
+        if let Some(Value::Int(value)) = constant(arg)
+            && arg.ty.data.is_integer()
+        {
+            let digits = value.unsigned_abs().checked_ilog10().unwrap_or(0) as u8 + 1;
+            let data = DataType::Decimal { precision: digits, scale: 0 };
+            let value = Value::Decimal(i128::from(*value));
+            *arg = Expr::literal(value, Type::not_null(data), arg.span);
+        }
+    }
+}
+
+fn is_decimal(data: &DataType) -> bool {
+    matches!(data, DataType::Decimal { .. })
+}
+
 impl Checker<'_> {
     /// The expression as a value of `to`, to which its type is known to widen.
     pub(super) fn widen(&mut self, expr: Expr, to: &DataType) -> Option<Expr> {
@@ -43,15 +66,18 @@ impl Checker<'_> {
             return Some(expr);
         }
         match constant(&expr) {
-            Some(Value::Null) => {
-                Some(Expr { ty: Type::nullable(to.clone()), ..expr })
-            }
+            Some(Value::Null) => Some(Expr { ty: Type::nullable(to.clone()), ..expr }),
             Some(Value::String(text)) if expr.ty.data == DataType::String => {
                 let value = self.parse(&text.clone(), to, expr.span)?;
                 Some(Expr::literal(value, Type::not_null(to.clone()), expr.span))
             }
             Some(Value::Int(value)) if to.is_integer() => {
                 let value = Value::Int(*value);
+                Some(Expr::literal(value, Type::not_null(to.clone()), expr.span))
+            }
+            Some(Value::Int(_) | Value::Decimal(_)) if is_decimal(to) => {
+                let text = format_value(constant(&expr)?, &expr.ty.data);
+                let value = self.parse(&text, to, expr.span)?;
                 Some(Expr::literal(value, Type::not_null(to.clone()), expr.span))
             }
             Some(_) | None => {
@@ -156,9 +182,7 @@ fn truncated(expr: Expr) -> Expr {
 /// cast to the type of the first.
 fn cast_to_write(checker: &Checker<'_>, exprs: &[Expr]) -> Option<String> {
     let first = exprs.first()?;
-    let other = exprs.iter().find(|e| {
-        common_type(&[open_type(first), open_type(e)]).is_none()
-    })?;
+    let other = exprs.iter().find(|e| common_type(&[open_type(first), open_type(e)]).is_none())?;
     let (expr, to) = if castable(&other.ty.data, &first.ty.data) {
         (other, &first.ty.data)
     } else if castable(&first.ty.data, &other.ty.data) {

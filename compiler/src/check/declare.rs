@@ -156,12 +156,8 @@ impl<'a> Checker<'a> {
                 let draft = self.draft(id, column);
                 if let Some(first) = drafts.iter().find(|d| d.name == draft.name) {
                     let place = name.text.clone();
-                    let problem = names::duplicate_column(
-                        &draft.name,
-                        &place,
-                        draft.span,
-                        Some(first.span),
-                    );
+                    let problem =
+                        names::duplicate_column(&draft.name, &place, draft.span, Some(first.span));
                     self.found.push(problem);
                     continue;
                 }
@@ -289,7 +285,8 @@ impl<'a> Checker<'a> {
                 | (DataType::TimestampLtz { .. }, DataType::TimestampLtz { .. })
         );
         if !same_kind {
-            let message = format!("the watermark of {single} is a {}, not {}", ty.data, expr.ty.data);
+            let message =
+                format!("the watermark of {single} is a {}, not {}", ty.data, expr.ty.data);
             let label = expr.ty.data.to_string();
             return self.report(windows::bad_watermark(&message, &label, expr.span));
         }
@@ -370,8 +367,7 @@ impl<'a> Checker<'a> {
         let keys = self.record_keys(id, &drafts, &primary_key);
         let declared = &mut self.declared[id.0 as usize];
         declared.open = false;
-        declared.poisoned =
-            (0..drafts.len()).filter(|at| drafts[*at].ty.is_none()).collect();
+        declared.poisoned = (0..drafts.len()).filter(|at| drafts[*at].ty.is_none()).collect();
         let from_key = declared.options.has_record_keys()
             && (!primary_key.is_empty()
                 || declared.options.get("value.fields-include") == Some("EXCEPT_KEY"));
@@ -410,7 +406,12 @@ impl<'a> Checker<'a> {
                     ))
                 }
             };
-            relation.columns.push(RelationColumn { name: draft.name, ty, source, span: draft.span });
+            relation.columns.push(RelationColumn {
+                name: draft.name,
+                ty,
+                source,
+                span: draft.span,
+            });
         }
         relation.watermark = watermark;
         relation.stream.primary_key = primary_key.iter().map(|at| positions[*at]).collect();
@@ -435,7 +436,8 @@ impl<'a> Checker<'a> {
         let no_format = options.key_format.is_none();
         let is_kafka = options.connector.name == "kafka";
         if primary_key.is_empty() && fields.is_empty() {
-            if keyless_format && formatted {
+            let failed = declared.create.is_some_and(has_primary_key);
+            if keyless_format && formatted && !failed {
                 let help = "Add 'key.fields' = 'a;b', or a PRIMARY KEY.";
                 let message = "'key.format' without a key";
                 self.found.push(problems::bad_key(message, "no column is the key", at, help));

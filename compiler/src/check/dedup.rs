@@ -170,7 +170,8 @@ impl Checker<'_> {
                 Some(window) => &window.spec,
                 None => {
                     let known: Vec<String> = windows.iter().map(|w| w.name.text.clone()).collect();
-                    let problem = crate::diagnostics::names::unknown_alias(&name.text, name.span, &known);
+                    let problem =
+                        crate::diagnostics::names::unknown_alias(&name.text, name.span, &known);
                     return self.report(problem);
                 }
             },

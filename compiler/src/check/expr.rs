@@ -9,9 +9,7 @@ use super::Checker;
 use super::aggregate::{AggregateExpr, GroupWindow};
 use super::scope::{Found, Scope, find};
 use crate::diagnostics::{names, plans, types};
-use crate::syntax::ast::{
-    self, BinaryOp, Ident, IsTest, LikeKind, ObjectName, TrimSide, UnaryOp,
-};
+use crate::syntax::ast::{self, BinaryOp, Ident, IsTest, LikeKind, ObjectName, TrimSide, UnaryOp};
 
 /// Where an expression stands.
 pub(super) struct ExprCx<'s> {
@@ -342,8 +340,8 @@ impl Checker<'_> {
         let results = results.into_iter().collect::<Option<Vec<_>>>()?;
         let mut results = self.unify(results, "CASE", span)?;
         let last = otherwise.and_then(|_| results.pop());
-        let nullable = last.as_ref().is_none_or(|e| e.ty.nullable)
-            || results.iter().any(|e| e.ty.nullable);
+        let nullable =
+            last.as_ref().is_none_or(|e| e.ty.nullable) || results.iter().any(|e| e.ty.nullable);
         let data = results.first().or(last.as_ref())?.ty.data.clone();
         let branches = conditions.into_iter().zip(results).collect();
         let kind = ExprKind::Case { branches, otherwise: last.map(Box::new) };
@@ -352,8 +350,7 @@ impl Checker<'_> {
 
     fn array(&mut self, items: &[ast::Expr], span: Span, cx: &mut ExprCx<'_>) -> Option<Expr> {
         let items = self.exprs(items, cx)?;
-        let items =
-            if items.is_empty() { items } else { self.unify(items, "the ARRAY", span)? };
+        let items = if items.is_empty() { items } else { self.unify(items, "the ARRAY", span)? };
         let data = items.first().map_or(DataType::Null, |e| e.ty.data.clone());
         let nullable = items.is_empty() || items.iter().any(|e| e.ty.nullable);
         let item = Type { data, nullable };

@@ -10,10 +10,13 @@ use super::expr::{ExprCx, all_of, conjuncts};
 use super::scope::{Found, Scope};
 use super::typed::QueryId;
 use super::{Meaning, join};
-use crate::diagnostics::{joins, names, plans};
+use crate::diagnostics::{joins, names, plans, syntax};
 use crate::syntax::ast::{
     self, Ident, JoinConstraint, JoinKind, ObjectName, TableFactor, TableFactorKind, TableRef,
 };
+
+/// Tables in one FROM at most, parentheses apart: joins nest to the left.
+const FROM_TABLES_MAX: usize = 200;
 
 /// The joins of a FROM.
 pub(super) enum Tree {
@@ -62,6 +65,11 @@ struct Factor<'a> {
 impl<'a> Checker<'a> {
     /// The relations of FROM.
     pub(super) fn from(&mut self, from: &[TableRef]) -> Option<(Tree, Scope)> {
+        let tables: usize = from.iter().map(|item| 1 + item.joins.len()).sum();
+        if tables > FROM_TABLES_MAX {
+            let span = from.iter().map(|item| item.span).reduce(Span::to).unwrap_or_default();
+            return self.report(syntax::nested_too_deeply(span, FROM_TABLES_MAX));
+        }
         let mut all: Option<(Tree, Scope)> = None;
         let mut failed = false;
         for item in from {
@@ -349,7 +357,14 @@ impl<'a> Checker<'a> {
             time
         });
         let (left, right) = left.zip(right)?;
-        self.join_sides(join::Sides { kind: join.kind, left, right, conditions, as_of, span: join.span })
+        self.join_sides(join::Sides {
+            kind: join.kind,
+            left,
+            right,
+            conditions,
+            as_of,
+            span: join.span,
+        })
     }
 
     /// A side whose missing rows become NULL: conditions from above do not reach into it.

@@ -1,6 +1,8 @@
 //! One join: which conditions are equal columns, which bound time, what is left; and which of the
 //! three joins it is.
 
+use std::collections::HashSet;
+
 use flow_ir::expr::{Expr, ExprKind};
 use flow_ir::physical::{Changelog, JoinKind};
 use flow_ir::span::Span;
@@ -57,7 +59,9 @@ impl Checker<'_> {
             (Kind::Left | Kind::Right, _) => JoinKind::Left,
         };
         let (equalities, rest) = split_equalities(conditions, width);
-        if equalities.is_empty() && time == JoinTime::Unbounded && !self.at_most_one_row(left, right)
+        if equalities.is_empty()
+            && time == JoinTime::Unbounded
+            && !self.at_most_one_row(left, right)
         {
             self.found.push(joins::cross_join(span));
         }
@@ -112,7 +116,8 @@ impl Checker<'_> {
         let (mut more_left, mut more_right) = (Vec::new(), Vec::new());
         let mut keys = Vec::with_capacity(equalities.len());
         for Equality { left, right, .. } in equalities {
-            let key = (column_or_add(left, l, &mut more_left), column_or_add(right, r, &mut more_right));
+            let key =
+                (column_or_add(left, l, &mut more_left), column_or_add(right, r, &mut more_right));
             if !keys.contains(&key) {
                 keys.push(key);
             }
@@ -168,9 +173,9 @@ impl Checker<'_> {
             return self.report(joins::temporal_time(as_of.span, updating));
         };
         let (equalities, mut rest) = split_equalities(conditions, width);
-        let (keys, others): (Vec<_>, Vec<_>) = equalities.into_iter().partition(|e| {
-            plain_column(&e.right).is_some_and(|at| primary_key.contains(&at))
-        });
+        let (keys, others): (Vec<_>, Vec<_>) = equalities
+            .into_iter()
+            .partition(|e| plain_column(&e.right).is_some_and(|at| primary_key.contains(&at)));
         rest.extend(others.into_iter().map(|e| e.condition));
         self.whole_key(right, &primary_key, &keys, &rest, width, span)?;
         self.clock_mismatch(left, left_time, right, right_time, declared, as_of.span);
@@ -199,9 +204,9 @@ impl Checker<'_> {
         let mut problem = joins::temporal_needs_key(&table, &names, span);
         if let Some(cast) = cast {
             let ty = &columns[*first].ty.data;
-            problem = problem.with_related(cast.span, "converts the key, or is no equality").with_help(
-                format!("Write … = {table}.{}, with a {ty} on the left.", names[0]),
-            );
+            problem = problem
+                .with_related(cast.span, "converts the key, or is no equality")
+                .with_help(format!("Write … = {table}.{}, with a {ty} on the left.", names[0]));
         }
         self.report(problem)
     }
@@ -227,26 +232,40 @@ impl Checker<'_> {
         self.found.push(joins::temporal_clock_mismatch(&name, span, declared));
     }
 
-    /// Whether an event time column is the record's own timestamp.
+    /// Whether an event time column is the record's own timestamp, wherever it comes from.
     fn is_record_time(&self, query: QueryId, column: usize) -> bool {
+        let mut seen = HashSet::from([(query, column)]);
+        let mut open = vec![(query, column)];
+        while let Some((query, column)) = open.pop() {
+            match self.time_sources(query, column) {
+                Some(sources) => open.extend(sources.into_iter().filter(|s| seen.insert(*s))),
+                None => return false,
+            }
+        }
+        true
+    }
+
+    /// The columns below that a column is passed on from; none of them for a record's timestamp,
+    /// `None` for anything else.
+    fn time_sources(&self, query: QueryId, column: usize) -> Option<Vec<(QueryId, usize)>> {
         match &self.query_node(query).op {
             QueryOp::Scan(id) => {
                 let watermark = self.module.relation(*id).watermark.as_ref();
-                watermark.is_some_and(|w| w.column == column && w.record_time)
+                watermark.filter(|w| w.column == column && w.record_time).map(|_| Vec::new())
             }
-            QueryOp::Filter { input, .. } => self.is_record_time(*input, column),
+            QueryOp::Filter { input, .. } => Some(vec![(*input, column)]),
             QueryOp::Project { input, exprs } => {
-                plain_column(&exprs[column]).is_some_and(|at| self.is_record_time(*input, at))
+                plain_column(&exprs[column]).map(|at| vec![(*input, at)])
             }
             QueryOp::Join(join) => {
                 let width = self.query_node(join.left).columns.len();
-                match column.checked_sub(width) {
-                    None => self.is_record_time(join.left, column),
-                    Some(at) => self.is_record_time(join.right, at),
-                }
+                Some(match column.checked_sub(width) {
+                    None => vec![(join.left, column)],
+                    Some(at) => vec![(join.right, at)],
+                })
             }
-            QueryOp::UnionAll(inputs) => inputs.iter().all(|i| self.is_record_time(*i, column)),
-            QueryOp::Window(_) | QueryOp::Aggregate(_) | QueryOp::Deduplicate(_) => false,
+            QueryOp::UnionAll(inputs) => Some(inputs.iter().map(|i| (*i, column)).collect()),
+            QueryOp::Window(_) | QueryOp::Aggregate(_) | QueryOp::Deduplicate(_) => None,
         }
     }
 }
@@ -256,9 +275,8 @@ fn column_or_add(expr: Expr, width: usize, more: &mut Vec<(String, Option<Expr>)
     if let Some(at) = plain_column(&expr) {
         return at;
     }
-    let known = more.iter().position(|(_, e)| {
-        e.as_ref().is_some_and(|e| super::expr::same(e, &expr))
-    });
+    let known =
+        more.iter().position(|(_, e)| e.as_ref().is_some_and(|e| super::expr::same(e, &expr)));
     let at = known.unwrap_or(more.len());
     if known.is_none() {
         more.push((format!("$key{at}"), Some(expr)));

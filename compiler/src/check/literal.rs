@@ -14,12 +14,9 @@ use crate::syntax::ast::{IntervalUnits, Literal, NumberKind, Text, TimeUnit, Typ
 impl Checker<'_> {
     /// A literal's constant.
     pub(super) fn literal(&mut self, literal: &Literal, span: Span) -> Option<Expr> {
-        let constant =
-            |value, data| Some(Expr::literal(value, Type::not_null(data), span));
+        let constant = |value, data| Some(Expr::literal(value, Type::not_null(data), span));
         match literal {
-            Literal::Null => {
-                Some(Expr::literal(Value::Null, Type::nullable(DataType::Null), span))
-            }
+            Literal::Null => Some(Expr::literal(Value::Null, Type::nullable(DataType::Null), span)),
             Literal::Boolean(value) => constant(Value::Boolean(*value), DataType::Boolean),
             Literal::String(value) => constant(Value::String(value.clone()), DataType::String),
             Literal::Bytes(value) => constant(Value::Bytes(value.clone()), DataType::Bytes),

@@ -41,6 +41,7 @@ pub mod typed;
 mod window;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::thread;
 
 use flow_ir::span::Span;
 
@@ -62,8 +63,26 @@ pub struct CheckOptions {
     pub defaults: BTreeMap<String, String>,
 }
 
+/// Stack of a check: trees are as deep as the parser lets them be.
+const CHECK_STACK_BYTES: usize = 64 << 20;
+
 /// Checks a program. The module is whole only if no diagnostic is an error.
 pub fn check(
+    ast: &Ast,
+    sources: &SourceMap,
+    catalog: &dyn Catalog,
+    options: &CheckOptions,
+) -> (TypedModule, Vec<Diagnostic>) {
+    let work = || check_here(ast, sources, catalog, options);
+    let builder = thread::Builder::new().name("check".to_owned()).stack_size(CHECK_STACK_BYTES);
+    thread::scope(|scope| match builder.spawn_scoped(scope, work) {
+        Ok(handle) => handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+        // The system has no room for another thread; most programs do without.
+        Err(_) => work(),
+    })
+}
+
+fn check_here(
     ast: &Ast,
     sources: &SourceMap,
     catalog: &dyn Catalog,
@@ -117,14 +136,12 @@ struct Checker<'a> {
     scans: HashMap<RelationId, QueryId>,
     /// CTEs in reach, innermost last.
     ctes: Vec<(String, Option<QueryId>)>,
+    /// Levels of queries around the one that is looked at.
+    depth: usize,
 }
 
 impl<'a> Checker<'a> {
-    fn new(
-        sources: &'a SourceMap,
-        catalog: &'a dyn Catalog,
-        options: &'a CheckOptions,
-    ) -> Self {
+    fn new(sources: &'a SourceMap, catalog: &'a dyn Catalog, options: &'a CheckOptions) -> Self {
         Self {
             sources,
             catalog,
@@ -137,6 +154,7 @@ impl<'a> Checker<'a> {
             ranks: HashMap::new(),
             scans: HashMap::new(),
             ctes: Vec::new(),
+            depth: 0,
         }
     }
 
@@ -168,9 +186,11 @@ impl<'a> Checker<'a> {
             StatementKind::Set(_) => {}
             StatementKind::CreateIndex(_) => self.found.push(later("CREATE SEARCH INDEX")),
             StatementKind::CreateFunction(_) => self.found.push(later("CREATE FUNCTION")),
-            StatementKind::Explain { .. } => self.found.push(
-                plans::not_available("EXPLAIN in a program", span, Some("Use `flow explain FILE`.")),
-            ),
+            StatementKind::Explain { .. } => self.found.push(plans::not_available(
+                "EXPLAIN in a program",
+                span,
+                Some("Use `flow explain FILE`."),
+            )),
             StatementKind::Show { .. } => self.found.push(later("SHOW in a program")),
             StatementKind::Describe { .. } => self.found.push(later("DESCRIBE in a program")),
             StatementKind::Reset(_) => self.found.push(later("RESET")),
@@ -200,6 +220,7 @@ impl<'a> Checker<'a> {
         let meaning = query.map_or(Meaning::Poisoned, Meaning::View);
         if self.declare_name(name, meaning, create.if_not_exists, create.or_replace)
             && let Some(query) = query
+            && !self.ranks.contains_key(&query)
         {
             self.module.views.push(View { name: name.text.clone(), query, span: name.span });
         }

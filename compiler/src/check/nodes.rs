@@ -1,7 +1,9 @@
 //! Query nodes and what is known of their rows: changelog kind, unique keys, event time, windows.
 //! Each constructor derives the properties that `typed` promises; nothing else makes a node.
 
-use flow_ir::aggregate::AggregateCall;
+use std::collections::HashSet;
+
+use flow_ir::aggregate::{AggregateCall, WindowSpec};
 use flow_ir::expr::{Expr, ExprKind};
 use flow_ir::physical::{Changelog, JoinKind};
 use flow_ir::span::Span;
@@ -17,6 +19,18 @@ use super::typed::{
 const UNIQUE_KEYS_MAX: usize = 8;
 
 impl Checker<'_> {
+    /// A node and all below it, each once, nearest first.
+    pub(super) fn below(&self, query: QueryId) -> Vec<QueryId> {
+        let mut seen = HashSet::from([query]);
+        let mut found = vec![query];
+        let mut next = 0;
+        while let Some(id) = found.get(next).copied() {
+            next += 1;
+            found.extend(self.query_node(id).inputs().into_iter().filter(|i| seen.insert(*i)));
+        }
+        found
+    }
+
     fn add(&mut self, query: Query) -> QueryId {
         let id = QueryId(u32::try_from(self.module.queries.len()).unwrap_or(u32::MAX));
         self.module.queries.push(query);
@@ -299,12 +313,7 @@ fn timed(column: &Column, keeps: bool) -> Column {
 }
 
 /// window_start, window_end and window_time of a new window.
-fn bound_columns(
-    origin: QueryId,
-    spec: flow_ir::aggregate::WindowSpec,
-    time: &DataType,
-    holds: bool,
-) -> [Column; 3] {
+fn bound_columns(origin: QueryId, spec: WindowSpec, time: &DataType, holds: bool) -> [Column; 3] {
     [(Bound::Start, "window_start"), (Bound::End, "window_end"), (Bound::Time, "window_time")].map(
         |(bound, name)| Column {
             name: name.to_string(),
@@ -339,9 +348,12 @@ fn join_keys(join: &Join, left: &Query, right: &Query, width: usize) -> Vec<Vec<
     }
     if keys.is_empty() && !temporal {
         for l in &left.unique_keys {
-            keys.extend(right.unique_keys.iter().map(|r| {
-                l.iter().copied().chain(shifted(r)).collect::<Vec<_>>()
-            }));
+            keys.extend(
+                right
+                    .unique_keys
+                    .iter()
+                    .map(|r| l.iter().copied().chain(shifted(r)).collect::<Vec<_>>()),
+            );
         }
     }
     keys.truncate(UNIQUE_KEYS_MAX);

@@ -248,7 +248,13 @@ impl Checker<'_> {
     }
 
     /// The direction that a use of a relation needs.
-    pub(super) fn direction(&mut self, options: &Options, reads: bool, used: Span, declared: Span) -> Option<()> {
+    pub(super) fn direction(
+        &mut self,
+        options: &Options,
+        reads: bool,
+        used: Span,
+        declared: Span,
+    ) -> Option<()> {
         let able = |d: connector::Directions| if reads { d.source } else { d.sink };
         let cannot = if reads { "be read" } else { "be written" };
         let connector = options.connector;

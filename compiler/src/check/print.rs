@@ -4,6 +4,7 @@
 use std::fmt::Write;
 
 use flow_ir::aggregate::AggregateCall;
+use flow_ir::decode_plan::Origin;
 use flow_ir::expr::Expr;
 use flow_ir::logical::expr_text;
 use flow_ir::physical::{Changelog, JoinKind, Keep, SinkMode};
@@ -57,7 +58,11 @@ fn relation(relation: &Relation, out: &mut String) {
         relation.columns.iter().map(|c| Field::new(c.name.clone(), c.ty.clone())).collect();
     for (at, column) in relation.columns.iter().enumerate() {
         let source = match &column.source {
-            ColumnSource::Record(_) => String::new(),
+            ColumnSource::Record(at) => match &stream.columns[*at].origin {
+                Origin::Value(_) => String::new(),
+                Origin::Key(_) => String::from(" in the record key"),
+                Origin::Metadata(metadata) => format!(" from {metadata:?}"),
+            },
             ColumnSource::Computed(expr) => format!(" = {}", expr_text(expr, &fields)),
         };
         let key = if relation.primary_key.contains(&at) { " key" } else { "" };

@@ -8,12 +8,25 @@ use flow_stdlib::coerce::common_type;
 
 use super::Checker;
 use super::typed::{Aggregate, QueryId, QueryOp};
-use crate::diagnostics::{names, plans, types};
+use crate::diagnostics::{names, plans, syntax, types};
 use crate::syntax::ast::{self, Emit, EmitMode, SetExpr, SetExprKind, SetOp, With};
+
+/// Levels of subqueries at most, so that a thread's stack holds them.
+const QUERY_DEPTH_MAX: usize = 100;
 
 impl Checker<'_> {
     /// A query as one node.
     pub(super) fn query(&mut self, query: &ast::Query) -> Option<QueryId> {
+        if self.depth == QUERY_DEPTH_MAX {
+            return self.report(syntax::nested_too_deeply(query.span, QUERY_DEPTH_MAX));
+        }
+        self.depth += 1;
+        let found = self.nested_query(query);
+        self.depth -= 1;
+        found
+    }
+
+    fn nested_query(&mut self, query: &ast::Query) -> Option<QueryId> {
         let outer = self.ctes.len();
         if let Some(with) = &query.with {
             self.with(with);
@@ -78,12 +91,16 @@ impl Checker<'_> {
     }
 
     fn is_windowed(&self, query: QueryId) -> bool {
-        let node = self.query_node(query);
-        let here = match &node.op {
+        self.below(query).into_iter().any(|id| match &self.query_node(id).op {
             QueryOp::Aggregate(aggregate) => aggregate.window.is_some(),
-            _ => false,
-        };
-        here || node.inputs().into_iter().any(|input| self.is_windowed(input))
+            QueryOp::Scan(_)
+            | QueryOp::Filter { .. }
+            | QueryOp::Project { .. }
+            | QueryOp::Join(_)
+            | QueryOp::Window(_)
+            | QueryOp::Deduplicate(_)
+            | QueryOp::UnionAll(_) => false,
+        })
     }
 
     fn set_expr(&mut self, set: &SetExpr) -> Option<QueryId> {
@@ -121,11 +138,8 @@ impl Checker<'_> {
             let at = self.query_node(right).span;
             return self.report(plans::wrong_count("the first arm of UNION", wants, has, at));
         }
-        let pairs: Vec<(Type, Type, String)> = l
-            .iter()
-            .zip(r)
-            .map(|(l, r)| (l.ty.clone(), r.ty.clone(), l.name.clone()))
-            .collect();
+        let pairs: Vec<(Type, Type, String)> =
+            l.iter().zip(r).map(|(l, r)| (l.ty.clone(), r.ty.clone(), l.name.clone())).collect();
         let mut common = Vec::with_capacity(pairs.len());
         for (l, r, name) in pairs {
             match common_type(&[l.clone(), r.clone()]) {
@@ -138,23 +152,7 @@ impl Checker<'_> {
         }
         let left = self.as_types(left, &common);
         let right = self.as_types(right, &common);
-        let mut inputs = Vec::new();
-        for side in [left, right] {
-            match &self.query_node(side).op {
-                QueryOp::UnionAll(nested) => inputs.extend(nested.iter().copied()),
-                _ => inputs.push(side),
-            }
-        }
-        let flat = self.same_types(&inputs);
-        let inputs = if flat { inputs } else { vec![left, right] };
-        Some(self.union_all(inputs, span))
-    }
-
-    fn same_types(&self, queries: &[QueryId]) -> bool {
-        let types = |q: QueryId| -> Vec<DataType> {
-            self.query_node(q).columns.iter().map(|c| c.ty.data.clone()).collect()
-        };
-        queries.windows(2).all(|pair| types(pair[0]) == types(pair[1]))
+        Some(self.union_all(vec![left, right], span))
     }
 
     /// A query whose columns have these data types, to which its own widen.
@@ -179,9 +177,9 @@ impl Checker<'_> {
     pub(super) fn distinct(&mut self, query: QueryId, span: Span) -> QueryId {
         let columns = self.query_node(query).columns.clone();
         let at = |bound: super::typed::Bound, origin: QueryId| {
-            columns.iter().position(|c| {
-                c.window.is_some_and(|w| w.bound == bound && w.origin == origin)
-            })
+            columns
+                .iter()
+                .position(|c| c.window.is_some_and(|w| w.bound == bound && w.origin == origin))
         };
         let window = columns.iter().filter_map(|c| c.window).find_map(|w| {
             let start = at(super::typed::Bound::Start, w.origin)?;
@@ -190,9 +188,7 @@ impl Checker<'_> {
             Some((w.origin, super::typed::WindowSource { start, end, spec, lateness }))
         });
         let origin = window.map(|(origin, _)| origin);
-        let is_bound = |at: &usize| {
-            columns[*at].window.is_some_and(|w| Some(w.origin) == origin)
-        };
+        let is_bound = |at: &usize| columns[*at].window.is_some_and(|w| Some(w.origin) == origin);
         let keys: Vec<usize> = (0..columns.len()).filter(|at| !is_bound(at)).collect();
         let window = window.map(|(_, source)| source);
         let width = keys.len();

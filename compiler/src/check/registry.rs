@@ -40,7 +40,8 @@ impl Options {
     }
 
     fn is_bare(&self, side: Side) -> bool {
-        self.connector.name == "file" || self.format_option(side.word(), "avro.bare") == Some("true")
+        self.connector.name == "file"
+            || self.format_option(side.word(), "avro.bare") == Some("true")
     }
 
     /// Whether a side's payloads are framed with the id of a registered schema.
@@ -61,7 +62,8 @@ impl Options {
 
     fn subject(&self, side: Side, stream: &str) -> String {
         let own = self.format_option(side.word(), "avro-confluent.subject");
-        match own.filter(|_| side == Side::Value || self.get("key.avro-confluent.subject").is_some())
+        match own
+            .filter(|_| side == Side::Value || self.get("key.avro-confluent.subject").is_some())
         {
             Some(subject) => subject.to_string(),
             None => format!("{}-{}", self.get("topic").unwrap_or(stream), side.word()),
@@ -165,7 +167,10 @@ impl Checker<'_> {
             let why = if options.is_registered(Side::Value) {
                 format!("the registry has no subject {}", options.subject(Side::Value, stream))
             } else {
-                format!("format {} has no registry", options.format_of(Side::Value).unwrap_or("none"))
+                format!(
+                    "format {} has no registry",
+                    options.format_of(Side::Value).unwrap_or("none")
+                )
             };
             let problem = problems::no_columns(stream, &why, at).with_related(used, "read here");
             return self.report(problem);
@@ -232,10 +237,18 @@ impl Checker<'_> {
             }
         }
         let stream = &self.module.relation(id).stream;
+        let values = stream.columns.iter().filter(|c| matches!(c.origin, Origin::Value(_))).count();
+        if options.format_of(Side::Value) == Some("raw") && values != 1 {
+            return self.no_form(id, "raw takes exactly one column");
+        }
         let columns: Vec<DecodeColumn> = stream
             .columns
             .iter()
-            .map(|c| DecodeColumn { name: c.name.clone(), ty: c.ty.clone(), origin: c.origin.clone() })
+            .map(|c| DecodeColumn {
+                name: c.name.clone(),
+                ty: c.ty.clone(),
+                origin: c.origin.clone(),
+            })
             .collect();
         let formats = [Side::Key, Side::Value].map(|side| match options.format_of(side) {
             Some("json") => Some(PayloadFormat::Json),

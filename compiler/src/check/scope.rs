@@ -168,9 +168,11 @@ impl Checker<'_> {
             Found::One(table) => table,
             Found::None => return Some(None),
             Found::Many(all) => {
-                let all: Vec<String> =
-                    all.iter().filter_map(|t| scope.tables[*t].name.as_ref()).map(|n| n.text.clone())
-                        .collect();
+                let all: Vec<String> = all
+                    .iter()
+                    .filter_map(|t| scope.tables[*t].name.as_ref())
+                    .map(|n| n.text.clone())
+                    .collect();
                 return self.report(names::ambiguous("the name", &first.text, first.span, &all));
             }
         };

@@ -88,8 +88,7 @@ impl Checker<'_> {
         scope: &Scope,
         mut input: QueryId,
     ) -> Option<QueryId> {
-        let aliases: Vec<(&Ident, &ast::Expr)> =
-            select.items.iter().filter_map(aliased).collect();
+        let aliases: Vec<(&Ident, &ast::Expr)> = select.items.iter().filter_map(aliased).collect();
         let keys = self.group_keys(select, &items, scope);
         let mut window = None;
         if let Some(keys) = &keys {
@@ -144,9 +143,10 @@ impl Checker<'_> {
         typed: Vec<Option<Expr>>,
         grouped: &Grouped,
     ) -> Vec<(String, Option<Expr>)> {
-        let regrouped = items.into_iter().zip(typed).map(|(item, expr)| {
-            (item.name, expr.and_then(|expr| self.regroup(expr, grouped)))
-        });
+        let regrouped = items
+            .into_iter()
+            .zip(typed)
+            .map(|(item, expr)| (item.name, expr.and_then(|expr| self.regroup(expr, grouped))));
         regrouped.collect()
     }
 
@@ -223,7 +223,11 @@ impl Checker<'_> {
     ) -> Option<(&'s Call, Span)> {
         let message = "QUALIFY must keep the first row of a ROW_NUMBER";
         let Some((side, true)) = keeps_first(qualify) else {
-            return self.report(problems::not_deduplication(message, "another filter", qualify.span));
+            return self.report(problems::not_deduplication(
+                message,
+                "another filter",
+                qualify.span,
+            ));
         };
         if let Some(call) = row_number(side) {
             return Some((call, side.span));
@@ -271,9 +275,10 @@ impl Checker<'_> {
                         }
                         let value = match replace.iter().find(|(_, name)| is(name)) {
                             Some((expr, _)) => Value::Written(expr),
-                            None => Value::Column((!column.poisoned).then(|| {
-                                Expr::column(at, column.ty.clone(), item.span)
-                            })),
+                            None => Value::Column(
+                                (!column.poisoned)
+                                    .then(|| Expr::column(at, column.ty.clone(), item.span)),
+                            ),
                         };
                         items.push(Item { name: column.name.clone(), value, span: item.span });
                     }
@@ -398,11 +403,8 @@ impl Checker<'_> {
             match key {
                 Key::Typed(expr) => typed.push(Some(expr)),
                 Key::Written(e) => {
-                    let mut cx = ExprCx {
-                        group_window: window,
-                        aliases,
-                        ..ExprCx::rows(scope, "GROUP BY")
-                    };
+                    let mut cx =
+                        ExprCx { group_window: window, aliases, ..ExprCx::rows(scope, "GROUP BY") };
                     typed.push(self.expr(e, &mut cx));
                 }
                 Key::Window(_, span) => {

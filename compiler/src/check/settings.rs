@@ -66,7 +66,13 @@ impl Checker<'_> {
             if let StatementKind::Set(Some(entry)) = &statement.kind
                 && let Some(text) = self.substitute(&entry.value.text, entry.value.span)
             {
-                self.setting(&entry.key.value, &text, entry.key.span, entry.value.span, &mut values);
+                self.setting(
+                    &entry.key.value,
+                    &text,
+                    entry.key.span,
+                    entry.value.span,
+                    &mut values,
+                );
             }
         }
         for (key, value) in &options.overrides {
@@ -111,7 +117,9 @@ impl Checker<'_> {
         match key {
             "job.name" => {
                 let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-                if value.is_empty() || value.len() > JOB_NAME_BYTES_MAX || !value.chars().all(allowed)
+                if value.is_empty()
+                    || value.len() > JOB_NAME_BYTES_MAX
+                    || !value.chars().all(allowed)
                 {
                     return takes("1 to 200 letters, digits, '.', '_' and '-'");
                 }

@@ -11,12 +11,12 @@ use flow_ir::span::Span;
 use flow_ir::types::{DataType, Field, Type};
 use flow_ir::value::Value;
 
-use super::coerce::cast;
+use super::coerce::{cast, is_untyped};
 use super::declare::Declared;
 use super::options::Options;
 use super::registry::is_metadata;
 use super::scope::{Found, find, visible};
-use super::typed::{ColumnSource, Output, QueryId, Relation, RelationColumn, RelationId};
+use super::typed::{ColumnSource, Output, QueryId, QueryOp, Relation, RelationColumn, RelationId};
 use super::{Checker, Meaning};
 use crate::diagnostics::{names, plans};
 use crate::syntax::ast::{self, Ident, Insert};
@@ -180,6 +180,7 @@ impl<'a> Checker<'a> {
             let expr = match from {
                 Some(from) => {
                     let (_, expr) = self.pass_column(query, from, spans[from]);
+                    let expr = self.literal_below(query, from).or(expr);
                     expr.filter(|_| !bad.contains(&position))
                         .and_then(|expr| self.assign(expr, &column.name, &column.ty))
                 }
@@ -205,11 +206,21 @@ impl<'a> Checker<'a> {
         Some(self.project(query, items, at))
     }
 
+    /// Text or NULL that a query's column is: it takes the type of the target's column.
+    fn literal_below(&self, query: QueryId, column: usize) -> Option<Expr> {
+        match &self.query_node(query).op {
+            QueryOp::Project { exprs, .. } if !self.poisoned.contains(&(query, column)) => {
+                exprs.get(column).filter(|e| is_untyped(e)).cloned()
+            }
+            _ => None,
+        }
+    }
+
     /// Where the query's columns were written, as far as its top is a projection.
     fn item_spans(&self, query: QueryId, at: Span) -> Vec<Span> {
         let node = self.query_node(query);
         match &node.op {
-            super::typed::QueryOp::Project { exprs, .. } => exprs.iter().map(|e| e.span).collect(),
+            QueryOp::Project { exprs, .. } => exprs.iter().map(|e| e.span).collect(),
             _ => vec![at; node.columns.len()],
         }
     }
@@ -267,9 +278,10 @@ impl<'a> Checker<'a> {
                 (name, typed)
             })
             .collect();
-        let plain = columns.iter().enumerate().all(|(at, (_, expr))| {
-            expr.as_ref().and_then(super::from::plain_column) == Some(at)
-        });
+        let plain = columns
+            .iter()
+            .enumerate()
+            .all(|(at, (_, expr))| expr.as_ref().and_then(super::from::plain_column) == Some(at));
         let unchanged = plain && columns.len() == self.query_node(found).columns.len();
         let shown = if unchanged { found } else { self.project(found, columns, span) };
         let Some(target) = self.print_stream(shown, span) else { return };

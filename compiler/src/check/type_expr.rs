@@ -1,6 +1,8 @@
 //! Types as written to types. Everything is nullable unless NOT NULL is written.
 
-use flow_ir::types::{DECIMAL_MAX_PRECISION, DataType, Field, TIME_MAX_PRECISION, TYPE_DEPTH_MAX, Type};
+use flow_ir::types::{
+    DECIMAL_MAX_PRECISION, DataType, Field, TIME_MAX_PRECISION, TYPE_DEPTH_MAX, Type,
+};
 
 use super::Checker;
 use crate::diagnostics::{nearest, plans, types};
@@ -12,9 +14,30 @@ const TIMESTAMP_PRECISION_DEFAULT: u8 = 6;
 const TIME_PRECISION_ACCEPTED_MAX: u32 = 9;
 
 const NAMES: &[&str] = &[
-    "BOOLEAN", "TINYINT", "SMALLINT", "INT", "INTEGER", "BIGINT", "REAL", "FLOAT", "DOUBLE",
-    "DECIMAL", "NUMERIC", "STRING", "VARCHAR", "CHAR", "TEXT", "BYTES", "VARBINARY", "BINARY",
-    "DATE", "TIME", "TIMESTAMP", "TIMESTAMP_LTZ", "UUID", "JSON",
+    "BOOLEAN",
+    "TINYINT",
+    "SMALLINT",
+    "INT",
+    "INTEGER",
+    "BIGINT",
+    "REAL",
+    "FLOAT",
+    "DOUBLE",
+    "DECIMAL",
+    "NUMERIC",
+    "STRING",
+    "VARCHAR",
+    "CHAR",
+    "TEXT",
+    "BYTES",
+    "VARBINARY",
+    "BINARY",
+    "DATE",
+    "TIME",
+    "TIMESTAMP",
+    "TIMESTAMP_LTZ",
+    "UUID",
+    "JSON",
 ];
 
 impl Checker<'_> {
@@ -112,12 +135,7 @@ impl Checker<'_> {
     }
 
     /// Digits of seconds that are kept.
-    fn precision(
-        &mut self,
-        written: &TypeExpr,
-        params: &[TypeParam],
-        default: u8,
-    ) -> Option<u8> {
+    fn precision(&mut self, written: &TypeExpr, params: &[TypeParam], default: u8) -> Option<u8> {
         let Some(param) = params.first() else { return Some(default) };
         let text = self.sources.text(written.span).to_string();
         if param.value > TIME_PRECISION_ACCEPTED_MAX {

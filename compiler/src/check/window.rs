@@ -16,9 +16,7 @@ use super::literal::constant_interval;
 use super::scope::{Found, Scope, find};
 use super::typed::{Bound, QueryId, QueryOp, Window};
 use crate::diagnostics::{names, plans, types, windows as problems};
-use crate::syntax::ast::{
-    self, Arg, ArgValue, Call, ExprKind, Ident, ObjectName, TableArgSource,
-};
+use crate::syntax::ast::{self, Arg, ArgValue, Call, ExprKind, Ident, ObjectName, TableArgSource};
 
 /// Which of the windows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -292,19 +290,16 @@ impl Checker<'_> {
         }
     }
 
-    /// Name of an event time column below a node.
+    /// Name of the event time column nearest below a node.
     fn declared_time(&self, query: QueryId) -> Option<String> {
-        let node = self.query_node(query);
-        if let Some(column) = node.columns.iter().find(|c| c.event_time) {
-            return Some(column.name.clone());
-        }
-        node.inputs().into_iter().find_map(|input| self.declared_time(input))
+        let below = self.below(query);
+        let times = below.iter().flat_map(|id| &self.query_node(*id).columns);
+        times.into_iter().find(|c| c.event_time).map(|c| c.name.clone())
     }
 
     /// The largest allowed lateness of the streams below.
     pub(super) fn lateness(&self, query: QueryId) -> i64 {
-        let node = self.query_node(query);
-        match &node.op {
+        let of = |id: QueryId| match &self.query_node(id).op {
             QueryOp::Scan(id) => self.module.relation(*id).lateness,
             QueryOp::Filter { .. }
             | QueryOp::Project { .. }
@@ -312,10 +307,9 @@ impl Checker<'_> {
             | QueryOp::Window(_)
             | QueryOp::Aggregate(_)
             | QueryOp::Deduplicate(_)
-            | QueryOp::UnionAll(_) => {
-                node.inputs().into_iter().map(|input| self.lateness(input)).max().unwrap_or(0)
-            }
-        }
+            | QueryOp::UnionAll(_) => 0,
+        };
+        self.below(query).into_iter().map(of).max().unwrap_or(0)
     }
 
     /// The older `GROUP BY TUMBLE(ts, …)`: a window under the aggregate. Gives the node with the

@@ -27,7 +27,7 @@ fn did_you_mean(found: Diagnostic, written: &str, span: Span, known: &[String]) 
             name,
         ),
         None if known.is_empty() => found,
-        None => found.with_help(format!("There is {}.", list(known))),
+        None => found.with_help(format!("Names here are {}.", list(known))),
     }
 }
 
@@ -65,7 +65,7 @@ pub fn quoted_string(name: &str, span: Span, known: &[String]) -> Diagnostic {
 /// Several names fit.
 pub fn ambiguous(what: &str, name: &str, span: Span, candidates: &[String]) -> Diagnostic {
     let message = format!("{what} {name} is ambiguous");
-    Diagnostic::new(Code::E0203, message, span, format!("could be {}", list(candidates)))
+    Diagnostic::new(Code::E0203, message, span, format!("fits {}", list(candidates)))
         .with_help("Write the name in full, exactly as it is declared.")
 }
 
@@ -97,7 +97,7 @@ pub fn unknown_function(name: &str, span: Span, known: &[String]) -> Diagnostic 
             span,
             near,
         ),
-        None => found.with_help("`flow functions` in the reference lists what there is."),
+        None => found.with_help("The language reference lists the functions."),
     }
 }
 

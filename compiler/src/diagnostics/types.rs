@@ -126,16 +126,20 @@ pub fn precision_beyond_micros(ty: &str, span: Span) -> Diagnostic {
 /// INSERT narrows a number.
 pub fn narrowed(column: &str, from: &Type, to: &Type, span: Span) -> Diagnostic {
     let message = format!("column {column} narrows {} to {}", from.data, to.data);
-    let loses = from.data.is_float() || matches!(from.data, DataType::Decimal { .. });
-    let what = if loses && to.data.is_integer() {
-        "The fraction is cut off (toward zero), and a value out of range is an error."
+    let fraction = from.data.is_float() || matches!(from.data, DataType::Decimal { .. });
+    let help = if fraction && to.data.is_integer() {
+        format!(
+            "The fraction is cut off, toward zero, and a value out of range is an error. Write \
+             CAST(… AS {}) to round instead.",
+            to.data
+        )
     } else {
-        "A value out of range is an error."
+        format!(
+            "A value out of range is an error. Write CAST(… AS {}) to say that it is meant.",
+            to.data
+        )
     };
-    Diagnostic::new(Code::W0310, message, span, from.data.to_string()).with_help(format!(
-        "{what} Write CAST(… AS {}) to round and to say that it is meant.",
-        to.data
-    ))
+    Diagnostic::new(Code::W0310, message, span, from.data.to_string()).with_help(help)
 }
 
 /// The call means something else in Flink SQL.

@@ -23,6 +23,35 @@ fn deep_and_wide_expressions_check() {
 }
 
 #[test]
+fn what_nests_too_deeply_is_told() {
+    let calls = format!("SELECT {}x{} AS y FROM s;", "ABS(".repeat(490), ")".repeat(490));
+    assert_eq!(checked(&format!("{STREAM}{calls}")).short(), "");
+    let queries = format!("{}s{};", "SELECT x FROM (".repeat(150), ")".repeat(150));
+    let joins = format!("SELECT s.x FROM s{};", " JOIN s ON 1 = 1".repeat(5_000));
+    for program in [queries, joins] {
+        let found = checked(&format!("{STREAM}{program}")).short();
+        assert!(found.contains("E0108"), "{found}");
+    }
+}
+
+/// Every level reads the one below twice: work must not double with it.
+#[test]
+fn shared_views_cost_once() {
+    let mut program = format!("{STREAM}CREATE VIEW v0 AS SELECT x FROM s;\n");
+    for level in 1..60 {
+        let below = level - 1;
+        let view = if level % 2 == 0 {
+            format!("SELECT x FROM v{below} UNION ALL SELECT x FROM v{below}")
+        } else {
+            format!("SELECT a.x FROM v{below} a JOIN v{below} b ON a.x = b.x")
+        };
+        program.push_str(&format!("CREATE VIEW v{level} AS {view};\n"));
+    }
+    program.push_str("SELECT COUNT(*) FROM v59 EMIT CHANGES;");
+    assert_eq!(checked(&program).short(), "");
+}
+
+#[test]
 fn settings_have_an_order() {
     let program = "SET 'job.shards' = '16'; SET 'commit.interval' = '1 s'; SET 'clock' = 'event';\n\
                    SET 'dead_letter' = 'bad'; SET 'pipeline.name' = 'mine';";
