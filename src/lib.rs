@@ -7,12 +7,15 @@
 //! | `driver` | files to diagnostics or a job graph, shared by every command |
 //! | `catalog` | the compiler's view of registries |
 //! | `registries` | registries by address, opened once |
+//! | `clusters` | Kafka clusters of a job |
 //! | `world` | logs, registries and output of a job that runs here |
 
 #[cfg(feature = "run")]
 pub mod cases;
 pub mod catalog;
 pub mod cli;
+#[cfg(feature = "run")]
+pub mod clusters;
 pub mod driver;
 pub mod exit;
 #[cfg(feature = "run")]
@@ -20,6 +23,8 @@ pub mod lock;
 #[cfg(feature = "run")]
 pub mod payload;
 pub mod registries;
+#[cfg(feature = "run")]
+pub mod secrets;
 #[cfg(feature = "run")]
 pub mod signals;
 #[cfg(feature = "run")]

@@ -1,8 +1,7 @@
 //! JSON lines to payloads and back, for `flow topic`: the same plans that jobs use, made from a
 //! topic's schema instead of a program.
 
-use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use flow_ir::decode_plan::{DecodeColumn, Origin};
@@ -17,7 +16,6 @@ use flow_schema::{EncodeFormat, PayloadFormat, Schema, columns_of, decode_plan, 
 use flow_stdlib::interp::Interpreter;
 
 use crate::exit::{Failure, Result};
-use crate::registries::Registries;
 
 const CX: KernelCx = KernelCx { clock: 0, on_error: OnError::DropRow };
 
@@ -99,12 +97,11 @@ impl Converter {
 }
 
 impl Writer {
-    /// Writes Avro by the newest schema of the topic in a `--local` folder.
+    /// Writes Avro by the newest schema of the topic in a registry.
     ///
     /// # Errors
     /// If there is none, or it is no record.
-    pub fn avro(topic: &str, local: &Path) -> Result<Self> {
-        let registry = local_registry(local)?;
+    pub fn avro(topic: &str, registry: &dyn Registry) -> Result<Self> {
         let subject = format!("{topic}-value");
         let found = registry.latest(&subject).map_err(Failure::failed)?.ok_or_else(|| {
             Failure::failed(format!("{subject} is not in {}", registry.address()))
@@ -143,9 +140,9 @@ impl Writer {
 }
 
 impl Shower {
-    /// Shows payloads with the schemas of a `--local` folder.
-    pub fn new(local: &Path) -> Self {
-        Self { registry: local_registry(local).ok(), by_id: HashMap::new() }
+    /// Shows payloads with the schemas of a registry.
+    pub fn new(registry: Option<Arc<dyn Registry>>) -> Self {
+        Self { registry, by_id: HashMap::new() }
     }
 
     /// A payload as JSON, if it can be read; else as text, else in hexadecimal.
@@ -173,11 +170,4 @@ impl Shower {
         });
         made.as_mut()
     }
-}
-
-fn local_registry(local: &Path) -> Result<Arc<dyn Registry>> {
-    let found = Registries::with_local(Some(local)).get(None, &BTreeMap::new());
-    found
-        .map_err(Failure::failed)?
-        .ok_or_else(|| Failure::failed("the embedded log has no schema registry"))
 }

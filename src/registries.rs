@@ -28,6 +28,15 @@ impl Registries {
         Self { local: dir.map(|d| d.join("schemas")), open: Mutex::default() }
     }
 
+    /// The folder registry of the embedded log in `DIR`.
+    ///
+    /// # Errors
+    /// If it cannot be opened.
+    pub fn of_folder(dir: &Path) -> Result<Arc<dyn Registry>, RegistryError> {
+        let found = Self::with_local(Some(dir)).get(None, &BTreeMap::new())?;
+        Ok(found.expect("a folder is a registry"))
+    }
+
     /// The registry at this address, else the default one; `None` if there is none.
     ///
     /// # Errors

@@ -4,31 +4,36 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use flow_ir::physical::Stream;
+use flow_ir::physical::{JobGraph, Stream};
 use flow_registry::Registry;
 use flow_runtime::connect::Log;
 use flow_runtime::connect::local::{Access, Purpose};
 use flow_runtime::error::{Result, RuntimeError};
 use flow_runtime::world::{Logs, Printer, Registries as JobRegistries, SystemClock, World};
 
+use crate::clusters::Clusters;
 use crate::registries::Registries;
+use crate::secrets::fill;
 
 /// The log of a job that neither reads nor writes a broker, in its state folder.
 const STATE_LOG: &str = "embedded";
 
 /// The world of a job.
 ///
-/// With `local`, all topics are in the embedded log in that folder. Without it, a job's epochs and
-/// changelog are in an embedded log in its state folder.
-pub fn world(local: Option<&Path>, state_dir: &Path) -> World {
-    let folder = local.map_or_else(|| state_dir.join(STATE_LOG), Path::to_path_buf);
+/// With `local`, all topics are in the embedded log in that folder. Without it they are on the
+/// Kafka clusters that the streams name; a job without Kafka keeps epochs and changelog in an
+/// embedded log in its state folder.
+pub fn world(graph: &JobGraph, local: Option<&Path>, state_dir: &Path) -> World {
+    let embedded =
+        |folder| -> Arc<dyn Logs> { Arc::new(EmbeddedLog { folder, open: Mutex::new(None) }) };
+    let logs = match (local, Clusters::of_job(graph)) {
+        (Some(local), _) => embedded(local.to_path_buf()),
+        (None, Some(clusters)) => Arc::new(clusters),
+        (None, None) => embedded(state_dir.join(STATE_LOG)),
+    };
     World {
         clock: Arc::new(SystemClock::default()),
-        logs: Arc::new(EmbeddedLogs {
-            folder,
-            has_topics: local.is_some(),
-            open: Mutex::new(None),
-        }),
+        logs,
         registries: Arc::new(StreamRegistries(Registries::with_local(local))),
         printer: Arc::new(Stdout),
     }
@@ -44,14 +49,12 @@ pub fn state_dir(given: Option<&Path>, local: Option<&Path>, name: &str) -> Path
 }
 
 /// One embedded log for everything.
-struct EmbeddedLogs {
+struct EmbeddedLog {
     folder: PathBuf,
-    /// Whether streams live in it.
-    has_topics: bool,
     open: Mutex<Option<Access>>,
 }
 
-impl Logs for EmbeddedLogs {
+impl Logs for EmbeddedLog {
     fn home(&self) -> Result<Arc<dyn Log>> {
         let mut open = self.open.lock().unwrap_or_else(|e| e.into_inner());
         if let Some(access) = &*open {
@@ -63,15 +66,8 @@ impl Logs for EmbeddedLogs {
         Ok(log)
     }
 
-    fn of(&self, stream: &Stream) -> Result<Arc<dyn Log>> {
-        if self.has_topics {
-            return self.home();
-        }
-        let error = RuntimeError::user(format!(
-            "stream {} is in a topic, and no log is given",
-            stream.name
-        ));
-        Err(error.with_help("Run it on the embedded log with --local DIR."))
+    fn of(&self, _: &Stream) -> Result<Arc<dyn Log>> {
+        self.home()
     }
 }
 
@@ -80,7 +76,10 @@ struct StreamRegistries(Registries);
 
 impl JobRegistries for StreamRegistries {
     fn of(&self, stream: &Stream) -> Result<Arc<dyn Registry>> {
-        let found = self.0.get(stream.option("avro-confluent.url"), &stream.options);
+        let options = fill(&stream.options)
+            .map_err(|why| RuntimeError::user(format!("stream {}: {why}", stream.name)))?;
+        let url = options.get("avro-confluent.url").map(String::as_str);
+        let found = self.0.get(url, &options);
         found.map_err(|e| RuntimeError::external(e.to_string()))?.ok_or_else(|| {
             RuntimeError::user(format!("stream {} names no schema registry", stream.name))
                 .with_help("Set 'avro-confluent.url', or SCHEMA_REGISTRY_URL.")

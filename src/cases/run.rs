@@ -207,7 +207,10 @@ impl Run<'_> {
             let topic = self.topic(name);
             let avro = self.stream(name).is_some_and(|s| s.value_format.as_deref() == Some("avro"));
             let mut payloads = match avro {
-                true => Writer::avro(topic, self.folder).map_err(|e| e.message)?,
+                true => {
+                    let registry = Registries::of_folder(self.folder).map_err(|e| e.to_string())?;
+                    Writer::avro(topic, &*registry).map_err(|e| e.message)?
+                }
                 false => Writer::Json,
             };
             writer.begin().map_err(|e| e.to_string())?;
@@ -278,7 +281,7 @@ impl Run<'_> {
     }
 
     fn read(&self, log: &Arc<dyn Log>, topic: &str) -> Result<Vec<Produced>, RuntimeError> {
-        let mut shower = Shower::new(self.folder);
+        let mut shower = Shower::new(Registries::of_folder(self.folder).ok());
         let mut all = Vec::new();
         for (partition, end) in log.offsets(topic, OffsetQuery::End)?.into_iter().enumerate() {
             let partition = partition as u32;

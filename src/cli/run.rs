@@ -65,7 +65,7 @@ impl RunArgs {
         config.parallelism = self.parallelism.map(usize::from);
         config.memory_bytes = self.memory;
         config.fresh = self.fresh;
-        let world = world(local, &state_dir);
+        let world = world(&graph, local, &state_dir);
         let name = graph.name.clone();
         let job = start(graph, Arc::new(Interpreter), config, world)?;
         crate::signals::on_interrupt();

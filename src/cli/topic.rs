@@ -1,18 +1,24 @@
 //! `flow topic`.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, Read};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 use flow_ir::kernel::Record;
+use flow_registry::Registry;
+use flow_runtime::connect::kafka::{BOOTSTRAP_SERVERS, KafkaLog};
 use flow_runtime::connect::local::{Access, Purpose};
-use flow_runtime::connect::{Assignment, NewTopic, OffsetQuery, Outcome, Outgoing, Reader};
+use flow_runtime::connect::{Assignment, Log, NewTopic, OffsetQuery, Outcome, Outgoing, Reader};
 use flow_runtime::error::Who;
 
-use super::say;
+use super::{define, say};
+use crate::clusters::SERVERS_VARIABLE;
 use crate::exit::{Failure, Result};
 use crate::payload::{Shower, Writer};
+use crate::registries::Registries;
 
 /// Records of one produced transaction at most.
 const PRODUCE_RECORDS: usize = 1_000;
@@ -24,7 +30,8 @@ const POLL: Duration = Duration::from_millis(100);
 #[derive(Debug, Subcommand)]
 #[command(after_help = "Examples:\n  flow topic create orders --partitions 4 --local data\n  \
     flow topic produce orders --local data --format avro < orders.jsonl\n  \
-    flow topic consume totals --local data --follow")]
+    flow topic consume totals --local data --follow\n  \
+    flow topic consume totals --bootstrap 127.0.0.1:9092 --registry http://127.0.0.1:8081")]
 pub(super) enum TopicCommand {
     /// List topics with their partitions and records
     List {
@@ -90,13 +97,62 @@ pub(super) enum Format {
 #[derive(Debug, Args)]
 pub(super) struct LogArgs {
     /// Folder of the embedded log
-    #[arg(long, value_name = "DIR")]
-    local: PathBuf,
+    #[arg(long, value_name = "DIR", conflicts_with = "bootstrap")]
+    local: Option<PathBuf>,
+    /// Addresses of Kafka brokers; else KAFKA_BOOTSTRAP_SERVERS
+    #[arg(long, value_name = "HOST:PORT")]
+    bootstrap: Option<String>,
+    /// A property of the Kafka client, such as security.protocol=SASL_SSL
+    #[arg(long, value_name = "NAME=VALUE", value_parser = define)]
+    property: Vec<(String, String)>,
+    /// Address of the schema registry, or a folder; else the embedded log's, or SCHEMA_REGISTRY_URL
+    #[arg(long, value_name = "URL")]
+    registry: Option<String>,
+}
+
+/// A log for as long as a command needs it.
+enum Opened {
+    Embedded(Access),
+    Kafka(Arc<dyn Log>),
+}
+
+impl Opened {
+    fn log(&self) -> &Arc<dyn Log> {
+        match self {
+            Opened::Embedded(access) => access.log(),
+            Opened::Kafka(log) => log,
+        }
+    }
+
+    /// Whether a job waits for the log that this process owns.
+    fn must_yield(&self) -> bool {
+        match self {
+            Opened::Embedded(access) => access.must_yield(),
+            Opened::Kafka(_) => false,
+        }
+    }
 }
 
 impl LogArgs {
-    fn open(&self) -> Result<Access> {
-        Ok(Access::open(&self.local, Purpose::Command)?)
+    fn open(&self) -> Result<Opened> {
+        if let Some(dir) = &self.local {
+            return Ok(Opened::Embedded(Access::open(dir, Purpose::Command)?));
+        }
+        let servers = self.bootstrap.clone().or_else(|| std::env::var(SERVERS_VARIABLE).ok());
+        let servers = servers.ok_or_else(|| {
+            Failure::usage(format!(
+                "which log? Give --local DIR, --bootstrap HOST:PORT, or {SERVERS_VARIABLE}"
+            ))
+        })?;
+        let mut properties: BTreeMap<String, String> = self.property.iter().cloned().collect();
+        properties.insert(BOOTSTRAP_SERVERS.into(), servers);
+        Ok(Opened::Kafka(Arc::new(KafkaLog::open(&properties)?)))
+    }
+
+    fn registry(&self) -> Result<Option<Arc<dyn Registry>>> {
+        let registries = Registries::with_local(self.local.as_deref());
+        let found = registries.get(self.registry.as_deref(), &BTreeMap::new());
+        found.map_err(Failure::failed)
     }
 }
 
@@ -152,7 +208,12 @@ fn produce(
     })?;
     let mut payloads = match format {
         Format::Json => Writer::Json,
-        Format::Avro => Writer::avro(topic, &at.local)?,
+        Format::Avro => {
+            let registry = at.registry()?.ok_or_else(|| {
+                Failure::usage("which registry? Give --registry URL, or SCHEMA_REGISTRY_URL")
+            })?;
+            Writer::avro(topic, &*registry)?
+        }
     };
     let mut writer = log.writer(&format!("produce-{}", std::process::id()))?;
     let mut lines = std::io::BufReader::new(input).lines();
@@ -208,7 +269,7 @@ fn consume(topic: &str, follow: bool, keys: bool, max: usize, at: &LogArgs) -> R
     };
     let mut assignment: Vec<_> = starts.iter().enumerate().map(assigned).collect();
     let mut reader = access.log().reader(&assignment)?;
-    let mut payloads = Shower::new(&at.local);
+    let mut payloads = Shower::new(at.registry()?);
     let mut shown = 0;
     while shown < max {
         let polled = reader.poll(POLL);

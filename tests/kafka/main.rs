@@ -6,4 +6,5 @@ mod conformance;
 mod support;
 
 mod infra;
+mod job;
 mod log;
