@@ -83,22 +83,7 @@ impl Checker<'_> {
         }
         let mut inner =
             ExprCx { group_window: cx.group_window, ..ExprCx::rows(cx.scope, "an aggregate") };
-        let mut args = Vec::with_capacity(call.args.len());
-        for arg in &call.args {
-            args.push(match &arg.value {
-                ArgValue::Expr(e) => self.expr(e, &mut inner),
-                ArgValue::Wildcard if name == "COUNT" && !call.distinct => continue,
-                ArgValue::Wildcard => {
-                    self.report(problems::modifier_not_taken(&name, "*", arg.span))
-                }
-                ArgValue::Unit(_)
-                | ArgValue::Lambda { .. }
-                | ArgValue::Table(_)
-                | ArgValue::Descriptor(_) => {
-                    self.report(problems::modifier_not_taken(&name, "this argument", arg.span))
-                }
-            });
-        }
+        let args = self.aggregate_arguments(&name, call, &mut inner);
         let filter = match &call.filter {
             Some(filter) => {
                 inner.place = "FILTER";
@@ -106,7 +91,7 @@ impl Checker<'_> {
             }
             None => None,
         };
-        let args = args.into_iter().collect::<Option<Vec<Expr>>>()?;
+        let args = args?;
         let arg_types: Vec<Type> = args.iter().map(|e| e.ty.clone()).collect();
         let result = (definition.result)(&arg_types);
         let ty = match result {
@@ -140,6 +125,32 @@ impl Checker<'_> {
             calls.push(call);
         }
         Some(Expr::column(width + at, ty, span))
+    }
+
+    /// The arguments over single rows; `*` is none.
+    fn aggregate_arguments(
+        &mut self,
+        name: &str,
+        call: &Call,
+        cx: &mut ExprCx<'_>,
+    ) -> Option<Vec<Expr>> {
+        let mut args = Vec::with_capacity(call.args.len());
+        for arg in &call.args {
+            args.push(match &arg.value {
+                ArgValue::Expr(e) => self.expr(e, cx),
+                ArgValue::Wildcard if name == "COUNT" && !call.distinct => continue,
+                ArgValue::Wildcard => {
+                    self.report(problems::modifier_not_taken(name, "*", arg.span))
+                }
+                ArgValue::Unit(_)
+                | ArgValue::Lambda { .. }
+                | ArgValue::Table(_)
+                | ArgValue::Descriptor(_) => {
+                    self.report(problems::modifier_not_taken(name, "this argument", arg.span))
+                }
+            });
+        }
+        args.into_iter().collect()
     }
 
     /// The aggregate node of a GROUP BY.

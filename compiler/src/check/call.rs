@@ -243,11 +243,8 @@ impl Checker<'_> {
     /// CAST of a fraction to an integer rounds here.
     pub(super) fn cast_lints(&mut self, arg: Option<&Expr>, to: &Type, span: Span) {
         let Some(arg) = arg else { return };
-        let fraction = match arg.ty.data {
-            DataType::Decimal { scale, .. } => scale > 0,
-            DataType::Real | DataType::Double => true,
-            _ => false,
-        };
+        let fraction = arg.ty.data.is_float()
+            || matches!(arg.ty.data, DataType::Decimal { scale, .. } if scale > 0);
         let whole = matches!(
             &arg.kind,
             ExprKind::Call { function, .. }
@@ -275,13 +272,10 @@ impl Checker<'_> {
         }
         let mut at = None;
         expr.walk(&mut |e| {
-            let varies = match &e.kind {
-                ExprKind::Clock => true,
-                ExprKind::Call { function, .. } => {
-                    lookup(function).is_some_and(|b| b.volatility != Volatility::Immutable)
-                }
-                _ => false,
-            };
+            let called =
+                if let ExprKind::Call { function, .. } = &e.kind { lookup(function) } else { None };
+            let varies = matches!(e.kind, ExprKind::Clock)
+                || called.is_some_and(|b| b.volatility != Volatility::Immutable);
             if varies {
                 at = Some(e.span);
             }

@@ -1,5 +1,5 @@
-//! Deduplication: `ROW_NUMBER() OVER (PARTITION BY … ORDER BY …)` of which a filter keeps the first.
-//! A query with such a column waits, as a `Rank`, for the filter above it (or for QUALIFY).
+//! Deduplication: `ROW_NUMBER() OVER (PARTITION BY … ORDER BY …)` of which a filter keeps the
+//! first. A query with such a column waits, as a `Rank`, for the filter above it (or for QUALIFY).
 
 use flow_ir::expr::{Expr, ExprKind};
 use flow_ir::physical::{Changelog, Direction, Keep};
@@ -63,21 +63,19 @@ pub(super) fn first_number(span: Span) -> Expr {
 
 /// The ROW_NUMBER call that an expression is.
 pub(super) fn row_number(e: &ast::Expr) -> Option<&Call> {
-    match &e.kind {
-        ast::ExprKind::Call(call) if call.over.is_some() => {
-            call.name.last().text.eq_ignore_ascii_case("ROW_NUMBER").then_some(call)
-        }
-        _ => None,
-    }
+    let ast::ExprKind::Call(call) = &e.kind else { return None };
+    let named = call.name.last().text.eq_ignore_ascii_case("ROW_NUMBER");
+    (named && call.over.is_some()).then_some(call)
 }
 
 /// `rn = 1`, `rn <= 1`, `rn < 2` and their mirror images: the side that is not the number, and
 /// whether only the first row passes.
 pub(super) fn keeps_first(e: &ast::Expr) -> Option<(&ast::Expr, bool)> {
     let ast::ExprKind::Binary { op, left, right } = &e.kind else { return None };
-    let number = |e: &ast::Expr| match &e.kind {
-        ast::ExprKind::Literal(ast::Literal::Number { text, .. }) => text.parse::<i64>().ok(),
-        _ => None,
+    let number = |e: &ast::Expr| {
+        let ast::ExprKind::Literal(literal) = &e.kind else { return None };
+        let ast::Literal::Number { text, .. } = literal else { return None };
+        text.parse::<i64>().ok()
     };
     let (side, op, limit) = match (number(left), number(right)) {
         (None, Some(limit)) => (left, *op, limit),

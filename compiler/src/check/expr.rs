@@ -55,7 +55,7 @@ impl Checker<'_> {
             K::Is { arg, test, negated } => {
                 let arg = self.expr(arg, cx)?;
                 let tested = self.is_test(arg, *test, span)?;
-                Some(if *negated { not(tested, span) } else { tested })
+                Some(negate_if(*negated, tested, span))
             }
             K::IsDistinctFrom { left, right, negated } => {
                 let (left, right) = self.both(left, right, cx)?;
@@ -66,27 +66,18 @@ impl Checker<'_> {
                 let arg = self.expr(arg, cx);
                 let (low, high) = self.both(low, high, cx)?;
                 let within = self.between(arg?, low, high, *symmetric, span)?;
-                Some(if *negated { not(within, span) } else { within })
+                Some(negate_if(*negated, within, span))
             }
             K::InList { arg, list, negated } => {
                 let arg = self.expr(arg, cx);
                 let list = self.exprs(list, cx)?;
                 let found = self.in_list(arg?, list, span)?;
-                Some(if *negated { not(found, span) } else { found })
+                Some(negate_if(*negated, found, span))
             }
             K::Like { kind, arg, pattern, escape, negated } => {
-                let (arg, pattern) = self.both(arg, pattern, cx)?;
-                let mut args = vec![arg, pattern];
-                if let Some(escape) = escape {
-                    args.push(self.expr(escape, cx)?);
-                }
-                let name = match kind {
-                    LikeKind::Like => "LIKE",
-                    LikeKind::ILike => "ILIKE",
-                    LikeKind::SimilarTo => "SIMILAR TO",
-                };
-                let matched = self.operator(name, args, span)?;
-                Some(if *negated { not(matched, span) } else { matched })
+                let parts = [Some(&**arg), Some(&**pattern), escape.as_deref()];
+                let matched = self.spelled(like_name(*kind), &parts, span, cx)?;
+                Some(negate_if(*negated, matched, span))
             }
             K::Case { operand, branches, otherwise } => {
                 self.case(operand.as_deref(), branches, otherwise.as_deref(), span, cx)
@@ -98,49 +89,21 @@ impl Checker<'_> {
                 self.explicit_cast(arg?, &ty.data, *lenient, span)
             }
             K::AtTimeZone { arg, zone } => {
-                let (arg, zone) = self.both(arg, zone, cx)?;
-                self.operator("AT TIME ZONE", vec![arg, zone], span)
+                self.spelled("AT TIME ZONE", &[Some(&**arg), Some(&**zone)], span, cx)
             }
-            K::Index { arg, index } => {
-                let (arg, index) = self.both(arg, index, cx)?;
-                match &arg.ty.data {
-                    DataType::Array(_) | DataType::Map(..) => {
-                        self.operator("[]", vec![arg, index], span)
-                    }
-                    _ => self.report(types::no_parts("elements", &arg.ty, arg.span)),
-                }
-            }
+            K::Index { arg, index } => self.index(arg, index, span, cx),
             K::Field { arg, name } => {
                 let arg = self.expr(arg, cx)?;
                 self.field(arg, name)
             }
             K::Array(items) => self.array(items, span, cx),
             K::Map(entries) => {
-                let mut args = Vec::with_capacity(entries.len() * 2);
-                for (key, value) in entries {
-                    let (key, value) = self.both(key, value, cx)?;
-                    args.extend([key, value]);
-                }
-                self.operator("MAP", args, span)
+                let parts = entries.iter().flat_map(|(key, value)| [Some(key), Some(value)]);
+                self.spelled("MAP", &parts.collect::<Vec<_>>(), span, cx)
             }
-            K::Row(items) => {
-                let items = self.exprs(items, cx)?;
-                let field = |(at, e): (usize, &Expr)| Field::new(format!("f{at}"), e.ty.clone());
-                let fields: Vec<Field> = items.iter().enumerate().map(field).collect();
-                let ty = Type::not_null(DataType::Row(fields.into()));
-                Some(Expr { kind: ExprKind::Row(items), ty, span })
-            }
+            K::Row(items) => self.row(items, span, cx),
             K::Trim { side, what, arg } => {
-                let mut args = vec![self.expr(arg, cx)?];
-                if let Some(what) = what {
-                    args.push(self.expr(what, cx)?);
-                }
-                let name = match side {
-                    TrimSide::Both => "TRIM",
-                    TrimSide::Leading => "LTRIM",
-                    TrimSide::Trailing => "RTRIM",
-                };
-                self.operator(name, args, span)
+                self.spelled(trim_name(*side), &[Some(&**arg), what.as_deref()], span, cx)
             }
             K::Call(call) => self.call(call, span, cx),
             K::InQuery { .. } => self.subquery("IN (SELECT …)", span),
@@ -148,6 +111,41 @@ impl Checker<'_> {
             K::Quantified { .. } => self.subquery("ANY and ALL", span),
             K::Subquery(_) => self.subquery("a subquery as a value", span),
         }
+    }
+
+    /// A builtin that has a syntax of its own; parts that are left out are no arguments.
+    fn spelled(
+        &mut self,
+        name: &str,
+        parts: &[Option<&ast::Expr>],
+        span: Span,
+        cx: &mut ExprCx<'_>,
+    ) -> Option<Expr> {
+        let typed: Vec<Option<Expr>> =
+            parts.iter().flatten().map(|part| self.expr(part, cx)).collect();
+        self.operator(name, typed.into_iter().collect::<Option<Vec<Expr>>>()?, span)
+    }
+
+    fn index(
+        &mut self,
+        arg: &ast::Expr,
+        index: &ast::Expr,
+        span: Span,
+        cx: &mut ExprCx<'_>,
+    ) -> Option<Expr> {
+        let (arg, index) = self.both(arg, index, cx)?;
+        if !matches!(arg.ty.data, DataType::Array(_) | DataType::Map(..)) {
+            return self.report(types::no_parts("elements", &arg.ty, arg.span));
+        }
+        self.operator("[]", vec![arg, index], span)
+    }
+
+    fn row(&mut self, items: &[ast::Expr], span: Span, cx: &mut ExprCx<'_>) -> Option<Expr> {
+        let items = self.exprs(items, cx)?;
+        let field = |(at, e): (usize, &Expr)| Field::new(format!("f{at}"), e.ty.clone());
+        let fields: Vec<Field> = items.iter().enumerate().map(field).collect();
+        let ty = Type::not_null(DataType::Row(fields.into()));
+        Some(Expr { kind: ExprKind::Row(items), ty, span })
     }
 
     fn subquery<T>(&mut self, what: &str, span: Span) -> Option<T> {
@@ -390,6 +388,26 @@ fn negated(literal: &ast::Literal) -> Option<ast::Literal> {
     }
 }
 
+fn like_name(kind: LikeKind) -> &'static str {
+    match kind {
+        LikeKind::Like => "LIKE",
+        LikeKind::ILike => "ILIKE",
+        LikeKind::SimilarTo => "SIMILAR TO",
+    }
+}
+
+fn trim_name(side: TrimSide) -> &'static str {
+    match side {
+        TrimSide::Both => "TRIM",
+        TrimSide::Leading => "LTRIM",
+        TrimSide::Trailing => "RTRIM",
+    }
+}
+
+fn negate_if(negated: bool, condition: Expr, span: Span) -> Expr {
+    if negated { not(condition, span) } else { condition }
+}
+
 /// The builtin's name of an operator.
 pub(super) fn symbol(op: BinaryOp) -> &'static str {
     match op {
@@ -427,10 +445,10 @@ pub(super) fn joined(items: Vec<Expr>, span: Span, kind: fn(Vec<Expr>) -> ExprKi
 
 /// The conjuncts of a condition, nested ANDs included.
 pub(super) fn conjuncts(condition: Expr) -> Vec<Expr> {
-    match condition.kind {
-        ExprKind::And(items) => items.into_iter().flat_map(conjuncts).collect(),
-        _ => vec![condition],
+    if let ExprKind::And(items) = condition.kind {
+        return items.into_iter().flat_map(conjuncts).collect();
     }
+    vec![condition]
 }
 
 /// One condition of several; none of none.

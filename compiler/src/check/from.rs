@@ -8,7 +8,7 @@ use flow_ir::span::Span;
 use super::Checker;
 use super::expr::{ExprCx, all_of, conjuncts};
 use super::scope::{Found, Scope};
-use super::typed::QueryId;
+use super::typed::{QueryId, QueryOp};
 use super::{Meaning, join};
 use crate::diagnostics::{joins, names, plans, syntax};
 use crate::syntax::ast::{
@@ -385,10 +385,10 @@ impl<'a> Checker<'a> {
 
     /// The declared name of a relation that a tree's leaf scans, for messages.
     pub(super) fn leaf_name(&self, query: QueryId) -> String {
-        match &self.query_node(query).op {
-            super::typed::QueryOp::Scan(id) => self.module.relation(*id).stream.name.clone(),
-            _ => String::from("the right side"),
+        if let QueryOp::Scan(id) = &self.query_node(query).op {
+            return self.module.relation(*id).stream.name.clone();
         }
+        String::from("the right side")
     }
 
     /// A query with other column names.
@@ -440,8 +440,5 @@ fn common_names(left: &Scope, right: &Scope, span: Span) -> Vec<Ident> {
 
 /// Whether an expression is one column.
 pub(super) fn plain_column(expr: &Expr) -> Option<usize> {
-    match expr.kind {
-        ExprKind::Column(at) => Some(at),
-        _ => None,
-    }
+    if let ExprKind::Column(at) = expr.kind { Some(at) } else { None }
 }

@@ -98,18 +98,18 @@ fn turned(op: &str) -> Option<&'static str> {
 
 /// A column and the constant microseconds added to it.
 fn moved_time(e: &Expr) -> Option<(usize, i64)> {
-    match &e.kind {
-        ExprKind::Column(at) => Some((*at, 0)),
-        ExprKind::Cast { arg, lenient: false } if same_kind_of_time(arg, e) => moved_time(arg),
-        ExprKind::Call { function, args, .. } => {
-            let [a, b] = args.as_slice() else { return None };
-            match (function.as_str(), constant_interval(a), constant_interval(b)) {
-                ("+", None, Some((0, micros))) => plus(moved_time(a)?, micros),
-                ("+", Some((0, micros)), None) => plus(moved_time(b)?, micros),
-                ("-", None, Some((0, micros))) => plus(moved_time(a)?, micros.checked_neg()?),
-                _ => None,
-            }
-        }
+    if let ExprKind::Column(at) = &e.kind {
+        return Some((*at, 0));
+    }
+    if let ExprKind::Cast { arg, lenient: false } = &e.kind {
+        return if same_kind_of_time(arg, e) { moved_time(arg) } else { None };
+    }
+    let ExprKind::Call { function, args, .. } = &e.kind else { return None };
+    let [a, b] = args.as_slice() else { return None };
+    match (function.as_str(), constant_interval(a), constant_interval(b)) {
+        ("+", None, Some((0, micros))) => plus(moved_time(a)?, micros),
+        ("+", Some((0, micros)), None) => plus(moved_time(b)?, micros),
+        ("-", None, Some((0, micros))) => plus(moved_time(a)?, micros.checked_neg()?),
         _ => None,
     }
 }

@@ -145,17 +145,10 @@ impl Checker<'_> {
     fn temporal_join(&mut self, sides: Sides) -> Option<QueryId> {
         let Sides { kind, left, right, conditions, as_of, span } = sides;
         let as_of = as_of?;
-        let (primary_key, right_time, declared) = match &self.query_node(right).op {
-            QueryOp::Scan(id) if !self.module.relation(*id).primary_key.is_empty() => {
-                let relation = self.module.relation(*id);
-                let time = relation.watermark.as_ref().map(|w| w.column);
-                (relation.primary_key.clone(), time, relation.span)
-            }
-            _ => {
-                let name = self.leaf_name(right);
-                let declared = self.query_node(right).span;
-                return self.report(joins::temporal_needs_table(&name, span, Some(declared)));
-            }
+        let declared = self.query_node(right).span;
+        let Some((primary_key, right_time)) = self.versions(right) else {
+            let name = self.leaf_name(right);
+            return self.report(joins::temporal_needs_table(&name, span, Some(declared)));
         };
         let kind = match kind {
             Kind::Inner => JoinKind::Inner,
@@ -173,14 +166,23 @@ impl Checker<'_> {
             return self.report(joins::temporal_time(as_of.span, updating));
         };
         let (equalities, mut rest) = split_equalities(conditions, width);
-        let (keys, others): (Vec<_>, Vec<_>) = equalities
-            .into_iter()
-            .partition(|e| plain_column(&e.right).is_some_and(|at| primary_key.contains(&at)));
+        let mut said = HashSet::new();
+        let (keys, others): (Vec<_>, Vec<_>) = equalities.into_iter().partition(|e| {
+            plain_column(&e.right).is_some_and(|at| primary_key.contains(&at) && said.insert(at))
+        });
         rest.extend(others.into_iter().map(|e| e.condition));
         self.whole_key(right, &primary_key, &keys, &rest, width, span)?;
         self.clock_mismatch(left, left_time, right, right_time, declared, as_of.span);
         let time = JoinTime::Temporal { left_time, right_time };
         self.keyed_join(left, right, kind, keys, rest, time, span)
+    }
+
+    /// Primary key and event time of a keyed table that a node scans.
+    fn versions(&self, query: QueryId) -> Option<(Vec<usize>, Option<usize>)> {
+        let QueryOp::Scan(id) = &self.query_node(query).op else { return None };
+        let relation = self.module.relation(*id);
+        let time = relation.watermark.as_ref().map(|w| w.column);
+        (!relation.primary_key.is_empty()).then(|| (relation.primary_key.clone(), time))
     }
 
     /// Whether the equalities say every column of the primary key.
@@ -221,10 +223,10 @@ impl Checker<'_> {
         declared: Span,
         span: Span,
     ) {
-        let is_file = match &self.query_node(right).op {
-            QueryOp::Scan(id) => self.module.relation(*id).stream.connector == "file",
-            _ => false,
-        };
+        let is_file = matches!(
+            &self.query_node(right).op,
+            QueryOp::Scan(id) if self.module.relation(*id).stream.connector == "file"
+        );
         if right_time.is_some() || is_file || self.is_record_time(left, left_time) {
             return;
         }

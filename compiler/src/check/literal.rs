@@ -98,18 +98,15 @@ impl Checker<'_> {
 
 /// The constant of a literal, if the expression is one.
 pub(super) fn constant(expr: &Expr) -> Option<&Value> {
-    match &expr.kind {
-        ExprKind::Literal(value) => Some(value),
-        _ => None,
-    }
+    if let ExprKind::Literal(value) = &expr.kind { Some(value) } else { None }
 }
 
 /// (months, microseconds) of a constant interval.
 pub(super) fn constant_interval(expr: &Expr) -> Option<(i64, i64)> {
-    match constant(expr)? {
-        Value::Interval { months, micros } => Some((*months, *micros)),
-        _ => None,
+    if let Value::Interval { months, micros } = constant(expr)? {
+        return Some((*months, *micros));
     }
+    None
 }
 
 /// The type of `TIMESTAMP '…'`: as many digits of seconds as are written.

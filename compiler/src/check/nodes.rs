@@ -10,6 +10,7 @@ use flow_ir::span::Span;
 use flow_ir::types::{DataType, Type};
 
 use super::Checker;
+use super::from::plain_column;
 use super::typed::{
     Aggregate, Bound, Column, Deduplicate, Join, JoinTime, Query, QueryId, QueryOp, RelationId,
     TypedModule, Window, WindowBound, WindowSource,
@@ -103,10 +104,7 @@ impl Checker<'_> {
                 let null = Type::nullable(DataType::Null);
                 Expr::literal(flow_ir::value::Value::Null, null, span)
             });
-            let source = match expr.kind {
-                ExprKind::Column(from) => of.columns.get(from),
-                _ => None,
-            };
+            let source = plain_column(&expr).and_then(|from| of.columns.get(from));
             columns.push(Column {
                 name,
                 ty: expr.ty.clone(),

@@ -232,12 +232,10 @@ impl Checker<'_> {
         if let Some(call) = row_number(side) {
             return Some((call, side.span));
         }
-        let named = match &side.kind {
-            ExprKind::Name(name) => name.as_single().and_then(|single| {
-                items.iter().find(|item| item.name.eq_ignore_ascii_case(&single.text))
-            }),
-            _ => None,
-        };
+        let single = if let ExprKind::Name(name) = &side.kind { name.as_single() } else { None };
+        let named = single.and_then(|single| {
+            items.iter().find(|item| item.name.eq_ignore_ascii_case(&single.text))
+        });
         match named.map(|item| (&item.value, item.span)) {
             Some((Value::RowNumber(call), span)) => Some((*call, span)),
             Some((Value::Column(_) | Value::Written(_), _)) | None => {

@@ -155,7 +155,10 @@ impl Checker<'_> {
                 Some(clock) => settings.clock = clock,
                 None => return takes("'system', 'event', or an instant '2026-01-31 00:00:00Z'"),
             },
-            "time.zone" => settings.time_zone = value.to_string(),
+            "time.zone" if matches!(value, "UTC" | "Etc/UTC" | "Z" | "GMT") => {
+                settings.time_zone = String::from("UTC");
+            }
+            "time.zone" => return takes("'UTC'; other zones are not available yet"),
             "parallelism" if value.parse::<u32>().is_ok_and(|n| (1..=SHARDS_MAX).contains(&n)) => {
                 settings.other.insert(key.to_string(), value.to_string());
             }

@@ -208,21 +208,18 @@ impl<'a> Checker<'a> {
 
     /// Text or NULL that a query's column is: it takes the type of the target's column.
     fn literal_below(&self, query: QueryId, column: usize) -> Option<Expr> {
-        match &self.query_node(query).op {
-            QueryOp::Project { exprs, .. } if !self.poisoned.contains(&(query, column)) => {
-                exprs.get(column).filter(|e| is_untyped(e)).cloned()
-            }
-            _ => None,
-        }
+        let QueryOp::Project { exprs, .. } = &self.query_node(query).op else { return None };
+        let failed = self.poisoned.contains(&(query, column));
+        exprs.get(column).filter(|e| is_untyped(e) && !failed).cloned()
     }
 
     /// Where the query's columns were written, as far as its top is a projection.
     fn item_spans(&self, query: QueryId, at: Span) -> Vec<Span> {
         let node = self.query_node(query);
-        match &node.op {
-            QueryOp::Project { exprs, .. } => exprs.iter().map(|e| e.span).collect(),
-            _ => vec![at; node.columns.len()],
+        if let QueryOp::Project { exprs, .. } = &node.op {
+            return exprs.iter().map(|e| e.span).collect();
         }
+        vec![at; node.columns.len()]
     }
 
     /// How the target holds what the query emits, and by which key.
@@ -271,9 +268,9 @@ impl<'a> Checker<'a> {
             .filter(|at| visible(&self.query_node(found).columns[*at].name))
             .map(|at| {
                 let (name, expr) = self.pass_column(found, at, span);
-                let typed = expr.map(|e| match e.ty.data {
-                    DataType::Null => cast(e, &DataType::String, false, span),
-                    _ => e,
+                let typed = expr.map(|e| {
+                    let untyped = e.ty.data == DataType::Null;
+                    if untyped { cast(e, &DataType::String, false, span) } else { e }
                 });
                 (name, typed)
             })

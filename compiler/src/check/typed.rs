@@ -120,8 +120,8 @@ pub struct View {
 pub struct Output {
     /// Where rows go.
     pub target: RelationId,
-    /// What is computed: exactly the columns of `target.stream.columns`, in order and type; metadata
-    /// columns, which are not written, are NULL.
+    /// What is computed: exactly the columns of `target.stream.columns`, in order and type;
+    /// metadata columns, which are not written, are NULL.
     pub query: QueryId,
     /// How changes become records.
     pub mode: SinkMode,
@@ -307,8 +307,8 @@ pub struct Deduplicate {
     pub keys: Vec<usize>,
     /// ORDER BY columns, most significant first.
     pub order: Vec<(usize, Direction)>,
-    /// Which end of the order stays. The first column of the order is always ascending: `ORDER BY ts
-    /// DESC` is the last of the ascending order, so that among equal times the later row stays.
+    /// Which end of the order stays. The first column of the order is always ascending: `ORDER BY
+    /// ts DESC` is the last of the ascending order, so that of equal times the later row stays.
     pub keep: Keep,
 }
 

@@ -45,7 +45,7 @@ pub fn modifier_not_taken(function: &str, modifier: &str, span: Span) -> Diagnos
 /// ROW_NUMBER that is not the form of a deduplication.
 pub fn not_deduplication(message: &str, label: &str, span: Span) -> Diagnostic {
     Diagnostic::new(Code::E0605, message, span, label).with_help(
-        "What runs is: SELECT … FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY k ORDER BY ts DESC) \
-         AS rn FROM t) WHERE rn = 1.",
+        "What runs is: SELECT … FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY k ORDER BY ts \
+         DESC) AS rn FROM t) WHERE rn = 1.",
     )
 }

@@ -3,8 +3,8 @@
 //! test.
 //!
 //! Numbers: 01 syntax · 02 names · 03 types · 04 joins · 05 windows and time · 06 aggregates ·
-//! 07 connectors, options, schemas · 08 plans, changelog kinds, sinks · 09 not available yet. E is an
-//! error, W a lint.
+//! 07 connectors, options, schemas · 08 plans, changelog kinds, sinks · 09 not available yet.
+//! E is an error, W a lint.
 
 use std::fmt;
 

@@ -60,7 +60,7 @@ pub fn cross_join(span: Span) -> Diagnostic {
         .with_help("Add an equality, as in: ON l.id = r.id.")
 }
 
-/// A table without WATERMARK has the record's timestamps for versions, the left side's time is data.
+/// A table without WATERMARK dates its versions by the records, the left side's time is data.
 pub fn temporal_clock_mismatch(table: &str, span: Span, declared: Span) -> Diagnostic {
     let message = format!("the versions of {table} are dated by their records' timestamps");
     Diagnostic::new(Code::W0407, message, span, "compared with a time from the data")

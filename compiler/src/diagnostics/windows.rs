@@ -47,8 +47,8 @@ pub fn window_over_updates(span: Span) -> Diagnostic {
 pub fn idle_timeout(stream: &str, span: Span) -> Diagnostic {
     let message = format!("'idle.timeout' of {stream} lets a rebuild differ");
     Diagnostic::new(Code::W0506, message, span, "depends on when records arrive").with_help(
-        "Which partitions were idle is kept in the job's epochs, so a restart repeats it; a rebuild \
-         from the log with --fresh may not.",
+        "Which partitions were idle is kept in the job's epochs, so a restart repeats it; a \
+         rebuild from the log with --fresh may not.",
     )
 }
 
