@@ -107,14 +107,14 @@ impl Checker<'_> {
 
     /// The expression as a BOOLEAN; `place` needs one.
     pub(super) fn boolean(&mut self, expr: Expr, place: &str) -> Option<Expr> {
-        match expr.ty.data {
-            DataType::Boolean => Some(expr),
-            DataType::Null => self.widen(expr, &DataType::Boolean),
-            _ => {
-                let problem = types::not_boolean(place, &expr.ty, expr.span);
-                self.report(problem)
-            }
+        if expr.ty.data == DataType::Boolean {
+            return Some(expr);
         }
+        if expr.ty.data == DataType::Null {
+            return self.widen(expr, &DataType::Boolean);
+        }
+        let problem = types::not_boolean(place, &expr.ty, expr.span);
+        self.report(problem)
     }
 
     /// CAST or TRY_CAST as written.

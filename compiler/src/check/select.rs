@@ -12,8 +12,8 @@ use super::typed::QueryId;
 use super::window::window_function;
 use crate::diagnostics::{aggregates as problems, names};
 use crate::syntax::ast::{
-    self, Call, Distinct, ExprKind, GroupBy, GroupItem, Ident, Literal, ObjectName, Select,
-    SelectItem, SelectItemKind,
+    self, Call, Distinct, ExprKind, GroupBy, GroupItem, Ident, Literal, NumberKind, ObjectName,
+    Select, SelectItem, SelectItemKind,
 };
 
 /// An item of SELECT, wildcards expanded.
@@ -369,23 +369,33 @@ impl Checker<'_> {
     }
 
     fn group_key<'s>(&mut self, e: &'s ast::Expr, items: &[Item<'s>]) -> Option<Key<'s>> {
-        match &e.kind {
-            ExprKind::Literal(Literal::Number { text, kind: ast::NumberKind::Integer }) => {
-                let at = text.parse::<usize>().ok().and_then(|n| n.checked_sub(1));
-                match at.and_then(|at| items.get(at)).map(|item| &item.value) {
-                    Some(Value::Written(e)) => Some(Key::Written(e)),
-                    Some(Value::Column(Some(expr))) => Some(Key::Typed(expr.clone())),
-                    Some(Value::Column(None)) => None,
-                    Some(Value::RowNumber(_)) => {
-                        self.report(problems::not_allowed_here("ROW_NUMBER", "GROUP BY", e.span))
-                    }
-                    None => self.report(problems::bad_position(text, items.len(), e.span)),
-                }
+        if let ExprKind::Literal(Literal::Number { text, kind: NumberKind::Integer }) = &e.kind {
+            return self.group_position(text, e.span, items);
+        }
+        if let ExprKind::Call(call) = &e.kind
+            && window_function(&call.name.last().text).is_some()
+        {
+            return Some(Key::Window(call, e.span));
+        }
+        Some(Key::Written(e))
+    }
+
+    /// The item at a position, from 1.
+    fn group_position<'s>(
+        &mut self,
+        text: &str,
+        span: Span,
+        items: &[Item<'s>],
+    ) -> Option<Key<'s>> {
+        let at = text.parse::<usize>().ok().and_then(|n| n.checked_sub(1));
+        match at.and_then(|at| items.get(at)).map(|item| &item.value) {
+            Some(Value::Written(e)) => Some(Key::Written(e)),
+            Some(Value::Column(Some(expr))) => Some(Key::Typed(expr.clone())),
+            Some(Value::Column(None)) => None,
+            Some(Value::RowNumber(_)) => {
+                self.report(problems::not_allowed_here("ROW_NUMBER", "GROUP BY", span))
             }
-            ExprKind::Call(call) if window_function(&call.name.last().text).is_some() => {
-                Some(Key::Window(call, e.span))
-            }
-            _ => Some(Key::Written(e)),
+            None => self.report(problems::bad_position(text, items.len(), span)),
         }
     }
 
@@ -449,14 +459,19 @@ fn group_span(select: &Select) -> Option<Span> {
 
 /// The name of an item without an alias: its column's, field's or function's.
 fn default_name(e: &ast::Expr) -> Option<String> {
-    match &e.kind {
-        ExprKind::Name(name) => Some(name.last().text.clone()),
-        ExprKind::Field { name, .. } => Some(name.text.clone()),
-        ExprKind::Call(call) => Some(call.name.last().text.to_lowercase()),
-        ExprKind::Cast { arg, .. } => default_name(arg),
-        ExprKind::Trim { .. } => Some(String::from("trim")),
-        _ => None,
+    if let ExprKind::Name(name) = &e.kind {
+        return Some(name.last().text.clone());
     }
+    if let ExprKind::Field { name, .. } = &e.kind {
+        return Some(name.text.clone());
+    }
+    if let ExprKind::Call(call) = &e.kind {
+        return Some(call.name.last().text.to_lowercase());
+    }
+    if let ExprKind::Cast { arg, .. } = &e.kind {
+        return default_name(arg);
+    }
+    matches!(e.kind, ExprKind::Trim { .. }).then(|| String::from("trim"))
 }
 
 impl Checker<'_> {
