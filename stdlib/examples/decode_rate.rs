@@ -1,6 +1,6 @@
 //! How many records a second the interpreted decoders read on one thread, in memory, beside
 //! apache-avro's generic reader: Nexmark bids of about 250 bytes, of which four columns are read.
-//! Run with `cargo run --release -p flow-stdlib --example decode_rate [RECORDS]`.
+//! Run with `cargo run --release -p flow-stdlib --example decode_rate [RECORDS [PASSES]]`.
 
 use std::hint::black_box;
 use std::io::{self, Write};
@@ -26,19 +26,19 @@ const SCHEMA: &str = r#"{"type":"record","name":"Bid","fields":[
 const FRAMING: usize = 5;
 /// Records of one batch.
 const BATCH: usize = 2_048;
-/// Passes over the records; the best one counts.
-const PASSES: usize = 5;
 /// The generic reader is slow: it reads this part of the records only.
 const GENERIC_SHARE: usize = 8;
 
 fn main() -> io::Result<()> {
-    let records = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(1_000_000);
+    let mut arguments = std::env::args().skip(1).map(|n| n.parse().ok());
+    let records = arguments.next().flatten().unwrap_or(1_000_000).max(GENERIC_SHARE);
+    let passes = arguments.next().flatten().unwrap_or(5);
     let mut out = io::stdout().lock();
     let schema = parse(SCHEMA).map_err(io::Error::other)?;
     let avro = Bids::generate(records, avro_bid);
     let json = Bids::generate(records, json_bid);
 
-    let generic = rate(records / GENERIC_SHARE, || {
+    let generic = rate(passes, records / GENERIC_SHARE, || {
         let reader = GenericDatumReader::builder(&schema).build().expect("a valid schema");
         for bid in avro.iter().take(records / GENERIC_SHARE) {
             let value = reader.read_value(&mut &bid[FRAMING..]).expect("a valid record");
@@ -46,8 +46,8 @@ fn main() -> io::Result<()> {
         }
     });
     let format = PayloadFormat::Avro { writer: &schema, reader: None };
-    let planned = rate(records, || decode(&plan(format), &avro, FRAMING));
-    let read_json = rate(records, || decode(&plan(PayloadFormat::Json), &json, 0));
+    let planned = rate(passes, records, || decode(&plan(format), &avro, FRAMING));
+    let read_json = rate(passes, records, || decode(&plan(PayloadFormat::Json), &json, 0));
 
     writeln!(out, "records                       {records}")?;
     writeln!(out, "avro bytes a record           {}", avro.bytes.len() / records)?;
@@ -58,9 +58,9 @@ fn main() -> io::Result<()> {
     writeln!(out, "avro plan / generic reader    {:.1}", planned / generic)
 }
 
-/// Records a second of the best pass.
-fn rate(records: usize, mut pass: impl FnMut()) -> f64 {
-    let seconds = (0..PASSES).map(|_| {
+/// Records a second of the best of some passes.
+fn rate(passes: usize, records: usize, mut pass: impl FnMut()) -> f64 {
+    let seconds = (0..passes).map(|_| {
         let start = Instant::now();
         pass();
         start.elapsed().as_secs_f64()

@@ -39,7 +39,7 @@ fn read(schema: &Schema, fields: &[Field], bytes: &[u8]) -> Result<Vec<Value>, S
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(crate::support::config())]
 
     #[test]
     fn all_columns_read_as_apache_avro_reads_them(seed: u64) {

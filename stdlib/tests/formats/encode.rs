@@ -16,7 +16,7 @@ use crate::avro_random::sample;
 use crate::support::{Random, batch, columns, decode, decode_records, encode, values};
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(crate::support::config())]
 
     #[test]
     fn what_plans_write_apache_avro_reads(seed: u64) {

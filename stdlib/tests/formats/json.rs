@@ -29,7 +29,7 @@ fn written(seed: u64) -> (Vec<Field>, Vec<Value>, Vec<u8>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(crate::support::config())]
 
     #[test]
     fn what_is_written_reads_back(seed: u64) {

@@ -318,5 +318,5 @@ fn items_without_bytes_cannot_ask_for_memory() {
     assert_eq!(decode(&plan, &[2, 0]), Ok(vec![Value::Array(vec![Value::Null])]));
     let huge = [0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01, 0];
     let told = decode(&plan, &huge).expect_err("more items than bytes");
-    assert_eq!(told, "a: more items than the payload has bytes");
+    assert_eq!(told, "a: more items than the payload can hold");
 }

@@ -48,34 +48,40 @@ impl BatchBuilder {
     }
 
     /// Begins a row with every column NULL.
+    #[inline]
     pub fn begin(&mut self) {
         debug_assert_eq!(self.start(), self.words.len(), "the last row was finished or abandoned");
         self.words.extend_from_slice(&self.blank);
     }
 
     /// Sets a one-word column.
+    #[inline]
     pub fn set_word(&mut self, column: usize, value: u64) {
         let at = self.not_null(column, Slot::Word);
         self.words[at] = value;
     }
 
     /// Sets a column of a signed one-word type.
+    #[inline]
     pub fn set_i64(&mut self, column: usize, value: i64) {
         self.set_word(column, value as u64);
     }
 
     /// Sets a REAL or DOUBLE column.
+    #[inline]
     pub fn set_f64(&mut self, column: usize, value: f64) {
         self.set_word(column, value.to_bits());
     }
 
     /// Sets a two-word column, low word first.
+    #[inline]
     pub fn set_wide(&mut self, column: usize, value: [u64; 2]) {
         let at = self.not_null(column, Slot::Wide);
         self.words[at..at + 2].copy_from_slice(&value);
     }
 
     /// Sets a STRING, BYTES or JSON column.
+    #[inline]
     pub fn set_bytes(&mut self, column: usize, value: &[u8]) {
         let at = self.not_null(column, Slot::Var);
         self.words[at] = pack_var((self.words.len() - self.start()) * 8, value.len());
@@ -108,12 +114,14 @@ impl BatchBuilder {
     }
 
     /// The words of the open row so far, for writers that keep its layout at hand.
+    #[inline]
     pub fn open_row(&mut self) -> &mut [u64] {
         let start = self.start();
         &mut self.words[start..]
     }
 
     /// Sets a one-word column whose place the caller looked up before.
+    #[inline]
     pub fn set_word_at(&mut self, column: super::Column, value: u64) {
         let row = self.open_row();
         row[column.word as usize] = value;
@@ -129,6 +137,7 @@ impl BatchBuilder {
     }
 
     /// Closes the row.
+    #[inline]
     pub fn finish(&mut self, weight: i64) {
         let start = self.start();
         self.words[start] = ((self.words.len() - start) * 8) as u64;
@@ -136,6 +145,7 @@ impl BatchBuilder {
     }
 
     /// Forgets the row that was begun.
+    #[inline]
     pub fn abandon(&mut self) {
         self.words.truncate(self.start());
     }
@@ -176,10 +186,12 @@ impl BatchBuilder {
         self.starts = starts;
     }
 
+    #[inline]
     fn start(&self) -> usize {
         self.starts[self.starts.len() - 1] as usize
     }
 
+    #[inline]
     fn not_null(&mut self, column: usize, slot: Slot) -> usize {
         let column = self.layout.column(column);
         debug_assert_eq!(column.slot, slot, "the slot is of the column's kind");
@@ -188,6 +200,7 @@ impl BatchBuilder {
         start + column.word as usize
     }
 
+    #[inline]
     fn close(&mut self, weight: i64) {
         let end = u32::try_from(self.words.len()).expect("a batch stays under 32 GiB");
         self.starts.push(end);

@@ -50,6 +50,7 @@ impl RowLayout {
     }
 
     /// Types of the columns.
+    #[inline]
     pub fn types(&self) -> &Arc<[Type]> {
         &self.types
     }
@@ -60,6 +61,7 @@ impl RowLayout {
     }
 
     /// Where column `index` lies.
+    #[inline]
     pub fn column(&self, index: usize) -> Column {
         self.columns[index]
     }

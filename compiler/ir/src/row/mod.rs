@@ -42,17 +42,20 @@ pub use layout::{Column, RowLayout};
 pub use value::{push_value, read_value};
 
 /// Splits a variable slot into (byte offset, byte length).
+#[inline]
 pub fn unpack_var(slot: u64) -> (usize, usize) {
     ((slot & 0xffff_ffff) as usize, (slot >> 32) as usize)
 }
 
 /// Joins a byte offset and a byte length into a variable slot.
+#[inline]
 pub fn pack_var(offset: usize, len: usize) -> u64 {
     debug_assert!(offset <= u32::MAX as usize && len <= u32::MAX as usize);
     (offset as u64) | ((len as u64) << 32)
 }
 
 /// Words that hold `bytes` bytes.
+#[inline]
 pub fn words_for(bytes: usize) -> usize {
     bytes.div_ceil(8)
 }

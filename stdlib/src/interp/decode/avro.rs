@@ -13,7 +13,7 @@ use flow_ir::value::Value;
 
 use super::input::Input;
 use super::required::Required;
-use super::scalar::Scalar;
+use super::scalar::{Scalar, check_utf8};
 use super::sink::{ColumnSink, Element, ElementSink, MapBuilder, Sink};
 use super::{Bad, Run};
 
@@ -100,6 +100,49 @@ impl Steps {
         }
     }
 
+    /// Takes all steps. The input is a local copy, which stays in registers across the steps that
+    /// are inlined here; other steps get the address of a copy of their own.
+    fn run(
+        &mut self,
+        from: &mut Input<'_>,
+        row: &mut BatchBuilder,
+        recursive: &[Vec<AvroSkip>],
+        run: &mut Run<'_>,
+    ) -> Result<(), Bad> {
+        let mut input = *from;
+        for (op, field) in self.ops.iter_mut().zip(&self.fields) {
+            let done = match &mut *op {
+                Op::Long(place) => input.long().map(|value| row.set_word_at(*place, value as u64)),
+                Op::SkipVarints(count) => input.skip_longs(*count),
+                Op::SkipStrings(count) => skip_strings(&mut input, *count),
+                Op::Text(column) => input.lengthed().and_then(|bytes| {
+                    check_utf8(bytes)?;
+                    row.set_bytes(*column, bytes);
+                    Ok(())
+                }),
+                Op::TimestampMillis(place) => input.long().and_then(|millis| {
+                    let micros = millis.checked_mul(1_000).ok_or(Bad::Range)?;
+                    row.set_word_at(*place, micros as u64);
+                    Ok(())
+                }),
+                other => {
+                    let mut rest = input;
+                    let done = other.run(&mut rest, row, recursive, run);
+                    input = rest;
+                    done
+                }
+            };
+            if let Err(bad) = done {
+                run.failed(bad, field, op.resumes())?;
+            }
+        }
+        *from = input;
+        Ok(())
+    }
+}
+
+impl Op {
+    /// Takes a step, of those that are not inlined.
     fn run(
         &mut self,
         input: &mut Input<'_>,
@@ -107,66 +150,48 @@ impl Steps {
         recursive: &[Vec<AvroSkip>],
         run: &mut Run<'_>,
     ) -> Result<(), Bad> {
-        for (op, field) in self.ops.iter_mut().zip(&self.fields) {
-            let done = match op {
-                Op::Long(place) => match input.long() {
-                    Ok(value) => {
-                        row.set_word_at(*place, value as u64);
-                        continue;
-                    }
-                    Err(bad) => Err(bad),
-                },
-                Op::SkipVarints(count) => input.skip_longs(*count),
-                Op::SkipStrings(count) => skip_strings(input, *count),
-                Op::Text(column) => {
-                    Scalar::Text.read(input, &mut ColumnSink { row, column: *column })
-                }
-                Op::TimestampMillis(place) => match input.long().map(|ms| ms.checked_mul(1_000)) {
-                    Ok(Some(micros)) => {
-                        row.set_word_at(*place, micros as u64);
-                        continue;
-                    }
-                    Ok(None) => Err(Bad::Range),
-                    Err(bad) => Err(bad),
-                },
-                Op::Read(column, datum) => {
-                    datum.read(input, &mut ColumnSink { row, column: *column }, recursive, run)
-                }
-                Op::SkipBytes(count) => skip_bytes(input, *count),
-                Op::Skip(what) => skip(std::slice::from_ref(what), input, recursive, 0),
-                Op::Default(column, value) => {
-                    push_value(row, *column, value);
-                    Ok(())
-                }
-                Op::Union(branches) => match input.branch().map(|b| branches.get_mut(b)) {
-                    Ok(Some(steps)) => steps.run(input, row, recursive, run),
-                    Ok(None) => Err(Bad::Branch),
-                    Err(bad) => Err(bad),
-                },
-                Op::Peek(steps) => {
-                    let before = *input;
-                    let read = steps.run(input, row, recursive, run);
-                    input.rewind(before);
-                    read
-                }
-            };
-            if let Err(bad) = done {
-                let resumes = match op {
-                    Op::Read(_, datum) => datum.resumes(),
-                    Op::Text(_) | Op::TimestampMillis(_) => true,
-                    Op::SkipVarints(_)
-                    | Op::SkipStrings(_)
-                    | Op::SkipBytes(_)
-                    | Op::Skip(_)
-                    | Op::Long(_)
-                    | Op::Default(..)
-                    | Op::Union(_)
-                    | Op::Peek(_) => false,
-                };
-                run.failed(bad, field, resumes)?;
+        match self {
+            Op::Read(column, datum) => {
+                datum.read(input, &mut ColumnSink { row, column: *column }, recursive, run)
             }
+            Op::SkipBytes(count) => skip_bytes(input, *count),
+            Op::Skip(what) => skip(std::slice::from_ref(what), input, recursive, 0),
+            Op::Default(column, value) => {
+                push_value(row, *column, value);
+                Ok(())
+            }
+            Op::Union(branches) => {
+                let steps = branches.get_mut(input.branch()?).ok_or(Bad::Branch)?;
+                steps.run(input, row, recursive, run)
+            }
+            Op::Peek(steps) => {
+                let before = *input;
+                steps.run(input, row, recursive, run)?;
+                *input = before;
+                Ok(())
+            }
+            Op::SkipVarints(_)
+            | Op::SkipStrings(_)
+            | Op::Long(_)
+            | Op::TimestampMillis(_)
+            | Op::Text(_) => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Whether an error about a value leaves the input behind it.
+    fn resumes(&self) -> bool {
+        match self {
+            Op::Read(_, datum) => datum.resumes(),
+            Op::Text(_) | Op::TimestampMillis(_) => true,
+            Op::SkipVarints(_)
+            | Op::SkipStrings(_)
+            | Op::SkipBytes(_)
+            | Op::Skip(_)
+            | Op::Long(_)
+            | Op::Default(..)
+            | Op::Union(_)
+            | Op::Peek(_) => false,
+        }
     }
 }
 
@@ -311,6 +336,7 @@ impl Datum {
     }
 }
 
+#[inline(always)]
 fn skip_strings(input: &mut Input<'_>, count: u32) -> Result<(), Bad> {
     for _ in 0..count {
         input.lengthed()?;

@@ -11,9 +11,9 @@
 //! | STRING | a string; of any other value its text |
 //! | BYTES | a string of base64 |
 //! | DATE, TIME, INTERVAL, UUID | a string |
-//! | TIMESTAMP, TIMESTAMP_LTZ | a string of ISO 8601, UTC without an offset; a whole number of milliseconds since 1970 |
+//! | TIMESTAMP, TIMESTAMP_LTZ | ISO 8601, UTC without an offset; whole milliseconds since 1970 |
 //! | JSON | the text of any value; null is NULL |
-//! | ARRAY, MAP, ROW | an array, an object, an object; members of a ROW that are missing are NULL |
+//! | ARRAY, MAP, ROW | an array; objects, whose missing members are NULL fields of a ROW |
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ use flow_ir::types::{DataType, Type};
 
 use super::json_scan::{RawString, Scan, unescape};
 use super::required::Required;
-use super::scalar::{Decimal, put_uuid};
+use super::scalar::{Decimal, check_utf8, put_uuid};
 use super::sink::{ColumnSink, Element, ElementSink, MapBuilder, Sink};
 use super::{Bad, Run};
 use crate::decimal::Digits;
@@ -78,7 +78,7 @@ impl JsonReader {
         row: &mut BatchBuilder,
         run: &mut Run<'_>,
     ) -> Result<(), Bad> {
-        std::str::from_utf8(payload).map_err(|_| Bad::Json)?;
+        check_utf8(payload).map_err(|_| Bad::Json)?;
         let mut end = Scan::new(payload);
         // A single object is checked while it is gone through.
         if let [Step::Members(members)] = &mut self.steps[..] {

@@ -123,7 +123,7 @@ impl Bad {
             Bad::Length => "a negative length",
             Bad::Branch => "no such union branch",
             Bad::Symbol => "no such enum symbol",
-            Bad::Items => "more items than the payload has bytes",
+            Bad::Items => "more items than the payload can hold",
             Bad::Depth => "nested too deeply",
             Bad::Trailing => "bytes after the end of the record",
             Bad::Framing => "shorter than its framing",
@@ -198,9 +198,9 @@ pub struct PlanDecoder {
     key: Payload,
     value: Payload,
     metadata: Vec<(usize, Metadata)>,
-    /// NOT NULL columns of keys and metadata, and of values.
+    /// NOT NULL columns; and those that a tombstone has, too: keys and metadata.
     required: Required,
-    required_value: Required,
+    required_of_tombstone: Required,
     /// Whether a column shows tombstones; then they are rows whose value columns are all NULL.
     shows_tombstones: bool,
     headers: MapBuilder,
@@ -277,8 +277,8 @@ impl PlanDecoder {
             key: Payload::new(&plan.key, &layout),
             value: Payload::new(&plan.value, &layout),
             shows_tombstones: metadata.iter().any(|(_, what)| *what == Metadata::Tombstone),
-            required: Required::new(&layout, names(), |i| !in_value(i)),
-            required_value: Required::new(&layout, names(), in_value),
+            required: Required::new(&layout, names(), |_| true),
+            required_of_tombstone: Required::new(&layout, names(), |i| !in_value(i)),
             metadata,
             headers: MapBuilder::default(),
         })
@@ -297,11 +297,11 @@ impl PlanDecoder {
         }
         self.key.read(record.key, from.key_skip, row, run)?;
         self.value.read(record.value, from.value_skip, row, run)?;
-        let mut missing = self.required.missing(row);
-        if missing.is_none() && (record.value.is_some() || !self.shows_tombstones) {
-            missing = self.required_value.missing(row);
-        }
-        match missing {
+        let required = match record.value.is_none() && self.shows_tombstones {
+            true => &self.required_of_tombstone,
+            false => &self.required,
+        };
+        match required.missing(row) {
             Some(name) => run.failed(Bad::Null, name, false),
             None => Ok(()),
         }
