@@ -34,11 +34,13 @@ const POLL: Duration = Duration::from_millis(100);
     flow topic consume totals --bootstrap 127.0.0.1:9092 --registry http://127.0.0.1:8081")]
 pub(super) enum TopicCommand {
     /// List topics with their partitions and records
+    #[command(after_help = "Example:\n  flow topic list --local data")]
     List {
         #[command(flatten)]
         at: LogArgs,
     },
     /// Create a topic
+    #[command(after_help = "Example:\n  flow topic create orders --partitions 4 --local data")]
     Create {
         /// Its name
         topic: String,
@@ -52,6 +54,9 @@ pub(super) enum TopicCommand {
         at: LogArgs,
     },
     /// Write records, one a line, from a file or standard input
+    #[command(after_help = "Examples:\n  \
+        flow topic produce orders orders.jsonl --format avro --key order_id --local data\n  \
+        tail -f orders.jsonl | flow topic produce orders --local data")]
     Produce {
         /// The topic
         topic: String,
@@ -68,6 +73,8 @@ pub(super) enum TopicCommand {
         at: LogArgs,
     },
     /// Show records as JSON lines
+    #[command(after_help = "Examples:\n  flow topic consume totals --keys --local data\n  \
+        flow topic consume totals --follow --local data")]
     Consume {
         /// The topic
         topic: String,
@@ -125,6 +132,16 @@ impl Opened {
     }
 
     /// Whether a job waits for the log that this process owns.
+    /// After a lost connection, or when a job waits for the log: the log of whoever owns it now.
+    fn again(self, at: &LogArgs) -> Result<Self> {
+        match (self, &at.local) {
+            (Opened::Embedded(access), Some(dir)) if access.must_yield() => {
+                Ok(Opened::Embedded(access.hand_over(dir)?))
+            }
+            (Opened::Embedded(_) | Opened::Kafka(_), _) => at.open(),
+        }
+    }
+
     fn must_yield(&self) -> bool {
         match self {
             Opened::Embedded(access) => access.must_yield(),
@@ -277,8 +294,8 @@ fn consume(topic: &str, follow: bool, keys: bool, max: usize, at: &LogArgs) -> R
         if lost || access.must_yield() {
             // The log has another owner, or is to get one; reading goes on by way of it. What was
             // fetched and not shown is fetched again.
-            drop((polled, reader, access));
-            access = at.open()?;
+            drop((polled, reader));
+            access = access.again(at)?;
             reader = access.log().reader(&assignment)?;
             continue;
         }

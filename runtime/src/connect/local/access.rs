@@ -26,6 +26,8 @@ use crate::error::{Result, RuntimeError};
 const SOCKET_PATH_BYTES_MAX: usize = 100;
 /// How long a job waits for a command to give the log up.
 const YIELD_WAIT: Duration = Duration::from_secs(10);
+/// How long a command that gave the log up waits for the job to take it.
+const HAND_OVER_WAIT: Duration = Duration::from_secs(5);
 /// How long a process waits between looks at the lock.
 const LOOK: Duration = Duration::from_millis(20);
 /// How long a command waits for a new owner to open its socket.
@@ -119,6 +121,26 @@ impl Access {
         Ok(Self { log: Arc::new(log), owned: Some(Owned { server, _lock: lock }) })
     }
 
+    /// Gives the log up to the job that waits for it, and goes on by way of that job.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub fn hand_over(self, dir: &Path) -> Result<Self> {
+        drop(self);
+        let began = Instant::now();
+        while began.elapsed() < HAND_OVER_WAIT {
+            let note = File::open(dir.join("lock")).ok().and_then(|mut lock| Note::read(&mut lock));
+            if let Some(note) = note.filter(|note| note.is_job)
+                && let Ok(remote) = RemoteLog::connect(&note.socket, &dir.display().to_string())
+            {
+                return Ok(Self { log: Arc::new(remote), owned: None });
+            }
+            std::thread::sleep(LOOK);
+        }
+        // The job went away before it took the log.
+        Self::open(dir, Purpose::Command)
+    }
+
     /// The log.
     pub fn log(&self) -> &Arc<dyn Log> {
         &self.log
@@ -143,11 +165,12 @@ impl Note {
 
 /// Where the owner of a folder listens.
 fn socket_path(dir: &Path) -> PathBuf {
-    let path = dir.join("socket");
+    // Absolute: a client may work in another folder.
+    let whole = std::path::absolute(dir).unwrap_or_else(|_| dir.to_path_buf());
+    let path = whole.join("socket");
     if path.as_os_str().len() <= SOCKET_PATH_BYTES_MAX {
         return path;
     }
-    let whole = std::path::absolute(dir).unwrap_or_else(|_| dir.to_path_buf());
     let hash = flow_ir::row::key_hash(whole.as_os_str().as_encoded_bytes());
     std::env::temp_dir().join(format!("flow-{hash:016x}.socket"))
 }
