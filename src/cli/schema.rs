@@ -18,11 +18,13 @@ use crate::registries::Registries;
     flow schema register orders-value orders.avsc --registry http://127.0.0.1:8081")]
 pub(super) enum SchemaCommand {
     /// List subjects with their versions
+    #[command(after_help = "Example:\n  flow schema list --local data")]
     List {
         #[command(flatten)]
         at: RegistryArgs,
     },
     /// Show a schema
+    #[command(after_help = "Example:\n  flow schema get orders-value --version 1 --local data")]
     Get {
         /// Subject, such as orders-value
         subject: String,
@@ -33,6 +35,8 @@ pub(super) enum SchemaCommand {
         at: RegistryArgs,
     },
     /// Make a schema the newest version of a subject
+    #[command(after_help = "Example:\n  \
+        flow schema register orders-value orders.avsc --registry http://127.0.0.1:8081")]
     Register {
         /// Subject, such as orders-value
         subject: String,

@@ -62,6 +62,33 @@ pub(crate) struct Committer {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) printer: Arc<dyn Printer>,
     pub(crate) started_ms: u64,
+    pub(crate) crash: CrashPoint,
+}
+
+/// Where tests make the process die: `FLOW_CRASH_AT=stage:N`, `commit:N` or `publish:N` aborts it
+/// when the N-th commit of this attempt has performed that action, before anything is made of its
+/// outcome. Unset, as it always is outside of tests, nothing happens.
+#[derive(Debug, Default)]
+pub(crate) struct CrashPoint {
+    at: Option<(String, u64)>,
+    staged: u64,
+}
+
+impl CrashPoint {
+    pub(crate) fn from_environment() -> Self {
+        let text = std::env::var("FLOW_CRASH_AT").unwrap_or_default();
+        let at =
+            text.split_once(':').and_then(|(action, n)| Some((action.into(), n.parse().ok()?)));
+        Self { at, staged: 0 }
+    }
+
+    /// To be called after each action.
+    fn pass(&mut self, action: &str) {
+        self.staged += u64::from(action == "stage");
+        if self.at.as_ref().is_some_and(|(name, n)| name == action && *n == self.staged) {
+            std::process::abort();
+        }
+    }
 }
 
 /// What became of an epoch.
@@ -95,7 +122,14 @@ impl Committer {
             self.state = state;
             let mut following = None;
             for action in actions {
+                let name = match action {
+                    CommitAction::Stage(_) => "stage",
+                    CommitAction::Commit(_) => "commit",
+                    CommitAction::Publish(_) => "publish",
+                    CommitAction::Abort | CommitAction::Merge(_) | CommitAction::Stop(_) => "",
+                };
                 following = self.perform(action, &mut epoch)?;
+                self.crash.pass(name);
             }
             match (following, &self.state) {
                 (Some(following), _) => event = following,

@@ -23,7 +23,7 @@ mod driver;
 mod protocol;
 mod record;
 
-pub(crate) use driver::{Committer, Done, EpochOutput, Target, state_error};
+pub(crate) use driver::{Committer, CrashPoint, Done, EpochOutput, Target, state_error};
 pub use protocol::{CommitAction, CommitEvent, CommitState, Moved, StopReason, next};
 pub use record::{EpochRecord, InputPosition, RECORD_VERSION, SinkPosition, TableEntry};
 

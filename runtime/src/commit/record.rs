@@ -33,6 +33,9 @@ pub struct EpochRecord {
     pub marks: BTreeMap<String, i64>,
     /// Identity of the changelog topic.
     pub changelog: String,
+    /// Where the job's state begins in each partition of the changelog: what stands before belongs
+    /// to a job of the same name that was forgotten.
+    pub changelog_from: Vec<i64>,
     /// Host of the process.
     pub host: String,
     /// Its process id.

@@ -15,7 +15,7 @@ use super::assign::{self, Partition};
 use super::start::{self, Started};
 use crate::commit::{Committer, Done, EpochOutput, EpochRecord, InputPosition, Moved};
 use crate::config::{Config, EPOCH_TIME_MAX};
-use crate::error::{Result, RuntimeError};
+use crate::error::{Result, RuntimeError, Who};
 use crate::metrics::Metrics;
 use crate::state::{StateStore, StoreConfig, shard_of};
 use crate::worker::{
@@ -110,9 +110,26 @@ impl Attempt<'_> {
             event_time: i64::MIN,
             crew,
         };
+        // What operators had forwarded before the start counts for partitions that were idle.
+        let marks = coordinator.marks.clone();
+        coordinator.raise_floor(&marks);
         let ended = coordinator.run();
         coordinator.crew.dismiss();
-        ended
+        ended.map_err(|error| self.name_successor(error, &coordinator.committer.epochs_topic))
+    }
+
+    /// Adds who has taken the job over, if that process has committed something already.
+    fn name_successor(&self, error: RuntimeError, epochs_topic: &str) -> RuntimeError {
+        if error.who != Who::Successor {
+            return error;
+        }
+        let home = self.world.logs.home();
+        let record = home.and_then(|home| start::last_record(&home, epochs_topic));
+        let Ok(Some(EpochRecord { pid, host, .. })) = record else { return error };
+        match (pid, &host) == (std::process::id(), &start::host_name()) {
+            true => error,
+            false => error.with_help(format!("It is process {pid} on host {host}.")),
+        }
     }
 
     /// Starts the workers.

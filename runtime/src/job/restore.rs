@@ -47,6 +47,8 @@ pub(crate) struct Changelog<'a> {
     /// Identity of the topic.
     pub(crate) id: &'a str,
     pub(crate) shards: u32,
+    /// Where the job's state begins, by partition.
+    pub(crate) from: &'a [i64],
     pub(crate) specs: &'a [flow_ir::physical::TableSpec],
     pub(crate) numbers: &'a [u32],
 }
@@ -66,7 +68,7 @@ pub(crate) fn open_store(
     let empty = LocalPosition {
         epoch: 0,
         changelog: changelog.id.to_string(),
-        offsets: vec![0; changelog.shards as usize],
+        offsets: changelog.from.to_vec(),
         written_at: now,
     };
     let stored = disk.position().map_err(|e| state_error(&e))?;

@@ -19,7 +19,9 @@ use flow_registry::Registry;
 use super::assign::{self, FILES, Partition, topic_of};
 use super::attempt::Attempt;
 use super::restore::{Changelog, open_store};
-use crate::commit::{CommitState, Committer, EpochRecord, RECORD_VERSION, TableEntry, Target};
+use crate::commit::{
+    CommitState, Committer, CrashPoint, EpochRecord, RECORD_VERSION, TableEntry, Target,
+};
 use crate::connect::file::FileSink;
 use crate::connect::{Assignment, Log, NewTopic, OffsetQuery, Outgoing, TopicInfo};
 use crate::error::{Result, RuntimeError};
@@ -81,11 +83,16 @@ pub(crate) fn start(attempt: &Attempt<'_>) -> Result<Started> {
     metrics.partitions = partitions.iter().map(partition_metrics).collect();
     let metrics = Arc::new(metrics);
     *attempt.shown.write().unwrap_or_else(|e| e.into_inner()) = metrics.clone();
+    let changelog_from = match &record {
+        Some(record) => record.changelog_from.clone(),
+        None => home.offsets(&internal.changelog.name, OffsetQuery::End)?,
+    };
     let changelog = Changelog {
         log: &home,
         topic: &internal.changelog.name,
         id: &internal.changelog.id,
         shards: graph.settings.shards,
+        from: &changelog_from,
         specs: &graph.tables,
         numbers: &numbers,
     };
@@ -110,6 +117,7 @@ pub(crate) fn start(attempt: &Attempt<'_>) -> Result<Started> {
         clock: attempt.world.clock.clone(),
         printer: attempt.world.printer.clone(),
         started_ms: attempt.started_ms,
+        crash: CrashPoint::from_environment(),
     };
     let template = EpochRecord {
         version: RECORD_VERSION,
@@ -122,6 +130,7 @@ pub(crate) fn start(attempt: &Attempt<'_>) -> Result<Started> {
         directory,
         marks: BTreeMap::new(),
         changelog: internal.changelog.id,
+        changelog_from,
         host: host_name(),
         pid: std::process::id(),
         finished: false,
@@ -166,7 +175,7 @@ fn internal_topics(home: &Arc<dyn Log>, graph: &JobGraph) -> Result<Internal> {
 }
 
 /// The last epoch record of the job.
-fn last_record(home: &Arc<dyn Log>, topic: &str) -> Result<Option<EpochRecord>> {
+pub(crate) fn last_record(home: &Arc<dyn Log>, topic: &str) -> Result<Option<EpochRecord>> {
     let end = home.offsets(topic, OffsetQuery::End)?;
     let start = Assignment { topic: topic.to_string(), partition: 0, offset: 0 };
     let earliest = home.offsets(topic, OffsetQuery::Earliest)?;
@@ -381,7 +390,7 @@ fn registries(attempt: &Attempt<'_>) -> Result<Vec<Option<Arc<dyn Registry>>>> {
     attempt.graph.streams.iter().map(of).collect()
 }
 
-fn host_name() -> String {
+pub(crate) fn host_name() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname")
         .map_or_else(|_| "unknown".to_string(), |name| name.trim().to_string())
 }

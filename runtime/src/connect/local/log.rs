@@ -6,6 +6,7 @@
 //!  t NAME                        topic: number, partitions, identity, compacted (JSON)
 //!  d TOPIC PARTITION OFFSET      a batch of records; OFFSET of its first
 //!  c TOPIC PARTITION KEY         compacted topic: the last record of KEY, offset in front
+//!  x TOPIC PARTITION OFFSET      compacted topic: time and KEY of the tombstone at OFFSET
 //!  e TOPIC PARTITION             offset after the last record
 //!  w ID                          generation of a transactional id
 //!  g GROUP 0 TOPIC 0 PARTITION   offset that tools show for a group
@@ -339,6 +340,14 @@ pub(super) fn data_key(topic: u32, partition: u32, offset: i64) -> Vec<u8> {
 
 pub(super) fn compacted_prefix(topic: u32, partition: u32) -> Vec<u8> {
     [b"c", &topic.to_be_bytes()[..], &partition.to_be_bytes()].concat()
+}
+
+pub(super) fn tombstone_prefix(topic: u32, partition: u32) -> Vec<u8> {
+    [b"x", &topic.to_be_bytes()[..], &partition.to_be_bytes()].concat()
+}
+
+pub(super) fn tombstone_key(topic: u32, partition: u32, offset: &[u8; 8]) -> Vec<u8> {
+    [&tombstone_prefix(topic, partition)[..], offset].concat()
 }
 
 pub(super) fn end_key(topic: u32, partition: u32) -> Vec<u8> {

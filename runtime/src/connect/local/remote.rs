@@ -11,7 +11,7 @@ use super::wire::{PartOf, Request, Response, receive, send};
 use crate::connect::{
     Assignment, Fetched, Log, NewTopic, OffsetQuery, Outcome, Outgoing, Reader, TopicInfo, Writer,
 };
-use crate::error::{Result, RuntimeError};
+use crate::error::{Result, RuntimeError, Who};
 
 /// A log behind its owner's socket.
 pub(super) struct RemoteLog {
@@ -226,10 +226,11 @@ impl Writer for RemoteWriter {
                 outcome
             }
             Ok((other, _)) => Outcome::Unknown(self.owner.other(&other).to_string()),
-            Err(error) if error.who == crate::error::Who::External => {
-                Outcome::Unknown(error.to_string())
-            }
-            Err(error) => Outcome::Aborted(error.to_string()),
+            Err(error) => match error.who {
+                Who::Successor => Outcome::Fenced,
+                Who::External => Outcome::Unknown(error.to_string()),
+                Who::User | Who::Internal => Outcome::Aborted(error.to_string()),
+            },
         }
     }
 

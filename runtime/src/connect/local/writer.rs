@@ -6,9 +6,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::batch::Batch;
 use super::kv::Changes;
-use super::log::{Shared, State, compacted_prefix, data_key, end_key, group_key};
+use super::log::{
+    Shared, State, compacted_prefix, data_key, end_key, group_key, tombstone_key, tombstone_prefix,
+};
 use crate::connect::{Assignment, Outcome, Outgoing, Writer};
 use crate::error::{Result, RuntimeError};
+
+/// How long the mark of a deleted key is kept: a store that is older is restored whole.
+const TOMBSTONE_RETENTION_MS: i64 = 7 * 24 * 3_600 * 1_000;
 
 /// Records of a partition are cut into stored batches of this size, bytes.
 const BATCH_BYTES: usize = 256 << 10;
@@ -32,8 +37,17 @@ struct Transaction {
 enum Pending {
     /// Batches in order.
     Plain(Vec<Batch>),
-    /// Compacted: record by key, with its position in the transaction; `None` is a tombstone.
-    Compacted { last: BTreeMap<Vec<u8>, (i64, Option<Vec<u8>>)>, count: i64 },
+    /// Compacted: the last record of each key.
+    Compacted { last: BTreeMap<Vec<u8>, Last>, count: i64 },
+}
+
+/// The last record of a key in a transaction.
+struct Last {
+    /// Position in the transaction.
+    at: i64,
+    timestamp: i64,
+    is_tombstone: bool,
+    batch: Vec<u8>,
 }
 
 impl LocalWriter {
@@ -42,16 +56,14 @@ impl LocalWriter {
     }
 
     fn refuse_if_fenced(&self) -> Result<()> {
-        if self.is_fenced() {
-            return Err(RuntimeError::user(format!(
-                "another writer of {} has taken over",
-                self.id
-            )));
-        }
-        Ok(())
+        if self.is_fenced() { Err(RuntimeError::fenced()) } else { Ok(()) }
     }
 
-    fn changes(transaction: Transaction, state: &State) -> (Changes, Vec<(String, u32, i64)>) {
+    fn changes(
+        &self,
+        transaction: Transaction,
+        state: &State,
+    ) -> Result<(Changes, Vec<(String, u32, i64)>)> {
         let mut changes = Changes::default();
         let mut ends = Vec::new();
         for ((name, partition), pending) in transaction.partitions {
@@ -67,10 +79,16 @@ impl LocalWriter {
                     }
                 }
                 Pending::Compacted { last, count } => {
-                    for (key, (at, record)) in last {
+                    let tombstones = last.values().filter(|l| l.is_tombstone).count();
+                    self.expire(number, partition, tombstones, &mut changes)?;
+                    for (key, last) in last {
+                        let offset = (end + last.at).to_be_bytes();
+                        if last.is_tombstone {
+                            let marked = [&last.timestamp.to_be_bytes()[..], &key].concat();
+                            changes.put(tombstone_key(number, partition, &offset), marked);
+                        }
                         let key = [&compacted_prefix(number, partition)[..], &key].concat();
-                        let stored = |r: Vec<u8>| [&(end + at).to_be_bytes()[..], &r].concat();
-                        changes.0.push((key, record.map(stored)));
+                        changes.put(key, [&offset[..], &last.batch].concat());
                     }
                     end += count;
                 }
@@ -82,8 +100,47 @@ impl LocalWriter {
             let key = group_key(&group, &at.topic, at.partition);
             changes.put(key, at.offset.to_be_bytes().to_vec());
         }
-        (changes, ends)
+        Ok((changes, ends))
     }
+
+    /// Takes away tombstones that were kept long enough: twice as many as are added, so that they
+    /// do not pile up.
+    fn expire(
+        &self,
+        topic: u32,
+        partition: u32,
+        added: usize,
+        changes: &mut Changes,
+    ) -> Result<()> {
+        if added == 0 {
+            return Ok(());
+        }
+        let prefix = tombstone_prefix(topic, partition);
+        let old = now_ms() - TOMBSTONE_RETENTION_MS;
+        let mut expired = Vec::new();
+        self.shared.kv.scan(&prefix, &prefix, |key, marked| {
+            let Some((timestamp, of)) = marked.split_first_chunk::<8>() else { return false };
+            if i64::from_be_bytes(*timestamp) >= old || expired.len() >= 2 * added {
+                return false;
+            }
+            expired.push((key.to_vec(), of.to_vec()));
+            true
+        })?;
+        for (key, of) in expired {
+            let stored = [&compacted_prefix(topic, partition)[..], &of].concat();
+            let last = self.shared.kv.get(&stored)?;
+            // The key may have been written again since.
+            if last.is_some_and(|last| key.ends_with(last.first_chunk::<8>().unwrap_or(&[0; 8]))) {
+                changes.0.push((stored, None));
+            }
+            changes.0.push((key, None));
+        }
+        Ok(())
+    }
+}
+
+fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64)
 }
 
 impl Writer for LocalWriter {
@@ -97,9 +154,7 @@ impl Writer for LocalWriter {
     fn send(&mut self, record: &Outgoing<'_>) -> Result<()> {
         let key = (record.topic.to_string(), record.partition);
         let open = self.open.as_mut().expect("a transaction is begun before records are sent");
-        let now =
-            || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64);
-        let timestamp = record.timestamp.unwrap_or_else(now);
+        let timestamp = record.timestamp.unwrap_or_else(now_ms);
         if !open.partitions.contains_key(&key) {
             let state = self.shared.lock();
             let topic = state.topic(record.topic);
@@ -126,12 +181,11 @@ impl Writer for LocalWriter {
                 batches[last].push(record, timestamp);
             }
             Pending::Compacted { last, count } => {
-                let stored = record.value.is_some().then(|| {
-                    let mut batch = Batch::default();
-                    batch.push(record, timestamp);
-                    batch.finish()
-                });
-                last.insert(record.key.unwrap_or(&[]).to_vec(), (*count, stored));
+                let mut batch = Batch::default();
+                batch.push(record, timestamp);
+                let is_tombstone = record.value.is_none();
+                let newer = Last { at: *count, timestamp, is_tombstone, batch: batch.finish() };
+                last.insert(record.key.unwrap_or(&[]).to_vec(), newer);
                 *count += 1;
             }
         }
@@ -150,7 +204,10 @@ impl Writer for LocalWriter {
         if !state.is_current(&self.id, self.generation) {
             return Outcome::Fenced;
         }
-        let (changes, ends) = Self::changes(open, &state);
+        let (changes, ends) = match self.changes(open, &state) {
+            Ok(made) => made,
+            Err(error) => return Outcome::Aborted(error.to_string()),
+        };
         if let Err(error) = self.shared.kv.write(changes) {
             // The store's own log decides whether the batch is there; only opening it again tells.
             return Outcome::Unknown(error.to_string());
