@@ -60,7 +60,7 @@ enum Op {
     Long(Column),
     TimestampMillis(Column),
     Text(usize),
-    Read(usize, Datum),
+    Read(usize, Box<Datum>),
     Default(usize, Value),
     Union(Vec<Steps>),
     Peek(Steps),
@@ -85,7 +85,7 @@ impl Steps {
                     AvroDatum::Scalar(AvroScalar::String) if *ty == DataType::String => {
                         Op::Text(column)
                     }
-                    datum => Op::Read(column, Datum::new(datum, ty)),
+                    datum => Op::Read(column, Box::new(Datum::new(datum, ty))),
                 }
             }
             AvroOp::Default(column, value) => Op::Default(*column as usize, value.clone()),
