@@ -1,0 +1,271 @@
+//! The `flow` binary as tests use it: in a folder of its own, by what it says and its exit code.
+#![allow(dead_code)] // each test binary uses its own part
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use flow_ir::kernel::Record;
+use flow_runtime::commit::EpochRecord;
+use flow_runtime::connect::local::{Access, Purpose};
+use flow_runtime::connect::{Assignment, Log};
+
+/// What does not happen in this time never will.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How long one look at a job's progress waits.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// A folder in which commands run; the embedded log is in `data`.
+pub(crate) struct Sandbox {
+    dir: tempfile::TempDir,
+}
+
+/// A command that has ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// A command that runs. It is killed when it is dropped.
+pub(crate) struct Running(Option<Child>);
+
+impl Sandbox {
+    pub(crate) fn new() -> Self {
+        Self { dir: tempfile::tempdir().expect("a temporary folder can be made") }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub(crate) fn write(&self, name: &str, text: impl AsRef<[u8]>) {
+        std::fs::write(self.path(name), text).expect("the folder can be written");
+    }
+
+    pub(crate) fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).expect("the file is there")
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_flow"));
+        command.args(arguments).current_dir(self.dir.path());
+        command.env_remove("SCHEMA_REGISTRY_URL").env_remove("FLOW_CRASH_AT");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs a command to its end.
+    pub(crate) fn flow(&self, arguments: &[&str]) -> Ended {
+        self.start(arguments).end()
+    }
+
+    /// The same with text on standard input.
+    pub(crate) fn flow_with_input(&self, arguments: &[&str], input: &str) -> Ended {
+        let mut child =
+            self.command(arguments).stdin(Stdio::piped()).spawn().expect("the command starts");
+        let mut stdin = child.stdin.take().expect("stdin is a pipe");
+        let input = input.to_string();
+        let writer = std::thread::spawn(move || {
+            // A command that fails early does not read all of it.
+            let _ = stdin.write_all(input.as_bytes());
+        });
+        let ended = Running(Some(child)).end();
+        writer.join().expect("the writer ends");
+        ended
+    }
+
+    /// Runs a command that must succeed; what it wrote to standard output.
+    pub(crate) fn must(&self, arguments: &[&str]) -> String {
+        let ended = self.flow(arguments);
+        assert!(ended.status.success(), "flow {arguments:?}: {ended:?}");
+        ended.stdout
+    }
+
+    /// Starts a command.
+    pub(crate) fn start(&self, arguments: &[&str]) -> Running {
+        self.start_with(arguments, &[])
+    }
+
+    /// Starts a command with more environment variables.
+    pub(crate) fn start_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Running {
+        let mut command = self.command(arguments);
+        command.envs(variables.iter().copied());
+        Running(Some(command.spawn().expect("the command starts")))
+    }
+
+    /// Creates a topic of JSON records and fills it; `key` is a field.
+    pub(crate) fn fill(&self, topic: &str, partitions: u32, key: &str, lines: &str) {
+        let partitions = partitions.to_string();
+        self.must(&["topic", "create", topic, "--partitions", &partitions, "--local", "data"]);
+        self.produce(topic, key, lines);
+    }
+
+    /// Writes JSON records.
+    pub(crate) fn produce(&self, topic: &str, key: &str, lines: &str) {
+        let arguments = ["topic", "produce", topic, "--key", key, "--local", "data"];
+        let ended = self.flow_with_input(&arguments, lines);
+        assert!(ended.status.success(), "{ended:?}");
+    }
+
+    /// The values of a topic as JSON, sorted: an append-only result.
+    pub(crate) fn all(&self, topic: &str) -> Vec<String> {
+        let shown = self.must(&["topic", "consume", topic, "--local", "data"]);
+        let mut lines: Vec<String> = shown.lines().map(canonical).collect();
+        lines.sort();
+        lines
+    }
+
+    /// The last value of each key of a topic, as JSON: an updating result.
+    pub(crate) fn last_of_each_key(&self, topic: &str) -> BTreeMap<String, String> {
+        let shown = self.must(&["topic", "consume", topic, "--keys", "--local", "data"]);
+        let mut last = BTreeMap::new();
+        for line in shown.lines() {
+            let (key, value) = line.split_once('\t').expect("a key, a tab, a value");
+            last.insert(canonical(key), canonical(value));
+        }
+        last.retain(|_, value| value != "null");
+        last
+    }
+
+    /// Waits until a job that runs on `data` has committed this many epochs in all. Returns false
+    /// if it ended before.
+    pub(crate) fn wait_for_epochs(&self, job: &mut Running, name: &str, epochs: i64) -> bool {
+        let Some(access) = self.client(job) else { return false };
+        let log = access.log();
+        let Some(mut reader) = record_reader(&**log, job, name) else { return false };
+        let began = Instant::now();
+        while reader.position(0) < epochs {
+            assert!(began.elapsed() < PATIENCE, "{name} does not get to epoch {epochs}");
+            if reader.poll(LOOK).is_err() {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Waits until a job that runs on `data` has committed all records up to these ends of its
+    /// streams.
+    pub(crate) fn wait_for_input(&self, job: &mut Running, name: &str, ends: &[(&str, i64)]) {
+        let access = self.client(job).expect("the job runs");
+        let mut reader = record_reader(&**access.log(), job, name).expect("the job runs");
+        let began = Instant::now();
+        loop {
+            assert!(began.elapsed() < PATIENCE, "{name} does not read all its input");
+            let Some(fetched) = reader.poll(LOOK).expect("the job runs") else { continue };
+            let mut records: Vec<Record<'_>> = Vec::new();
+            fetched.batch.records(&mut records);
+            let Some(bytes) = records.last().and_then(|r| r.value) else { continue };
+            let record = EpochRecord::from_bytes(bytes).expect("an epoch record");
+            let read = |stream: &str| -> i64 {
+                record.inputs.iter().filter(|i| i.stream == stream).map(|i| i.offset).sum()
+            };
+            if ends.iter().all(|(stream, end)| read(stream) >= *end) {
+                return;
+            }
+        }
+    }
+
+    /// A client of the log that the job holds; `None` if the job has ended.
+    pub(crate) fn client(&self, job: &mut Running) -> Option<Access> {
+        let pid = job.pid().to_string();
+        let began = Instant::now();
+        loop {
+            let lock = std::fs::read_to_string(self.path("data/lock")).unwrap_or_default();
+            let mut lines = lock.lines();
+            if lines.next() == Some(&pid) && lines.next() == Some("job") && lines.next().is_some() {
+                break;
+            }
+            if job.has_ended() {
+                return None;
+            }
+            assert!(began.elapsed() < PATIENCE, "the job never opens its log");
+            std::thread::yield_now();
+        }
+        Access::open(&self.path("data"), Purpose::Command).ok()
+    }
+}
+
+/// A reader of a job's epoch records; `None` if the job has ended before it made the topic.
+fn record_reader(
+    log: &dyn Log,
+    job: &mut Running,
+    name: &str,
+) -> Option<Box<dyn flow_runtime::connect::Reader>> {
+    let topic = format!("flow.{name}.epochs");
+    while log.topic(&topic).ok()?.is_none() {
+        if job.has_ended() {
+            return None;
+        }
+        std::thread::yield_now();
+    }
+    log.reader(&[Assignment { topic, partition: 0, offset: 0 }]).ok()
+}
+
+/// JSON such that equal values are equal text; other text as it is.
+pub(crate) fn canonical(line: &str) -> String {
+    let value = serde_json::from_str::<serde_json::Value>(line);
+    value.map_or_else(|_| line.to_string(), |value| value.to_string())
+}
+
+impl Running {
+    pub(crate) fn pid(&self) -> u32 {
+        self.0.as_ref().expect("it runs").id()
+    }
+
+    pub(crate) fn has_ended(&mut self) -> bool {
+        let child = self.0.as_mut().expect("it runs");
+        child.try_wait().expect("a child can be waited for").is_some()
+    }
+
+    /// Waits for the end.
+    pub(crate) fn end(mut self) -> Ended {
+        let child = self.0.take().expect("it runs");
+        let output = child.wait_with_output().expect("a child can be waited for");
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Ended { status: output.status, stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(mut self) -> Ended {
+        self.0.as_mut().expect("it runs").kill().expect("a child can be killed");
+        self.end()
+    }
+
+    /// Ctrl-C.
+    pub(crate) fn interrupt(self) -> Ended {
+        let pid = self.pid().to_string();
+        let sent = Command::new("kill").args(["-INT", &pid]).status().expect("kill can be run");
+        assert!(sent.success());
+        self.end()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+impl Ended {
+    /// Asserts the exit code and that standard error holds each of these.
+    pub(crate) fn expect(&self, code: i32, told: &[&str]) {
+        assert_eq!(self.status.code(), Some(code), "{self:?}");
+        for part in told {
+            assert!(self.stderr.contains(part), "{part:?} is not told: {}", self.stderr);
+        }
+    }
+
+    /// The signal that ended it.
+    pub(crate) fn signal(&self) -> Option<i32> {
+        self.status.signal()
+    }
+}
