@@ -181,6 +181,9 @@ pub const CONNECTORS: &[ConnectorSpec] = &[
     },
 ];
 
+const JSON_TIMESTAMP: OptionSpec =
+    of("json.timestamp", OptionKind::OneOf(&["iso", "millis"]), "How timestamps are written.");
+
 /// The formats.
 pub const FORMATS: &[FormatSpec] = &[
     FormatSpec {
@@ -201,11 +204,7 @@ pub const FORMATS: &[FormatSpec] = &[
         aliases: &[],
         directions: BOTH,
         for_keys: true,
-        options: &[of(
-            "json.timestamp",
-            OptionKind::OneOf(&["iso", "millis"]),
-            "How timestamps are written.",
-        )],
+        options: &[JSON_TIMESTAMP],
     },
     FormatSpec { name: "raw", aliases: &[], directions: BOTH, for_keys: true, options: &[] },
     FormatSpec {
@@ -213,7 +212,7 @@ pub const FORMATS: &[FormatSpec] = &[
         aliases: &[],
         directions: SINK,
         for_keys: false,
-        options: &[],
+        options: &[JSON_TIMESTAMP],
     },
 ];
 

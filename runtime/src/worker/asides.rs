@@ -2,7 +2,7 @@
 //! failed, rows that came too late. The error policy says what becomes of them.
 
 use flow_ir::ids::{SiteId, StreamId};
-use flow_ir::kernel::{ErrorBuffer, Headers, Record, RowError};
+use flow_ir::kernel::{ErrorBuffer, Headers, OnError, Record, RowError};
 use flow_ir::physical::{ErrorPolicy, JobGraph, Stream};
 use flow_ir::row::{RowBatch, read_value};
 
@@ -37,7 +37,21 @@ impl Policies {
 
     /// Whether failures need their rows.
     pub(crate) fn keeps_rows(&self) -> bool {
-        matches!(self.job, ErrorPolicy::DeadLetter(_))
+        let mut all = self.streams.iter().map(|s| &s.errors).chain([&self.job]);
+        all.any(|policy| dead_letter(policy).is_some())
+    }
+
+    /// What kernels do with a row that fails: one that a record of this stream became, or, without
+    /// a stream, one that is no longer a record.
+    pub(super) fn on_error(&self, stream: Option<StreamId>) -> OnError {
+        match self.errors(stream) {
+            ErrorPolicy::Null => OnError::KeepNull,
+            ErrorPolicy::Fail | ErrorPolicy::Skip | ErrorPolicy::DeadLetter(_) => OnError::DropRow,
+        }
+    }
+
+    fn errors(&self, stream: Option<StreamId>) -> &ErrorPolicy {
+        stream.map_or(&self.job, |stream| &self.streams[stream.index()].errors)
     }
 
     /// Topics that records may be put aside to.
@@ -96,7 +110,7 @@ impl Worker {
             let place =
                 Place { topic: &input.topic, partition: input.partition, offset: record.offset };
             let metrics = &self.metrics.streams[input.stream.index()];
-            match &self.policies.streams[input.stream.index()].errors {
+            match self.policies.errors(Some(input.stream)) {
                 ErrorPolicy::Fail => return Err(self.unreadable(&place, &error)),
                 ErrorPolicy::Skip | ErrorPolicy::Null => metrics.skipped.add(1),
                 ErrorPolicy::DeadLetter(topic) => {
@@ -113,8 +127,9 @@ impl Worker {
 
     fn unreadable(&self, place: &Place<'_>, error: &RowError) -> RuntimeError {
         let Place { topic, partition, offset } = place;
-        let message =
-            format!("record {topic}-{partition}@{offset} cannot be read: {}", describe(error));
+        let at = error.site.map_or_else(String::new, |s| format!(" ({})", self.site(s)));
+        let why = describe(error);
+        let message = format!("record {topic}-{partition}@{offset} cannot be read{at}: {why}");
         RuntimeError::user(message).with_help(WAYS_ON).at(error.site)
     }
 
@@ -158,9 +173,15 @@ impl Worker {
         record: Option<(usize, Record<'_>)>,
     ) -> Result<()> {
         let why = describe(&failed.error);
-        match &self.policies.job {
+        match self.policies.errors(stream) {
             ErrorPolicy::Fail => {
-                let message = format!("a row failed in {}: {why}", failed.operator);
+                let of = record.map_or_else(String::new, |(index, record)| {
+                    let input = &self.inputs.live[index].input;
+                    format!("record {}-{}@{}: ", input.topic, input.partition, record.offset)
+                });
+                let at =
+                    failed.error.site.map_or_else(String::new, |s| format!(" ({})", self.site(s)));
+                let message = format!("{of}a row failed in {}{at}: {why}", failed.operator);
                 let error = RuntimeError::user(message).with_help(WAYS_ON);
                 return Err(error.at(failed.error.site));
             }

@@ -67,8 +67,8 @@ pub(crate) struct Live {
 /// All inputs of a worker.
 pub(crate) struct Inputs {
     readers: Vec<ReaderSlot>,
-    /// Reader and partition in it, by input.
-    places: Vec<(usize, usize)>,
+    /// Reader and partition in it, by input; none for an input that had ended at the start.
+    places: Vec<Option<(usize, usize)>>,
     pub(crate) live: Vec<Live>,
     reader_turn: usize,
     input_turn: usize,
@@ -77,10 +77,10 @@ pub(crate) struct Inputs {
 impl Inputs {
     /// The inputs that these readers read; `readers` name them by position in `inputs`.
     pub(crate) fn new(inputs: Vec<Input>, readers: Vec<ReaderSlot>) -> Self {
-        let mut places = vec![(0, 0); inputs.len()];
+        let mut places = vec![None; inputs.len()];
         for (r, slot) in readers.iter().enumerate() {
             for (p, &input) in slot.inputs.iter().enumerate() {
-                places[input] = (r, p);
+                places[input] = Some((r, p));
             }
         }
         let live =
@@ -196,19 +196,23 @@ impl Inputs {
 
     /// Ends an input at its bound.
     pub(crate) fn end(&mut self, index: usize) {
-        let (reader, partition) = self.places[index];
         let live = &mut self.live[index];
         live.input.ended = true;
         live.backlog.clear();
-        self.readers[reader].reader.pause(partition, true);
+        if let Some((reader, partition)) = self.places[index] {
+            self.readers[reader].reader.pause(partition, true);
+        }
     }
 
     /// Records between an input's position and its end, as last known.
     pub(crate) fn lag(&self, index: usize) -> u64 {
-        let (reader, partition) = self.places[index];
-        let live = &self.live[index];
-        let in_hand: usize = live.backlog.iter().map(|b| b.batch.len() - b.done).sum();
-        self.readers[reader].reader.lag(partition) + in_hand as u64
+        let behind = |(reader, partition): (usize, usize)| {
+            let slot: &ReaderSlot = &self.readers[reader];
+            slot.reader.lag(partition)
+        };
+        let backlog = &self.live[index].backlog;
+        let in_hand: usize = backlog.iter().map(|b| b.batch.len() - b.done).sum();
+        self.places[index].map_or(0, behind) + in_hand as u64
     }
 
     /// Where all of them stand.

@@ -22,8 +22,8 @@ use std::sync::atomic::Ordering;
 
 use crossbeam_channel::{Receiver, Sender};
 use flow_ir::ids::StreamId;
-use flow_ir::kernel::{ErrorBuffer, KernelCx, OnError, Record};
-use flow_ir::physical::{ErrorPolicy, JobGraph};
+use flow_ir::kernel::{ErrorBuffer, KernelCx, Record};
+use flow_ir::physical::JobGraph;
 
 pub(crate) use asides::Policies;
 pub(crate) use control::{Aside, Budget, Command, EpochEnd, EpochStart, Reply};
@@ -76,11 +76,7 @@ impl Worker {
     }
 
     fn epoch(&mut self, start: &EpochStart) -> Result<EpochEnd> {
-        let on_error = match self.graph.settings.error_policy {
-            ErrorPolicy::Null => OnError::KeepNull,
-            ErrorPolicy::Fail | ErrorPolicy::Skip | ErrorPolicy::DeadLetter(_) => OnError::DropRow,
-        };
-        let cx = KernelCx { clock: start.clock, on_error };
+        let cx = KernelCx { clock: start.clock, on_error: self.policies.on_error(None) };
         self.event_time = i64::MIN;
         self.wiring.begin(cx, self.policies.keeps_rows());
         self.read(start, &cx)?;
@@ -188,17 +184,18 @@ impl Worker {
         cx: &KernelCx,
     ) -> Result<()> {
         let stream = self.inputs.live[index].input.stream;
+        let cx = KernelCx { on_error: self.policies.on_error(Some(stream)), ..*cx };
         let mut scans = std::mem::take(&mut self.scans[stream.index()]);
         let mut bad = ErrorBuffer::default();
         let mut watermark = i64::MIN;
         for scan in &mut scans {
             let input = &self.inputs.live[index].input;
-            let scanned = scan.scan(input, records, range.clone(), cx, &mut bad)?;
+            let scanned = scan.scan(input, records, range.clone(), &cx, &mut bad)?;
             self.bad_records(index, records, &mut bad)?;
             watermark = watermark.max(scanned.watermark);
             self.event_time = self.event_time.max(scanned.event_time);
             let partition = self.inputs.live[index].input.partition;
-            self.wiring.push_source(scan.vertex, &scanned.rows, partition)?;
+            self.wiring.push_source(scan.vertex, &scanned.rows, partition, cx)?;
             self.reports(index, records)?;
             scan.recycle(scanned.rows);
         }

@@ -177,8 +177,12 @@ impl Wiring {
         vertex: VertexId,
         rows: &RowBatch,
         partition: u32,
+        kernel: KernelCx,
     ) -> Result<()> {
-        self.push(vertex, rows, Some(partition))
+        let of_job = std::mem::replace(&mut self.kernel, kernel);
+        let pushed = self.push(vertex, rows, Some(partition));
+        self.kernel = of_job;
+        pushed
     }
 
     /// Ends a source vertex.
