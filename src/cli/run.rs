@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use flow_ir::physical::{JobGraph, decode};
+use flow_runtime::job::reads_standard_input;
 use flow_runtime::{Config, Ended, JobHandle, start};
 use flow_stdlib::interp::Interpreter;
 
@@ -67,6 +68,11 @@ impl RunArgs {
         config.fresh = self.fresh;
         let world = world(&graph, local, &state_dir);
         let name = graph.name.clone();
+        if reads_standard_input(&graph) {
+            eprintln!(
+                "{name} reads standard input, which cannot be read again: every run starts anew"
+            );
+        }
         let job = start(graph, Arc::new(Interpreter), config, world)?;
         crate::signals::on_interrupt();
         let mut progress = Progress::new(began);

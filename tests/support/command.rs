@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use flow_ir::kernel::Record;
 use flow_runtime::commit::EpochRecord;
 use flow_runtime::connect::local::{Access, Purpose};
-use flow_runtime::connect::{Assignment, Log};
+use flow_runtime::connect::{Assignment, Log, Outcome, Outgoing};
 
 /// What does not happen in this time never will.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -111,6 +111,16 @@ impl Sandbox {
         let arguments = ["topic", "produce", topic, "--key", key, "--local", "data"];
         let ended = self.flow_with_input(&arguments, lines);
         assert!(ended.status.success(), "{ended:?}");
+    }
+
+    /// Writes one payload as it is.
+    pub(crate) fn produce_bytes(&self, topic: &str, payload: &[u8]) {
+        let access = Access::open(&self.path("data"), Purpose::Command).expect("the log opens");
+        let mut writer = access.log().writer("test").expect("a writer");
+        writer.begin().expect("begins");
+        let record = Outgoing { topic, value: Some(payload), ..Outgoing::default() };
+        writer.send(&record).expect("taken");
+        assert_eq!(writer.commit(), Outcome::Committed);
     }
 
     /// The values of a topic as JSON, sorted: an append-only result.

@@ -7,7 +7,7 @@ use flow_ir::ids::StreamId;
 use flow_ir::physical::{JobGraph, PhysicalOp, Stream};
 
 use crate::commit::{EpochRecord, InputPosition};
-use crate::connect::file::{FileReader, identity};
+use crate::connect::file::{FileReader, STANDARD, identity};
 use crate::connect::{Assignment, Log, OffsetQuery, TopicInfo};
 use crate::error::{Result, RuntimeError};
 use crate::worker::{Input, Inputs, ReaderSlot};
@@ -68,6 +68,15 @@ pub(crate) fn partitions(
         all.extend(positions.into_iter().map(partition));
     }
     Ok(all)
+}
+
+/// Whether a job reads standard input, which cannot be read a second time.
+pub fn reads_standard_input(graph: &JobGraph) -> bool {
+    graph.vertices.iter().any(|vertex| {
+        let PhysicalOp::Source(source) = &vertex.op else { return false };
+        let stream = graph.stream(source.stream);
+        stream.connector == FILES && stream.option("path") == Some(STANDARD)
+    })
 }
 
 fn idle_timeout(graph: &JobGraph, id: StreamId, stream: &Stream) -> Option<u64> {

@@ -15,6 +15,7 @@ use super::assign::{self, Partition};
 use super::start::{self, Started};
 use crate::commit::{Committer, Done, EpochOutput, EpochRecord, InputPosition, Moved};
 use crate::config::{Config, EPOCH_TIME_MAX};
+use crate::connect::OffsetQuery;
 use crate::error::{Result, RuntimeError, Who};
 use crate::metrics::Metrics;
 use crate::state::{StateStore, StoreConfig, shard_of};
@@ -108,6 +109,7 @@ impl Attempt<'_> {
             metrics: started.metrics,
             floor,
             event_time: i64::MIN,
+            looked_ms: self.started_ms,
             crew,
         };
         // What operators had forwarded before the start counts for partitions that were idle.
@@ -239,6 +241,9 @@ impl Crew {
     }
 }
 
+/// How often a job that has nothing to commit looks for a successor, milliseconds.
+const TAKEN_OVER_LOOK_MS: u64 = 1_000;
+
 /// How often the coordinator looks whether a silent worker still lives.
 const WORKER_WATCH: Duration = Duration::from_millis(500);
 
@@ -254,6 +259,8 @@ struct Coordinator<'a> {
     /// Per stream, the highest watermark that an operator fed by it has forwarded.
     floor: Arc<RwLock<Vec<i64>>>,
     event_time: i64,
+    /// When it was looked for a successor, milliseconds of the process's clock.
+    looked_ms: u64,
     crew: Crew,
 }
 
@@ -278,11 +285,31 @@ impl Coordinator<'_> {
                 self.commit(output)?;
                 return Ok(if finished { Ended::Finished } else { Ended::Stopped });
             }
-            if output.moved == Moved::Nothing && self.committer.writer.is_fenced() {
+            if output.moved == Moved::Nothing && self.is_taken_over() {
                 return Err(RuntimeError::fenced());
             }
             waiting = Some(output);
         }
+    }
+
+    /// Whether another process runs the job now. A process that commits is told by its commit; one
+    /// that has nothing to commit looks at the epochs topic, where any other's first act is seen.
+    fn is_taken_over(&mut self) -> bool {
+        let (writer, topic) = (&self.committer.writer, &self.committer.epochs_topic);
+        if writer.is_fenced() {
+            return true;
+        }
+        let now_ms = self.attempt.world.clock.monotonic_ms();
+        if now_ms.saturating_sub(self.looked_ms) < TAKEN_OVER_LOOK_MS {
+            return false;
+        }
+        self.looked_ms = now_ms;
+        let Some(ours) = writer.written_until(topic, 0) else { return false };
+        // Whoever cannot be asked now is asked again.
+        let home = self.attempt.world.logs.home();
+        let ends = home.and_then(|home| home.offsets(topic, OffsetQuery::End));
+        // Behind our last record stands at most the marker that ends its transaction.
+        ends.is_ok_and(|ends| ends.first().is_some_and(|&end| end > ours + 1))
     }
 
     fn begin_epoch(&mut self) {

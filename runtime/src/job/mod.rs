@@ -14,6 +14,7 @@ use flow_ir::physical::JobGraph;
 
 use attempt::{Attempt, Control};
 
+pub use assign::reads_standard_input;
 pub use attempt::Ended;
 pub(crate) use restore::LocalPosition;
 
@@ -90,7 +91,9 @@ fn supervise(
 ) -> Result<Ended> {
     let started_ms = world.clock.monotonic_ms();
     let (mut failures, mut wait) = (0, RESTART_WAIT);
-    let mut fresh = config.fresh;
+    // What came from standard input is gone: such a job starts anew, and only once.
+    let once = reads_standard_input(graph);
+    let mut fresh = config.fresh || once;
     loop {
         let attempt = Attempt { graph, factory, config, world, control, shown, started_ms, fresh };
         let error = match attempt.run() {
@@ -102,7 +105,8 @@ fn supervise(
             (failures, wait, fresh) = (0, RESTART_WAIT, false);
         }
         failures += 1;
-        if error.retry == Retry::Never || failures > RESTARTS_MAX || control.is_stopping() {
+        let in_vain = error.retry == Retry::Never || failures > RESTARTS_MAX;
+        if once || in_vain || control.is_stopping() {
             return Err(error);
         }
         tracing::warn!(%error, failures, "the job starts again from its last committed epoch");

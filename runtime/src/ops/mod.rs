@@ -122,7 +122,7 @@ pub struct Reports {
 /// A row for which an expression failed.
 #[derive(Clone, Debug)]
 pub struct Failure {
-    /// What happened; its row number is 0.
+    /// What happened; its row number is that in the batch of the call.
     pub error: RowError,
     /// The row alone, with its weight, if rows are kept.
     pub row: Option<RowBatch>,
@@ -154,7 +154,7 @@ impl Reports {
             alone.push_row(row, weight);
             alone.take()
         });
-        self.failures.push(Failure { error: RowError { row: 0, ..error }, row });
+        self.failures.push(Failure { error, row });
     }
 }
 

@@ -134,7 +134,13 @@ impl Worker {
     }
 
     /// Applies the policies to what operators noted while records of an input were pushed.
-    pub(super) fn reports(&mut self, index: usize, records: &[Record<'_>]) -> Result<()> {
+    /// `origin` tells the record of each row that the source handed out.
+    pub(super) fn reports(
+        &mut self,
+        index: usize,
+        records: &[Record<'_>],
+        origin: &[u32],
+    ) -> Result<()> {
         for late in std::mem::take(&mut self.wiring.reports.late) {
             self.metrics.streams[late.stream.index()].late.add(1);
             let topic = self.policies.streams[late.stream.index()].late_topic.as_deref();
@@ -149,7 +155,9 @@ impl Worker {
         }
         let stream = self.inputs.live[index].input.stream;
         for failed in std::mem::take(&mut self.wiring.failed) {
-            let record = failed.position.and_then(|p| records.get(p)).copied();
+            let of_row = failed.source_row.and_then(|row| origin.get(row));
+            let position = failed.position.or(of_row.map(|&p| p as usize));
+            let record = position.and_then(|p| records.get(p)).copied();
             self.failure(&failed, Some(stream), record.map(|r| (index, r)))?;
         }
         Ok(())
@@ -228,6 +236,8 @@ pub(super) struct Failed {
     pub(super) row: Option<RowBatch>,
     /// The source record's position in its batch, where the row still tells.
     pub(super) position: Option<usize>,
+    /// The row's number in what the source handed out, where it is that row.
+    pub(super) source_row: Option<usize>,
 }
 
 fn describe(error: &RowError) -> String {

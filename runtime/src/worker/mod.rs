@@ -196,7 +196,7 @@ impl Worker {
             self.event_time = self.event_time.max(scanned.event_time);
             let partition = self.inputs.live[index].input.partition;
             self.wiring.push_source(scan.vertex, &scanned.rows, partition, cx)?;
-            self.reports(index, records)?;
+            self.reports(index, records, &scan.origin)?;
             scan.recycle(scanned.rows);
         }
         self.scans[stream.index()] = scans;

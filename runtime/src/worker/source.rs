@@ -18,7 +18,8 @@ pub(crate) struct Scan {
     pub(crate) vertex: VertexId,
     decoders: Decoders,
     rows: BatchBuilder,
-    origin: Vec<u32>,
+    /// Position in the batch of the record of each row that was last handed out.
+    pub(super) origin: Vec<u32>,
     select: Vec<u32>,
     /// The kernel that gives what a row raises the watermark to, and its output.
     watermark: Option<(Box<dyn Kernel>, BatchBuilder)>,

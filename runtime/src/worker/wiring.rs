@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use flow_ir::ids::{StreamId, VertexId};
 use flow_ir::kernel::{ErrorBuffer, KernelCx, OnError};
-use flow_ir::physical::{JobGraph, Partitioning};
+use flow_ir::physical::{JobGraph, Partitioning, PhysicalOp};
 use flow_ir::row::{BatchBuilder, Column, KeyEncoder, RowBatch, RowLayout, key_group, key_hash};
 
 use super::asides::Failed;
@@ -49,6 +49,8 @@ struct Node {
     mark: i64,
     /// The input column that holds a row's position in its source batch.
     position: Option<Column>,
+    /// Whether its input is a source's batch as it is, row by row.
+    is_first: bool,
 }
 
 enum Role {
@@ -110,6 +112,7 @@ impl Wiring {
                 ended: false,
                 mark,
                 position: position_column(graph, id),
+                is_first: is_first(graph, id),
             }
         });
         Self {
@@ -276,6 +279,7 @@ impl Wiring {
             Failed {
                 operator: node.name.clone(),
                 position: position.and_then(|p| usize::try_from(p).ok()),
+                source_row: node.is_first.then_some(failure.error.row as usize),
                 error: failure.error,
                 row: failure.row,
             }
@@ -347,6 +351,7 @@ impl Wiring {
                     error,
                     row: None,
                     position: None,
+                    source_row: None,
                 });
                 self.failed.extend(failed);
                 outputs.push((sink.vertex, sink.stream, staged, count));
@@ -382,6 +387,17 @@ fn ports(graph: &JobGraph, id: VertexId, workers: usize) -> Vec<Port> {
         Port { marks, missing: marks, watermark: i64::MAX }
     };
     graph.inputs(id).into_iter().map(port).collect()
+}
+
+/// Whether a vertex works row by row on what a source hands out, so that a row that fails is known
+/// by its number.
+fn is_first(graph: &JobGraph, id: VertexId) -> bool {
+    let by_row = matches!(graph.vertices[id.index()].op, PhysicalOp::Map(_) | PhysicalOp::Sink(_));
+    let of_source = |edge: &flow_ir::physical::Edge| {
+        let from = &graph.vertices[edge.from.index()].op;
+        edge.partitioning == Partitioning::Forward && matches!(from, PhysicalOp::Source(_))
+    };
+    by_row && graph.inputs(id).into_iter().all(of_source)
 }
 
 /// The column of an operator's input that holds the record's position in its source batch.

@@ -12,6 +12,8 @@ pub struct FileSink {
     path: String,
     out: Out,
     bytes: u64,
+    /// Neither a pipe nor a device: it can be cut and brought to the disk.
+    is_regular: bool,
 }
 
 enum Out {
@@ -27,20 +29,16 @@ impl FileSink {
     pub fn open(path: &str, committed: u64) -> Result<Self> {
         if path == STANDARD {
             let out = Out::Standard(std::io::stdout());
-            return Ok(Self { path: path.into(), out, bytes: 0 });
+            return Ok(Self { path: path.into(), out, bytes: 0, is_regular: false });
         }
         let options = OpenOptions::new().create(true).write(true).truncate(false).open(path);
         let mut file = options.map_err(|e| unwritable(path, &e))?;
-        let len = file.metadata().map_err(|e| unwritable(path, &e))?.len();
-        if len < committed {
-            let message = format!("{path} has {len} bytes, but {committed} were committed to it");
-            return Err(RuntimeError::user(message)
-                .with_help("The file was changed: start with --fresh to write it anew."));
+        let metadata = file.metadata().map_err(|e| unwritable(path, &e))?;
+        if metadata.is_file() {
+            cut(path, &mut file, metadata.len(), committed)?;
         }
-        file.set_len(committed).map_err(|e| unwritable(path, &e))?;
-        file.seek(SeekFrom::Start(committed)).map_err(|e| unwritable(path, &e))?;
         let out = Out::File(BufWriter::new(file));
-        Ok(Self { path: path.into(), out, bytes: committed })
+        Ok(Self { path: path.into(), out, bytes: committed, is_regular: metadata.is_file() })
     }
 
     /// Appends a line.
@@ -63,12 +61,27 @@ impl FileSink {
     /// If it cannot be written.
     pub fn sync(&mut self) -> Result<SinkPosition> {
         let synced = match &mut self.out {
-            Out::File(file) => file.flush().and_then(|()| file.get_ref().sync_data()),
+            Out::File(file) => file.flush().and_then(|()| match self.is_regular {
+                true => file.get_ref().sync_data(),
+                false => Ok(()),
+            }),
             Out::Standard(out) => out.flush(),
         };
         synced.map_err(|e| unwritable(&self.path, &e))?;
         Ok(SinkPosition { path: self.path.clone(), bytes: self.bytes })
     }
+}
+
+/// Takes what was not committed off the end of a file.
+fn cut(path: &str, file: &mut File, len: u64, committed: u64) -> Result<()> {
+    if len < committed {
+        let message = format!("{path} has {len} bytes, but {committed} were committed to it");
+        return Err(RuntimeError::user(message)
+            .with_help("The file was changed: start with --fresh to write it anew."));
+    }
+    file.set_len(committed).map_err(|e| unwritable(path, &e))?;
+    file.seek(SeekFrom::Start(committed)).map_err(|e| unwritable(path, &e))?;
+    Ok(())
 }
 
 fn unwritable(path: &str, error: &std::io::Error) -> RuntimeError {
