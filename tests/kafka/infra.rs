@@ -25,5 +25,5 @@ fn brokers_run_side_by_side_and_the_shared_one_is_one() {
     let other = Broker::start();
     assert_ne!(one.bootstrap(), other.bootstrap());
     other.tool("topics", &["--create", "--topic", "t"]);
-    assert_eq!(one.tool("topics", &["--list"]).trim(), "");
+    assert!(one.tool("topics", &["--list"]).lines().all(|topic| topic != "t"));
 }

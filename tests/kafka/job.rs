@@ -1,10 +1,14 @@
 //! A program from its text to committed records, by the command, on a real broker and registry.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use crate::support::{Broker, SchemaRegistry};
+
+/// How long anything may take.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 const SCHEMA: &str = r#"{"type": "record", "name": "Order", "fields": [
     {"name": "customer", "type": "string"},
@@ -162,6 +166,70 @@ fn a_program_runs_on_kafka_with_a_registry() {
     assert!(text(&again.stderr).contains("has finished before"), "{}", text(&again.stderr));
     let groups = broker.tool("groups", &["--describe", "--group", "flow-orders-on-kafka"]);
     assert!(groups.contains("orders"), "tools see the positions: {groups}");
+}
+
+/// A command that runs; it is killed when a test gives it up.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Starts the command and leaves it running.
+fn spawn(arguments: &[&str], folder: &Path) -> Running {
+    let command = Command::new(env!("CARGO_BIN_EXE_flow"))
+        .args(arguments)
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn();
+    Running(command.expect("the command can be run"))
+}
+
+#[test]
+fn a_second_start_elsewhere_takes_an_idle_job_over() {
+    let broker = Broker::shared();
+    let dir = tempfile::tempdir().expect("a folder");
+    let folder = dir.path();
+    let program = "CREATE STREAM calm (v BIGINT) WITH (connector = 'kafka', format = 'json');\n\
+                   CREATE STREAM calm_out WITH (connector = 'kafka', format = 'json');\n\
+                   INSERT INTO calm_out SELECT v FROM calm;";
+    std::fs::write(folder.join("calm.flow"), program).expect("written");
+    let servers = broker.bootstrap();
+    let at = ["--bootstrap", servers.as_str()];
+    let topic = |arguments: &[&str], input: &str| {
+        done(&[&["topic"], arguments, &at].concat(), folder, input)
+    };
+    topic(&["create", "calm"], "");
+    topic(&["produce", "calm"], "{\"v\":1}\n");
+    let broker_is = format!("properties.bootstrap.servers={servers}");
+    let run = |state| spawn(&["run", "calm.flow", "-D", &broker_is, "--state-dir", state], folder);
+    let comes = |record: &str, count: usize| {
+        let start = Instant::now();
+        loop {
+            let output = flow(&[&["topic", "consume", "calm_out"][..], &at].concat(), folder, "");
+            let shown = text(&output.stdout);
+            if shown.lines().filter(|line| *line == record).count() >= count {
+                return shown;
+            }
+            assert!(start.elapsed() < PATIENCE, "{record} never comes: {shown}");
+        }
+    };
+    let mut first = run("first");
+    comes("{\"v\":1}", 1);
+    let second = run("second");
+    let mut told = String::new();
+    let stderr = first.0.stderr.as_mut().expect("stderr is a pipe");
+    stderr.read_to_string(&mut told).expect("the first ends");
+    assert_eq!(first.0.wait().expect("it has ended").code(), Some(3), "{told}");
+    assert!(told.contains(&format!("process {}", second.0.id())), "{told}");
+    topic(&["produce", "calm"], "{\"v\":2}\n");
+    let shown = comes("{\"v\":2}", 1);
+    assert_eq!(shown.lines().collect::<Vec<_>>(), ["{\"v\":1}", "{\"v\":2}"]);
 }
 
 #[test]

@@ -111,7 +111,11 @@ unsafe fn identity(uuid: *const sys::rd_kafka_Uuid_t) -> Option<String> {
             || (sys::rd_kafka_Uuid_most_significant_bits(uuid) == 0
                 && sys::rd_kafka_Uuid_least_significant_bits(uuid) == 0);
         let text = (!is_zero).then(|| sys::rd_kafka_Uuid_base64str(uuid))?;
-        (!text.is_null()).then(|| CStr::from_ptr(text).to_string_lossy().into_owned())
+        if text.is_null() {
+            return None;
+        }
+        // Kafka's own tools write identities in the alphabet for URLs.
+        Some(CStr::from_ptr(text).to_string_lossy().replace('+', "-").replace('/', "_"))
     }
 }
 

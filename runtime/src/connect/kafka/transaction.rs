@@ -13,6 +13,7 @@
 //! process: it ends as Unknown, and the next writer settles it.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -40,6 +41,9 @@ const SLICE: Duration = Duration::from_secs(1);
 
 /// How long a full queue is waited on before it is tried again.
 const QUEUE_FULL_WAIT: Duration = Duration::from_millis(10);
+
+/// For how long delivery reports are served before it is asked whether they are all.
+const REPORTS_WAIT: Duration = Duration::from_millis(1);
 
 /// Delivery reports are served after this many records.
 const SENDS_PER_POLL: u32 = 1_024;
@@ -92,9 +96,13 @@ impl ProducerContext for Deliveries {
                 let until = Some(message.offset() + 1).filter(|&until| until > 0);
                 delivered.until[slot] = delivered.until[slot].max(until);
             }
-            Err((error, _)) => {
-                delivered.failed.get_or_insert_with(|| error.clone());
-            }
+            Err((error, _)) => match error.rdkafka_error_code() {
+                // Dropped with their transaction.
+                Some(RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight) => {}
+                Some(_) | None => {
+                    delivered.failed.get_or_insert_with(|| error.clone());
+                }
+            },
         }
     }
 }
@@ -202,11 +210,13 @@ impl KafkaWriter {
     /// Waits until brokers have all records.
     fn deliver(&mut self) -> Result<(), KafkaError> {
         let Ok(producer) = self.producer() else { return Err(KafkaError::Canceled) };
-        // Ends: a record is delivered, or fails after message.timeout.ms.
-        while let Err(error) = producer.flush(SLICE) {
+        // Ends: a record is delivered, or fails after message.timeout.ms. A flush that may wait
+        // would serve reports for 100 ms each time, however early the last one came.
+        while let Err(error) = producer.flush(Duration::ZERO) {
             if error.rdkafka_error_code() != Some(RDKafkaErrorCode::OperationTimedOut) {
                 return Err(error);
             }
+            producer.poll(REPORTS_WAIT);
         }
         match producer.context().lock().failed.clone() {
             Some(error) => Err(error),
@@ -369,18 +379,13 @@ impl Writer for KafkaWriter {
     fn abort(&mut self) -> Result<()> {
         let asked = Instant::now();
         loop {
-            let producer = self.producer()?;
-            let Err(error) = producer.abort_transaction(SLICE) else { break };
-            producer.poll(Duration::ZERO);
+            let Err(error) = abort_once(self.producer()?) else { return Ok(()) };
             if !is_retriable(&error) || asked.elapsed() >= self.timeout {
                 let why = self.failure("a transaction is aborted", &error);
                 self.producer = None;
                 return Err(why);
             }
         }
-        // Reports of records that were dropped with it.
-        self.producer()?.poll(Duration::ZERO);
-        Ok(())
     }
 
     fn written_until(&self, topic: &str, partition: u32) -> Option<i64> {
@@ -392,6 +397,22 @@ impl Writer for KafkaWriter {
         let fatal = self.producer.as_ref().and_then(|p| p.client().fatal_error());
         self.fenced || fatal.is_some_and(|(code, _)| Meaning::of(code) == Meaning::Fenced)
     }
+}
+
+/// Asks for the abort. It waits until the records that are dropped with it are reported, so another
+/// thread serves the reports meanwhile.
+fn abort_once(producer: &BaseProducer<Deliveries>) -> Result<(), KafkaError> {
+    let ended = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !ended.load(Ordering::Relaxed) {
+                producer.poll(REPORTS_WAIT);
+            }
+        });
+        let answer = producer.abort_transaction(SLICE);
+        ended.store(true, Ordering::Relaxed);
+        answer
+    })
 }
 
 /// Whether the same call may go on where it stopped.
