@@ -42,6 +42,8 @@ pub struct StreamMetrics {
     pub late: Counter,
     /// Rows behind the watermark that a silent partition was raised to when it spoke again.
     pub late_after_idle: Counter,
+    /// Rows dated further ahead than 'max.future.skew' allows, which did not move the watermark.
+    pub ahead: Counter,
     /// Records that could not be read or computed and were left out.
     pub skipped: Counter,
     /// Records that went to the dead-letter topic.

@@ -35,8 +35,8 @@ impl Progress {
             None => "-".to_string(),
         };
         eprintln!(
-            "{seconds:>4}s  in {records_in}  out {out}  {rate:.0}/s  lag {}  watermark {watermark}  \
-             state {}",
+            "{seconds:>4}s  in {records_in}  out {out}  {rate:.0}/s  lag {}  \
+             watermark {watermark}  state {}",
             metrics.lag(),
             bytes(metrics.state_memory_bytes.get())
         );
@@ -69,6 +69,7 @@ impl Stats {
                     "records_out": s.records_out.get(),
                     "late": s.late.get(),
                     "late_after_idle": s.late_after_idle.get(),
+                    "ahead": s.ahead.get(),
                     "skipped": s.skipped.get(),
                     "dead_lettered": s.dead_lettered.get(),
                 })
@@ -131,6 +132,7 @@ fn stream_line(stream: &flow_runtime::metrics::StreamMetrics) -> Option<String> 
         ("out", stream.records_out.get()),
         ("late", stream.late.get()),
         ("late after idle", stream.late_after_idle.get()),
+        ("too far ahead", stream.ahead.get()),
         ("skipped", stream.skipped.get()),
         ("dead letters", stream.dead_lettered.get()),
     ];

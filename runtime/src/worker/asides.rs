@@ -142,11 +142,15 @@ impl Worker {
         origin: &[u32],
     ) -> Result<()> {
         for late in std::mem::take(&mut self.wiring.reports.late) {
-            self.metrics.streams[late.stream.index()].late.add(1);
+            let input = &self.inputs.live[index].input;
+            let metrics = &self.metrics.streams[late.stream.index()];
+            match input.own_watermark < input.watermark {
+                true => metrics.late_after_idle.add(1),
+                false => metrics.late.add(1),
+            }
             let topic = self.policies.streams[late.stream.index()].late_topic.as_deref();
             let record = usize::try_from(late.position).ok().and_then(|p| records.get(p));
             if let (Some(topic), Some(record)) = (topic, record) {
-                let input = &self.inputs.live[index].input;
                 let (partition, offset) = (input.partition, record.offset);
                 let place = Place { topic: &input.topic, partition, offset };
                 let aside = aside(topic, record, &place, "late", None);

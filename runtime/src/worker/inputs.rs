@@ -31,6 +31,9 @@ pub(crate) struct Input {
     pub(crate) bound: Option<i64>,
     /// Highest watermark of its rows; `i64::MIN` before any.
     pub(crate) watermark: i64,
+    /// What its own rows raised the watermark to: less than `watermark` while it is behind what it
+    /// was raised to when it joined in again.
+    pub(crate) own_watermark: i64,
     /// Nothing more will come.
     pub(crate) ended: bool,
     /// Passed over until it delivers again.

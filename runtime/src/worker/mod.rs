@@ -187,12 +187,14 @@ impl Worker {
         let cx = KernelCx { on_error: self.policies.on_error(Some(stream)), ..*cx };
         let mut scans = std::mem::take(&mut self.scans[stream.index()]);
         let mut bad = ErrorBuffer::default();
-        let mut watermark = i64::MIN;
+        let (mut watermark, mut own_watermark) = (i64::MIN, i64::MIN);
         for scan in &mut scans {
             let input = &self.inputs.live[index].input;
             let scanned = scan.scan(input, records, range.clone(), &cx, &mut bad)?;
             self.bad_records(index, records, &mut bad)?;
             watermark = watermark.max(scanned.watermark);
+            own_watermark = own_watermark.max(scanned.event_time);
+            self.metrics.streams[stream.index()].ahead.add(scanned.ahead);
             self.event_time = self.event_time.max(scanned.event_time);
             let partition = self.inputs.live[index].input.partition;
             self.wiring.push_source(scan.vertex, &scanned.rows, partition, cx)?;
@@ -202,6 +204,7 @@ impl Worker {
         self.scans[stream.index()] = scans;
         let input = &mut self.inputs.live[index].input;
         input.watermark = input.watermark.max(watermark);
+        input.own_watermark = input.own_watermark.max(own_watermark);
         let shown = &self.metrics.partitions[input.index];
         shown.watermark.store(input.watermark, Ordering::Relaxed);
         shown.lag.set(self.inputs.lag(index));

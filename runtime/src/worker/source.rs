@@ -37,6 +37,8 @@ pub(crate) struct Scanned {
     pub(crate) watermark: i64,
     /// Highest event time or watermark candidate that was seen.
     pub(crate) event_time: i64,
+    /// Rows dated too far ahead to move the watermark.
+    pub(crate) ahead: u64,
 }
 
 impl Scan {
@@ -91,10 +93,11 @@ impl Scan {
         while at < range.end {
             at = self.run(input, records, at..range.end, cx, bad)?;
         }
-        let mut rows = self.rows.take();
-        let mut watermark = input.watermark;
-        let event_time = self.raise(records, &mut rows, &mut watermark, cx, bad);
-        Ok(Scanned { rows, watermark, event_time })
+        let rows = self.rows.take();
+        let watermark = input.watermark;
+        let mut scanned = Scanned { rows, watermark, event_time: i64::MIN, ahead: 0 };
+        self.raise(records, &mut scanned, cx, bad);
+        Ok(scanned)
     }
 
     /// Decodes the first records of `range` that were written with the same schemas. Returns the
@@ -147,30 +150,28 @@ impl Scan {
         Ok(at)
     }
 
-    /// Writes each row's watermark and raises the partition's. Returns the highest time seen.
+    /// Writes the watermark before it into each row, and raises it by the row.
     fn raise(
         &mut self,
         records: &[Record<'_>],
-        rows: &mut RowBatch,
-        watermark: &mut i64,
+        scanned: &mut Scanned,
         cx: &KernelCx,
         bad: &mut ErrorBuffer,
-    ) -> i64 {
-        let Some((kernel, out)) = &mut self.watermark else { return i64::MIN };
+    ) {
+        let Some((kernel, out)) = &mut self.watermark else { return };
         let mut failed = ErrorBuffer::default();
         // A row whose expression fails raises nothing, and goes on.
-        let keep = KernelCx { on_error: flow_ir::kernel::OnError::KeepNull, ..*cx };
-        kernel.run(rows, &keep, out, &mut failed);
+        let keep = KernelCx { on_error: OnError::KeepNull, ..*cx };
+        kernel.run(&scanned.rows, &keep, out, &mut failed);
         for mut error in failed.errors {
             error.row = self.origin[error.row as usize];
             bad.errors.push(error);
         }
         let raised = out.take();
         let column = raised.layout().column(0);
-        let mut event_time = i64::MIN;
-        for index in 0..rows.len() {
+        for index in 0..scanned.rows.len() {
             if let Some(hidden) = self.watermark_column {
-                rows.set_word(index, hidden, *watermark as u64);
+                scanned.rows.set_word(index, hidden, scanned.watermark as u64);
             }
             let row = raised.row(index);
             if row.is_null(column) {
@@ -182,13 +183,14 @@ impl Scan {
                 (Some(skew), Some(time)) => candidate > time.saturating_add(skew),
                 (Some(_), None) | (None, _) => false,
             };
-            if !ahead {
-                *watermark = candidate.max(*watermark);
-                event_time = event_time.max(candidate);
+            if ahead {
+                scanned.ahead += 1;
+            } else {
+                scanned.watermark = candidate.max(scanned.watermark);
+                scanned.event_time = candidate.max(scanned.event_time);
             }
         }
         out.recycle(raised);
-        event_time
     }
 
     /// Gives a spent batch back.
