@@ -240,7 +240,13 @@ pub(crate) fn open(
     hand: &[usize],
     logs: &dyn Logs,
 ) -> Result<Inputs> {
-    let inputs: Vec<Input> = hand.iter().map(|&index| input(index, &partitions[index])).collect();
+    // Files without event time are read first where there is something that may look into them.
+    let has_others = partitions.iter().any(|p| !is_dimension(p));
+    let input = |&index: &usize| {
+        let partition = &partitions[index];
+        input(index, partition, has_others && is_dimension(partition))
+    };
+    let inputs: Vec<Input> = hand.iter().map(input).collect();
     let mut readers = Vec::new();
     let mut by_cluster: Vec<(Arc<dyn Log>, Vec<usize>)> = Vec::new();
     for (i, input) in inputs.iter().enumerate() {
@@ -271,7 +277,12 @@ pub(crate) fn open(
     Ok(Inputs::new(inputs, readers))
 }
 
-fn input(index: usize, partition: &Partition) -> Input {
+/// Whether a partition is a file without event time.
+fn is_dimension(partition: &Partition) -> bool {
+    partition.position.cluster == FILES && !partition.timed
+}
+
+fn input(index: usize, partition: &Partition, first: bool) -> Input {
     let position = &partition.position;
     Input {
         index,
@@ -281,9 +292,10 @@ fn input(index: usize, partition: &Partition) -> Input {
         offset: position.offset,
         bound: position.bound,
         watermark: position.watermark,
+        own_watermark: position.watermark,
         ended: position.ended,
         idle: position.idle,
         idle_timeout_ms: partition.idle_timeout_ms,
-        first: position.cluster == FILES && !partition.timed,
+        first,
     }
 }
