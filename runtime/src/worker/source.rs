@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use flow_ir::decode_plan::{Metadata, Origin};
 use flow_ir::ids::VertexId;
-use flow_ir::kernel::{ErrorBuffer, ErrorCode, Kernel, KernelCx, KernelFactory, Payloads, Record};
+use flow_ir::kernel::{
+    ErrorBuffer, ErrorCode, Kernel, KernelCx, KernelFactory, OnError, Payloads, Record,
+};
 use flow_ir::physical::{JobGraph, Source};
 use flow_ir::row::{BatchBuilder, Column, RowBatch, RowLayout};
 use flow_registry::Registry;
