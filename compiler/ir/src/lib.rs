@@ -7,7 +7,7 @@
 //! | `expr` | typed scalar expressions | the checker | planner, optimiser |
 //! | `logical` | logical plans | the planner | optimiser, lowering |
 //! | `physical` | job graphs, their verifier and wire form | lowering | the runtime |
-//! | `scalar`, `decode_plan`, `encode_plan` | the three closed IRs | lowering, `flow-schema` | interpreter, code generator |
+//! | `scalar`, `decode_plan`, `encode_plan` | closed IRs | lowering, `flow-schema` | interpreter |
 //! | `row` | the row format | decoders, kernels, operators | all of the data path |
 //! | `kernel` | the interface of per-batch work | `flow-stdlib`, codegen | the runtime |
 //! | `aggregate` | aggregate calls and windows as data | the planner | operators |

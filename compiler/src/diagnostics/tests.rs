@@ -1,3 +1,5 @@
+//! Every constructor gives its code, and its rendering is as written down.
+
 use std::collections::BTreeMap;
 use std::path::Path;
 

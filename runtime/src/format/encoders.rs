@@ -52,7 +52,8 @@ pub(crate) fn encoding(
     }
 }
 
-/// Whether a column stands in the value: also one of the key's, unless it is to be in the key alone.
+/// Whether a column stands in the value: also one of the key's, unless it is to be in the key
+/// alone.
 fn in_value(stream: &Stream, column: usize) -> bool {
     match &stream.columns[column].origin {
         Origin::Value(_) => true,

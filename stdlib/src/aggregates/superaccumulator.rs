@@ -5,7 +5,8 @@
 //! The integer counts units of 2^−1074, the smallest double. It is stored as bytes: the number of
 //! the first stored word (the words below are zero), then 64-bit words, lowest first, the last
 //! one's sign bit standing for all words above. No bytes at all are zero. `Digits::write` stores
-//! no more words than needed; `add_in_place` may leave more. The largest double needs 2,098 bits and 2^63 of them 2,161: 34 words.
+//! no more words than needed; `add_in_place` may leave more. The largest double needs 2,098 bits
+//! and 2^63 of them 2,161: 34 words.
 //!
 //! NaN and infinities are counted beside (`Specials`).
 

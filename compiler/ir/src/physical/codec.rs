@@ -34,7 +34,8 @@ impl fmt::Display for ArtifactError {
             ArtifactError::NotAnArtifact => f.write_str("not a compiled job"),
             ArtifactError::OtherVersion(v) => write!(
                 f,
-                "compiled for artifact format {v}, this program reads {FORMAT_VERSION}; build it again"
+                "compiled for artifact format {v}, this program reads {FORMAT_VERSION}; \
+                 build it again"
             ),
             ArtifactError::Altered => {
                 f.write_str("the compiled job was altered or cut short after it was built")

@@ -1,4 +1,5 @@
-//! Writes lines. The epoch record holds how many bytes are committed; a restart cuts the file there.
+//! Writes lines. The epoch record holds how many bytes are committed; a restart cuts the file
+//! there.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Seek, SeekFrom, Write};

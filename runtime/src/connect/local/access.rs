@@ -1,6 +1,6 @@
-//! Who may open the embedded log of a folder. One process owns it; the lock file names it, and where
-//! its socket is. A job that finds a job is refused; a job that finds a command gets the log from
-//! it; a command that finds an owner goes through its socket.
+//! Who may open the embedded log of a folder. One process owns it; the lock file names it, and
+//! where its socket is. A job that finds a job is refused; a job that finds a command gets the log
+//! from it; a command that finds an owner goes through its socket.
 //!
 //! ```text
 //!  DIR/lock    locked by the owner: its pid, `job` or `command`, the socket's path, a line each

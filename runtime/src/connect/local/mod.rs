@@ -6,7 +6,8 @@
 //!   written in one batch and, on disk, synced. Readers see whole transactions only.
 //! * A compacted topic holds the last record per key and hands them out in key order. Tombstones
 //!   are kept for a week, so that a local store that is behind hears of deleted keys.
-//! * Another process reaches the log through its owner's Unix socket (`access`, `server`, `remote`).
+//! * Another process reaches the log through its owner's Unix socket (`access`, `server`,
+//!   `remote`).
 //! * In memory, a test may hold back the markers that end transactions, partition by partition, as
 //!   a Kafka cluster does when it is slow: readers then stop before the held transaction.
 
