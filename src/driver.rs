@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::Path;
 
+use flow_compiler::check::is_setting;
 use flow_compiler::compile::{CompileOptions, Compiled, compile};
 use flow_compiler::diagnostics::Diagnostic;
 use flow_compiler::diagnostics::render::{RenderStyle, render};
@@ -54,11 +55,12 @@ pub fn compile_with(
     additions: &Additions,
 ) -> std::result::Result<Compiled, Vec<Diagnostic>> {
     let mut options = CompileOptions::default();
-    let (settings, variables): (BTreeMap<_, _>, BTreeMap<_, _>) =
-        additions.defines.clone().into_iter().partition(|(name, _)| name.contains('.'));
     options.check.variables = std::env::vars().collect();
-    options.check.variables.extend(variables);
-    options.check.overrides = settings;
+    options.check.variables.extend(additions.defines.clone());
+    // A name with a dot is no variable's: if it is no setting either, it is misspelt.
+    let is_override = |name: &str| name.contains('.') || is_setting(name);
+    let settings = additions.defines.iter().filter(|(name, _)| is_override(name));
+    options.check.overrides = settings.map(|(n, value)| (n.clone(), value.clone())).collect();
     if let Some(name) = &additions.name {
         options.check.overrides.insert("job.name".into(), name.clone());
     }

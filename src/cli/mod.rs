@@ -4,6 +4,8 @@ mod build;
 mod check;
 mod explain;
 #[cfg(feature = "run")]
+mod produce;
+#[cfg(feature = "run")]
 mod progress;
 #[cfg(feature = "run")]
 mod run;

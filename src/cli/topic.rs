@@ -1,7 +1,7 @@
 //! `flow topic`.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, Read};
+use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,17 +11,15 @@ use flow_ir::kernel::Record;
 use flow_registry::Registry;
 use flow_runtime::connect::kafka::{BOOTSTRAP_SERVERS, KafkaLog};
 use flow_runtime::connect::local::{Access, Purpose};
-use flow_runtime::connect::{Assignment, Log, NewTopic, OffsetQuery, Outcome, Outgoing, Reader};
+use flow_runtime::connect::{Assignment, Log, NewTopic, OffsetQuery, Reader};
 use flow_runtime::error::Who;
 
+use super::produce::produce;
 use super::{define, say};
 use crate::clusters::SERVERS_VARIABLE;
 use crate::exit::{Failure, Result};
-use crate::payload::{Shower, Writer};
+use crate::payload::Shower;
 use crate::registries::Registries;
-
-/// Records of one produced transaction at most.
-const PRODUCE_RECORDS: usize = 1_000;
 
 /// How long one look for new records waits.
 const POLL: Duration = Duration::from_millis(100);
@@ -118,22 +116,21 @@ pub(super) struct LogArgs {
 }
 
 /// A log for as long as a command needs it.
-enum Opened {
+pub(super) enum Opened {
     Embedded(Access),
     Kafka(Arc<dyn Log>),
 }
 
 impl Opened {
-    fn log(&self) -> &Arc<dyn Log> {
+    pub(super) fn log(&self) -> &Arc<dyn Log> {
         match self {
             Opened::Embedded(access) => access.log(),
             Opened::Kafka(log) => log,
         }
     }
 
-    /// Whether a job waits for the log that this process owns.
     /// After a lost connection, or when a job waits for the log: the log of whoever owns it now.
-    fn again(self, at: &LogArgs) -> Result<Self> {
+    pub(super) fn again(self, at: &LogArgs) -> Result<Self> {
         match (self, &at.local) {
             (Opened::Embedded(access), Some(dir)) if access.must_yield() => {
                 Ok(Opened::Embedded(access.hand_over(dir)?))
@@ -142,7 +139,8 @@ impl Opened {
         }
     }
 
-    fn must_yield(&self) -> bool {
+    /// Whether a job waits for the log that this process owns.
+    pub(super) fn must_yield(&self) -> bool {
         match self {
             Opened::Embedded(access) => access.must_yield(),
             Opened::Kafka(_) => false,
@@ -151,7 +149,7 @@ impl Opened {
 }
 
 impl LogArgs {
-    fn open(&self) -> Result<Opened> {
+    pub(super) fn open(&self) -> Result<Opened> {
         if let Some(dir) = &self.local {
             return Ok(Opened::Embedded(Access::open(dir, Purpose::Command)?));
         }
@@ -166,7 +164,7 @@ impl LogArgs {
         Ok(Opened::Kafka(Arc::new(KafkaLog::open(&properties)?)))
     }
 
-    fn registry(&self) -> Result<Option<Arc<dyn Registry>>> {
+    pub(super) fn registry(&self) -> Result<Option<Arc<dyn Registry>>> {
         let registries = Registries::with_local(self.local.as_deref());
         let found = registries.get(self.registry.as_deref(), &BTreeMap::new());
         found.map_err(Failure::failed)
@@ -183,7 +181,7 @@ impl TopicCommand {
                 say(&format!("{}: {} partitions\n", made.name, made.partitions))
             }
             TopicCommand::Produce { topic, file, format, key, at } => {
-                let input: Box<dyn Read> = match &file {
+                let input: Box<dyn Read + Send> = match &file {
                     None => Box::new(std::io::stdin()),
                     Some(path) => Box::new(std::fs::File::open(path).map_err(|e| {
                         Failure::failed(format!("{} cannot be read: {e}", path.display()))
@@ -209,71 +207,6 @@ fn list(at: &LogArgs) -> Result {
         say(&format!("{name}  {partitions} partitions, {records} records\n"))?;
     }
     Ok(())
-}
-
-fn produce(
-    topic: &str,
-    input: Box<dyn Read>,
-    format: Format,
-    key: Option<&str>,
-    at: &LogArgs,
-) -> Result {
-    let access = at.open()?;
-    let log = access.log();
-    let info = log.topic(topic)?.ok_or_else(|| {
-        Failure::failed(format!("there is no topic {topic} in {}", log.describe_self()))
-    })?;
-    let mut payloads = match format {
-        Format::Json => Writer::Json,
-        Format::Avro => {
-            let registry = at.registry()?.ok_or_else(|| {
-                Failure::usage("which registry? Give --registry URL, or SCHEMA_REGISTRY_URL")
-            })?;
-            Writer::avro(topic, &*registry)?
-        }
-    };
-    let mut writer = log.writer(&format!("produce-{}", std::process::id()))?;
-    let mut lines = std::io::BufReader::new(input).lines();
-    let (mut written, mut number) = (0, 0);
-    loop {
-        let batch: Vec<_> = lines.by_ref().take(PRODUCE_RECORDS).collect();
-        if batch.is_empty() {
-            break;
-        }
-        writer.begin()?;
-        for line in batch {
-            number += 1;
-            let line = line.map_err(|e| Failure::failed(format!("line {number}: {e}")))?;
-            if line.trim().is_empty() {
-                continue;
-            }
-            let encoded = payloads.encode(&line, key);
-            let (key, value) = match encoded {
-                Ok(encoded) => encoded,
-                Err(why) => {
-                    writer.abort()?;
-                    return Err(Failure::failed(format!(
-                        "line {number}: {why} ({written} records before it are written)"
-                    )));
-                }
-            };
-            let hash = key.as_deref().map_or(number, flow_runtime::connect::murmur2);
-            let partition = hash % info.partitions;
-            let record = Outgoing {
-                topic,
-                partition,
-                key: key.as_deref(),
-                value: Some(&value),
-                ..Outgoing::default()
-            };
-            writer.send(&record)?;
-        }
-        match writer.commit() {
-            Outcome::Committed => written = number,
-            other => return Err(Failure::failed(format!("the commit failed: {other:?}"))),
-        }
-    }
-    say(&format!("{topic}: {written} records written\n"))
 }
 
 fn consume(topic: &str, follow: bool, keys: bool, max: usize, at: &LogArgs) -> Result {

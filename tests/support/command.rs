@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use flow_ir::kernel::Record;
@@ -67,17 +67,23 @@ impl Sandbox {
 
     /// The same with text on standard input.
     pub(crate) fn flow_with_input(&self, arguments: &[&str], input: &str) -> Ended {
-        let mut child =
-            self.command(arguments).stdin(Stdio::piped()).spawn().expect("the command starts");
-        let mut stdin = child.stdin.take().expect("stdin is a pipe");
+        let (running, mut stdin) = self.start_with_pipe(arguments);
         let input = input.to_string();
         let writer = std::thread::spawn(move || {
             // A command that fails early does not read all of it.
             let _ = stdin.write_all(input.as_bytes());
         });
-        let ended = Running(Some(child)).end();
+        let ended = running.end();
         writer.join().expect("the writer ends");
         ended
+    }
+
+    /// Starts a command that reads what is written to the pipe.
+    pub(crate) fn start_with_pipe(&self, arguments: &[&str]) -> (Running, ChildStdin) {
+        let mut child =
+            self.command(arguments).stdin(Stdio::piped()).spawn().expect("the command starts");
+        let stdin = child.stdin.take().expect("stdin is a pipe");
+        (Running(Some(child)), stdin)
     }
 
     /// Runs a command that must succeed; what it wrote to standard output.

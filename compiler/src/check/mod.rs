@@ -48,6 +48,8 @@ use flow_ir::span::Span;
 use crate::diagnostics::{self, Diagnostic, names, plans};
 use crate::source::SourceMap;
 use crate::syntax::ast::{self, Ast, Ident, ObjectName, StatementKind};
+pub use settings::is_setting;
+
 use catalog::Catalog;
 use scope::Found;
 use typed::{Query, QueryId, RelationId, TypedModule, View};

@@ -54,6 +54,11 @@ const ALIASES: &[(&str, &str)] = &[
     ("table.local-time-zone", "time.zone"),
 ];
 
+/// Whether `SET` knows a name.
+pub fn is_setting(name: &str) -> bool {
+    ALIASES.iter().any(|(alias, _)| *alias == name) || SETTINGS.iter().any(|s| s.matches(name))
+}
+
 impl Checker<'_> {
     /// Reads all SET statements, and what the caller adds.
     pub(super) fn settings(&mut self, ast: &Ast) {

@@ -188,7 +188,7 @@ struct Open {
 
 impl Writer for RemoteWriter {
     fn begin(&mut self) -> Result<()> {
-        if self.is_fenced() {
+        if let Response::Flag(true) = self.owner.ask(&Request::IsFenced(self.number))? {
             return Err(RuntimeError::fenced());
         }
         self.open = Some(Open::default());
