@@ -30,6 +30,8 @@ pub(crate) struct Partition {
     pub(crate) position: InputPosition,
     pub(crate) timed: bool,
     idle_timeout_ms: Option<u64>,
+    /// Read to its end before any other: a table without time, complete before it is joined.
+    first: bool,
 }
 
 /// The topic of a stream.
@@ -59,12 +61,15 @@ pub(crate) fn partitions(
             continue;
         }
         let timed = scans.iter().any(|s| s.watermark.is_some());
-        let idle_timeout_ms = idle_timeout(graph, id, stream);
+        let is_table_side = feeds_temporal_table(graph, id);
+        let idle_timeout_ms = idle_timeout(stream, is_table_side);
+        let first = is_table_side && !timed && stream.connector == FILES;
         let positions = match stream.connector.as_str() {
             FILES => vec![file_position(stream, record)?],
             _ => topic_positions(stream, &logs.of(stream)?, record)?,
         };
-        let partition = |position| Partition { stream: id, position, timed, idle_timeout_ms };
+        let partition =
+            |position| Partition { stream: id, position, timed, idle_timeout_ms, first };
         all.extend(positions.into_iter().map(partition));
     }
     Ok(all)
@@ -79,10 +84,10 @@ pub fn reads_standard_input(graph: &JobGraph) -> bool {
     })
 }
 
-fn idle_timeout(graph: &JobGraph, id: StreamId, stream: &Stream) -> Option<u64> {
+fn idle_timeout(stream: &Stream, is_table_side: bool) -> Option<u64> {
     let given = stream.option("idle.timeout").and_then(parse_duration);
     let given = given.map(|micros| (micros / 1_000).max(1) as u64);
-    given.or_else(|| feeds_temporal_table(graph, id).then_some(TABLE_IDLE_TIMEOUT_MS))
+    given.or_else(|| is_table_side.then_some(TABLE_IDLE_TIMEOUT_MS))
 }
 
 /// Whether a stream is the table side of a temporal join.

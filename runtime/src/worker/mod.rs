@@ -141,8 +141,12 @@ impl Worker {
         let within = records.partition_point(|r| r.offset < bound);
         let mut done = backlog.done;
         while done < within && !(start.budget.is_cut() && done > backlog.done) {
-            let left = usize::try_from(start.budget.records_left()).unwrap_or(usize::MAX);
-            let rows = self.batch_rows.min(left.max(1)).min(within - done);
+            // Nothing is left where an input is read to its end first, whatever the budget.
+            let left = match usize::try_from(start.budget.records_left()) {
+                Ok(0) | Err(_) => usize::MAX,
+                Ok(left) => left,
+            };
+            let rows = self.batch_rows.min(left).min(within - done);
             let range = done..done + rows;
             let bytes: usize = records[range.clone()]
                 .iter()
