@@ -25,9 +25,12 @@ fn main() -> ExitCode {
 /// Warnings, or what FLOW_LOG says, such as `info` or `kafka=debug`.
 #[cfg(feature = "run")]
 fn log_to_stderr() {
+    use std::io::IsTerminal;
     use tracing_subscriber::EnvFilter;
     let filter = EnvFilter::try_from_env("FLOW_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     tracing_subscriber::fmt()
+        .with_ansi(colour)
         .with_env_filter(filter)
         .with_target(false)
         .without_time()

@@ -5,6 +5,7 @@
 mod command;
 
 mod bad_input;
+mod disk;
 mod files;
 mod programs;
 mod runs;

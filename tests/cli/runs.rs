@@ -2,7 +2,9 @@
 
 use std::io::Write;
 
-use super::command::{Running, Sandbox};
+use flow_runtime::connect::{Outcome, Outgoing};
+
+use super::command::{Running, Sandbox, last_record};
 use super::{COUNTS, bounded, clicks, counted, counting, counts};
 
 const RUN: [&str; 4] = ["run", "counts.flow", "--local", "data"];
@@ -90,9 +92,19 @@ fn a_job_that_another_process_takes_over_exits_3_and_names_it() {
     let mut job = sandbox.start(&RUN);
     wait_for_clicks(&sandbox, &mut job, 50);
     let client = sandbox.client(&mut job).expect("it runs");
-    let _successor = client.log().writer("flow-counts-0").expect("a writer");
+    let mut successor = client.log().writer("flow-counts-0").expect("a writer");
+    // The successor shows at once that it owns the job.
+    let mut record = last_record(&**client.log(), "counts");
+    (record.pid, record.host) = (4711, "elsewhere".to_string());
+    successor.begin().expect("begins");
+    let (key, value) = (Some(&b"epoch"[..]), record.to_bytes());
+    let topic = "flow.counts.epochs";
+    let value = Some(&value[..]);
+    successor.send(&Outgoing { topic, key, value, ..Outgoing::default() }).expect("taken");
+    assert_eq!(successor.commit(), Outcome::Committed);
     sandbox.produce("clicks", "page", &clicks(50..60));
-    job.end().expect(3, &["another process has taken over this job"]);
+    let told = ["another process has taken over this job", "process 4711 on host elsewhere"];
+    job.end().expect(3, &told);
 }
 
 #[test]

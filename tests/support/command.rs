@@ -207,6 +207,17 @@ impl Sandbox {
     }
 }
 
+/// The last epoch record of a job.
+pub(crate) fn last_record(log: &dyn Log, name: &str) -> EpochRecord {
+    let start = Assignment { topic: format!("flow.{name}.epochs"), partition: 0, offset: 0 };
+    let mut reader = log.reader(&[start]).expect("the job has begun");
+    let fetched = reader.poll(LOOK).expect("readable").expect("it has committed");
+    let mut records: Vec<Record<'_>> = Vec::new();
+    fetched.batch.records(&mut records);
+    let bytes = records.last().and_then(|r| r.value).expect("it is not forgotten");
+    EpochRecord::from_bytes(bytes).expect("an epoch record")
+}
+
 /// A reader of a job's epoch records; `None` if the job has ended before it made the topic.
 fn record_reader(
     log: &dyn Log,
