@@ -245,13 +245,7 @@ pub(crate) fn open(
     hand: &[usize],
     logs: &dyn Logs,
 ) -> Result<Inputs> {
-    // Files without event time are read first where there is something that may look into them.
-    let has_others = partitions.iter().any(|p| !is_dimension(p));
-    let input = |&index: &usize| {
-        let partition = &partitions[index];
-        input(index, partition, has_others && is_dimension(partition))
-    };
-    let inputs: Vec<Input> = hand.iter().map(input).collect();
+    let inputs: Vec<Input> = hand.iter().map(|&index| input(index, &partitions[index])).collect();
     let mut readers = Vec::new();
     let mut by_cluster: Vec<(Arc<dyn Log>, Vec<usize>)> = Vec::new();
     for (i, input) in inputs.iter().enumerate() {
@@ -282,12 +276,7 @@ pub(crate) fn open(
     Ok(Inputs::new(inputs, readers))
 }
 
-/// Whether a partition is a file without event time.
-fn is_dimension(partition: &Partition) -> bool {
-    partition.position.cluster == FILES && !partition.timed
-}
-
-fn input(index: usize, partition: &Partition, first: bool) -> Input {
+fn input(index: usize, partition: &Partition) -> Input {
     let position = &partition.position;
     Input {
         index,
@@ -301,6 +290,6 @@ fn input(index: usize, partition: &Partition, first: bool) -> Input {
         ended: position.ended,
         idle: position.idle,
         idle_timeout_ms: partition.idle_timeout_ms,
-        first,
+        first: partition.first,
     }
 }
