@@ -8,6 +8,7 @@
 //! 6. Output topics are made where they are missing.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,20 +57,14 @@ struct Internal {
 /// # Errors
 /// If something is missing, changed or unreachable; the message says what and what to do.
 pub(crate) fn start(attempt: &Attempt<'_>) -> Result<Started> {
-    let graph = attempt.graph;
-    let home = attempt.world.logs.home()?;
-    let writer = home.writer(&format!("flow-{}-0", graph.name))?;
+    let (graph, world) = (attempt.graph, attempt.world);
+    let home = world.logs.home()?;
+    let mut writer = home.writer(&format!("flow-{}-0", graph.name))?;
     let internal = internal_topics(&home, graph)?;
     let store_folder = attempt.config.state_dir.join("store");
-    let mut committer_writer = writer;
     if attempt.fresh {
-        forget(&mut *committer_writer, &internal)?;
-        if store_folder.exists() {
-            std::fs::remove_dir_all(&store_folder).map_err(|e| {
-                let folder = store_folder.display();
-                RuntimeError::user(format!("the old state in {folder} cannot be removed: {e}"))
-            })?;
-        }
+        forget(&mut *writer, &internal)?;
+        remove_store(&store_folder)?;
     }
     let record = last_record(&home, &internal.epochs.name)?;
     if let Some(record) = &record {
@@ -78,11 +73,8 @@ pub(crate) fn start(attempt: &Attempt<'_>) -> Result<Started> {
     let directory = directory(graph, record.as_ref());
     let numbers: Vec<u32> =
         graph.tables.iter().map(|t| directory[&table_name(graph, t)].number).collect();
-    let mut metrics = Metrics::new(graph);
-    let partitions = assign::partitions(graph, &*attempt.world.logs, record.as_ref())?;
-    metrics.partitions = partitions.iter().map(partition_metrics).collect();
-    let metrics = Arc::new(metrics);
-    *attempt.shown.write().unwrap_or_else(|e| e.into_inner()) = metrics.clone();
+    let partitions = assign::partitions(graph, &*world.logs, record.as_ref())?;
+    let metrics = show_metrics(attempt, &partitions);
     let changelog_from = match &record {
         Some(record) => record.changelog_from.clone(),
         None => home.offsets(&internal.changelog.name, OffsetQuery::End)?,
@@ -96,30 +88,60 @@ pub(crate) fn start(attempt: &Attempt<'_>) -> Result<Started> {
         specs: &graph.tables,
         numbers: &numbers,
     };
-    let now = attempt.world.clock.now_micros();
+    let now = world.clock.now_micros();
     let (disk, position) = open_store(&store_folder, record.as_ref(), &changelog, now, &metrics)?;
     let committer = Committer {
         state: CommitState::Idle {
             committed: record.as_ref().map_or(0, |r| r.epoch),
-            at_ms: attempt.world.clock.monotonic_ms(),
+            at_ms: world.clock.monotonic_ms(),
         },
-        writer: committer_writer,
+        writer,
         targets: targets(attempt, record.as_ref())?,
         aside_partitions: aside_topics(&home, graph)?,
-        epochs_topic: internal.epochs.name.clone(),
-        changelog_topic: internal.changelog.name.clone(),
+        epochs_topic: internal.epochs.name,
+        changelog_topic: internal.changelog.name,
         shards: graph.settings.shards,
         group: format!("flow-{}", graph.name),
         home_cluster: home.cluster(),
         disk: disk.clone(),
         position,
         metrics: metrics.clone(),
-        clock: attempt.world.clock.clone(),
-        printer: attempt.world.printer.clone(),
+        clock: world.clock.clone(),
+        printer: world.printer.clone(),
         started_ms: attempt.started_ms,
         crash: CrashPoint::from_environment(),
     };
-    let template = EpochRecord {
+    let changelog = (internal.changelog.id, changelog_from);
+    let mark = |v: &Vertex| record.as_ref().and_then(|r| r.marks.get(&mark_name(v)));
+    Ok(Started {
+        marks: graph.vertices.iter().map(|v| mark(v).copied().unwrap_or(i64::MIN)).collect(),
+        template: template(graph, directory, changelog),
+        registries: Arc::new(registries(attempt)?),
+        record,
+        numbers,
+        disk,
+        partitions,
+        metrics,
+        committer,
+    })
+}
+
+/// Counters for the partitions of this attempt, shown from now on.
+fn show_metrics(attempt: &Attempt<'_>, partitions: &[Partition]) -> Arc<Metrics> {
+    let partitions = partitions.iter().map(partition_metrics).collect();
+    let metrics = Arc::new(Metrics { partitions, ..Metrics::new(attempt.graph) });
+    *attempt.shown.write().unwrap_or_else(|e| e.into_inner()) = metrics.clone();
+    metrics
+}
+
+/// What every record of this attempt has in common. The changelog is given by its identity and
+/// where its records of this job begin.
+fn template(
+    graph: &JobGraph,
+    directory: BTreeMap<String, TableEntry>,
+    (changelog, changelog_from): (String, Vec<i64>),
+) -> EpochRecord {
+    EpochRecord {
         version: RECORD_VERSION,
         epoch: 0,
         fingerprint: fingerprint(graph),
@@ -129,23 +151,20 @@ pub(crate) fn start(attempt: &Attempt<'_>) -> Result<Started> {
         shards: graph.settings.shards,
         directory,
         marks: BTreeMap::new(),
-        changelog: internal.changelog.id,
+        changelog,
         changelog_from,
         host: host_name(),
         pid: std::process::id(),
         finished: false,
-    };
-    let mark = |v: &Vertex| record.as_ref().and_then(|r| r.marks.get(&mark_name(v)));
-    Ok(Started {
-        marks: graph.vertices.iter().map(|v| mark(v).copied().unwrap_or(i64::MIN)).collect(),
-        record,
-        numbers,
-        disk,
-        partitions,
-        registries: Arc::new(registries(attempt)?),
-        metrics,
-        committer,
-        template,
+    }
+}
+
+fn remove_store(folder: &Path) -> Result<()> {
+    if !folder.exists() {
+        return Ok(());
+    }
+    std::fs::remove_dir_all(folder).map_err(|e| {
+        RuntimeError::user(format!("the old state in {} cannot be removed: {e}", folder.display()))
     })
 }
 
