@@ -120,17 +120,25 @@ impl Attempt<'_> {
         ended.map_err(|error| self.name_successor(error, &coordinator.committer.epochs_topic))
     }
 
-    /// Adds who has taken the job over, if that process has committed something already.
+    /// Adds who has taken the job over: that process commits an epoch as soon as it has started.
     fn name_successor(&self, error: RuntimeError, epochs_topic: &str) -> RuntimeError {
         if error.who != Who::Successor {
             return error;
         }
-        let home = self.world.logs.home();
-        let record = home.and_then(|home| start::last_record(&home, epochs_topic));
-        let Ok(Some(EpochRecord { pid, host, .. })) = record else { return error };
-        match (pid, &host) == (std::process::id(), &start::host_name()) {
-            true => error,
-            false => error.with_help(format!("It is process {pid} on host {host}.")),
+        let asked = Instant::now();
+        loop {
+            let home = self.world.logs.home();
+            match home.and_then(|home| start::last_record(&home, epochs_topic)) {
+                Ok(Some(EpochRecord { pid, host, .. }))
+                    if (pid, &host) != (std::process::id(), &start::host_name()) =>
+                {
+                    return error.with_help(format!("It is process {pid} on host {host}."));
+                }
+                Ok(_) if asked.elapsed() < SUCCESSOR_WAIT && !self.control.is_stopping() => {
+                    std::thread::sleep(SUCCESSOR_LOOK);
+                }
+                Ok(_) | Err(_) => return error,
+            }
         }
     }
 
@@ -240,6 +248,10 @@ impl Crew {
         Ok(ends.into_iter().flatten().collect())
     }
 }
+
+/// How long a job that was taken over waits to learn by whom, and the pause between two looks.
+const SUCCESSOR_WAIT: Duration = Duration::from_secs(10);
+const SUCCESSOR_LOOK: Duration = Duration::from_millis(100);
 
 /// How often a job that has nothing to commit looks for a successor, milliseconds.
 const TAKEN_OVER_LOOK_MS: u64 = 1_000;

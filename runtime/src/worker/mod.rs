@@ -141,11 +141,14 @@ impl Worker {
         let within = records.partition_point(|r| r.offset < bound);
         let mut done = backlog.done;
         while done < within && !(start.budget.is_cut() && done > backlog.done) {
-            // Nothing is left where an input is read to its end first, whatever the budget.
-            let left = match usize::try_from(start.budget.records_left()) {
-                Ok(0) | Err(_) => usize::MAX,
-                Ok(left) => left,
+            // An input that is read first is read to its end, whatever the budget.
+            let left = match self.inputs.live[index].input.first {
+                true => usize::MAX,
+                false => usize::try_from(start.budget.records_left()).unwrap_or(usize::MAX),
             };
+            if left == 0 {
+                break;
+            }
             let rows = self.batch_rows.min(left).min(within - done);
             let range = done..done + rows;
             let bytes: usize = records[range.clone()]

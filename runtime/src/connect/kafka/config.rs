@@ -76,6 +76,9 @@ const WRITER: Properties = &[
     ("linger.ms", "5"),
     ("batch.size", "1000000"),
     ("batch.num.messages", "100000"),
+    // A transaction that begins while markers of the last one are written is told to come again: at
+    // 100 ms, the default, that would be most of a commit.
+    ("retry.backoff.ms", "10"),
     // What waits to be taken by brokers: KiB and records.
     ("queue.buffering.max.kbytes", "65536"),
     ("queue.buffering.max.messages", "500000"),
