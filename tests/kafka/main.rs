@@ -1,10 +1,15 @@
 //! The tests that need a real Kafka broker or schema registry. They start and stop them themselves.
 
+#[path = "../support/command.rs"]
+mod command;
 #[path = "../support/conformance.rs"]
 mod conformance;
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../support/survival.rs"]
+mod survival;
 
+mod crash;
 mod infra;
 mod job;
 mod log;

@@ -2,16 +2,18 @@
 #![allow(dead_code)] // each test binary uses its own part
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flow_ir::kernel::Record;
 use flow_runtime::commit::EpochRecord;
+use flow_runtime::connect::kafka::{BOOTSTRAP_SERVERS, KafkaLog};
 use flow_runtime::connect::local::{Access, Purpose};
-use flow_runtime::connect::{Assignment, Log, Outcome, Outgoing};
+use flow_runtime::connect::{Assignment, Log, Outcome, Outgoing, Reader};
 
 /// What does not happen in this time never will.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -19,9 +21,31 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// How long one look at a job's progress waits.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// A folder in which commands run; the embedded log is in `data`.
+/// A folder in which commands run; the embedded log is in `data`, unless there is a broker.
 pub(crate) struct Sandbox {
     dir: tempfile::TempDir,
+    broker: Option<Broker>,
+}
+
+/// A broker that the commands of a sandbox use.
+struct Broker {
+    bootstrap: String,
+    log: Arc<dyn Log>,
+}
+
+/// The log of a sandbox, as another process sees it.
+pub(crate) enum Client {
+    Embedded(Access),
+    Kafka(Arc<dyn Log>),
+}
+
+impl Client {
+    pub(crate) fn log(&self) -> &Arc<dyn Log> {
+        match self {
+            Client::Embedded(access) => access.log(),
+            Client::Kafka(log) => log,
+        }
+    }
 }
 
 /// A command that has ended.
@@ -33,11 +57,27 @@ pub(crate) struct Ended {
 }
 
 /// A command that runs. It is killed when it is dropped.
-pub(crate) struct Running(Option<Child>);
+pub(crate) struct Running {
+    child: Option<Child>,
+    /// What was read of its standard error so far.
+    told: Vec<u8>,
+}
 
 impl Sandbox {
     pub(crate) fn new() -> Self {
-        Self { dir: tempfile::tempdir().expect("a temporary folder can be made") }
+        Self { dir: tempfile::tempdir().expect("a temporary folder can be made"), broker: None }
+    }
+
+    /// With a broker at this address instead of the embedded log.
+    pub(crate) fn on_kafka(bootstrap: &str) -> Self {
+        let properties = BTreeMap::from([(BOOTSTRAP_SERVERS.into(), bootstrap.to_string())]);
+        let log = Arc::new(KafkaLog::open(&properties).expect("the broker answers"));
+        Self { broker: Some(Broker { bootstrap: bootstrap.into(), log }), ..Self::new() }
+    }
+
+    /// The arguments that tell commands where the topics are; a broker is told by the environment.
+    pub(crate) fn place(&self) -> &'static [&'static str] {
+        if self.broker.is_some() { &[] } else { &["--local", "data"] }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -56,6 +96,10 @@ impl Sandbox {
         let mut command = Command::new(env!("CARGO_BIN_EXE_flow"));
         command.args(arguments).current_dir(self.dir.path());
         command.env_remove("SCHEMA_REGISTRY_URL").env_remove("FLOW_CRASH_AT");
+        match &self.broker {
+            Some(broker) => command.env("KAFKA_BOOTSTRAP_SERVERS", &broker.bootstrap),
+            None => command.env_remove("KAFKA_BOOTSTRAP_SERVERS"),
+        };
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
@@ -83,7 +127,7 @@ impl Sandbox {
         let mut child =
             self.command(arguments).stdin(Stdio::piped()).spawn().expect("the command starts");
         let stdin = child.stdin.take().expect("stdin is a pipe");
-        (Running(Some(child)), stdin)
+        (Running::new(child), stdin)
     }
 
     /// Runs a command that must succeed; what it wrote to standard output.
@@ -102,20 +146,21 @@ impl Sandbox {
     pub(crate) fn start_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Running {
         let mut command = self.command(arguments);
         command.envs(variables.iter().copied());
-        Running(Some(command.spawn().expect("the command starts")))
+        Running::new(command.spawn().expect("the command starts"))
     }
 
     /// Creates a topic of JSON records and fills it; `key` is a field.
     pub(crate) fn fill(&self, topic: &str, partitions: u32, key: &str, lines: &str) {
         let partitions = partitions.to_string();
-        self.must(&["topic", "create", topic, "--partitions", &partitions, "--local", "data"]);
+        let create = ["topic", "create", topic, "--partitions", &partitions];
+        self.must(&[&create, self.place()].concat());
         self.produce(topic, key, lines);
     }
 
     /// Writes JSON records.
     pub(crate) fn produce(&self, topic: &str, key: &str, lines: &str) {
-        let arguments = ["topic", "produce", topic, "--key", key, "--local", "data"];
-        let ended = self.flow_with_input(&arguments, lines);
+        let arguments = ["topic", "produce", topic, "--key", key];
+        let ended = self.flow_with_input(&[&arguments, self.place()].concat(), lines);
         assert!(ended.status.success(), "{ended:?}");
     }
 
@@ -131,7 +176,7 @@ impl Sandbox {
 
     /// The values of a topic as JSON, sorted: an append-only result.
     pub(crate) fn all(&self, topic: &str) -> Vec<String> {
-        let shown = self.must(&["topic", "consume", topic, "--local", "data"]);
+        let shown = self.must(&[&["topic", "consume", topic], self.place()].concat());
         let mut lines: Vec<String> = shown.lines().map(canonical).collect();
         lines.sort();
         lines
@@ -139,7 +184,7 @@ impl Sandbox {
 
     /// The last value of each key of a topic, as JSON: an updating result.
     pub(crate) fn last_of_each_key(&self, topic: &str) -> BTreeMap<String, String> {
-        let shown = self.must(&["topic", "consume", topic, "--keys", "--local", "data"]);
+        let shown = self.must(&[&["topic", "consume", topic, "--keys"], self.place()].concat());
         let mut last = BTreeMap::new();
         for line in shown.lines() {
             let (key, value) = line.split_once('\t').expect("a key, a tab, a value");
@@ -149,35 +194,29 @@ impl Sandbox {
         last
     }
 
-    /// Waits until a job that runs on `data` has committed this many epochs in all. Returns false
-    /// if it ended before.
-    pub(crate) fn wait_for_epochs(&self, job: &mut Running, name: &str, epochs: i64) -> bool {
-        let Some(access) = self.client(job) else { return false };
-        let log = access.log();
-        let Some(mut reader) = record_reader(&**log, job, name) else { return false };
-        let began = Instant::now();
-        while reader.position(0) < epochs {
-            assert!(began.elapsed() < PATIENCE, "{name} does not get to epoch {epochs}");
-            if reader.poll(LOOK).is_err() {
-                return false;
+    /// Waits until a job that runs has committed this many epochs in all. Returns false if it
+    /// ended before.
+    pub(crate) fn wait_for_epochs(&self, job: &mut Running, name: &str, epochs: u64) -> bool {
+        let Some(client) = self.client(job) else { return false };
+        let Some(mut records) = EpochRecords::of(client, job, name) else { return false };
+        loop {
+            match records.next() {
+                Ok(Some(record)) if record.epoch >= epochs => return true,
+                Ok(Some(_)) => {}
+                Ok(None) => assert!(!records.is_overdue(), "{name} never gets to {epochs} epochs"),
+                Err(()) => return false,
             }
         }
-        true
     }
 
-    /// Waits until a job that runs on `data` has committed all records up to these ends of its
-    /// streams.
+    /// Waits until a job that runs has committed all records up to these ends of its streams, each
+    /// the sum over partitions.
     pub(crate) fn wait_for_input(&self, job: &mut Running, name: &str, ends: &[(&str, i64)]) {
-        let access = self.client(job).expect("the job runs");
-        let mut reader = record_reader(&**access.log(), job, name).expect("the job runs");
-        let began = Instant::now();
+        let client = self.client(job).expect("the job runs");
+        let mut records = EpochRecords::of(client, job, name).expect("the job runs");
         loop {
-            assert!(began.elapsed() < PATIENCE, "{name} does not read all its input");
-            let Some(fetched) = reader.poll(LOOK).expect("the job runs") else { continue };
-            let mut records: Vec<Record<'_>> = Vec::new();
-            fetched.batch.records(&mut records);
-            let Some(bytes) = records.last().and_then(|r| r.value) else { continue };
-            let record = EpochRecord::from_bytes(bytes).expect("an epoch record");
+            assert!(!records.is_overdue(), "{name} does not read all its input");
+            let Some(record) = records.next().expect("the job runs") else { continue };
             let read = |stream: &str| -> i64 {
                 record.inputs.iter().filter(|i| i.stream == stream).map(|i| i.offset).sum()
             };
@@ -187,8 +226,11 @@ impl Sandbox {
         }
     }
 
-    /// A client of the log that the job holds; `None` if the job has ended.
-    pub(crate) fn client(&self, job: &mut Running) -> Option<Access> {
+    /// A client of the log that the job works on; `None` if the job has ended.
+    pub(crate) fn client(&self, job: &mut Running) -> Option<Client> {
+        if let Some(broker) = &self.broker {
+            return (!job.has_ended()).then(|| Client::Kafka(broker.log.clone()));
+        }
         let pid = job.pid().to_string();
         let began = Instant::now();
         loop {
@@ -203,7 +245,44 @@ impl Sandbox {
             assert!(began.elapsed() < PATIENCE, "the job never opens its log");
             std::thread::yield_now();
         }
-        Access::open(&self.path("data"), Purpose::Command).ok()
+        Access::open(&self.path("data"), Purpose::Command).ok().map(Client::Embedded)
+    }
+}
+
+/// The epoch records of a job, as they come.
+struct EpochRecords {
+    reader: Box<dyn Reader>,
+    began: Instant,
+    /// The reader's log.
+    _client: Client,
+}
+
+impl EpochRecords {
+    /// `None` if the job has ended before it made their topic.
+    fn of(client: Client, job: &mut Running, name: &str) -> Option<Self> {
+        let topic = format!("flow.{name}.epochs");
+        while client.log().topic(&topic).ok()?.is_none() {
+            if job.has_ended() {
+                return None;
+            }
+            std::thread::yield_now();
+        }
+        let start = Assignment { topic, partition: 0, offset: 0 };
+        let reader = client.log().reader(&[start]).ok()?;
+        Some(Self { reader, began: Instant::now(), _client: client })
+    }
+
+    /// The last of those that came; an error if the log is gone.
+    fn next(&mut self) -> Result<Option<EpochRecord>, ()> {
+        let Some(fetched) = self.reader.poll(LOOK).map_err(|_| ())? else { return Ok(None) };
+        let mut records: Vec<Record<'_>> = Vec::new();
+        fetched.batch.records(&mut records);
+        let last = records.last().and_then(|r| r.value);
+        Ok(last.map(|bytes| EpochRecord::from_bytes(bytes).expect("an epoch record")))
+    }
+
+    fn is_overdue(&self) -> bool {
+        self.began.elapsed() >= PATIENCE
     }
 }
 
@@ -218,22 +297,6 @@ pub(crate) fn last_record(log: &dyn Log, name: &str) -> EpochRecord {
     EpochRecord::from_bytes(bytes).expect("an epoch record")
 }
 
-/// A reader of a job's epoch records; `None` if the job has ended before it made the topic.
-fn record_reader(
-    log: &dyn Log,
-    job: &mut Running,
-    name: &str,
-) -> Option<Box<dyn flow_runtime::connect::Reader>> {
-    let topic = format!("flow.{name}.epochs");
-    while log.topic(&topic).ok()?.is_none() {
-        if job.has_ended() {
-            return None;
-        }
-        std::thread::yield_now();
-    }
-    log.reader(&[Assignment { topic, partition: 0, offset: 0 }]).ok()
-}
-
 /// JSON such that equal values are equal text; other text as it is.
 pub(crate) fn canonical(line: &str) -> String {
     let value = serde_json::from_str::<serde_json::Value>(line);
@@ -241,26 +304,47 @@ pub(crate) fn canonical(line: &str) -> String {
 }
 
 impl Running {
+    fn new(child: Child) -> Self {
+        Self { child: Some(child), told: Vec::new() }
+    }
+
+    fn child(&mut self) -> &mut Child {
+        self.child.as_mut().expect("it runs")
+    }
+
     pub(crate) fn pid(&self) -> u32 {
-        self.0.as_ref().expect("it runs").id()
+        self.child.as_ref().expect("it runs").id()
     }
 
     pub(crate) fn has_ended(&mut self) -> bool {
-        let child = self.0.as_mut().expect("it runs");
-        child.try_wait().expect("a child can be waited for").is_some()
+        self.child().try_wait().expect("a child can be waited for").is_some()
+    }
+
+    /// Waits until this is told on standard error.
+    pub(crate) fn wait_until_told(&mut self, part: &str) {
+        let began = Instant::now();
+        let mut chunk = [0; 4_096];
+        while !String::from_utf8_lossy(&self.told).contains(part) {
+            let stderr = self.child().stderr.as_mut().expect("standard error is a pipe");
+            let count = stderr.read(&mut chunk).expect("the pipe can be read");
+            self.told.extend(&chunk[..count]);
+            let over = count == 0 || began.elapsed() >= PATIENCE;
+            assert!(!over, "{part:?} is not told: {}", String::from_utf8_lossy(&self.told));
+        }
     }
 
     /// Waits for the end.
     pub(crate) fn end(mut self) -> Ended {
-        let child = self.0.take().expect("it runs");
+        let child = self.child.take().expect("it runs");
         let output = child.wait_with_output().expect("a child can be waited for");
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        Ended { status: output.status, stdout: text(output.stdout), stderr: text(output.stderr) }
+        let stderr = [std::mem::take(&mut self.told), output.stderr].concat();
+        Ended { status: output.status, stdout: text(output.stdout), stderr: text(stderr) }
     }
 
     /// `kill -9`.
     pub(crate) fn kill(mut self) -> Ended {
-        self.0.as_mut().expect("it runs").kill().expect("a child can be killed");
+        self.child().kill().expect("a child can be killed");
         self.end()
     }
 
@@ -275,7 +359,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if let Some(mut child) = self.0.take() {
+        if let Some(mut child) = self.child.take() {
             let _ = child.kill();
             let _ = child.wait();
         }
