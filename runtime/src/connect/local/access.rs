@@ -55,6 +55,7 @@ struct Owned {
 }
 
 /// What a lock file says.
+#[derive(PartialEq, Eq)]
 struct Note {
     pid: String,
     is_job: bool,
@@ -77,21 +78,17 @@ impl Access {
             if lock.try_lock_exclusive().map_err(|e| unusable(dir, &e))? {
                 return Self::own(dir, lock, purpose);
             }
-            let note = Note::read(&mut lock);
-            if purpose == Purpose::Job && note.as_ref().is_some_and(|n| n.is_job) {
-                let pid = note.map_or_else(String::new, |n| n.pid);
-                let dir = dir.display();
-                let message = format!("process {pid} runs a job on the embedded log in {dir}");
-                return Err(RuntimeError::user(message)
-                    .with_help("Stop it first, or use another folder with --local."));
-            }
-            let remote = note
-                .and_then(|note| RemoteLog::connect(&note.socket, &dir.display().to_string()).ok());
-            match (remote, purpose) {
-                (Some(remote), Purpose::Command) => {
+            match (Note::with_owner(&mut lock, dir), purpose) {
+                (Some((_, remote)), Purpose::Command) => {
                     return Ok(Self { log: Arc::new(remote), owned: None });
                 }
-                (Some(remote), Purpose::Job) => {
+                (Some((note, _)), Purpose::Job) if note.is_job => {
+                    let (pid, dir) = (note.pid, dir.display());
+                    let message = format!("process {pid} runs a job on the embedded log in {dir}");
+                    return Err(RuntimeError::user(message)
+                        .with_help("Stop it first, or use another folder with --local."));
+                }
+                (Some((_, remote)), Purpose::Job) => {
                     // An owner that goes away before it answers gives the lock up as well.
                     let _ = remote.ask_to_yield();
                 }
@@ -110,14 +107,15 @@ impl Access {
     }
 
     fn own(dir: &Path, mut lock: File, purpose: Purpose) -> Result<Self> {
-        let log = LocalLog::open(&dir.join("log"))?;
         let socket = socket_path(dir);
-        let server = Server::start(&socket, log.clone()).map_err(|e| unusable(dir, &e))?;
         let kind = if purpose == Purpose::Job { "job" } else { "command" };
         let note = format!("{}\n{kind}\n{}\n", std::process::id(), socket.display());
         let written = lock.set_len(0).and_then(|()| lock.rewind());
         let written = written.and_then(|()| lock.write_all(note.as_bytes()));
         written.map_err(|e| unusable(dir, &e))?;
+        // The note comes first: whoever answers at the socket is whom the lock names.
+        let log = LocalLog::open(&dir.join("log"))?;
+        let server = Server::start(&socket, log.clone()).map_err(|e| unusable(dir, &e))?;
         Ok(Self { log: Arc::new(log), owned: Some(Owned { server, _lock: lock }) })
     }
 
@@ -129,10 +127,9 @@ impl Access {
         drop(self);
         let began = Instant::now();
         while began.elapsed() < HAND_OVER_WAIT {
-            let note = File::open(dir.join("lock")).ok().and_then(|mut lock| Note::read(&mut lock));
-            if let Some(note) = note.filter(|note| note.is_job)
-                && let Ok(remote) = RemoteLog::connect(&note.socket, &dir.display().to_string())
-            {
+            let lock = File::open(dir.join("lock")).ok();
+            let owner = lock.and_then(|mut lock| Note::with_owner(&mut lock, dir));
+            if let Some((_, remote)) = owner.filter(|(note, _)| note.is_job) {
                 return Ok(Self { log: Arc::new(remote), owned: None });
             }
             std::thread::sleep(LOOK);
@@ -153,6 +150,14 @@ impl Access {
 }
 
 impl Note {
+    /// Who holds the lock, if it answers at its socket. A note that was there before and after it
+    /// answered is its own, and none that an earlier owner left behind.
+    fn with_owner(lock: &mut File, dir: &Path) -> Option<(Self, RemoteLog)> {
+        let note = Self::read(lock)?;
+        let remote = RemoteLog::connect(&note.socket, &dir.display().to_string()).ok()?;
+        (Self::read(lock)? == note).then_some((note, remote))
+    }
+
     fn read(lock: &mut File) -> Option<Self> {
         let mut text = String::new();
         lock.rewind().ok()?;
