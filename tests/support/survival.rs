@@ -53,8 +53,9 @@ GROUP BY customer;
 /// Orders in the input.
 const ORDERS: u64 = 2_000;
 
-/// Epochs of an undisturbed run at least: records by records of an epoch.
-pub(crate) const EPOCHS: u64 = 120;
+/// Epochs of an undisturbed run at least: records by records of an epoch, and room for those that
+/// go by until a kill.
+pub(crate) const EPOCHS: u64 = 250;
 
 /// What a run left in its topics.
 #[derive(Debug, PartialEq, Eq)]
@@ -144,7 +145,7 @@ pub(crate) fn ten_epochs() -> Vec<Moment> {
 /// Ten moments between the begin of a transaction and what the job makes of the commit's answer.
 pub(crate) fn ten_commits() -> Vec<Moment> {
     let moment = |i: u64| {
-        let action = if i % 2 == 0 { "stage" } else { "commit" };
+        let action = if i.is_multiple_of(2) { "stage" } else { "commit" };
         Moment::Action(format!("{action}:{}", 1 + i * 5 % 13))
     };
     (0..10).map(moment).collect()
