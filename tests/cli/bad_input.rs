@@ -8,7 +8,8 @@ const WAYS_ON: [&str; 3] = ["'error.policy' = 'skip'", "'null'", "'dead_letter' 
 
 /// Clicks as Avro, counted by page.
 const AVRO: &str = "
-CREATE STREAM clicks WITH (connector = 'kafka', format = 'avro', 'scan.bounded.mode' = 'latest-offset');
+CREATE STREAM clicks
+WITH (connector = 'kafka', format = 'avro', 'scan.bounded.mode' = 'latest-offset');
 CREATE TABLE counts (PRIMARY KEY (page) NOT ENFORCED)
 WITH (connector = 'kafka', format = 'json', 'key.format' = 'json');
 INSERT INTO counts SELECT page, COUNT(*) AS clicks, SUM(n) AS n FROM clicks GROUP BY page;

@@ -5,7 +5,8 @@ use super::command::Sandbox;
 /// Doubles numbers from one path to another.
 fn program(from: &str, to: &str) -> String {
     format!(
-        "CREATE STREAM numbers (n BIGINT) WITH (connector = 'file', path = '{from}', format = 'json');
+        "CREATE STREAM numbers (n BIGINT)
+         WITH (connector = 'file', path = '{from}', format = 'json');
          CREATE STREAM doubled WITH (connector = 'file', path = '{to}', format = 'json');
          INSERT INTO doubled SELECT n * 2 AS n FROM numbers;"
     )
