@@ -402,9 +402,14 @@ impl Coordinator<'_> {
         EpochOutput { outputs, asides, overlays, record, moved, must: false }
     }
 
+    /// Operators without state may share a name; the lowest of their watermarks holds for each.
     fn named_marks(&self) -> BTreeMap<String, i64> {
-        let vertices = self.attempt.graph.vertices.iter();
-        vertices.zip(&self.marks).map(|(v, mark)| (start::mark_name(v), *mark)).collect()
+        let mut named = BTreeMap::new();
+        for (vertex, &mark) in self.attempt.graph.vertices.iter().zip(&self.marks) {
+            let lowest = named.entry(start::mark_name(vertex)).or_insert(mark);
+            *lowest = mark.min(*lowest);
+        }
+        named
     }
 
     /// Notes how far time has gone on behind each stream.
