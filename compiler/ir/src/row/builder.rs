@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{RowBatch, RowLayout, RowRef, pack_var};
+use super::{Column, RowBatch, RowLayout, RowRef, pack_var};
 use crate::types::Slot;
 
 /// Writes rows of one layout.
@@ -13,6 +13,8 @@ pub struct BatchBuilder {
     /// The fixed words of a row whose columns are all NULL.
     blank: Vec<u64>,
     words: Vec<u64>,
+    /// First word of the open row: where the last finished row ends.
+    start: usize,
     starts: Vec<u32>,
     weights: Option<Vec<i64>>,
 }
@@ -24,7 +26,7 @@ impl BatchBuilder {
         for column in layout.columns() {
             blank[column.null_word as usize] |= column.null_mask;
         }
-        Self { layout, blank, words: Vec::new(), starts: vec![0], weights: None }
+        Self { layout, blank, words: Vec::new(), start: 0, starts: vec![0], weights: None }
     }
 
     /// The layout of the rows.
@@ -50,7 +52,7 @@ impl BatchBuilder {
     /// Begins a row with every column NULL.
     #[inline]
     pub fn begin(&mut self) {
-        debug_assert_eq!(self.start(), self.words.len(), "the last row was finished or abandoned");
+        debug_assert_eq!(self.start, self.words.len(), "the last row was finished or abandoned");
         self.words.extend_from_slice(&self.blank);
     }
 
@@ -84,25 +86,19 @@ impl BatchBuilder {
     #[inline]
     pub fn set_bytes(&mut self, column: usize, value: &[u8]) {
         let at = self.not_null(column, Slot::Var);
-        self.words[at] = pack_var((self.words.len() - self.start()) * 8, value.len());
-        let (whole, rest) = value.as_chunks::<8>();
-        self.words.extend(whole.iter().map(|word| u64::from_ne_bytes(*word)));
-        if !rest.is_empty() {
-            let mut last = [0; 8];
-            last[..rest.len()].copy_from_slice(rest);
-            self.words.push(u64::from_ne_bytes(last));
-        }
+        self.words[at] = pack_var((self.words.len() - self.start) * 8, value.len());
+        append_padded(&mut self.words, value);
     }
 
     /// Sets a ROW, ARRAY or MAP column to a container's words.
     pub fn set_container(&mut self, column: usize, value: &[u64]) {
         let at = self.not_null(column, Slot::Var);
-        self.words[at] = pack_var((self.words.len() - self.start()) * 8, value.len() * 8);
+        self.words[at] = pack_var((self.words.len() - self.start) * 8, value.len() * 8);
         self.words.extend_from_slice(value);
     }
 
     /// Copies a column of a row of another layout, whose slot is of the same kind.
-    pub fn copy_column(&mut self, column: usize, row: RowRef<'_>, from: super::Column) {
+    pub fn copy_column(&mut self, column: usize, row: RowRef<'_>, from: Column) {
         if row.is_null(from) {
             return;
         }
@@ -116,16 +112,42 @@ impl BatchBuilder {
     /// The words of the open row so far, for writers that keep its layout at hand.
     #[inline]
     pub fn open_row(&mut self) -> &mut [u64] {
-        let start = self.start();
-        &mut self.words[start..]
+        &mut self.words[self.start..]
     }
 
-    /// Sets a one-word column whose place the caller looked up before.
+    /// Clears null bits of the open row, for writers that fill many slots with `put_*`.
     #[inline]
-    pub fn set_word_at(&mut self, column: super::Column, value: u64) {
+    pub fn clear_nulls(&mut self, null_word: u32, mask: u64) {
+        self.words[self.start + null_word as usize] &= !mask;
+    }
+
+    /// Makes a column NULL again.
+    pub fn set_null(&mut self, column: Column) {
         let row = self.open_row();
-        row[column.word as usize] = value;
-        row[column.null_word as usize] &= !column.null_mask;
+        row[column.null_word as usize] |= column.null_mask;
+        row[column.word as usize..][..column.slot.words()].fill(0);
+    }
+
+    /// Fills a one-word slot, whose place the caller looked up before; its null bit stays.
+    #[inline]
+    pub fn put_word(&mut self, word: u32, value: u64) {
+        self.words[self.start + word as usize] = value;
+    }
+
+    /// Fills the slot of a STRING column with text that is checked to be UTF-8 while it is copied;
+    /// its null bit stays. `false`, and nothing is written, if it is not UTF-8.
+    #[inline]
+    #[must_use]
+    pub fn put_text(&mut self, word: u32, value: &[u8]) -> bool {
+        const NOT_ASCII: u64 = 0x8080_8080_8080_8080;
+        let end = self.words.len();
+        let any = append_padded(&mut self.words, value);
+        if any & NOT_ASCII != 0 && std::str::from_utf8(value).is_err() {
+            self.words.truncate(end);
+            return false;
+        }
+        self.put_word(word, pack_var((end - self.start) * 8, value.len()));
+        true
     }
 
     /// Writes the open row's length and gives its words, to be copied as a ROW into a container;
@@ -139,15 +161,14 @@ impl BatchBuilder {
     /// Closes the row.
     #[inline]
     pub fn finish(&mut self, weight: i64) {
-        let start = self.start();
-        self.words[start] = ((self.words.len() - start) * 8) as u64;
+        self.words[self.start] = ((self.words.len() - self.start) * 8) as u64;
         self.close(weight);
     }
 
     /// Forgets the row that was begun.
     #[inline]
     pub fn abandon(&mut self) {
-        self.words.truncate(self.start());
+        self.words.truncate(self.start);
     }
 
     /// Appends a whole row of this layout.
@@ -165,11 +186,12 @@ impl BatchBuilder {
 
     /// Takes the finished rows as a batch; the builder starts anew.
     pub fn take(&mut self) -> RowBatch {
-        debug_assert_eq!(self.start(), self.words.len(), "no row is open");
+        debug_assert_eq!(self.start, self.words.len(), "no row is open");
         let rows = self.starts.len();
         let words = std::mem::replace(&mut self.words, Vec::with_capacity(0));
         let starts = std::mem::replace(&mut self.starts, Vec::with_capacity(rows));
         self.starts.push(0);
+        self.start = 0;
         RowBatch::from_parts(self.layout.clone(), words, starts, self.weights.take())
     }
 
@@ -187,23 +209,18 @@ impl BatchBuilder {
     }
 
     #[inline]
-    fn start(&self) -> usize {
-        self.starts[self.starts.len() - 1] as usize
-    }
-
-    #[inline]
     fn not_null(&mut self, column: usize, slot: Slot) -> usize {
         let column = self.layout.column(column);
         debug_assert_eq!(column.slot, slot, "the slot is of the column's kind");
-        let start = self.start();
-        self.words[start + column.null_word as usize] &= !column.null_mask;
-        start + column.word as usize
+        self.words[self.start + column.null_word as usize] &= !column.null_mask;
+        self.start + column.word as usize
     }
 
     #[inline]
     fn close(&mut self, weight: i64) {
         let end = u32::try_from(self.words.len()).expect("a batch stays under 32 GiB");
         self.starts.push(end);
+        self.start = self.words.len();
         match &mut self.weights {
             Some(weights) => weights.push(weight),
             None if weight == 1 => {}
@@ -212,6 +229,70 @@ impl BatchBuilder {
                 weights.push(weight);
                 self.weights = Some(weights);
             }
+        }
+    }
+}
+
+/// Appends bytes as words, the last one padded with zeros; gives the OR of those words.
+#[inline]
+pub(super) fn append_padded(words: &mut Vec<u64>, bytes: &[u8]) -> u64 {
+    let (whole, rest) = bytes.as_chunks::<8>();
+    let mut any = 0;
+    words.extend(whole.iter().map(|word| {
+        let word = u64::from_ne_bytes(*word);
+        any |= word;
+        word
+    }));
+    if !rest.is_empty() {
+        let last = match bytes.last_chunk::<8>() {
+            Some(last) => u64::from_le_bytes(*last) >> (64 - 8 * rest.len()),
+            None => rest.iter().rev().fold(0, |word, byte| (word << 8) | u64::from(*byte)),
+        };
+        words.push(last.to_le());
+        any |= last;
+    }
+    any
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{DataType, Type};
+
+    #[test]
+    fn bytes_of_every_length_are_padded_with_zeros() {
+        let bytes: Vec<u8> = (1..=40).collect();
+        for length in 0..=bytes.len() {
+            let mut words = vec![7];
+            let any = append_padded(&mut words, &bytes[..length]);
+            let mut expected = bytes[..length].to_vec();
+            expected.resize(length.next_multiple_of(8), 0);
+            assert_eq!(bytemuck::cast_slice::<u64, u8>(&words[1..]), expected);
+            assert_eq!(any, words[1..].iter().fold(0, |any, word| any | word));
+        }
+    }
+
+    #[test]
+    fn text_is_checked_and_a_refused_one_leaves_the_row_as_it_was() {
+        let nullable = Type { data: DataType::String, nullable: true };
+        let layout = Arc::new(RowLayout::new(vec![nullable]));
+        let column = layout.column(0);
+        let mut rows = BatchBuilder::new(layout.clone());
+        let texts: [&[u8]; 5] = [b"", b"plain", "f\u{fc}r".as_bytes(), b"\xff", b"12345678\xc3"];
+        for text in texts {
+            rows.begin();
+            rows.clear_nulls(column.null_word, column.null_mask);
+            if !rows.put_text(column.word, text) {
+                rows.set_null(column);
+            }
+            rows.finish(1);
+        }
+        let batch = rows.take();
+        for (row, text) in batch.rows().zip(texts) {
+            assert!(row.verify(&layout));
+            let expected = std::str::from_utf8(text).ok();
+            assert_eq!((!row.is_null(column)).then(|| row.str(column)), expected);
+            assert_eq!(row.words().len(), 3 + expected.unwrap_or("").len().div_ceil(8));
         }
     }
 }

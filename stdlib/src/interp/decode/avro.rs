@@ -13,7 +13,7 @@ use flow_ir::value::Value;
 
 use super::input::Input;
 use super::required::Required;
-use super::scalar::{Scalar, check_utf8};
+use super::scalar::Scalar;
 use super::sink::{ColumnSink, Element, ElementSink, MapBuilder, Sink};
 use super::{Bad, Run};
 
@@ -43,24 +43,42 @@ impl AvroReader {
     }
 }
 
-/// The steps of one record, and the field that each is about.
+/// The steps of one record.
 #[derive(Debug)]
 struct Steps {
     ops: Vec<Op>,
-    fields: Vec<Box<str>>,
+    /// What a failure of each step is about.
+    subjects: Vec<Subject>,
+    /// Null bits of the columns that `ops` fill for certain, as (word, bits): cleared at once.
+    filled: Vec<(u32, u64)>,
 }
 
+#[derive(Debug)]
+struct Subject {
+    field: Box<str>,
+    /// The column that is not NULL after the step, if that is certain.
+    fills: Option<Column>,
+    /// Whether an error about the value leaves the input behind it.
+    resumes: bool,
+}
+
+/// A step. The commonest reads have their slot's place in the row; all others are apart, so that
+/// these are small and lie close together.
 #[derive(Debug)]
 enum Op {
     SkipVarints(u32),
     SkipStrings(u32),
+    Long(u32),
+    TimestampMillis(u32),
+    Text(u32),
+    Other(Box<Other>),
+}
+
+#[derive(Debug)]
+enum Other {
     SkipBytes(u64),
     Skip(AvroSkip),
-    /// The commonest reads, with their columns' places.
-    Long(Column),
-    TimestampMillis(Column),
-    Text(usize),
-    Read(usize, Box<Datum>),
+    Read(usize, Datum),
     Default(usize, Value),
     Union(Vec<Steps>),
     Peek(Steps),
@@ -68,36 +86,26 @@ enum Op {
 
 impl Steps {
     fn new(steps: &[AvroStep], layout: &RowLayout) -> Self {
-        let op = |step: &AvroStep| match &step.op {
-            AvroOp::Skip(AvroSkip::Varints(count)) => Op::SkipVarints(*count),
-            AvroOp::Skip(AvroSkip::Strings(count)) => Op::SkipStrings(*count),
-            AvroOp::Skip(AvroSkip::Bytes(count)) => Op::SkipBytes(*count),
-            AvroOp::Skip(skip) => Op::Skip(skip.clone()),
-            AvroOp::Read(column, datum) => {
-                let column = *column as usize;
-                let ty = &layout.types()[column].data;
-                let place = layout.column(column);
-                match datum {
-                    AvroDatum::Scalar(AvroScalar::Long) if *ty == DataType::BigInt => {
-                        Op::Long(place)
-                    }
-                    AvroDatum::Scalar(AvroScalar::TimestampMillis) => Op::TimestampMillis(place),
-                    AvroDatum::Scalar(AvroScalar::String) if *ty == DataType::String => {
-                        Op::Text(column)
-                    }
-                    datum => Op::Read(column, Box::new(Datum::new(datum, ty))),
+        let mut made = Self { ops: Vec::new(), subjects: Vec::new(), filled: Vec::new() };
+        for step in steps {
+            let op = Op::new(&step.op, layout);
+            let fills = match (&op, &step.op) {
+                (Op::Long(_) | Op::TimestampMillis(_) | Op::Text(_), AvroOp::Read(column, _)) => {
+                    Some(layout.column(*column as usize))
+                }
+                _ => None,
+            };
+            if let Some(column) = fills {
+                match made.filled.iter_mut().find(|(word, _)| *word == column.null_word) {
+                    Some((_, mask)) => *mask |= column.null_mask,
+                    None => made.filled.push((column.null_word, column.null_mask)),
                 }
             }
-            AvroOp::Default(column, value) => Op::Default(*column as usize, value.clone()),
-            AvroOp::Union(branches) => {
-                Op::Union(branches.iter().map(|steps| Steps::new(steps, layout)).collect())
-            }
-            AvroOp::Peek(steps) => Op::Peek(Steps::new(steps, layout)),
-        };
-        Self {
-            ops: steps.iter().map(op).collect(),
-            fields: steps.iter().map(|step| step.field.as_str().into()).collect(),
+            let resumes = op.resumes();
+            made.subjects.push(Subject { field: step.field.as_str().into(), fills, resumes });
+            made.ops.push(op);
         }
+        made
     }
 
     /// Takes all steps. The input is a local copy, which stays in registers across the steps that
@@ -109,23 +117,24 @@ impl Steps {
         recursive: &[Vec<AvroSkip>],
         run: &mut Run<'_>,
     ) -> Result<(), Bad> {
+        for &(word, mask) in &self.filled {
+            row.clear_nulls(word, mask);
+        }
         let mut input = *from;
-        for (op, field) in self.ops.iter_mut().zip(&self.fields) {
-            let done = match &mut *op {
-                Op::Long(place) => input.long().map(|value| row.set_word_at(*place, value as u64)),
+        for (i, op) in self.ops.iter_mut().enumerate() {
+            let done = match op {
+                Op::Long(word) => input.long().map(|value| row.put_word(*word, value as u64)),
                 Op::SkipVarints(count) => input.skip_longs(*count),
                 Op::SkipStrings(count) => skip_strings(&mut input, *count),
-                Op::Text(column) => input.lengthed().and_then(|bytes| {
-                    check_utf8(bytes)?;
-                    row.set_bytes(*column, bytes);
-                    Ok(())
-                }),
-                Op::TimestampMillis(place) => input.long().and_then(|millis| {
+                Op::Text(word) => input
+                    .lengthed()
+                    .and_then(|bytes| row.put_text(*word, bytes).then_some(()).ok_or(Bad::Utf8)),
+                Op::TimestampMillis(word) => input.long().and_then(|millis| {
                     let micros = millis.checked_mul(1_000).ok_or(Bad::Range)?;
-                    row.set_word_at(*place, micros as u64);
+                    row.put_word(*word, micros as u64);
                     Ok(())
                 }),
-                other => {
+                Op::Other(other) => {
                     let mut rest = input;
                     let done = other.run(&mut rest, row, recursive, run);
                     input = rest;
@@ -133,7 +142,7 @@ impl Steps {
                 }
             };
             if let Err(bad) = done {
-                run.failed(bad, field, op.resumes())?;
+                self.subjects[i].failed(bad, row, run)?;
             }
         }
         *from = input;
@@ -141,8 +150,69 @@ impl Steps {
     }
 }
 
+impl Subject {
+    /// Names the field of a failure. Goes on, with NULL, if the failure allows it.
+    #[cold]
+    fn failed(&self, bad: Bad, row: &mut BatchBuilder, run: &mut Run<'_>) -> Result<(), Bad> {
+        run.failed(bad, &self.field, self.resumes)?;
+        if let Some(column) = self.fills {
+            row.set_null(column);
+        }
+        Ok(())
+    }
+}
+
 impl Op {
-    /// Takes a step, of those that are not inlined.
+    fn new(op: &AvroOp, layout: &RowLayout) -> Self {
+        let other = match op {
+            AvroOp::Skip(AvroSkip::Varints(count)) => return Op::SkipVarints(*count),
+            AvroOp::Skip(AvroSkip::Strings(count)) => return Op::SkipStrings(*count),
+            AvroOp::Skip(AvroSkip::Bytes(count)) => Other::SkipBytes(*count),
+            AvroOp::Skip(skip) => Other::Skip(skip.clone()),
+            AvroOp::Read(column, datum) => {
+                let column = *column as usize;
+                let ty = &layout.types()[column].data;
+                let word = layout.column(column).word;
+                match datum {
+                    AvroDatum::Scalar(AvroScalar::Long) if *ty == DataType::BigInt => {
+                        return Op::Long(word);
+                    }
+                    AvroDatum::Scalar(AvroScalar::TimestampMillis) => {
+                        return Op::TimestampMillis(word);
+                    }
+                    AvroDatum::Scalar(AvroScalar::String) if *ty == DataType::String => {
+                        return Op::Text(word);
+                    }
+                    datum => Other::Read(column, Datum::new(datum, ty)),
+                }
+            }
+            AvroOp::Default(column, value) => Other::Default(*column as usize, value.clone()),
+            AvroOp::Union(branches) => {
+                Other::Union(branches.iter().map(|steps| Steps::new(steps, layout)).collect())
+            }
+            AvroOp::Peek(steps) => Other::Peek(Steps::new(steps, layout)),
+        };
+        Op::Other(Box::new(other))
+    }
+
+    /// Whether an error about a value leaves the input behind it.
+    fn resumes(&self) -> bool {
+        match self {
+            Op::Text(_) | Op::TimestampMillis(_) => true,
+            Op::Other(other) => match &**other {
+                Other::Read(_, datum) => datum.resumes(),
+                Other::SkipBytes(_)
+                | Other::Skip(_)
+                | Other::Default(..)
+                | Other::Union(_)
+                | Other::Peek(_) => false,
+            },
+            Op::SkipVarints(_) | Op::SkipStrings(_) | Op::Long(_) => false,
+        }
+    }
+}
+
+impl Other {
     fn run(
         &mut self,
         input: &mut Input<'_>,
@@ -151,46 +221,25 @@ impl Op {
         run: &mut Run<'_>,
     ) -> Result<(), Bad> {
         match self {
-            Op::Read(column, datum) => {
+            Other::Read(column, datum) => {
                 datum.read(input, &mut ColumnSink { row, column: *column }, recursive, run)
             }
-            Op::SkipBytes(count) => skip_bytes(input, *count),
-            Op::Skip(what) => skip(std::slice::from_ref(what), input, recursive, 0),
-            Op::Default(column, value) => {
+            Other::SkipBytes(count) => skip_bytes(input, *count),
+            Other::Skip(what) => skip(std::slice::from_ref(what), input, recursive, 0),
+            Other::Default(column, value) => {
                 push_value(row, *column, value);
                 Ok(())
             }
-            Op::Union(branches) => {
+            Other::Union(branches) => {
                 let steps = branches.get_mut(input.branch()?).ok_or(Bad::Branch)?;
                 steps.run(input, row, recursive, run)
             }
-            Op::Peek(steps) => {
+            Other::Peek(steps) => {
                 let before = *input;
                 steps.run(input, row, recursive, run)?;
                 *input = before;
                 Ok(())
             }
-            Op::SkipVarints(_)
-            | Op::SkipStrings(_)
-            | Op::Long(_)
-            | Op::TimestampMillis(_)
-            | Op::Text(_) => Ok(()),
-        }
-    }
-
-    /// Whether an error about a value leaves the input behind it.
-    fn resumes(&self) -> bool {
-        match self {
-            Op::Read(_, datum) => datum.resumes(),
-            Op::Text(_) | Op::TimestampMillis(_) => true,
-            Op::SkipVarints(_)
-            | Op::SkipStrings(_)
-            | Op::SkipBytes(_)
-            | Op::Skip(_)
-            | Op::Long(_)
-            | Op::Default(..)
-            | Op::Union(_)
-            | Op::Peek(_) => false,
         }
     }
 }

@@ -7,6 +7,9 @@ use super::Bad;
 /// Items of no bytes (null, an empty record, a fixed of 0) that any payload may have.
 const EMPTY_ITEMS_MAX: usize = 64;
 
+/// The high bits of eight bytes; a varint's last byte is the first where it is clear.
+const STOP_BITS: u64 = 0x8080_8080_8080_8080;
+
 /// What is left of a payload.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Input<'a> {
@@ -32,10 +35,10 @@ impl<'a> Input<'a> {
     pub(super) fn long(&mut self) -> Result<i64, Bad> {
         if let Some(chunk) = self.rest.first_chunk::<8>() {
             let word = u64::from_le_bytes(*chunk);
-            let stop = !word & 0x8080_8080_8080_8080;
+            let stop = !word & STOP_BITS;
             if stop != 0 {
-                let groups = word & (stop ^ (stop - 1)) & 0x7f7f_7f7f_7f7f_7f7f;
-                self.rest = &self.rest[(stop.trailing_zeros() as usize + 1) / 8..];
+                let groups = word & (stop ^ (stop - 1)) & !STOP_BITS;
+                self.rest = &self.rest[length(stop)..];
                 return Ok(zigzag(close_gaps(groups)));
             }
         }
@@ -60,18 +63,9 @@ impl<'a> Input<'a> {
     #[inline(always)]
     pub(super) fn skip_longs(&mut self, count: u32) -> Result<(), Bad> {
         for _ in 0..count {
-            match self.rest.first_chunk::<8>() {
-                Some(chunk) => {
-                    let stop = !u64::from_le_bytes(*chunk) & 0x8080_8080_8080_8080;
-                    if stop == 0 {
-                        self.long_bytewise()?;
-                    } else {
-                        self.rest = &self.rest[(stop.trailing_zeros() as usize + 1) / 8..];
-                    }
-                }
-                None => {
-                    self.long_bytewise()?;
-                }
+            match self.rest.first_chunk::<8>().map(|c| !u64::from_le_bytes(*c) & STOP_BITS) {
+                Some(stop) if stop != 0 => self.rest = &self.rest[length(stop)..],
+                Some(_) | None => self.long_bytewise().map(|_| ())?,
             }
         }
         Ok(())
@@ -136,6 +130,7 @@ impl<'a> Input<'a> {
 }
 
 /// A varint byte by byte, and what follows.
+#[inline(never)]
 fn long_bytewise(bytes: &[u8]) -> Result<(i64, &[u8]), Bad> {
     let (mut value, mut shift) = (0u64, 0u32);
     for (i, &byte) in bytes.iter().enumerate() {
@@ -151,6 +146,12 @@ fn long_bytewise(bytes: &[u8]) -> Result<(i64, &[u8]), Bad> {
     Err(Bad::Truncated)
 }
 
+/// Bytes of a varint, by the (inverted) stop bits of the word that it begins; not 0.
+#[inline]
+fn length(stop: u64) -> usize {
+    stop.trailing_zeros() as usize / 8 + 1
+}
+
 #[inline]
 fn zigzag(value: u64) -> i64 {
     (value >> 1) as i64 ^ -((value & 1) as i64)
@@ -159,7 +160,7 @@ fn zigzag(value: u64) -> i64 {
 /// Joins eight groups of seven bits.
 #[inline]
 fn close_gaps(x: u64) -> u64 {
-    let x = (x & 0x007f_007f_007f_007f) | ((x & 0x7f00_7f00_7f00_7f00) >> 1);
+    let x = x - ((x & 0x7f00_7f00_7f00_7f00) >> 1);
     let x = (x & 0x0000_3fff_0000_3fff) | ((x & 0x3fff_0000_3fff_0000) >> 2);
     (x & 0x0000_0000_0fff_ffff) | ((x & 0x0fff_ffff_0000_0000) >> 4)
 }

@@ -359,7 +359,11 @@ impl Reader {
         }
         if first == b'"' {
             let text = plain(scan.string()?, scratch)?;
-            // Text that was UTF-8, cut at ASCII characters.
+            // The payload is UTF-8, and so is what was cut from it at ASCII characters.
+            if let Reader::Text = self {
+                sink.bytes(text);
+                return Ok(());
+            }
             let text = std::str::from_utf8(text).map_err(|_| Bad::Utf8)?;
             return self.read_text(text, sink);
         }
