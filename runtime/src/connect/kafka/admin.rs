@@ -14,7 +14,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use super::client::{Context, Endpoint, Meaning};
 use super::config::Config;
 use super::describe::{Described, describe};
-use super::{CONNECT_TIMEOUT, REQUEST_TIMEOUT};
+use super::{ANY_TOPIC, CONNECT_TIMEOUT, REQUEST_TIMEOUT};
 use crate::connect::{NewTopic, OffsetQuery, TopicInfo};
 use crate::error::{Result, RuntimeError};
 
@@ -52,8 +52,7 @@ impl Admin {
 
     /// Fails when no broker answers.
     pub(super) fn reach(&self) -> Result<()> {
-        // Any name will do, and the answer need not be that the topic is there.
-        let answer = describe(self.consumer.client(), &["__consumer_offsets"], CONNECT_TIMEOUT);
+        let answer = describe(self.consumer.client(), &[ANY_TOPIC], CONNECT_TIMEOUT);
         let failed =
             |code| self.failed("the cluster is contacted", &KafkaError::MetadataFetch(code));
         answer.map(|_| ()).map_err(failed)

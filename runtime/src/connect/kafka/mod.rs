@@ -33,6 +33,9 @@ use crate::error::Result;
 /// How long a broker may take to answer at all. Whoever waits tries again with a pause.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// A topic to ask about when any will do; it need not be there.
+const ANY_TOPIC: &str = "__consumer_offsets";
+
 /// How long an answered cluster may take for a question: a partition may be without a leader.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 

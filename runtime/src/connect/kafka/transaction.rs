@@ -27,7 +27,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, Prod
 use rdkafka::statistics::Statistics;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::Shared;
+use super::{ANY_TOPIC, CONNECT_TIMEOUT, Shared};
 use super::client::{Context, Meaning, text};
 use super::config::Config;
 use crate::connect::{Assignment, Outcome, Outgoing, Writer};
@@ -156,6 +156,14 @@ impl KafkaWriter {
     /// Takes the id over: fences earlier producers and settles what they left open.
     fn init(&self) -> Result<()> {
         let producer = self.producer()?;
+        // A client that is connected asks for its coordinator at once, another half a second later.
+        // The first answer tells it the brokers; the second comes by the connection that it keeps.
+        for _ in 0..2 {
+            if producer.client().fetch_metadata(Some(ANY_TOPIC), CONNECT_TIMEOUT).is_err() {
+                // The calls below tell why.
+                break;
+            }
+        }
         let doing = format!("producer {} is made", self.id);
         let begun = Instant::now();
         loop {
