@@ -27,9 +27,9 @@ use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, Prod
 use rdkafka::statistics::Statistics;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::{ANY_TOPIC, CONNECT_TIMEOUT, Shared};
 use super::client::{Context, Meaning, text};
 use super::config::Config;
+use super::{ANY_TOPIC, CONNECT_TIMEOUT, Shared};
 use crate::connect::{Assignment, Outcome, Outgoing, Writer};
 use crate::error::{Result, RuntimeError};
 
