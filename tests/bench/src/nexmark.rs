@@ -3,9 +3,9 @@
 //! * Of 50 events the first is a person, the next three are auctions, the rest bids.
 //! * An event is a function of the seed and its number alone: a shorter stream is the beginning of
 //!   a longer one.
-//! * Half of the bids go to the newest auction whose id is a multiple of 100, and three of four come
-//!   from one bidder of each 100, so keys are as skewed as the benchmark wants them. Other bids
-//!   choose among recent ids.
+//! * Half of the bids go to the newest auction whose id is a multiple of 100, and three of four
+//!   come from one bidder of each 100, so keys are as skewed as the benchmark wants them. Other
+//!   bids choose among recent ids.
 //!
 //! The rules are those of Tucker, Tufte, Papadimos, Maier: NEXMark, a benchmark for queries over
 //! data streams (2002), with the proportions that Apache Beam's generator made common. Prices are

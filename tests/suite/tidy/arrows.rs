@@ -23,7 +23,7 @@ const NOT_IN_OPERATORS: [&str; 5] = ["tokio", "connect", "commit", "rocksdb", "r
 const LIBRARY_HOMES: [(&str, &[&str]); 5] = [
     ("miette", &["compiler/src/diagnostics/render.rs"]),
     ("pest", &["compiler/src/syntax/"]),
-    ("apache_avro", &["compiler/schema/", "stdlib/tests/", "stdlib/examples/"]),
+    ("apache_avro", &["compiler/schema/", "stdlib/tests/", "stdlib/examples/", "tests/bench/"]),
     ("rdkafka", &["runtime/src/connect/kafka/", "tests/"]),
     ("rocksdb", &["runtime/src/state/", "runtime/src/connect/local/"]),
 ];
