@@ -27,6 +27,8 @@ pub enum CommitState {
         committed: Epoch,
         /// When it was committed, milliseconds of the process's clock.
         at_ms: u64,
+        /// Whether positions of merged epochs are still to be committed.
+        carries: bool,
     },
     /// The transaction is begun; outputs, changelog and record are being sent.
     Staging(Epoch),
@@ -105,15 +107,17 @@ pub fn next(state: CommitState, event: CommitEvent) -> (CommitState, Vec<CommitA
     use CommitState as At;
     let stop = |reason| (At::Stopped, vec![Do::Stop(reason)]);
     match (state, event) {
-        (At::Idle { committed, at_ms }, On::Ended { epoch, moved, last, now_ms }) => {
+        (At::Idle { committed, at_ms, carries }, On::Ended { epoch, moved, last, now_ms }) => {
             assert_eq!(epoch, committed + 1, "epochs follow each other without gap");
+            let moved = if carries { moved.max(Moved::Positions) } else { moved };
             let due = last || now_ms.saturating_sub(at_ms) >= POSITIONS_COMMIT_INTERVAL_MS;
             match moved {
                 Moved::Data => (At::Staging(epoch), vec![Do::Stage(epoch)]),
                 Moved::Positions if due => (At::Staging(epoch), vec![Do::Stage(epoch)]),
                 Moved::Nothing if last => (At::Staging(epoch), vec![Do::Stage(epoch)]),
                 Moved::Positions | Moved::Nothing => {
-                    (At::Idle { committed, at_ms }, vec![Do::Merge(epoch)])
+                    let carries = moved == Moved::Positions;
+                    (At::Idle { committed, at_ms, carries }, vec![Do::Merge(epoch)])
                 }
             }
         }
@@ -127,7 +131,7 @@ pub fn next(state: CommitState, event: CommitEvent) -> (CommitState, Vec<CommitA
             Outcome::Fenced => stop(StopReason::Fenced),
         },
         (At::Publishing(epoch), On::Published { now_ms }) => {
-            (At::Idle { committed: epoch, at_ms: now_ms }, Vec::new())
+            (At::Idle { committed: epoch, at_ms: now_ms, carries: false }, Vec::new())
         }
         (At::Publishing(_), On::PublishFailed(why)) => stop(StopReason::StoreFailed(why)),
         (state, event) => panic!("{event:?} cannot come while {state:?}"),
@@ -143,7 +147,11 @@ mod tests {
     }
 
     fn idle(committed: Epoch, at_ms: u64) -> CommitState {
-        CommitState::Idle { committed, at_ms }
+        CommitState::Idle { committed, at_ms, carries: false }
+    }
+
+    fn carrying(committed: Epoch, at_ms: u64) -> CommitState {
+        CommitState::Idle { committed, at_ms, carries: true }
     }
 
     #[test]
@@ -161,12 +169,22 @@ mod tests {
     #[test]
     fn positions_alone_wait_for_a_second_unless_the_job_ends() {
         let event = |now| ended(5, Moved::Positions, false, now);
-        assert_eq!(next(idle(4, 0), event(999)), (idle(4, 0), vec![CommitAction::Merge(5)]));
+        assert_eq!(next(idle(4, 0), event(999)), (carrying(4, 0), vec![CommitAction::Merge(5)]));
         assert_eq!(next(idle(4, 0), event(1_000)).1, [CommitAction::Stage(5)]);
         let last = ended(5, Moved::Positions, true, 1);
         assert_eq!(next(idle(4, 0), last).1, [CommitAction::Stage(5)]);
         let nothing = ended(5, Moved::Nothing, false, 9_999);
         assert_eq!(next(idle(4, 0), nothing).1, [CommitAction::Merge(5)]);
+    }
+
+    #[test]
+    fn positions_that_waited_are_committed_though_nothing_follows() {
+        let nothing = |now| ended(5, Moved::Nothing, false, now);
+        let merge = vec![CommitAction::Merge(5)];
+        assert_eq!(next(carrying(4, 0), nothing(999)), (carrying(4, 0), merge));
+        assert_eq!(next(carrying(4, 0), nothing(1_000)).1, [CommitAction::Stage(5)]);
+        let published = CommitEvent::Published { now_ms: 7 };
+        assert_eq!(next(CommitState::Publishing(5), published).0, idle(5, 7));
     }
 
     #[test]

@@ -94,6 +94,7 @@ pub(crate) fn start(attempt: &Attempt<'_>) -> Result<Started> {
         state: CommitState::Idle {
             committed: record.as_ref().map_or(0, |r| r.epoch),
             at_ms: world.clock.monotonic_ms(),
+            carries: false,
         },
         writer,
         targets: targets(attempt, record.as_ref())?,
