@@ -19,6 +19,9 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a full queue is waited for before it is tried again.
 const FULL: Duration = Duration::from_millis(5);
 
+/// The pause before it is looked again for delivery reports when there was none.
+const REPORTS_PAUSE: Duration = Duration::from_micros(500);
+
 /// Records between two looks at the clock.
 const LOOK_EVERY: u32 = 256;
 
@@ -57,12 +60,12 @@ pub(crate) fn run(input: &Input, to: &str, interval: Duration) -> Result<Value> 
             producer.poll(Duration::ZERO);
         }
         if pending > 0 && since.elapsed() >= interval {
-            producer.commit_transaction(TIMEOUT)?;
+            commit(&producer)?;
             (pending, commits) = (0, commits + 1);
         }
     }
     if pending > 0 {
-        producer.commit_transaction(TIMEOUT)?;
+        commit(&producer)?;
         commits += 1;
     }
     let mut figures = meter.figures();
@@ -79,6 +82,18 @@ fn producer(bootstrap: &str) -> Result<BaseProducer> {
     let producer: BaseProducer = config.create()?;
     producer.init_transactions(TIMEOUT)?;
     Ok(producer)
+}
+
+/// rdkafka's own wait for what is not delivered yet would take 100 ms at least.
+fn commit(producer: &BaseProducer) -> Result<()> {
+    while producer.in_flight_count() > 0 {
+        let open = producer.in_flight_count();
+        producer.poll(Duration::ZERO);
+        if producer.in_flight_count() == open {
+            std::thread::sleep(REPORTS_PAUSE);
+        }
+    }
+    Ok(producer.commit_transaction(TIMEOUT)?)
 }
 
 /// A record that cannot be delivered fails its transaction's commit.

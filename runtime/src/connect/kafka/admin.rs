@@ -146,6 +146,9 @@ impl Admin {
             .build()
             .map_err(|e| RuntimeError::external(format!("{doing}: {e}")))?;
         let answer = runtime.block_on(client.create_topics([&native], &options));
+        // It takes its thread 100 ms to end, which nobody has to wait for. If there is no thread to
+        // wait instead, the client ends here.
+        let _ = std::thread::Builder::new().spawn(move || drop(client));
         let answers = answer.map_err(|e| self.failed(doing, &e))?;
         match answers.into_iter().next() {
             Some(Ok(_)) | Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(()),

@@ -42,8 +42,8 @@ const SLICE: Duration = Duration::from_secs(1);
 /// How long a full queue is waited on before it is tried again.
 const QUEUE_FULL_WAIT: Duration = Duration::from_millis(10);
 
-/// For how long delivery reports are served before it is asked whether they are all.
-const REPORTS_WAIT: Duration = Duration::from_millis(1);
+/// The pause before it is looked again for delivery reports when there was none.
+const REPORTS_PAUSE: Duration = Duration::from_micros(500);
 
 /// Delivery reports are served after this many records.
 const SENDS_PER_POLL: u32 = 1_024;
@@ -218,13 +218,10 @@ impl KafkaWriter {
     /// Waits until brokers have all records.
     fn deliver(&mut self) -> Result<(), KafkaError> {
         let Ok(producer) = self.producer() else { return Err(KafkaError::Canceled) };
-        // Ends: a record is delivered, or fails after message.timeout.ms. A flush that may wait
-        // would serve reports for 100 ms each time, however early the last one came.
-        while let Err(error) = producer.flush(Duration::ZERO) {
-            if error.rdkafka_error_code() != Some(RDKafkaErrorCode::OperationTimedOut) {
-                return Err(error);
-            }
-            producer.poll(REPORTS_WAIT);
+        // Ends: a record is delivered, or fails after message.timeout.ms. The client's own flush
+        // would serve reports for 100 ms each time, and wakes the threads of all brokers.
+        while producer.in_flight_count() > 0 {
+            serve_reports(producer);
         }
         match producer.context().lock().failed.clone() {
             Some(error) => Err(error),
@@ -407,6 +404,16 @@ impl Writer for KafkaWriter {
     }
 }
 
+/// Serves delivery reports, or pauses when there are none. A poll that waits does not return when
+/// one comes, and spins through its last millisecond.
+fn serve_reports(producer: &BaseProducer<Deliveries>) {
+    let open = producer.in_flight_count();
+    producer.poll(Duration::ZERO);
+    if producer.in_flight_count() == open {
+        std::thread::sleep(REPORTS_PAUSE);
+    }
+}
+
 /// Asks for the abort. It waits until the records that are dropped with it are reported, so another
 /// thread serves the reports meanwhile.
 fn abort_once(producer: &BaseProducer<Deliveries>) -> Result<(), KafkaError> {
@@ -414,7 +421,7 @@ fn abort_once(producer: &BaseProducer<Deliveries>) -> Result<(), KafkaError> {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while !ended.load(Ordering::Relaxed) {
-                producer.poll(REPORTS_WAIT);
+                serve_reports(producer);
             }
         });
         let answer = producer.abort_transaction(SLICE);
