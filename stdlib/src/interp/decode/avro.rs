@@ -75,6 +75,7 @@ enum Op {
 }
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "an `Op` boxes it")]
 enum Other {
     SkipBytes(u64),
     Skip(AvroSkip),
@@ -89,12 +90,7 @@ impl Steps {
         let mut made = Self { ops: Vec::new(), subjects: Vec::new(), filled: Vec::new() };
         for step in steps {
             let op = Op::new(&step.op, layout);
-            let fills = match (&op, &step.op) {
-                (Op::Long(_) | Op::TimestampMillis(_) | Op::Text(_), AvroOp::Read(column, _)) => {
-                    Some(layout.column(*column as usize))
-                }
-                _ => None,
-            };
+            let fills = op.fills(&step.op).map(|column| layout.column(column));
             if let Some(column) = fills {
                 match made.filled.iter_mut().find(|(word, _)| *word == column.null_word) {
                     Some((_, mask)) => *mask |= column.null_mask,
@@ -193,6 +189,20 @@ impl Op {
             AvroOp::Peek(steps) => Other::Peek(Steps::new(steps, layout)),
         };
         Op::Other(Box::new(other))
+    }
+
+    /// The column that is not NULL after this step, made from that one, if that is certain.
+    fn fills(&self, from: &AvroOp) -> Option<usize> {
+        match (self, from) {
+            (Op::Other(_) | Op::SkipVarints(_) | Op::SkipStrings(_), _) => None,
+            (Op::Long(_) | Op::TimestampMillis(_) | Op::Text(_), AvroOp::Read(column, _)) => {
+                Some(*column as usize)
+            }
+            (
+                Op::Long(_) | Op::TimestampMillis(_) | Op::Text(_),
+                AvroOp::Skip(_) | AvroOp::Default(..) | AvroOp::Union(_) | AvroOp::Peek(_),
+            ) => None,
+        }
     }
 
     /// Whether an error about a value leaves the input behind it.

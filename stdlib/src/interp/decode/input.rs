@@ -162,7 +162,7 @@ fn zigzag(value: u64) -> i64 {
 fn close_gaps(x: u64) -> u64 {
     let x = x - ((x & 0x7f00_7f00_7f00_7f00) >> 1);
     let x = (x & 0x0000_3fff_0000_3fff) | ((x & 0x3fff_0000_3fff_0000) >> 2);
-    (x & 0x0000_0000_0fff_ffff) | ((x & 0x0fff_ffff_0000_0000) >> 4)
+    (x & 0xffff_ffff) | (x >> 32 << 28)
 }
 
 #[cfg(test)]

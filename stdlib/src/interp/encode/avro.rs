@@ -269,9 +269,28 @@ fn lengthed(bytes: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(bytes);
 }
 
-/// Avro's zig-zag variable-length integer.
+/// Avro's zig-zag variable-length integer. Numbers of up to eight bytes are spread to groups of
+/// seven bits in one word, of which as many bytes are kept as the number takes.
 fn varint(value: i64, out: &mut Vec<u8>) {
-    let mut rest = ((value << 1) ^ (value >> 63)) as u64;
+    let number = ((value << 1) ^ (value >> 63)) as u64;
+    if number < 0x80 {
+        return out.push(number as u8);
+    }
+    if number >= 1 << 56 {
+        return varint_bytewise(number, out);
+    }
+    let length = (number.ilog2() / 7 + 1) as usize;
+    let x = (number & 0x0fff_ffff) | (number >> 28 << 32);
+    let x = (x & 0x0000_3fff_0000_3fff) | ((x & 0x0fff_c000_0fff_c000) << 2);
+    let x = (x & 0x007f_007f_007f_007f) | ((x & 0x3f80_3f80_3f80_3f80) << 1);
+    let more = 0x8080_8080_8080_8080 & ((1 << (8 * (length - 1))) - 1);
+    let end = out.len() + length;
+    out.extend_from_slice(&(x | more).to_le_bytes());
+    out.truncate(end);
+}
+
+fn varint_bytewise(number: u64, out: &mut Vec<u8>) {
+    let mut rest = number;
     while rest >= 0x80 {
         out.push(rest as u8 | 0x80);
         rest >>= 7;
@@ -286,6 +305,18 @@ mod tests {
     fn written(value: i128, size: Option<u32>) -> Option<Vec<u8>> {
         let mut out = Vec::new();
         write_big_endian(value, size, &mut out).map(|()| out)
+    }
+
+    #[test]
+    fn varints_of_every_length_are_those_written_byte_by_byte() {
+        let near = |shift: u32| [1i64 << shift, (1i64 << shift) - 1, -(1i64 << shift)];
+        let values = (0..63).flat_map(near).chain([0, -1, i64::MIN, i64::MAX, 0x0123_4567_89ab]);
+        for value in values {
+            let (mut written, mut expected) = (vec![9], vec![9]);
+            varint(value, &mut written);
+            varint_bytewise(((value << 1) ^ (value >> 63)) as u64, &mut expected);
+            assert_eq!(written, expected, "{value}");
+        }
     }
 
     #[test]
