@@ -50,7 +50,7 @@ pub(super) struct State {
     generations: HashMap<String, u64>,
     /// Test hook: commits leave their markers out until they are released.
     hold_markers: bool,
-    /// Told to stop: readers return at once.
+    /// Identity of the log.
     cluster: String,
 }
 
@@ -212,6 +212,16 @@ impl State {
             if !hold {
                 topic.stable[partition as usize] = end;
             }
+        }
+    }
+}
+
+impl Topic {
+    /// An error unless the topic of this name has the partition.
+    pub(super) fn refuse_unless_has(&self, partition: u32, name: &str) -> Result<()> {
+        match (partition as usize) < self.ends.len() {
+            true => Ok(()),
+            false => Err(RuntimeError::user(format!("topic {name} has no partition {partition}"))),
         }
     }
 }

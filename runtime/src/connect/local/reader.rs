@@ -33,18 +33,20 @@ pub(super) struct LocalReader {
 }
 
 impl LocalReader {
+    /// A reader of these partitions, which may come from a peer.
     pub(super) fn new(shared: Arc<Shared>, assignment: &[Assignment]) -> Result<Self> {
         let state = shared.lock();
         let mut partitions = Vec::with_capacity(assignment.len());
         for assigned in assignment {
             let topic = state.topic(&assigned.topic);
             let topic = topic.ok_or_else(|| shared.missing(&assigned.topic))?;
+            topic.refuse_unless_has(assigned.partition, &assigned.topic)?;
             partitions.push(Partition {
                 topic: assigned.topic.clone(),
                 number: topic.meta.number,
                 partition: assigned.partition,
                 compacted: topic.meta.compacted,
-                position: assigned.offset,
+                position: assigned.offset.max(0),
                 stable: 0,
                 end: 0,
                 paused: false,
@@ -61,9 +63,8 @@ impl LocalReader {
         let state = self.shared.lock();
         for p in &mut self.partitions {
             if let Some(topic) = state.topic(&p.topic) {
-                let index = p.partition as usize;
-                p.stable = topic.stable.get(index).copied().unwrap_or(0);
-                p.end = topic.ends.get(index).copied().unwrap_or(0);
+                p.stable = topic.stable[p.partition as usize];
+                p.end = topic.ends[p.partition as usize];
             }
         }
     }

@@ -3,7 +3,8 @@
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use flow_ir::kernel::Record;
@@ -25,7 +26,7 @@ const POLL_MAX: Duration = Duration::from_secs(5);
 pub(super) struct Server {
     path: PathBuf,
     stopping: Arc<AtomicBool>,
-    thread: Option<std::thread::JoinHandle<()>>,
+    thread: Option<JoinHandle<()>>,
     yields: Arc<AtomicBool>,
 }
 
@@ -63,41 +64,39 @@ impl Drop for Server {
     }
 }
 
+/// A connection, to end it with, and the thread that serves it.
+type Client = (UnixStream, JoinHandle<()>);
+
+/// Takes connections until it is to stop, then ends them.
 fn accept(
     listener: &UnixListener,
     log: &LocalLog,
     stopping: &Arc<AtomicBool>,
     yields: &Arc<AtomicBool>,
 ) {
-    let open = Arc::new(AtomicUsize::new(0));
-    let mut connections = Vec::new();
+    let mut clients: Vec<Client> = Vec::new();
     for stream in listener.incoming() {
         if stopping.load(Ordering::Acquire) {
             break;
         }
+        clients.retain(|(_, thread)| !thread.is_finished());
         let Ok(stream) = stream else { continue };
-        if open.load(Ordering::Acquire) >= CONNECTIONS_MAX {
+        if clients.len() >= CONNECTIONS_MAX {
             continue;
         }
-        let kept = stream.try_clone();
-        let (log, open, yields) = (log.clone(), open.clone(), yields.clone());
-        open.fetch_add(1, Ordering::AcqRel);
+        let Ok(kept) = stream.try_clone() else { continue };
+        let (log, yields) = (log.clone(), yields.clone());
         let thread = std::thread::Builder::new().name("log-client".into()).spawn(move || {
             let mut connection =
                 Connection { log, yields, readers: Vec::new(), writers: Vec::new() };
             // The end of a connection, for whatever reason, is no error of the owner.
             let _ = connection.serve(stream);
-            open.fetch_sub(1, Ordering::AcqRel);
         });
-        connections.push((kept, thread));
+        clients.extend(thread.map(|thread| (kept, thread)));
     }
-    for (stream, thread) in connections {
-        if let Ok(stream) = stream {
-            let _ = stream.shutdown(std::net::Shutdown::Both);
-        }
-        if let Ok(thread) = thread {
-            let _ = thread.join();
-        }
+    for (stream, thread) in clients {
+        let _ = stream.shutdown(std::net::Shutdown::Both);
+        let _ = thread.join();
     }
 }
 
@@ -126,8 +125,8 @@ impl Connection {
             Request::CreateTopic(topic) => Response::Topic(self.log.create_topic(&topic)?),
             Request::Offsets(topic, query) => Response::Offsets(self.log.offsets(&topic, query)?),
             Request::OpenReader(assignment) => {
-                let reader = self.log.reader(&assignment)?;
                 refuse_if_full(self.readers.iter().flatten().count())?;
+                let reader = self.log.reader(&assignment)?;
                 self.readers.push(Some((reader, assignment.len())));
                 Response::Opened(self.readers.len() - 1)
             }

@@ -41,6 +41,9 @@ enum Pending {
     Compacted { last: BTreeMap<Vec<u8>, Last>, count: i64 },
 }
 
+/// Where a partition ends after a transaction: topic, partition, offset.
+type End = (String, u32, i64);
+
 /// The last record of a key in a transaction.
 struct Last {
     /// Position in the transaction.
@@ -59,11 +62,8 @@ impl LocalWriter {
         if self.is_fenced() { Err(RuntimeError::fenced()) } else { Ok(()) }
     }
 
-    fn changes(
-        &self,
-        transaction: Transaction,
-        state: &State,
-    ) -> Result<(Changes, Vec<(String, u32, i64)>)> {
+    /// What the transaction writes, and where its partitions end with it.
+    fn changes(&self, transaction: Transaction, state: &State) -> Result<(Changes, Vec<End>)> {
         let mut changes = Changes::default();
         let mut ends = Vec::new();
         for ((name, partition), pending) in transaction.partitions {
@@ -159,12 +159,7 @@ impl Writer for LocalWriter {
             let state = self.shared.lock();
             let topic = state.topic(record.topic);
             let topic = topic.ok_or_else(|| self.shared.missing(record.topic))?;
-            if record.partition as usize >= topic.ends.len() {
-                return Err(RuntimeError::user(format!(
-                    "topic {} has no partition {}",
-                    record.topic, record.partition
-                )));
-            }
+            topic.refuse_unless_has(record.partition, record.topic)?;
             let pending = if topic.meta.compacted {
                 Pending::Compacted { last: BTreeMap::new(), count: 0 }
             } else {
