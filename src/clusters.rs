@@ -93,7 +93,6 @@ impl Logs for Clusters {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use flow_ir::ids::StreamId;
     use flow_ir::physical::Settings;
 
     #[test]

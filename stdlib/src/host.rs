@@ -371,6 +371,9 @@ impl fmt::Write for TextOut<'_> {
     }
 }
 
+/// A text, and what a host function made of it.
+type Prepared = (Box<[u8]>, Box<dyn Any + Send>);
+
 /// What one call site keeps.
 #[derive(Debug)]
 pub struct HostCx {
@@ -380,7 +383,7 @@ pub struct HostCx {
     pub result: Type,
     /// Containers under construction, reused from row to row.
     pub items: ContainerBuilder,
-    cache: Vec<(Box<[u8]>, Box<dyn Any + Send>)>,
+    cache: Vec<Prepared>,
     next: usize,
 }
 
@@ -404,14 +407,13 @@ impl HostCx {
             Some(at) => at,
             None => {
                 let value = prepare(std::str::from_utf8(text).unwrap_or(""))?;
-                let entry: (Box<[u8]>, Box<dyn Any + Send>) = (text.into(), Box::new(value));
-                self.keep(entry)
+                self.keep((text.into(), Box::new(value)))
             }
         };
         Ok(self.cache[at].1.downcast_ref::<T>().expect("the entry was made with this type"))
     }
 
-    fn keep(&mut self, entry: (Box<[u8]>, Box<dyn Any + Send>)) -> usize {
+    fn keep(&mut self, entry: Prepared) -> usize {
         if self.cache.len() < CACHE_ENTRIES_MAX {
             self.cache.push(entry);
             return self.cache.len() - 1;

@@ -97,7 +97,9 @@ fn what_was_altered_or_cut_is_told_from_what_is_old() {
 
 #[test]
 fn graphs_that_break_a_rule_are_refused() {
-    let broken: [(&str, fn(&mut JobGraph)); 7] = [
+    /// What the error says, and the change that causes it.
+    type Break = (&'static str, fn(&mut JobGraph));
+    let broken: [Break; 7] = [
         ("name", |g| g.name = "a/b".into()),
         ("shards", |g| g.settings.shards = 3),
         ("goes backwards", |g| g.edges[1].to = VertexId(0)),

@@ -74,7 +74,7 @@ impl Checker<'_> {
         cx: &mut ExprCx<'_>,
     ) -> Option<Expr> {
         let name = call.name.last().text.to_uppercase();
-        let Some(definition) = aggregates::lookup(&name) else { return None };
+        let definition = aggregates::lookup(&name)?;
         if cx.aggregates.is_none() {
             return self.report(problems::not_allowed_here(&name, cx.place, span));
         }

@@ -166,7 +166,8 @@ fn truncated(expr: Expr) -> Expr {
     if expr.ty.data.is_integer() {
         return expr;
     }
-    let resolved = lookup("TRUNC").and_then(|b| Some((b, b.resolve(&[expr.ty.clone()]).ok()?)));
+    let resolved =
+        lookup("TRUNC").and_then(|b| Some((b, b.resolve(std::slice::from_ref(&expr.ty)).ok()?)));
     let Some((builtin, resolved)) = resolved else { return expr };
     let span = expr.span;
     let arg = match resolved.arg_types.first() {

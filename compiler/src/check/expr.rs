@@ -377,7 +377,7 @@ fn negated(literal: &ast::Literal) -> Option<ast::Literal> {
         ast::Literal::Interval { negative, value, units } => Some(ast::Literal::Interval {
             negative: !negative,
             value: value.clone(),
-            units: units.clone(),
+            units: *units,
         }),
         ast::Literal::Number { .. }
         | ast::Literal::Null

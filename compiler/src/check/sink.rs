@@ -81,7 +81,7 @@ impl<'a> Checker<'a> {
             ));
         }
         let matched = self.match_columns(target, query, columns, at)?;
-        let projected = self.into_target(target, query, matched, at)?;
+        let projected = self.as_target(target, query, matched, at)?;
         let (mode, keys) = self.sink_mode(target, projected, &options, at)?;
         if self.declared(target).written.is_none() {
             let fine = self.writable(target, declared).is_some();
@@ -157,7 +157,7 @@ impl<'a> Checker<'a> {
     }
 
     /// The query's columns in the order and types of the target's record.
-    fn into_target(
+    fn as_target(
         &mut self,
         target: RelationId,
         query: QueryId,

@@ -99,8 +99,7 @@ fn fields_read(
             collect(expr, column, &mut paths)?;
         }
     }
-    let within =
-        |path: &Path| (1..path.len()).any(|shorter| paths.contains(&path[..shorter].to_vec()));
+    let within = |path: &Path| (1..path.len()).any(|shorter| paths.contains(&path[..shorter]));
     let outermost: BTreeSet<Path> = paths.iter().filter(|p| !within(p)).cloned().collect();
     (!outermost.is_empty()).then_some(outermost)
 }

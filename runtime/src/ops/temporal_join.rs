@@ -183,11 +183,11 @@ impl TemporalJoinOp {
             let key = join_keys.key(i);
             let group = key_group(join_keys.hash(i));
             let time = row.i64(self.left_time);
-            if let Some(version) = version_at(versions, group, key, time)? {
-                if version.word(self.deleted) == 0 {
-                    partners.push(i);
-                    self.pairs.push(row, version);
-                }
+            if let Some(version) = version_at(versions, group, key, time)?
+                && version.word(self.deleted) == 0
+            {
+                partners.push(i);
+                self.pairs.push(row, version);
             }
         }
         let (pairs, passed) = self.pairs.take(cx);

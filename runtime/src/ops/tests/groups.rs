@@ -132,10 +132,10 @@ fn compare(a: &Value, b: &Value) -> std::cmp::Ordering {
 /// Inserts, and deletes of rows that are there.
 pub(super) fn changelog(
     row: impl Strategy<Value = Vec<Value>>,
-) -> impl Strategy<Value = Vec<(Vec<Value>, i64)>> {
+) -> impl Strategy<Value = Vec<Weighted>> {
     let step = (row, any::<prop::sample::Index>(), 0..10);
     prop::collection::vec(step, 0..40).prop_map(|steps| {
-        let (mut log, mut live): (Vec<(Vec<Value>, i64)>, Vec<Vec<Value>>) = Default::default();
+        let (mut log, mut live): (Vec<Weighted>, Vec<_>) = Default::default();
         for (row, index, choice) in steps {
             if choice < 4 && !live.is_empty() {
                 let index = index.index(live.len());
@@ -171,7 +171,7 @@ fn graph(keys: &[usize], changelog: Changelog) -> Graph {
 }
 
 fn check(keys: &[usize], kind: Changelog, log: &[(Vec<Value>, i64)], sizes: &[usize]) {
-    let mut groups: BTreeMap<String, Vec<(Vec<Value>, i64)>> = BTreeMap::new();
+    let mut groups: BTreeMap<String, Vec<Weighted>> = BTreeMap::new();
     if keys.is_empty() {
         groups.insert("[]".into(), Vec::new());
     }

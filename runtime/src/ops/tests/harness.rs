@@ -35,6 +35,9 @@ pub(super) struct Event {
 /// Rows and their net weights.
 pub(super) type Net = BTreeMap<String, i64>;
 
+/// A row and its weight.
+pub(super) type Weighted = (Vec<Value>, i64);
+
 /// Adds a row to a net changelog.
 pub(super) fn add(net: &mut Net, row: &[Value], weight: i64) {
     let show = format!("{:?}", row.iter().map(canonical).collect::<Vec<_>>());
@@ -183,7 +186,7 @@ pub(super) struct Run {
     /// Entries of ordered tables that are left in the end.
     pub(super) entries: usize,
     /// Every row with the watermark that went on before its epoch.
-    pub(super) rows: Vec<(Vec<Value>, i64)>,
+    pub(super) rows: Vec<Weighted>,
 }
 
 struct Worker {
@@ -198,7 +201,7 @@ struct Runner<'a> {
     /// Watermark that each vertex got in the epoch before, and gave.
     marks: Vec<i64>,
     marks_out: Vec<i64>,
-    epoch: Vec<(Vec<Value>, i64)>,
+    epoch: Vec<Weighted>,
     run: Run,
 }
 

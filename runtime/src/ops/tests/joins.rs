@@ -71,7 +71,7 @@ fn join_graph(kind: Changelog, condition: bool) -> Graph {
 fn check_join(
     kind: Changelog,
     condition: bool,
-    logs: [Vec<(Vec<Value>, i64)>; 2],
+    logs: [Vec<Weighted>; 2],
     picks: &[bool],
     sizes: &[usize],
 ) {
@@ -119,7 +119,7 @@ fn streams_join() {
 pub(super) fn timed(
     row: impl Strategy<Value = Vec<Value>>,
     len: usize,
-) -> impl Strategy<Value = Vec<(Vec<Value>, i64)>> {
+) -> impl Strategy<Value = Vec<Weighted>> {
     let rows = prop::collection::vec((row, -20i64..10), 0..len);
     (rows, 0i64..20).prop_map(|(rows, delay)| {
         let (mut mark, mut out) = (i64::MIN, Vec::new());

@@ -31,7 +31,7 @@ fn left_row() -> impl Strategy<Value = Vec<Value>> {
 }
 
 /// Versions in disorder, some behind the watermark, some tombstones without a time.
-fn versions() -> impl Strategy<Value = Vec<(Vec<Value>, i64)>> {
+fn versions() -> impl Strategy<Value = Vec<Weighted>> {
     let key = prop::option::weighted(0.95, 0i64..3);
     let row = (key, prop::option::weighted(0.9, 0i64..4), 0..5, -25i64..10, any::<bool>());
     (prop::collection::vec(row, 0..25), 0i64..15).prop_map(|(rows, delay)| {

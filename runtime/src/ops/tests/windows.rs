@@ -47,11 +47,13 @@ fn types() -> Vec<Type> {
     input_types().into_iter().chain([timestamp(), number.clone(), number]).collect()
 }
 
+/// A row and its event time.
+type Timed = (Vec<Value>, i64);
+
 /// Rows in disorder around a time that goes on.
-fn stream() -> impl Strategy<Value = Vec<(Vec<Value>, i64)>> {
+fn stream() -> impl Strategy<Value = Vec<Timed>> {
     prop::collection::vec((input_row(), -45i64..15), 0..40).prop_map(|rows| {
-        let row =
-            |(i, (row, jitter)): (usize, (Vec<Value>, i64))| (row, i as i64 * 4 - 60 + jitter);
+        let row = |(i, (row, jitter)): (usize, Timed)| (row, i as i64 * 4 - 60 + jitter);
         rows.into_iter().enumerate().map(row).collect()
     })
 }
@@ -100,8 +102,8 @@ fn aggregate(graph: &mut Graph, input: VertexId, shape: Shape, by: WindowInput) 
 }
 
 /// The events with their watermarks, and the results by definition.
-fn evaluate_stream(rows: &[(Vec<Value>, i64)], shape: Shape) -> (Vec<Event>, Net, usize) {
-    let mut groups: BTreeMap<(String, i64), Vec<(Vec<Value>, i64)>> = BTreeMap::new();
+fn evaluate_stream(rows: &[Timed], shape: Shape) -> (Vec<Event>, Net, usize) {
+    let mut groups: BTreeMap<(String, i64), Vec<Weighted>> = BTreeMap::new();
     let (mut events, mut mark, mut late) = (Vec::new(), i64::MIN, 0);
     let (size, slide) = (shape.window.size(), shape.window.slice());
     for (i, (values, ts)) in rows.iter().enumerate() {
