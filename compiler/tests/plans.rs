@@ -99,7 +99,8 @@ fn state_keeps_its_identity_whatever_passes_run() {
                 LogicalOp::Join(_)
                 | LogicalOp::Aggregate(_)
                 | LogicalOp::Deduplicate(_)
-                | LogicalOp::Normalize(_) => true,
+                | LogicalOp::Normalize(_)
+                | LogicalOp::Materialize(_) => true,
                 LogicalOp::Scan(_)
                 | LogicalOp::Filter(_)
                 | LogicalOp::Project(_)

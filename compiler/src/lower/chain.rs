@@ -61,6 +61,7 @@ impl Lowering<'_> {
                 | LogicalOp::Aggregate(_)
                 | LogicalOp::Deduplicate(_)
                 | LogicalOp::Normalize(_)
+                | LogicalOp::Materialize(_)
                 | LogicalOp::Union(_)
                 | LogicalOp::Late(_)
                 | LogicalOp::Sink(_) => unreachable!("a chain has filters and projections"),

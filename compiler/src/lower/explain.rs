@@ -6,8 +6,8 @@ use std::fmt::Write;
 use flow_ir::aggregate::AggregateCall;
 use flow_ir::ids::VertexId;
 use flow_ir::physical::{
-    Deduplicate, IntervalJoin, JobGraph, JoinKind, Keep, LateRule, Partitioning, PhysicalOp,
-    SinkMode, Source, TemporalJoin, Vertex, WindowInput,
+    Deduplicate, IntervalJoin, JobGraph, JoinKind, Keep, LateRule, Materialize, Partitioning,
+    PhysicalOp, SinkMode, Source, TemporalJoin, Vertex, WindowInput,
 };
 use flow_ir::types::Field;
 
@@ -93,6 +93,7 @@ impl Line<'_> {
             PhysicalOp::TemporalJoin(op) => format!("{kind} {}", self.temporal_join(op)),
             PhysicalOp::Deduplicate(op) => format!("{kind} {}", self.deduplicate(op)),
             PhysicalOp::Normalize(op) => format!("{kind} by [{}]", self.names(0, &op.keys)),
+            PhysicalOp::Materialize(op) => format!("{kind} {}", self.materialize(op)),
             PhysicalOp::Union(_) => kind.to_string(),
             PhysicalOp::Sink(op) => {
                 let mode = match op.mode {
@@ -140,6 +141,15 @@ impl Line<'_> {
         });
         let order = order.collect::<Vec<_>>().join(", ");
         format!("keeps {keep} by [{}] ordered [{order}]", self.names(0, &op.keys))
+    }
+
+    fn materialize(&self, op: &Materialize) -> String {
+        let by = self.names(0, &op.keys[..op.hashed]);
+        match (op.counted, &op.keys[op.hashed..]) {
+            (true, _) => format!("by [{by}], rows counted"),
+            (false, []) => format!("by [{by}]"),
+            (false, then) => format!("by [{by}] then [{}]", self.names(0, then)),
+        }
     }
 
     /// What is read, and what of the stream is not.

@@ -14,8 +14,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use flow_ir::ids::{NodeId, StreamId, VertexId};
 use flow_ir::logical::{Changes, Identity, LogicalOp, Node, Plan, Scan, identities};
 use flow_ir::physical::{
-    Changelog, Deduplicate, Edge, JobGraph, Late, Normalize, Partitioning, PhysicalOp, Sink,
-    SinkMode, Source, SourceFile, Stream, Union, Vertex, WindowExpand,
+    Changelog, Deduplicate, Edge, JobGraph, Late, Materialize, Normalize, Partitioning, PhysicalOp,
+    Sink, SinkMode, Source, SourceFile, Stream, Union, Vertex, WindowExpand,
 };
 use flow_ir::types::{Field, Type};
 
@@ -144,6 +144,16 @@ impl<'a> Lowering<'a> {
                 let (keys, tombstone) = (normalize.keys.clone(), normalize.tombstone);
                 let op = Normalize { keys: keys.clone(), tombstone, rows };
                 self.keyed(id, PhysicalOp::Normalize(op), keys)
+            }
+            LogicalOp::Materialize(view) => {
+                let hashed = view.keys[..view.hashed].to_vec();
+                let op = Materialize {
+                    keys: view.keys.clone(),
+                    hashed: view.hashed,
+                    counted: view.counted,
+                    rows: self.view_table(node, view),
+                };
+                self.keyed(id, PhysicalOp::Materialize(op), hashed)
             }
             LogicalOp::Sink(sink) => {
                 let stream = self.stream(sink.stream);

@@ -69,7 +69,8 @@ fn is_derived(plan: &Plan, id: NodeId) -> bool {
             LogicalOp::Join(_)
             | LogicalOp::Aggregate(_)
             | LogicalOp::Deduplicate(_)
-            | LogicalOp::Normalize(_) => {}
+            | LogicalOp::Normalize(_)
+            | LogicalOp::Materialize(_) => {}
         }
     }
     true

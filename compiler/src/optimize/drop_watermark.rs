@@ -55,6 +55,7 @@ fn minds_time(node: &Node) -> bool {
         | LogicalOp::Project(_)
         | LogicalOp::Deduplicate(_)
         | LogicalOp::Normalize(_)
+        | LogicalOp::Materialize(_)
         | LogicalOp::Union(_)
         | LogicalOp::Sink(_) => false,
     }

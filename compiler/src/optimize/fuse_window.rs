@@ -73,6 +73,7 @@ fn chain(plan: &Plan, top: NodeId) -> Option<(Vec<NodeId>, NodeId)> {
             | LogicalOp::Aggregate(_)
             | LogicalOp::Deduplicate(_)
             | LogicalOp::Normalize(_)
+            | LogicalOp::Materialize(_)
             | LogicalOp::Union(_)
             | LogicalOp::Late(_)
             | LogicalOp::Sink(_) => return None,

@@ -72,6 +72,7 @@ fn pipeline(plan: &Plan, scan: NodeId) -> Option<Vec<NodeId>> {
             | LogicalOp::Window(_)
             | LogicalOp::Deduplicate(_)
             | LogicalOp::Normalize(_)
+            | LogicalOp::Materialize(_)
             | LogicalOp::Union(_)
             | LogicalOp::Sink(_) => return None,
         }

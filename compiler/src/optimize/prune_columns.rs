@@ -101,7 +101,7 @@ fn reads(op: &LogicalOp, needed: &BTreeSet<usize>, inputs: &[&Schema]) -> Vec<Ve
         }
         LogicalOp::Union(_) => vec![needed.iter().copied().collect(); inputs.len()],
         LogicalOp::Late(late) => and(&[late.time, late.watermark, late.position]),
-        LogicalOp::Sink(_) => vec![all(inputs[0])],
+        LogicalOp::Materialize(_) | LogicalOp::Sink(_) => vec![all(inputs[0])],
     }
 }
 
@@ -192,6 +192,7 @@ fn prune(
         LogicalOp::Join(_)
         | LogicalOp::Deduplicate(_)
         | LogicalOp::Normalize(_)
+        | LogicalOp::Materialize(_)
         | LogicalOp::Union(_)
         | LogicalOp::Sink(_) => return fit(plan, id, op, needs, places),
     };
@@ -271,6 +272,10 @@ fn fit(
         LogicalOp::Normalize(normalize) => {
             normalize.keys.iter_mut().for_each(|c| *c = at(0, *c));
             normalize.tombstone = at(0, normalize.tombstone);
+            kept[0].clone()
+        }
+        LogicalOp::Materialize(view) => {
+            view.keys.iter_mut().for_each(|c| *c = at(0, *c));
             kept[0].clone()
         }
         LogicalOp::Scan(_)

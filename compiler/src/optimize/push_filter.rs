@@ -97,7 +97,10 @@ fn push(plan: &mut Plan, filter: NodeId, predicate: Expr, below: NodeId) -> bool
             let own = keys_only(&normalize.keys);
             push_mapped(plan, filter, predicate, below, &own)
         }
-        LogicalOp::Scan(_) | LogicalOp::Late(_) | LogicalOp::Sink(_) => false,
+        LogicalOp::Scan(_)
+        | LogicalOp::Materialize(_)
+        | LogicalOp::Late(_)
+        | LogicalOp::Sink(_) => false,
     }
 }
 

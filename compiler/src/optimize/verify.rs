@@ -113,6 +113,11 @@ fn verify_op(plan: &Plan, node: &Node, inputs: &[&Schema]) -> Result<(), String>
             ensure(inputs[0].changes == Changes::Upsert, "the input is no keyed changelog")?;
             hidden_at(inputs[0], Hidden::Tombstone, Some(normalize.tombstone))
         }
+        LogicalOp::Materialize(kept) => {
+            within(&kept.keys)?;
+            ensure(kept.hashed <= kept.keys.len(), "more columns hashed than kept")?;
+            not_upsert(inputs[0])
+        }
         LogicalOp::Union(_) => {
             let same = inputs.iter().all(|schema| schema.types() == inputs[0].types());
             inputs.iter().try_for_each(|schema| not_upsert(schema))?;

@@ -70,6 +70,7 @@ fn down_to_union(plan: &Plan, mut id: NodeId) -> Option<(Vec<NodeId>, NodeId)> {
             | LogicalOp::Aggregate(_)
             | LogicalOp::Deduplicate(_)
             | LogicalOp::Normalize(_)
+            | LogicalOp::Materialize(_)
             | LogicalOp::Late(_)
             | LogicalOp::Sink(_) => return None,
         }

@@ -22,6 +22,7 @@ mod interval_join;
 mod join;
 mod late;
 mod map;
+mod materialize;
 mod normalize;
 mod pairs;
 mod pre_aggregate;
@@ -188,6 +189,7 @@ pub fn instantiate(
         PhysicalOp::TemporalJoin(op) => temporal_join::TemporalJoinOp::new(op, &plan).map(boxed),
         PhysicalOp::Deduplicate(op) => deduplicate::DeduplicateOp::new(op, &plan).map(boxed),
         PhysicalOp::Normalize(op) => normalize::NormalizeOp::new(op, &plan).map(boxed),
+        PhysicalOp::Materialize(op) => materialize::MaterializeOp::new(op, &plan).map(boxed),
         PhysicalOp::Union(_) => Ok(boxed(union::UnionOp)),
     };
     made.map_err(|why| {

@@ -123,6 +123,11 @@ fn of_node<'a>(node: &Node, of: &impl Fn(NodeId) -> &'a Identity) -> Identity {
             let parts = Parts::new("normalize").hash(input(0).node).hashes(keys);
             keeping(parts.finish(), input(0))
         }
+        LogicalOp::Materialize(kept) => {
+            let keys = kept.keys.iter().map(|&k| input(0).columns[k]);
+            let parts = Parts::new("materialize").hash(input(0).node).hashes(keys);
+            keeping(parts.hash(kept.hashed as u64).finish(), input(0))
+        }
         LogicalOp::Union(_) => {
             let inputs: Vec<&Identity> = node.inputs.iter().map(|&i| of(i)).collect();
             let hash = Parts::new("union").hashes(inputs.iter().map(|i| i.node)).finish();

@@ -9,6 +9,7 @@ mod filter;
 mod identity;
 mod join;
 mod late;
+mod materialize;
 mod normalize;
 mod print;
 mod project;
@@ -25,6 +26,7 @@ pub use filter::Filter;
 pub use identity::{Identity, identities};
 pub use join::{Join, JoinClass};
 pub use late::Late;
+pub use materialize::Materialize;
 pub use normalize::Normalize;
 pub use print::explain;
 pub use project::Project;
@@ -87,6 +89,8 @@ pub enum LogicalOp {
     Deduplicate(Deduplicate),
     /// Turns the last-row-per-key records of a table into −old/+new.
     Normalize(Normalize),
+    /// Keeps rows for readers.
+    Materialize(Materialize),
     /// Passes on the rows of all inputs.
     Union(Union),
     /// Drops late rows.
@@ -126,6 +130,7 @@ macro_rules! each_op {
             LogicalOp::Aggregate($node) => $body,
             LogicalOp::Deduplicate($node) => $body,
             LogicalOp::Normalize($node) => $body,
+            LogicalOp::Materialize($node) => $body,
             LogicalOp::Union($node) => $body,
             LogicalOp::Late($node) => $body,
             LogicalOp::Sink($node) => $body,
@@ -167,6 +172,7 @@ impl LogicalOp {
             LogicalOp::Aggregate(_) => "Aggregate",
             LogicalOp::Deduplicate(_) => "Deduplicate",
             LogicalOp::Normalize(_) => "Normalize",
+            LogicalOp::Materialize(_) => "Materialize",
             LogicalOp::Union(_) => "Union",
             LogicalOp::Late(_) => "Late",
             LogicalOp::Sink(_) => "Sink",
@@ -183,6 +189,7 @@ impl LogicalOp {
             | LogicalOp::Aggregate(_)
             | LogicalOp::Deduplicate(_)
             | LogicalOp::Normalize(_)
+            | LogicalOp::Materialize(_)
             | LogicalOp::Late(_)
             | LogicalOp::Sink(_) => Some(1),
             LogicalOp::Join(_) => Some(2),
@@ -276,6 +283,7 @@ impl Plan {
                 | LogicalOp::Aggregate(_)
                 | LogicalOp::Deduplicate(_)
                 | LogicalOp::Normalize(_)
+                | LogicalOp::Materialize(_)
                 | LogicalOp::Union(_)
                 | LogicalOp::Sink(_) => return false,
             }

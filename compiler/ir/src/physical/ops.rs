@@ -38,6 +38,8 @@ pub enum PhysicalOp {
     Deduplicate(Deduplicate),
     /// Turns a keyed changelog (last row per key, tombstones) into −old/+new.
     Normalize(Normalize),
+    /// Keeps rows for readers.
+    Materialize(Materialize),
     /// Passes on the rows of all its inputs.
     Union(Union),
     /// Writes a stream.
@@ -308,6 +310,20 @@ pub struct Normalize {
     pub rows: TableId,
 }
 
+/// Keeps a relation's rows in the order of some columns, for the readers of a view. Output: the
+/// input's net changes of each epoch, rows taken back first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Materialize {
+    /// Columns of the order. They hold a unique key of the input, or are all of its columns.
+    pub keys: Vec<usize>,
+    /// So many of `keys`, the first, say on which worker a row lies.
+    pub hashed: usize,
+    /// Whether equal rows are counted: `keys` are then all columns, each once.
+    pub counted: bool,
+    /// Ordered: key → row; where rows are counted key → weight (BIGINT).
+    pub rows: TableId,
+}
+
 /// Passes on the rows of all its inputs, which have the same column types.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Union {
@@ -358,6 +374,7 @@ impl PhysicalOp {
             PhysicalOp::TemporalJoin(op) => vec![op.pending, op.versions],
             PhysicalOp::Deduplicate(op) => vec![op.rows],
             PhysicalOp::Normalize(op) => vec![op.rows],
+            PhysicalOp::Materialize(op) => vec![op.rows],
         }
     }
 
@@ -376,6 +393,7 @@ impl PhysicalOp {
             PhysicalOp::TemporalJoin(_) => "TemporalJoin",
             PhysicalOp::Deduplicate(_) => "Deduplicate",
             PhysicalOp::Normalize(_) => "Normalize",
+            PhysicalOp::Materialize(_) => "Materialize",
             PhysicalOp::Union(_) => "Union",
             PhysicalOp::Sink(_) => "Sink",
         }

@@ -1,6 +1,7 @@
 //! Everything a job graph must satisfy before code is made from it: run by lowering, by the reader
 //! of artifacts and at start. The runtime may rely on all of it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use super::{
@@ -117,6 +118,7 @@ fn arity(op: &PhysicalOp) -> usize {
         | PhysicalOp::WindowAggregate(_)
         | PhysicalOp::Deduplicate(_)
         | PhysicalOp::Normalize(_)
+        | PhysicalOp::Materialize(_)
         | PhysicalOp::Sink(_) => 1,
         PhysicalOp::Join(_) | PhysicalOp::IntervalJoin(_) | PhysicalOp::TemporalJoin(_) => 2,
         PhysicalOp::Union(op) => usize::from(op.inputs),
@@ -212,6 +214,14 @@ fn verify_op(graph: &JobGraph, vertex: &Vertex, inputs: &[&Vertex]) -> Result<()
             verify_columns(op.keys.iter().chain([&op.tombstone]), width(0))?;
             same_columns(0)
         }
+        PhysicalOp::Materialize(op) => {
+            verify_columns(&op.keys, width(0))?;
+            ensure(op.hashed <= op.keys.len(), || "more columns hashed than kept".into())?;
+            let all_once: BTreeSet<usize> = op.keys.iter().copied().collect();
+            let whole = all_once.len() == op.keys.len() && op.keys.len() == width(0);
+            ensure(whole || !op.counted, || "counted rows are not whole".into())?;
+            same_columns(0)
+        }
         PhysicalOp::Union(_) => (0..inputs.len()).try_for_each(same_columns),
         PhysicalOp::Sink(op) => verify_sink(graph, op, inputs[0]),
     }
@@ -253,6 +263,7 @@ fn verify_exchange(op: &PhysicalOp, edges: &[&Edge]) -> Result<(), String> {
         }
         PhysicalOp::Deduplicate(op) => vec![Some(op.keys.clone())],
         PhysicalOp::Normalize(op) => vec![Some(op.keys.clone())],
+        PhysicalOp::Materialize(op) => vec![Some(op.keys[..op.hashed].to_vec())],
         PhysicalOp::Sink(op) if op.mode == SinkMode::Upsert => vec![Some(op.keys.clone())],
         PhysicalOp::Source(_)
         | PhysicalOp::Map(_)

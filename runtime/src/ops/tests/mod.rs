@@ -8,6 +8,7 @@ mod joins;
 mod keyed;
 mod stateless;
 mod temporal;
+mod views;
 mod windows;
 
 use flow_ir::physical::PhysicalOp;
@@ -28,6 +29,7 @@ fn law_of(op: &PhysicalOp) -> Option<fn()> {
         PhysicalOp::TemporalJoin(_) => Some(temporal::versions_join),
         PhysicalOp::Deduplicate(_) => Some(keyed::first_or_last_row_stays),
         PhysicalOp::Normalize(_) => Some(keyed::last_row_per_key_stays),
+        PhysicalOp::Materialize(_) => Some(views::views_pass_on_net_changes),
         PhysicalOp::Union(_) => Some(stateless::unions_pass_everything),
     }
 }
