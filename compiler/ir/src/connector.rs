@@ -1,6 +1,16 @@
 //! What WITH (…) may say, as data: connectors, formats and their options. The checker reads it
 //! without linking any connector; a test of the runtime asserts that each has an implementation.
 
+/// The connector of materialized views, which no program can name. A stream with the option `VIEW_OF`
+/// is an index: the rows of that view in another order.
+pub const VIEW: &str = "view";
+
+/// Names the view that an index belongs to.
+pub const VIEW_OF: &str = "of";
+
+/// The connector of what an ad-hoc query answers with; no program can name it.
+pub const ANSWER: &str = "answer";
+
 /// Whether a connector can be read or written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Directions {

@@ -179,7 +179,8 @@ impl<'a> Lowering<'a> {
             self.sites.output_kernel(&node.schema.types(), watermark, &nullable)
         });
         let stream = self.stream(scan.stream);
-        let source = Source { stream, columns: scan.columns.clone(), watermark };
+        let source =
+            Source { stream, columns: scan.columns.clone(), watermark, ranges: Vec::new() };
         let name = format!("source-{}", scan.name);
         let part = self.part(id, name, PhysicalOp::Source(source));
         self.vertex(part)

@@ -13,6 +13,8 @@ use crate::types::Field;
 pub enum ScanKind {
     /// Every record is a row.
     Stream,
+    /// The changes of a view: rows are added and taken back.
+    View,
     /// A record replaces the row of its key; the `$tombstone` column says whether it deletes it.
     Table,
 }
@@ -46,6 +48,8 @@ impl PlanNode for Scan {
         key.sort_unstable();
         let (changes, keys) = match self.kind {
             ScanKind::Stream => (Changes::Append, Vec::new()),
+            ScanKind::View if key.is_empty() => (Changes::Retract, Vec::new()),
+            ScanKind::View => (Changes::Retract, vec![key]),
             ScanKind::Table if key.is_empty() => (Changes::Upsert, Vec::new()),
             ScanKind::Table => (Changes::Upsert, vec![key]),
         };

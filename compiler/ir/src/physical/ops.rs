@@ -4,12 +4,15 @@
 //! Column numbers refer to the operator's input on the port named; output columns are listed with
 //! each operator. Every operator that keeps a key gets its input hashed by exactly that key.
 
+use std::ops::Bound;
+
 use serde::{Deserialize, Serialize};
 
 use crate::aggregate::{AggregateCall, WindowSpec};
 use crate::decode_plan::DecodeColumn;
 use crate::ids::{StreamId, TableId};
 use crate::kernel::KernelSpec;
+use crate::value::Value;
 
 /// What a vertex does.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,6 +59,22 @@ pub struct Source {
     /// Over `columns`, one nullable output of a timestamp type: what the watermark rises to with
     /// the row. `None`: the stream has no event time.
     pub watermark: Option<KernelSpec>,
+    /// Of a view: the rows in any of these ranges; none given: all rows. What reads the rows
+    /// filters them again.
+    pub ranges: Vec<KeyRange>,
+}
+
+/// The rows of a view that lie together in one of its orders: its key's, or an index's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct KeyRange {
+    /// The index; `None`: the key.
+    pub index: Option<String>,
+    /// Values of the first columns of the order, none NULL.
+    pub equal: Vec<Value>,
+    /// Where the next column's values begin, none NULL.
+    pub from: Bound<Value>,
+    /// Where they end.
+    pub to: Bound<Value>,
 }
 
 /// Filters and projects. Output: the kernel's.
