@@ -177,13 +177,14 @@ impl Attempt<'_> {
                 batch_rows: self.config.batch_rows,
             })?);
         }
+        let span = tracing::Span::current();
         for (id, worker) in made.into_iter().enumerate() {
             let (command, commands) = unbounded();
-            let reply = reply.clone();
+            let (reply, span) = (reply.clone(), span.clone());
             let thread = std::thread::Builder::new()
                 .name(format!("worker-{id}"))
                 .stack_size(WORKER_STACK_BYTES)
-                .spawn(move || worker.run(&commands, &reply))
+                .spawn(move || span.in_scope(|| worker.run(&commands, &reply)))
                 .map_err(|e| RuntimeError::external(format!("no thread for a worker: {e}")))?;
             crew.commands.push(command);
             crew.threads.push(thread);

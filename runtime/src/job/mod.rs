@@ -4,6 +4,7 @@ mod assign;
 mod attempt;
 mod restore;
 mod start;
+mod versions;
 
 use std::sync::{Arc, RwLock};
 use std::thread::JoinHandle;
@@ -16,6 +17,7 @@ use attempt::{Attempt, Control};
 
 pub use assign::reads_standard_input;
 pub use attempt::Ended;
+pub use versions::{StateChange, compare, forget};
 pub(crate) use restore::LocalPosition;
 
 pub(crate) use crate::connect::file::FileSink;
@@ -47,9 +49,13 @@ pub fn start(
     let metrics = Arc::new(RwLock::new(Arc::new(Metrics::new(&graph))));
     let (shared, shown) = (control.clone(), metrics.clone());
     let graph = Arc::new(graph);
+    // What the job's threads log can be told from what other jobs of the process log.
+    let span = tracing::info_span!("job", job = %graph.name);
     let thread = std::thread::Builder::new()
         .name("job".into())
-        .spawn(move || supervise(&graph, &factory, &config, &world, &shared, &shown))
+        .spawn(move || {
+            span.in_scope(|| supervise(&graph, &factory, &config, &world, &shared, &shown))
+        })
         .map_err(|e| RuntimeError::external(format!("no thread for the job: {e}")))?;
     Ok(JobHandle { control, metrics, thread: Some(thread) })
 }

@@ -47,7 +47,7 @@ pub(crate) struct Started {
 }
 
 /// The internal topics of a job.
-struct Internal {
+pub(super) struct Internal {
     epochs: TopicInfo,
     changelog: TopicInfo,
 }
@@ -63,7 +63,7 @@ pub(crate) fn start(attempt: &Attempt<'_>) -> Result<Started> {
     let internal = internal_topics(&home, graph)?;
     let store_folder = attempt.config.state_dir.join("store");
     if attempt.fresh {
-        forget(&mut *writer, &internal)?;
+        forget_epochs(&mut *writer, &internal)?;
         remove_store(&store_folder)?;
     }
     let record = last_record(&home, &internal.epochs.name)?;
@@ -160,7 +160,7 @@ fn template(
     }
 }
 
-fn remove_store(folder: &Path) -> Result<()> {
+pub(super) fn remove_store(folder: &Path) -> Result<()> {
     if !folder.exists() {
         return Ok(());
     }
@@ -169,7 +169,7 @@ fn remove_store(folder: &Path) -> Result<()> {
     })
 }
 
-fn internal_topics(home: &Arc<dyn Log>, graph: &JobGraph) -> Result<Internal> {
+pub(super) fn internal_topics(home: &Arc<dyn Log>, graph: &JobGraph) -> Result<Internal> {
     let compacted = |name: String, partitions| NewTopic {
         name,
         partitions,
@@ -218,7 +218,10 @@ pub(crate) fn last_record(home: &Arc<dyn Log>, topic: &str) -> Result<Option<Epo
 }
 
 /// Takes the job's last record away; its outputs stay.
-fn forget(writer: &mut dyn crate::connect::Writer, internal: &Internal) -> Result<()> {
+pub(super) fn forget_epochs(
+    writer: &mut dyn crate::connect::Writer,
+    internal: &Internal,
+) -> Result<()> {
     writer.begin()?;
     writer.send(&Outgoing {
         topic: &internal.epochs.name,
@@ -235,7 +238,7 @@ fn forget(writer: &mut dyn crate::connect::Writer, internal: &Internal) -> Resul
 }
 
 /// What identifies a table from one program to the next.
-fn table_name(graph: &JobGraph, table: &TableSpec) -> String {
+pub(super) fn table_name(graph: &JobGraph, table: &TableSpec) -> String {
     let vertex = &graph.vertices[table.owner.index()];
     let layout = format!("{:?} {:?} {:?}", table.kind, table.key, table.value);
     format!("{:016x}/{}/{:016x}", vertex.identity, table.role, key_hash(layout.as_bytes()))
@@ -302,7 +305,7 @@ fn check_program(graph: &JobGraph, record: &EpochRecord) -> Result<()> {
 }
 
 /// Why a table of the record is not one of the program's.
-fn why_other(name: &str, now: &BTreeMap<String, &str>) -> &'static str {
+pub(super) fn why_other(name: &str, now: &BTreeMap<String, &str>) -> &'static str {
     let same_but_layout = name.rsplit_once('/').is_some_and(|(operator, _)| {
         now.keys().any(|n| n.rsplit_once('/').is_some_and(|(o, _)| o == operator))
     });
