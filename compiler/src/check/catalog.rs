@@ -12,7 +12,7 @@ pub struct RegistryRef {
     /// Address of a registry or a folder of schemas, as `'avro-confluent.url'` says it; `None`: the
     /// caller's default.
     pub url: Option<String>,
-    /// The stream's options for reaching it (`avro-confluent.*`), secrets unfilled.
+    /// The options for reaching it (`avro-confluent.*`), secrets unfilled.
     pub options: BTreeMap<String, String>,
 }
 

@@ -1,6 +1,8 @@
 //! Schemas: columns from a registry's subject, declared columns against it, and the schemas that
 //! outputs are written with.
 
+use std::collections::BTreeMap;
+
 use flow_ir::decode_plan::{DecodeColumn, Metadata, Origin};
 use flow_ir::encode_plan::JsonTimestamps;
 use flow_ir::physical::SubjectSchema;
@@ -49,15 +51,18 @@ impl Options {
         self.format_of(side) == Some("avro") && !self.is_bare(side)
     }
 
-    fn registry(&self, side: Side, default: Option<&String>) -> RegistryRef {
-        let url = self.format_option(side.word(), "avro-confluent.url").map(str::to_string);
-        let options = self
-            .values
-            .iter()
-            .filter(|(key, _)| key.contains("avro-confluent."))
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect();
-        RegistryRef { url: url.or_else(|| default.cloned()), options }
+    /// The registry of a side: options with the side's name before them win over those without,
+    /// and these over the program's settings.
+    fn registry(&self, side: Side, settings: &BTreeMap<String, String>) -> RegistryRef {
+        let side = format!("{}.", side.word());
+        let mut options = BTreeMap::new();
+        for (given, prefix) in [(settings, ""), (&self.values, ""), (&self.values, &side)] {
+            let own = given.iter().filter_map(|(k, value)| Some((k.strip_prefix(prefix)?, value)));
+            let own = own.filter(|(key, _)| key.starts_with("avro-confluent."));
+            options.extend(own.map(|(key, value)| (key.to_string(), value.clone())));
+        }
+        let url = options.remove("avro-confluent.url");
+        RegistryRef { url: url.or_else(|| settings.get("schema.registry.url").cloned()), options }
     }
 
     fn subject(&self, side: Side, stream: &str) -> String {
@@ -120,8 +125,7 @@ impl Checker<'_> {
         if !options.is_registered(side) {
             return Some(None);
         }
-        let default = self.module.settings.other.get("schema.registry.url");
-        let registry = options.registry(side, default);
+        let registry = options.registry(side, &self.module.settings.other);
         let subject = options.subject(side, stream);
         let answer = self.catalog.subject(&registry, &subject);
         let found = self.answered(answer, options, at)?;
@@ -401,8 +405,7 @@ impl Checker<'_> {
         at: Span,
     ) -> Option<()> {
         let stream = self.module.relation(id).stream.name.clone();
-        let default = self.module.settings.other.get("schema.registry.url");
-        let registry = options.registry(side, default);
+        let registry = options.registry(side, &self.module.settings.other);
         let subject = options.subject(side, &stream);
         let level = self.catalog.compatibility(&registry, &subject);
         let level = self.answered(level, options, at)?;

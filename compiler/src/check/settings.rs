@@ -44,6 +44,9 @@ pub(super) const SETTINGS: &[OptionSpec] = &[
     setting("memory", OptionKind::Text, "Memory for state."),
     setting("state.dir", OptionKind::Text, "Folder of the job's state."),
     setting("schema.registry.url", OptionKind::Text, "The schema registry, or a folder."),
+    setting("avro-confluent.basic-auth.user-info", OptionKind::Text, "USER:PASSWORD for it."),
+    setting("avro-confluent.bearer-auth.token", OptionKind::Text, "Token for it."),
+    setting("avro-confluent.ssl.ca.location", OptionKind::Text, "PEM file of whom to trust."),
     setting("properties.*", OptionKind::Text, "Passed to the Kafka client."),
 ];
 

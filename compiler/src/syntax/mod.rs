@@ -5,6 +5,7 @@
 pub mod ast;
 mod build;
 mod errors;
+mod expect;
 mod grammar;
 mod pratt;
 pub mod print;
@@ -17,6 +18,8 @@ use flow_ir::span::{FileId, Span};
 
 use crate::diagnostics::{self, Diagnostic, syntax};
 use ast::Ast;
+pub use expect::{Expected, Thing, expected};
+pub use scan::{Token, TokenKind};
 
 /// Most levels of nesting: of brackets in the text, and of nodes in the tree.
 pub const DEPTH_MAX: usize = 500;
@@ -44,6 +47,17 @@ pub fn parse(file: FileId, text: &str) -> (Ast, Vec<Diagnostic>) {
     };
     diagnostics::sort(&mut diagnostics);
     (ast, diagnostics)
+}
+
+/// The tokens of a text, comments and semicolons left out, in order. What is never closed reaches
+/// to the end.
+pub fn tokens(text: &str) -> Vec<Token> {
+    scan::scan(FileId(0), text).tokens
+}
+
+/// Whether a word is never a name unless it is quoted.
+pub fn is_reserved(word: &str) -> bool {
+    errors::is_reserved(word)
 }
 
 /// Parses on a thread with a stack large enough for `DEPTH_MAX` levels.

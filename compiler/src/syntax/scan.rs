@@ -15,7 +15,7 @@ use crate::diagnostics::{Diagnostic, syntax};
 
 /// What kind of token it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum TokenKind {
+pub enum TokenKind {
     /// A word: keyword or name.
     Word,
     /// A name in quotes or backticks.
@@ -30,10 +30,13 @@ pub(crate) enum TokenKind {
 
 /// One token and where it is, in bytes of the file.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Token {
-    pub(crate) kind: TokenKind,
-    pub(crate) start: usize,
-    pub(crate) end: usize,
+pub struct Token {
+    /// Which kind.
+    pub kind: TokenKind,
+    /// First byte.
+    pub start: usize,
+    /// Behind the last byte.
+    pub end: usize,
 }
 
 /// The text of one statement.
