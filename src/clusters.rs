@@ -1,8 +1,9 @@
 //! Kafka clusters of a job: which stream is on which, and which one the job commits on.
 //!
 //! A stream's client has the properties of its options, else those of the program's settings, else
-//! the address in KAFKA_BOOTSTRAP_SERVERS. Streams with equal properties share one client. The home
-//! cluster is that of the first sink on Kafka, else of the first source there.
+//! those that the process gives all its jobs, else the address in KAFKA_BOOTSTRAP_SERVERS. Streams
+//! with equal properties share one client. The home cluster is that of the first sink on Kafka, else
+//! of the first source there.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -14,7 +15,7 @@ use flow_runtime::connect::kafka::{BOOTSTRAP_SERVERS, KafkaLog};
 use flow_runtime::error::{Result, RuntimeError};
 use flow_runtime::world::Logs;
 
-use crate::secrets::fill;
+use crate::secrets::Secrets;
 
 /// Prefix of the options that are properties of Kafka's client.
 const PREFIX: &str = "properties.";
@@ -23,7 +24,7 @@ const PREFIX: &str = "properties.";
 pub const SERVERS_VARIABLE: &str = "KAFKA_BOOTSTRAP_SERVERS";
 
 /// Properties of a client, without the prefix.
-type Properties = BTreeMap<String, String>;
+pub type Properties = BTreeMap<String, String>;
 
 /// All clusters of a job.
 pub struct Clusters {
@@ -31,12 +32,20 @@ pub struct Clusters {
     defaults: Properties,
     /// The stream whose cluster is the job's home.
     home: Stream,
+    secrets: Secrets,
     open: Mutex<BTreeMap<Properties, Arc<dyn Log>>>,
 }
 
+/// Properties of clients for which nothing is said: the address in the environment, if any.
+pub fn properties_of_environment() -> Properties {
+    let address = std::env::var(SERVERS_VARIABLE).ok();
+    address.map(|servers| (BOOTSTRAP_SERVERS.to_string(), servers)).into_iter().collect()
+}
+
 impl Clusters {
-    /// The clusters of a job; `None` if it neither reads nor writes Kafka.
-    pub fn of_job(graph: &JobGraph) -> Option<Self> {
+    /// The clusters of a job; `None` if it neither reads nor writes Kafka. `given` are properties
+    /// for what the program leaves open.
+    pub fn of_job(graph: &JobGraph, given: &Properties, secrets: &Secrets) -> Option<Self> {
         let on_kafka = |id: &StreamId| graph.stream(*id).connector == "kafka";
         let (mut sinks, mut sources) = (Vec::new(), Vec::new());
         for vertex in &graph.vertices {
@@ -47,11 +56,10 @@ impl Clusters {
             }
         }
         let home = graph.stream(sinks.into_iter().chain(sources).find(on_kafka)?).clone();
-        let address = std::env::var(SERVERS_VARIABLE).ok();
-        let mut defaults: Properties =
-            address.map(|servers| (BOOTSTRAP_SERVERS.to_string(), servers)).into_iter().collect();
+        let mut defaults = properties_of_environment();
+        defaults.extend(given.clone());
         defaults.extend(properties(&graph.settings.other));
-        Some(Self { defaults, home, open: Mutex::default() })
+        Some(Self { defaults, home, secrets: secrets.clone(), open: Mutex::default() })
     }
 }
 
@@ -76,7 +84,7 @@ impl Logs for Clusters {
             return Ok(log.clone());
         }
         let told = |why: String| RuntimeError::user(format!("stream {}: {why}", stream.name));
-        let filled = fill(&wanted).map_err(told)?;
+        let filled = self.secrets.fill(&wanted).map_err(told)?;
         if !filled.contains_key(BOOTSTRAP_SERVERS) {
             return Err(told("nothing says which Kafka cluster it is on".into()).with_help(format!(
                 "Set '{PREFIX}{BOOTSTRAP_SERVERS}' to HOST:PORT in the stream's options or with \
@@ -84,7 +92,10 @@ impl Logs for Clusters {
                  with --local DIR."
             )));
         }
-        let log: Arc<dyn Log> = Arc::new(KafkaLog::open(&filled)?);
+        let log: Arc<dyn Log> = Arc::new(KafkaLog::open(&filled).map_err(|mut error| {
+            error.message = self.secrets.hide(&wanted, &error.message);
+            error
+        })?);
         open.insert(wanted, log.clone());
         Ok(log)
     }
@@ -115,6 +126,6 @@ mod tests {
             sites: Vec::new(),
             sources: Vec::new(),
         };
-        assert!(Clusters::of_job(&graph).is_none());
+        assert!(Clusters::of_job(&graph, &Properties::new(), &Secrets::default()).is_none());
     }
 }

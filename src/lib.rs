@@ -7,6 +7,7 @@
 //! | `driver` | files to diagnostics or a job graph, shared by every command |
 //! | `catalog` | the compiler's view of registries |
 //! | `registries` | registries by address, opened once |
+//! | `secrets` | `${secret:NAME}`, filled in where a broker or a registry is asked |
 //! | `clusters` | Kafka clusters of a job |
 //! | `world` | logs, registries and output of a job that runs here |
 
@@ -23,7 +24,6 @@ pub mod lock;
 #[cfg(feature = "run")]
 pub mod payload;
 pub mod registries;
-#[cfg(feature = "run")]
 pub mod secrets;
 #[cfg(feature = "run")]
 pub mod signals;

@@ -1,42 +1,88 @@
 //! The world of a job that runs in this process: which log holds which stream, registries, output.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use flow_ir::physical::{JobGraph, Stream};
-use flow_registry::Registry;
+use flow_registry::{Registry, RegistryError};
 use flow_runtime::connect::Log;
 use flow_runtime::connect::local::{Access, Purpose};
 use flow_runtime::error::{Result, RuntimeError};
 use flow_runtime::world::{Logs, Printer, Registries as JobRegistries, SystemClock, World};
 
-use crate::clusters::Clusters;
-use crate::registries::Registries;
-use crate::secrets::fill;
+use crate::clusters::{Clusters, Properties};
+use crate::registries::{Registries, of_stream};
+use crate::secrets::Secrets;
 
 /// The log of a job that neither reads nor writes a broker, in its state folder.
 const STATE_LOG: &str = "embedded";
 
-/// The world of a job.
-///
-/// With `local`, all topics are in the embedded log in that folder. Without it they are on the
-/// Kafka clusters that the streams name; a job without Kafka keeps epochs and changelog in an
-/// embedded log in its state folder.
-pub fn world(graph: &JobGraph, local: Option<&Path>, state_dir: &Path) -> World {
-    let embedded =
-        |folder| -> Arc<dyn Logs> { Arc::new(EmbeddedLog { folder, open: Mutex::new(None) }) };
-    let logs = match (local, Clusters::of_job(graph)) {
-        (Some(local), _) => embedded(local.to_path_buf()),
-        (None, Some(clusters)) => Arc::new(clusters),
-        (None, None) => embedded(state_dir.join(STATE_LOG)),
-    };
-    World {
-        clock: Arc::new(SystemClock::default()),
-        logs,
-        registries: Arc::new(StreamRegistries(Registries::with_local(local))),
-        printer: Arc::new(Stdout),
+/// What all jobs of a process have in common.
+#[derive(Clone, Default)]
+pub struct Surroundings {
+    /// The embedded log in which all topics are, if they are in one.
+    pub embedded: Option<Embedded>,
+    /// Properties of Kafka clients, for what programs leave open.
+    pub kafka: Properties,
+    /// The registry of streams that name none, if it is not that of the embedded log.
+    pub registry: Option<String>,
+    /// Where secrets are looked up.
+    pub secrets: Secrets,
+}
+
+/// An embedded log.
+#[derive(Clone)]
+pub struct Embedded {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// The log, if the process has opened it already; else a job opens it when it starts.
+    pub open: Option<Arc<dyn Log>>,
+}
+
+impl Surroundings {
+    /// The registries that streams name, and the one for those that name none.
+    pub fn registries(&self) -> Registries {
+        let local = self.embedded.as_ref().map(|embedded| embedded.folder.as_path());
+        let all = Registries::with_local(local).or_at(self.registry.clone());
+        all.with_secrets(self.secrets.clone())
     }
+
+    /// The world of a job in these surroundings.
+    ///
+    /// A job without Kafka and embedded log keeps epochs and changelog in an embedded log of its
+    /// own in its state folder.
+    pub fn world(&self, graph: &JobGraph, state_dir: &Path, printer: Arc<dyn Printer>) -> World {
+        let on_disk =
+            |folder| -> Arc<dyn Logs> { Arc::new(EmbeddedLog { folder, open: Mutex::new(None) }) };
+        let clusters = || Clusters::of_job(graph, &self.kafka, &self.secrets);
+        let logs = match &self.embedded {
+            Some(Embedded { open: Some(log), .. }) => Arc::new(OpenLog(log.clone())),
+            Some(Embedded { folder, open: None }) => on_disk(folder.clone()),
+            None => match clusters() {
+                Some(clusters) => Arc::new(clusters),
+                None => on_disk(state_dir.join(STATE_LOG)),
+            },
+        };
+        World {
+            clock: Arc::new(SystemClock::default()),
+            logs,
+            registries: Arc::new(StreamRegistries {
+                open: self.registries(),
+                settings: graph.settings.other.clone(),
+            }),
+            printer,
+        }
+    }
+}
+
+/// The world of a job that is alone in its process: with `local` all topics are in the embedded log
+/// in that folder, without it on the Kafka clusters that the streams name.
+pub fn world(graph: &JobGraph, local: Option<&Path>, state_dir: &Path) -> World {
+    let embedded = local.map(|folder| Embedded { folder: folder.to_path_buf(), open: None });
+    let alone = Surroundings { embedded, ..Surroundings::default() };
+    alone.world(graph, state_dir, Arc::new(Stdout))
 }
 
 /// Where a job's state lies: `--state-dir`, else with the embedded log, else `.flow/NAME`.
@@ -71,16 +117,34 @@ impl Logs for EmbeddedLog {
     }
 }
 
-/// Registries as streams name them.
-struct StreamRegistries(Registries);
+/// An embedded log that the process has opened for all its jobs.
+struct OpenLog(Arc<dyn Log>);
+
+impl Logs for OpenLog {
+    fn home(&self) -> Result<Arc<dyn Log>> {
+        Ok(self.0.clone())
+    }
+
+    fn of(&self, _: &Stream) -> Result<Arc<dyn Log>> {
+        self.home()
+    }
+}
+
+/// Registries as streams and settings name them.
+struct StreamRegistries {
+    open: Registries,
+    settings: BTreeMap<String, String>,
+}
 
 impl JobRegistries for StreamRegistries {
     fn of(&self, stream: &Stream) -> Result<Arc<dyn Registry>> {
-        let options = fill(&stream.options)
-            .map_err(|why| RuntimeError::user(format!("stream {}: {why}", stream.name)))?;
+        let options = of_stream(&stream.options, &self.settings);
         let url = options.get("avro-confluent.url").map(String::as_str);
-        let found = self.0.get(url, &options);
-        found.map_err(|e| RuntimeError::external(e.to_string()))?.ok_or_else(|| {
+        let told = |error: RegistryError| match error {
+            RegistryError::Setting { .. } => RuntimeError::user(error.to_string()),
+            other => RuntimeError::external(other.to_string()),
+        };
+        self.open.get(url, &options).map_err(told)?.ok_or_else(|| {
             RuntimeError::user(format!("stream {} names no schema registry", stream.name))
                 .with_help("Set 'avro-confluent.url', or SCHEMA_REGISTRY_URL.")
         })

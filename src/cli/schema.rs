@@ -1,16 +1,15 @@
 //! `flow schema`.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
-use flow_registry::{Registry, Schema};
+use flow_registry::{Options, Registry, Schema};
 use flow_schema::compat::Level;
 
-use super::say;
+use super::{define, say};
 use crate::exit::{Exit, Failure, Result};
-use crate::registries::Registries;
+use crate::registries::{PREFIX as REGISTRY_PREFIX, Registries};
 
 /// List, show and register schemas.
 #[derive(Debug, Subcommand)]
@@ -21,7 +20,7 @@ pub(super) enum SchemaCommand {
     #[command(after_help = "Example:\n  flow schema list --local data")]
     List {
         #[command(flatten)]
-        at: RegistryArgs,
+        at: PlaceArgs,
     },
     /// Show a schema
     #[command(after_help = "Example:\n  flow schema get orders-value --version 1 --local data")]
@@ -32,7 +31,7 @@ pub(super) enum SchemaCommand {
         #[arg(long)]
         version: Option<u32>,
         #[command(flatten)]
-        at: RegistryArgs,
+        at: PlaceArgs,
     },
     /// Make a schema the newest version of a subject
     #[command(after_help = "Example:\n  \
@@ -44,25 +43,49 @@ pub(super) enum SchemaCommand {
         #[arg(value_name = "FILE.avsc")]
         file: PathBuf,
         #[command(flatten)]
-        at: RegistryArgs,
+        at: PlaceArgs,
     },
 }
 
+/// Which registry, and how to reach it.
 #[derive(Debug, Args)]
 pub(super) struct RegistryArgs {
-    /// Address of the registry, or a folder; else SCHEMA_REGISTRY_URL
+    /// Address of the schema registry, or a folder; else the embedded log's, or
+    /// SCHEMA_REGISTRY_URL
     #[arg(long, value_name = "URL")]
     registry: Option<String>,
+    /// How to reach it: an option of streams without `avro-confluent.`, such as
+    /// basic-auth.user-info='me:${secret:PASSWORD}'
+    #[arg(long, value_name = "NAME=VALUE", value_parser = define)]
+    registry_option: Vec<(String, String)>,
+}
+
+impl RegistryArgs {
+    /// The registry; `None` if nothing names one.
+    pub(super) fn find(&self, local: Option<&Path>) -> Result<Option<Arc<dyn Registry>>> {
+        let option =
+            |(name, value): &(String, String)| match Options::new("--registry").set(name, value) {
+                true => Ok((format!("{REGISTRY_PREFIX}{name}"), value.clone())),
+                false => Err(Failure::usage(format!("--registry-option: there is no `{name}`"))),
+            };
+        let options = self.registry_option.iter().map(option).collect::<Result<_>>()?;
+        let found = Registries::with_local(local).get(self.registry.as_deref(), &options);
+        found.map_err(Failure::failed)
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PlaceArgs {
+    #[command(flatten)]
+    registry: RegistryArgs,
     /// Folder of the embedded log: its schemas
     #[arg(long, value_name = "DIR")]
     local: Option<PathBuf>,
 }
 
-impl RegistryArgs {
+impl PlaceArgs {
     fn open(&self) -> Result<Arc<dyn Registry>> {
-        let registries = Registries::with_local(self.local.as_deref());
-        let found = registries.get(self.registry.as_deref(), &BTreeMap::new());
-        found.map_err(Failure::failed)?.ok_or_else(|| {
+        self.registry.find(self.local.as_deref())?.ok_or_else(|| {
             Failure::usage(
                 "which registry? Give --registry URL, --local DIR, or SCHEMA_REGISTRY_URL",
             )
@@ -98,7 +121,7 @@ impl SchemaCommand {
     }
 }
 
-fn register(subject: &str, file: &PathBuf, at: &RegistryArgs) -> Result {
+fn register(subject: &str, file: &PathBuf, at: &PlaceArgs) -> Result {
     let registry = at.open()?;
     let text = std::fs::read_to_string(file)
         .map_err(|e| Failure::failed(format!("{} cannot be read: {e}", file.display())))?;

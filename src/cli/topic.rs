@@ -15,11 +15,12 @@ use flow_runtime::connect::{Assignment, Log, NewTopic, OffsetQuery, Reader};
 use flow_runtime::error::Who;
 
 use super::produce::produce;
+use super::schema::RegistryArgs;
 use super::{define, say};
 use crate::clusters::SERVERS_VARIABLE;
 use crate::exit::{Failure, Result};
 use crate::payload::Shower;
-use crate::registries::Registries;
+use crate::secrets::Secrets;
 
 /// How long one look for new records waits.
 const POLL: Duration = Duration::from_millis(100);
@@ -107,12 +108,11 @@ pub(super) struct LogArgs {
     /// Addresses of Kafka brokers; else KAFKA_BOOTSTRAP_SERVERS
     #[arg(long, value_name = "HOST:PORT")]
     bootstrap: Option<String>,
-    /// A property of the Kafka client, such as security.protocol=SASL_SSL
+    /// A property of the Kafka client, such as security.protocol=SASL_SSL; takes ${secret:NAME}
     #[arg(long, value_name = "NAME=VALUE", value_parser = define)]
     property: Vec<(String, String)>,
-    /// Address of the schema registry, or a folder; else the embedded log's, or SCHEMA_REGISTRY_URL
-    #[arg(long, value_name = "URL")]
-    registry: Option<String>,
+    #[command(flatten)]
+    registry: RegistryArgs,
 }
 
 /// A log for as long as a command needs it.
@@ -161,13 +161,17 @@ impl LogArgs {
         })?;
         let mut properties: BTreeMap<String, String> = self.property.iter().cloned().collect();
         properties.insert(BOOTSTRAP_SERVERS.into(), servers);
-        Ok(Opened::Kafka(Arc::new(KafkaLog::open(&properties)?)))
+        let secrets = Secrets::default();
+        let filled = secrets.fill(&properties).map_err(Failure::failed)?;
+        let log = KafkaLog::open(&filled).map_err(|mut error| {
+            error.message = secrets.hide(&properties, &error.message);
+            error
+        });
+        Ok(Opened::Kafka(Arc::new(log?)))
     }
 
     pub(super) fn registry(&self) -> Result<Option<Arc<dyn Registry>>> {
-        let registries = Registries::with_local(self.local.as_deref());
-        let found = registries.get(self.registry.as_deref(), &BTreeMap::new());
-        found.map_err(Failure::failed)
+        self.registry.find(self.local.as_deref())
     }
 }
 

@@ -53,3 +53,32 @@ attend() {
   cat >/dev/null
   stop "$1" KILL
 }
+
+# certificates DIR: an authority ca.pem, broker.pem and client.pem signed by it for 127.0.0.1 with
+# their keys (NAME-both.pem: key and certificate in one), and other-ca.pem, which signed nothing
+certificates() {
+  local name
+  [ ! -f "$1/.complete" ] || return 0
+  mkdir -p "$1"
+  for name in ca other-ca; do
+    tls "$1" req -x509 -newkey rsa:2048 -nodes -days 3650 -subj "/CN=$name" \
+      -keyout "$name.key" -out "$name.pem"
+  done
+  echo 'subjectAltName = IP:127.0.0.1, DNS:localhost' >"$1/names"
+  for name in broker client; do
+    tls "$1" req -newkey rsa:2048 -nodes -subj "/CN=$name" -keyout "$name.key" -out "$name.csr"
+    tls "$1" x509 -req -in "$name.csr" -CA ca.pem -CAkey ca.key -CAcreateserial -days 3650 \
+      -extfile names -out "$name.pem"
+    cat "$1/$name.key" "$1/$name.pem" >"$1/$name-both.pem"
+  done
+  touch "$1/.complete"
+}
+
+# tls DIR ARGUMENT…: openssl in DIR, heard only when it fails
+tls() {
+  local dir=$1
+  shift
+  (cd "$dir" && openssl "$@" >openssl.log 2>&1) && return
+  cat "$dir/openssl.log" >&2
+  die "openssl $1 failed"
+}

@@ -25,6 +25,16 @@ pub(crate) struct Broker {
     server: Server,
     port: u16,
     controller: u16,
+    /// Of the listeners with security, if there are any: SASL_PLAINTEXT, SASL_SSL, SSL.
+    secure: Option<[u16; 3]>,
+}
+
+/// A way into a broker that asks who comes; see `tests/infra/kafka-up`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Door {
+    SaslPlaintext,
+    SaslSsl,
+    Ssl,
 }
 
 impl Broker {
@@ -35,9 +45,22 @@ impl Broker {
 
     /// The same with more lines for its `server.properties`.
     pub(crate) fn start_with(properties: &str) -> Broker {
+        Broker::start_as(properties, false)
+    }
+
+    /// A broker that also listens with SASL and TLS.
+    pub(crate) fn start_secure() -> Broker {
+        Broker::start_as("", true)
+    }
+
+    fn start_as(properties: &str, secure: bool) -> Broker {
         for _ in 0..STARTS_MAX {
-            let mut broker =
-                Broker { server: Server::new(), port: free_port(), controller: free_port() };
+            let mut broker = Broker {
+                server: Server::new(),
+                port: free_port(),
+                controller: free_port(),
+                secure: secure.then(|| [free_port(), free_port(), free_port()]),
+            };
             let extra = broker.server.dir.path().join("extra.properties");
             std::fs::write(extra, properties).expect("the temporary folder can be written");
             if broker.up() {
@@ -56,6 +79,22 @@ impl Broker {
     /// For `bootstrap.servers`.
     pub(crate) fn bootstrap(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+
+    /// The same by a door of a broker that was started with security.
+    pub(crate) fn bootstrap_by(&self, door: Door) -> String {
+        let [sasl, sasl_ssl, ssl] = self.secure.expect("started with security");
+        let port = match door {
+            Door::SaslPlaintext => sasl,
+            Door::SaslSsl => sasl_ssl,
+            Door::Ssl => ssl,
+        };
+        format!("127.0.0.1:{port}")
+    }
+
+    /// A file with a certificate or a key of a broker that was started with security.
+    pub(crate) fn tls(&self, name: &str) -> String {
+        self.server.tls(name)
     }
 
     /// Ends the broker with SIGKILL. Its data stays.
@@ -84,8 +123,13 @@ impl Broker {
     }
 
     fn up(&mut self) -> bool {
-        let (port, controller) = (self.port.to_string(), self.controller.to_string());
-        self.server.start("kafka-up", &[&port, &controller]).is_some()
+        let mut arguments = vec![self.port.to_string(), self.controller.to_string()];
+        if let Some(ports) = self.secure {
+            arguments.push("--secure".into());
+            arguments.extend(ports.map(|port| port.to_string()));
+        }
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        self.server.start("kafka-up", &arguments).is_some()
     }
 }
 
@@ -93,15 +137,25 @@ impl Broker {
 pub(crate) struct SchemaRegistry {
     server: Server,
     port: u16,
+    secure: bool,
     url: String,
 }
 
 impl SchemaRegistry {
     /// Starts an empty registry; takes about 3 seconds.
     pub(crate) fn start() -> SchemaRegistry {
+        SchemaRegistry::start_as(false)
+    }
+
+    /// The same by https only, with a certificate of an authority of its own.
+    pub(crate) fn start_secure() -> SchemaRegistry {
+        SchemaRegistry::start_as(true)
+    }
+
+    fn start_as(secure: bool) -> SchemaRegistry {
         for _ in 0..STARTS_MAX {
-            let mut registry =
-                SchemaRegistry { server: Server::new(), port: free_port(), url: String::new() };
+            let (server, port, url) = (Server::new(), free_port(), String::new());
+            let mut registry = SchemaRegistry { server, port, secure, url };
             if registry.up() {
                 return registry;
             }
@@ -120,6 +174,11 @@ impl SchemaRegistry {
         &self.url
     }
 
+    /// A file with a certificate of a registry that was started with security.
+    pub(crate) fn tls(&self, name: &str) -> String {
+        self.server.tls(name)
+    }
+
     /// Ends the registry. Its schemas stay.
     pub(crate) fn stop(&mut self) {
         run("registry-down", &[&self.server.path()]);
@@ -132,7 +191,9 @@ impl SchemaRegistry {
     }
 
     fn up(&mut self) -> bool {
-        match self.server.start("registry-up", &[&self.port.to_string()]) {
+        let port = self.port.to_string();
+        let arguments: &[&str] = if self.secure { &[&port, "--secure"] } else { &[&port] };
+        match self.server.start("registry-up", arguments) {
             Some(url) => self.url = url,
             None => return false,
         }
@@ -154,6 +215,10 @@ impl Server {
 
     fn path(&self) -> String {
         self.dir.path().display().to_string()
+    }
+
+    fn tls(&self, name: &str) -> String {
+        self.dir.path().join("tls").join(name).display().to_string()
     }
 
     /// Runs `script DIR ARGUMENT… --attend` and gives the line that it prints once the server

@@ -146,6 +146,14 @@ impl HttpRegistry {
         }
     }
 
+    /// A peer's words without the credentials that it may repeat.
+    fn without_credentials(&self, address: &Address, words: String) -> String {
+        let sent = self.options.credentials.clone();
+        let sent = sent.or_else(|| address.user_info.clone().map(Credentials::Basic));
+        let parts = sent.map_or_else(Vec::new, |sent| sent.parts());
+        parts.iter().fold(words, |words, part| words.replace(part, "…"))
+    }
+
     fn conclude<T: DeserializeOwned>(
         &self,
         address: &Address,
@@ -159,7 +167,8 @@ impl HttpRegistry {
             status,
             reason,
         };
-        match Answer::of(status, body) {
+        let answer = Answer::of(status, body).map(|words| self.without_credentials(address, words));
+        match answer {
             Answer::Done => serde_json::from_slice(body)
                 .map(Some)
                 .map_err(|error| unexpected(format!("the answer is not a registry's: {error}"))),

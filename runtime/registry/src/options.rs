@@ -5,6 +5,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 use crate::{RegistryError, Result, percent};
 
 /// How to reach a registry.
@@ -30,6 +33,24 @@ pub enum Credentials {
     Basic(String),
     /// A bearer token.
     Bearer(String),
+}
+
+impl Credentials {
+    /// Shorter texts stand in messages by chance.
+    const PART_BYTES_MIN: usize = 4;
+
+    /// What no message may show, longest first.
+    pub(crate) fn parts(&self) -> Vec<String> {
+        let mut parts = match self {
+            Credentials::Basic(user_info) => {
+                let password = user_info.split_once(':').map_or("", |(_, password)| password);
+                vec![STANDARD.encode(user_info), user_info.clone(), password.to_string()]
+            }
+            Credentials::Bearer(token) => vec![token.clone()],
+        };
+        parts.retain(|part| part.len() >= Self::PART_BYTES_MIN);
+        parts
+    }
 }
 
 impl fmt::Debug for Credentials {

@@ -83,6 +83,18 @@ impl Answer {
             _ => Answer::Unexpected(message),
         }
     }
+
+    /// The same with other words.
+    pub(crate) fn map(self, words: impl FnOnce(String) -> String) -> Answer {
+        match self {
+            Answer::Done => Answer::Done,
+            Answer::Absent => Answer::Absent,
+            Answer::Denied(why) => Answer::Denied(words(why)),
+            Answer::Incompatible(why) => Answer::Incompatible(words(why)),
+            Answer::Invalid(why) => Answer::Invalid(words(why)),
+            Answer::Unexpected(why) => Answer::Unexpected(words(why)),
+        }
+    }
 }
 
 /// An error's body.

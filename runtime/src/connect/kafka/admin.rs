@@ -18,6 +18,10 @@ use super::{ANY_TOPIC, CONNECT_TIMEOUT, REQUEST_TIMEOUT};
 use crate::connect::{NewTopic, OffsetQuery, TopicInfo};
 use crate::error::{Result, RuntimeError};
 
+/// How long a broker may take to answer at all, in looks: a refusal need not wait for the last.
+const CONNECT_LOOKS: [Duration; 3] =
+    [Duration::from_millis(500), Duration::from_millis(1_000), Duration::from_millis(3_500)];
+
 /// Pause before a question is asked again that cannot be answered yet.
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
@@ -50,12 +54,29 @@ impl Admin {
         Ok(admin)
     }
 
-    /// Fails when no broker answers.
+    /// Fails when no broker answers. One that refuses us is noticed after the first look.
     pub(super) fn reach(&self) -> Result<()> {
-        let answer = describe(self.consumer.client(), &[ANY_TOPIC], CONNECT_TIMEOUT);
-        let failed =
-            |code| self.failed("the cluster is contacted", &KafkaError::MetadataFetch(code));
-        answer.map(|_| ()).map_err(failed)
+        let mut last = RDKafkaErrorCode::OperationTimedOut;
+        for wait in CONNECT_LOOKS {
+            match describe(self.consumer.client(), &[ANY_TOPIC], wait) {
+                Ok(_) => return Ok(()),
+                Err(code) => last = code,
+            }
+            self.hear();
+            self.consumer.context().check(&self.at)?;
+        }
+        let doing = "the cluster is contacted";
+        match self.consumer.context().unreachable() {
+            Some(why) if Meaning::of(last) == Meaning::Unreachable => {
+                Err(self.at.unreachable_because(doing, &why))
+            }
+            Some(_) | None => Err(self.at.error(doing, last)),
+        }
+    }
+
+    /// Takes in what the client has to tell: that comes as events.
+    fn hear(&self) {
+        while self.consumer.poll(Duration::ZERO).is_some() {}
     }
 
     pub(super) fn cluster(&self) -> &str {
@@ -64,7 +85,7 @@ impl Admin {
 
     /// Why a question failed. What a broker says of our identity comes as an event.
     fn failed(&self, doing: &str, error: &KafkaError) -> RuntimeError {
-        while self.consumer.poll(Duration::ZERO).is_some() {}
+        self.hear();
         let refused = self.consumer.context().check(&self.at).err();
         refused.unwrap_or_else(|| self.at.client_error(doing, error))
     }

@@ -16,23 +16,26 @@ use crate::error::{Result, RuntimeError};
 /// Listens to one client.
 #[derive(Default)]
 pub(super) struct Context {
-    /// Why the brokers do not let this client in.
-    refused: Mutex<Option<String>>,
+    /// Why the brokers do not let this client in, and the code that goes with it.
+    refused: Mutex<Option<(RDKafkaErrorCode, String)>>,
+    /// Why no broker could be reached the last time.
+    unreachable: Mutex<Option<String>>,
     /// No broker could be reached since it was last asked.
     down: AtomicBool,
 }
 
 impl Context {
-    fn refused(&self) -> MutexGuard<'_, Option<String>> {
-        self.refused.lock().unwrap_or_else(|e| e.into_inner())
-    }
-
     /// Fails if the brokers do not let this client in: no retry mends that.
     pub(super) fn check(&self, at: &Endpoint) -> Result<()> {
-        match &*self.refused() {
-            Some(why) => Err(at.refused(why)),
+        match &*lock(&self.refused) {
+            Some((code, why)) => Err(at.refused(*code, why)),
             None => Ok(()),
         }
+    }
+
+    /// Why no broker could be reached the last time.
+    pub(super) fn unreachable(&self) -> Option<String> {
+        lock(&self.unreachable).clone()
     }
 
     /// Whether no broker could be reached since the last call.
@@ -64,21 +67,22 @@ impl ClientContext for Context {
         tracing::info!(target: "kafka", ?code, "{reason}");
         match Meaning::of(code) {
             Meaning::Refused => {
-                self.refused().get_or_insert_with(|| reason.to_string());
+                lock(&self.refused).get_or_insert_with(|| (code, reason.to_string()));
             }
             Meaning::Unreachable if code == RDKafkaErrorCode::AllBrokersDown => {
                 self.down.store(true, Ordering::Relaxed);
             }
-            Meaning::Unreachable
-            | Meaning::Fenced
-            | Meaning::Missing
-            | Meaning::Wrong
-            | Meaning::Passing => {}
+            Meaning::Unreachable => *lock(&self.unreachable) = Some(reason.to_string()),
+            Meaning::Fenced | Meaning::Missing | Meaning::Wrong | Meaning::Passing => {}
         }
     }
 }
 
 impl ConsumerContext for Context {}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|e| e.into_inner())
+}
 
 /// What an error code means for a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,11 +155,26 @@ impl Endpoint {
         format!("Kafka at {} ('{BOOTSTRAP_OPTION}')", self.servers)
     }
 
-    pub(super) fn refused(&self, why: &str) -> RuntimeError {
-        RuntimeError::user(format!("{} refuses this client: {why}", self.describe())).with_help(
-            "Check 'properties.security.protocol', 'properties.sasl.*' and 'properties.ssl.*', \
-             and what this user may do.",
-        )
+    /// The brokers do not let this client in.
+    pub(super) fn refused(&self, code: RDKafkaErrorCode, why: &str) -> RuntimeError {
+        use RDKafkaErrorCode as Code;
+        let help = match code {
+            Code::SSL => {
+                "Check 'properties.ssl.ca.location', the certificates to trust; and, if the broker \
+                 asks for one, this client's own: 'properties.ssl.certificate.location' and \
+                 'properties.ssl.key.location'."
+            }
+            Code::Authentication
+            | Code::SaslAuthenticationFailed
+            | Code::UnsupportedSASLMechanism => {
+                "Check 'properties.sasl.username' and 'properties.sasl.password', and that the \
+                 brokers offer 'properties.sasl.mechanism' at this address."
+            }
+            // The others are about what a user may do.
+            _ => "Let this user do it, or be another: 'properties.sasl.username'.",
+        };
+        RuntimeError::user(format!("{} refuses this client: {why}", self.describe()))
+            .with_help(help)
     }
 
     pub(super) fn unreachable(&self, doing: &str) -> RuntimeError {
@@ -164,6 +183,18 @@ impl Endpoint {
             self.servers
         ))
         .with_help("Check that the broker runs there and that this machine may connect to it.")
+    }
+
+    /// The same with what was met on the way to the last broker.
+    pub(super) fn unreachable_because(&self, doing: &str, why: &str) -> RuntimeError {
+        let mut error = self.unreachable(doing);
+        error.message = format!("{}: {why}", error.message);
+        // The client library's guess when a broker hangs up on a protocol that it does not expect.
+        if why.contains("security.protocol") || why.contains("PLAINTEXT broker") {
+            error = error
+                .with_help("Check that 'properties.security.protocol' is the one of this address.");
+        }
+        error
     }
 
     pub(super) fn missing(&self, topic: &str) -> RuntimeError {
@@ -175,7 +206,7 @@ impl Endpoint {
     pub(super) fn error(&self, doing: &str, code: RDKafkaErrorCode) -> RuntimeError {
         let why = text(code);
         match Meaning::of(code) {
-            Meaning::Refused => self.refused(&format!("{doing}: {why}")),
+            Meaning::Refused => self.refused(code, &format!("{doing}: {why}")),
             Meaning::Fenced => RuntimeError::fenced(),
             Meaning::Unreachable => self.unreachable(doing),
             Meaning::Missing | Meaning::Wrong => {
@@ -232,5 +263,18 @@ mod tests {
         context.error(KafkaError::Global(RDKafkaErrorCode::Authentication), "wrong password");
         let error = context.check(&at).expect_err("no retry mends that");
         assert!(error.message.contains("wrong password"), "{error}");
+        assert!(error.to_string().contains("'properties.sasl.password'"), "{error}");
+    }
+
+    #[test]
+    fn a_stranger_is_told_to_check_its_protocol() {
+        let (context, at) = (Context::default(), Endpoint::new("b:9092"));
+        let reason = "Disconnected: incorrect security.protocol configuration?";
+        context.error(KafkaError::Global(RDKafkaErrorCode::BrokerTransportFailure), reason);
+        let why = context.unreachable().expect("it is noted");
+        let error = at.unreachable_because("the cluster is contacted", &why);
+        assert_eq!((error.who, error.retry), (Who::External, Retry::Backoff));
+        assert!(error.to_string().contains("b:9092"), "{error}");
+        assert!(error.to_string().contains("'properties.security.protocol'"), "{error}");
     }
 }

@@ -9,6 +9,7 @@ use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 
+use super::java;
 use crate::error::{Result, RuntimeError};
 
 /// The property that names the brokers.
@@ -84,13 +85,6 @@ const WRITER: Properties = &[
     ("queue.buffering.max.messages", "500000"),
 ];
 
-/// Options of Java's client that users bring along, and what to say here.
-const JAVA_OPTIONS: &[(&str, &str)] = &[
-    ("sasl.jaas.config", "'properties.sasl.username' and 'properties.sasl.password'"),
-    ("ssl.truststore.location", "'properties.ssl.ca.location', a PEM file"),
-    ("ssl.keystore.location", "'properties.ssl.certificate.location' and '…ssl.key.location'"),
-];
-
 /// Consumer options of Java's client that have another name or no meaning here.
 const IGNORED: &[&str] = &["key.deserializer", "value.deserializer", "max.poll.records"];
 
@@ -110,6 +104,7 @@ impl Config {
         }
         let mut properties = properties.clone();
         properties.retain(|name, _| !IGNORED.contains(&name.as_str()));
+        java::translate(&mut properties)?;
         Ok(Self { properties })
     }
 
@@ -171,18 +166,18 @@ impl Config {
     /// Why a client cannot be made.
     pub(super) fn refused(error: &KafkaError) -> RuntimeError {
         let KafkaError::ClientConfig(_, why, name, value) = error else {
-            return RuntimeError::user(format!("no Kafka client can be made: {error}"))
+            let why = match error {
+                KafkaError::ClientCreation(why) => why.clone(),
+                other => other.to_string(),
+            };
+            return RuntimeError::user(format!("no Kafka client can be made: {why}"))
                 .with_help("Check the options 'properties.*'.");
         };
         let shown = if is_secret(name) { "…" } else { value };
-        let refused = RuntimeError::user(format!("'properties.{name}' = '{shown}': {why}"));
-        match JAVA_OPTIONS.iter().find(|(java, _)| java == name) {
-            Some((_, instead)) => refused
-                .with_help(format!("That is an option of Java's client. Set {instead} instead.")),
-            None => refused.with_help(
-                "Options 'properties.*' are those of librdkafka; see its CONFIGURATION.md.",
-            ),
-        }
+        RuntimeError::user(format!("'properties.{name}' = '{shown}': {why}")).with_help(
+            "Options 'properties.*' are those of librdkafka (see its CONFIGURATION.md), and those \
+             of Java's client that say who asks and whom to trust.",
+        )
     }
 }
 
@@ -220,12 +215,27 @@ mod tests {
     }
 
     #[test]
-    fn an_option_of_javas_client_is_told_with_its_replacement() {
-        let config = config(&[("sasl.jaas.config", "user and password")]);
-        let error = config.reader().create_native_config().err().expect("it is no option here");
-        let told = Config::refused(&error).to_string();
-        assert!(told.contains("'properties.sasl.username'"), "{told}");
-        assert!(!told.contains("user and password"), "{told}");
+    fn a_login_as_java_writes_it_is_taken() {
+        let jaas = "PlainLoginModule required username=me password=hush;";
+        let reader = config(&[("sasl.jaas.config", jaas)]).reader();
+        assert_eq!(reader.get("sasl.username"), Some("me"));
+        assert!(reader.create_native_config().is_ok(), "the client knows the properties");
+    }
+
+    #[test]
+    fn a_property_that_the_client_refuses_is_named_and_no_password_shown() {
+        let refused = |name, value| {
+            let config = config(&[(name, value)]).reader();
+            let error = config.create_native_config().err().expect("it is refused");
+            Config::refused(&error).to_string()
+        };
+        let told = refused("security.protocol", "TLS");
+        assert!(told.contains("'properties.security.protocol' = 'TLS'"), "{told}");
+        let told = refused("sasl.pasword", "hush");
+        assert!(
+            told.contains("'properties.sasl.pasword'") && told.contains("librdkafka"),
+            "{told}"
+        );
     }
 
     #[test]
