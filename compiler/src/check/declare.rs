@@ -477,6 +477,7 @@ fn draft_scope(drafts: &[Draft], name: &str) -> Scope {
             ty: draft.ty.clone().unwrap_or(Type::nullable(DataType::Null)),
             poisoned: draft.ty.is_none(),
             bare: ready,
+            declared: Some(draft.span),
         }
     };
     let columns: Vec<ScopeColumn> = drafts.iter().map(column).collect();

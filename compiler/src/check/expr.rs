@@ -36,6 +36,13 @@ impl<'s> ExprCx<'s> {
 impl Checker<'_> {
     /// Types an expression.
     pub(super) fn expr(&mut self, e: &ast::Expr, cx: &mut ExprCx<'_>) -> Option<Expr> {
+        self.note_scope(e.span, cx.scope, cx.aliases);
+        let typed = self.form(e, cx)?;
+        self.note_type(e.span, &typed.ty);
+        Some(typed)
+    }
+
+    fn form(&mut self, e: &ast::Expr, cx: &mut ExprCx<'_>) -> Option<Expr> {
         use ast::ExprKind as K;
         let span = e.span;
         match &e.kind {
@@ -207,6 +214,7 @@ impl Checker<'_> {
             Found::One(index) => {
                 let field = &fields[index];
                 let ty = field.ty.with_nullable(field.ty.nullable || arg.ty.nullable);
+                self.note_type(name.span, &ty);
                 Some(Expr { kind: ExprKind::Field { arg: Box::new(arg), index }, ty, span })
             }
             Found::None => {

@@ -286,20 +286,25 @@ impl<'a> Checker<'a> {
         }
         let name = factor.alias.as_ref().map(|a| a.name.clone()).or(name);
         let scope = self.scope_of(named, name);
+        if let Some(alias) = &factor.alias {
+            self.note_alias(&alias.name, &scope);
+        }
         Some(Factor { query: named, scope, as_of })
     }
 
     /// A CTE, view, stream or table by name.
     pub(super) fn named_query(&mut self, name: &ObjectName) -> Option<QueryId> {
         if let Some(single) = name.as_single() {
-            let innermost = self.ctes.iter().rev().map(|(cte, _)| cte.as_str());
+            let innermost = self.ctes.iter().rev().map(|(cte, _)| cte.text.as_str());
             let found = match super::scope::find(&single.text, innermost) {
                 Found::One(at) => Some(at),
                 Found::Many(all) => all.first().copied(),
                 Found::None => None,
             };
             if let Some(at) = found {
-                return self.ctes[self.ctes.len() - 1 - at].1;
+                let (cte, query) = self.ctes[self.ctes.len() - 1 - at].clone();
+                self.note_cte(single.span, &cte, query);
+                return query;
             }
         }
         let named = self.lookup(name)?;
@@ -415,7 +420,10 @@ impl<'a> Checker<'a> {
             (columns[at].text.clone(), expr)
         });
         let items = items.collect();
-        Some(self.project(query, items, span))
+        let renamed = self.project(query, items, span);
+        let named: Vec<Option<Span>> = columns.iter().map(|c| Some(c.span)).collect();
+        self.note_defined(renamed, &named);
+        Some(renamed)
     }
 }
 

@@ -15,6 +15,7 @@
 //! | `query`, `select`, `aggregate`, `dedup` | SELECT and set operations |
 //! | `nodes` | query nodes and what is known of their rows |
 //! | `sink` | INSERT INTO and bare SELECT |
+//! | `notes` | what names were found to mean, for editors |
 
 mod aggregate;
 mod call;
@@ -28,6 +29,7 @@ mod interval;
 mod join;
 mod literal;
 mod nodes;
+pub mod notes;
 mod options;
 mod print;
 mod query;
@@ -51,6 +53,7 @@ use crate::syntax::ast::{self, Ast, Ident, ObjectName, StatementKind};
 pub use settings::is_setting;
 
 use catalog::Catalog;
+use notes::Notes;
 use scope::Found;
 use typed::{Query, QueryId, RelationId, TypedModule, View};
 
@@ -75,7 +78,19 @@ pub fn check(
     catalog: &dyn Catalog,
     options: &CheckOptions,
 ) -> (TypedModule, Vec<Diagnostic>) {
-    let work = || check_here(ast, sources, catalog, options);
+    let (module, found, _) = check_with(ast, sources, catalog, options, None);
+    (module, found)
+}
+
+/// Checks a program; with `notes` they are filled on the way.
+fn check_with(
+    ast: &Ast,
+    sources: &SourceMap,
+    catalog: &dyn Catalog,
+    options: &CheckOptions,
+    notes: Option<Box<Notes>>,
+) -> (TypedModule, Vec<Diagnostic>, Option<Box<Notes>>) {
+    let work = || check_here(ast, sources, catalog, options, notes.clone());
     let builder = thread::Builder::new().name("check".to_owned()).stack_size(CHECK_STACK_BYTES);
     thread::scope(|scope| match builder.spawn_scoped(scope, work) {
         Ok(handle) => handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
@@ -89,8 +104,10 @@ fn check_here(
     sources: &SourceMap,
     catalog: &dyn Catalog,
     options: &CheckOptions,
-) -> (TypedModule, Vec<Diagnostic>) {
+    notes: Option<Box<Notes>>,
+) -> (TypedModule, Vec<Diagnostic>, Option<Box<Notes>>) {
     let mut checker = Checker::new(sources, catalog, options);
+    checker.notes = notes;
     checker.settings(ast);
     for statement in &ast.statements {
         checker.statement(statement);
@@ -100,7 +117,7 @@ fn check_here(
     }
     let mut found = checker.found;
     diagnostics::sort(&mut found);
-    (checker.module, found)
+    (checker.module, found, checker.notes)
 }
 
 /// What a declared name stands for.
@@ -137,9 +154,11 @@ struct Checker<'a> {
     /// Scans made so far, so that a relation has one.
     scans: HashMap<RelationId, QueryId>,
     /// CTEs in reach, innermost last.
-    ctes: Vec<(String, Option<QueryId>)>,
+    ctes: Vec<(Ident, Option<QueryId>)>,
     /// Levels of queries around the one that is looked at.
     depth: usize,
+    /// What names mean, where somebody asks.
+    notes: Option<Box<Notes>>,
 }
 
 impl<'a> Checker<'a> {
@@ -157,6 +176,7 @@ impl<'a> Checker<'a> {
             scans: HashMap::new(),
             ctes: Vec::new(),
             depth: 0,
+            notes: None,
         }
     }
 
@@ -269,7 +289,11 @@ impl<'a> Checker<'a> {
         let written = &name.last().text;
         let known = self.named.iter().map(|n| n.name.as_str());
         match scope::find(written, known) {
-            Found::One(at) => Some(self.named[at].clone()),
+            Found::One(at) => {
+                let named = self.named[at].clone();
+                self.note_use(name, &named);
+                Some(named)
+            }
             Found::None => {
                 let known: Vec<String> = self.named.iter().map(|n| n.name.clone()).collect();
                 self.report(names::unknown_relation(written, name.span(), &known))
@@ -288,6 +312,7 @@ impl<'a> Checker<'a> {
         if self.module.outputs.is_empty() && declares && !failed {
             self.found.push(plans::nothing_runs(last));
         }
+        self.note_declarations();
         nodes::drop_unread(&mut self.module);
     }
 }

@@ -47,7 +47,7 @@ impl Checker<'_> {
         }
         let outer = self.ctes.len();
         for table in &with.tables {
-            if self.ctes[outer..].iter().any(|(name, _)| *name == table.name.text) {
+            if self.ctes[outer..].iter().any(|(name, _)| name.text == table.name.text) {
                 let first = with.tables.iter().find(|t| t.name.text == table.name.text);
                 let first = first.map_or(with.span, |t| t.name.span);
                 let name = &table.name;
@@ -60,7 +60,8 @@ impl Checker<'_> {
                 let place = format!("{} in WITH", table.name);
                 self.rename(query, &table.columns, &place, table.name.span)
             });
-            self.ctes.push((table.name.text.clone(), query));
+            self.note_cte(table.name.span, &table.name, query);
+            self.ctes.push((table.name.clone(), query));
         }
     }
 

@@ -50,6 +50,8 @@ pub(super) struct ScopeColumn {
     pub poisoned: bool,
     /// Whether its bare name and `*` reach it; not for the right column of USING.
     pub bare: bool,
+    /// Where it is named; only when somebody asks.
+    pub declared: Option<Span>,
 }
 
 /// A relation of FROM.
@@ -141,6 +143,7 @@ impl Checker<'_> {
                 ty: column.ty.clone(),
                 poisoned: self.poisoned.contains(&(query, at)),
                 bare: true,
+                declared: self.declared_at(query, at),
             })
             .collect();
         Scope { tables: vec![ScopeTable { name, columns: 0..columns.len() }], columns }
@@ -153,6 +156,7 @@ impl Checker<'_> {
             Some(found) => found,
             None => (self.resolve_bare(name, scope)?, 1),
         };
+        self.note_column(name, used, at, scope);
         (!scope.columns[at].poisoned).then_some((at, used))
     }
 

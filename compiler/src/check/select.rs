@@ -21,6 +21,8 @@ struct Item<'s> {
     name: String,
     value: Value<'s>,
     span: Span,
+    /// Where it has its name from.
+    named: Option<Span>,
 }
 
 enum Value<'s> {
@@ -41,7 +43,9 @@ impl Checker<'_> {
         if select.from.is_empty() {
             return self.later("SELECT without FROM", select.span);
         }
+        self.note_scope(select.span, &Scope::default(), &[]);
         let (tree, scope) = self.from(&select.from)?;
+        self.note_scope(select.span, &scope, &[]);
         let mut pool = Vec::new();
         if let Some(filter) = &select.filter {
             let condition = self.condition(filter, &mut ExprCx::rows(&scope, "WHERE"));
@@ -58,7 +62,9 @@ impl Checker<'_> {
             let span = condition.span;
             input = self.filter(input, condition, span);
         }
+        let named: Vec<Option<Span>> = items.iter().map(|item| item.named).collect();
         let query = self.projected(select, items, &scope, input)?;
+        self.note_defined(query, &named);
         match select.distinct {
             Distinct::Distinct(span) => {
                 let query = self.no_rank(query)?;
@@ -260,7 +266,8 @@ impl Checker<'_> {
                         Some(call) => Value::RowNumber(call),
                         None => Value::Written(expr),
                     };
-                    items.push(Item { name, value, span: expr.span });
+                    let named = Some(alias.as_ref().map_or(expr.span, |alias| alias.span));
+                    items.push(Item { name, value, span: expr.span, named });
                 }
                 SelectItemKind::Wildcard { qualifier, exclude, replace } => {
                     let at = self.wildcard(qualifier.as_ref(), scope)?;
@@ -278,7 +285,8 @@ impl Checker<'_> {
                                     .then(|| Expr::column(at, column.ty.clone(), item.span)),
                             ),
                         };
-                        items.push(Item { name: column.name.clone(), value, span: item.span });
+                        let (name, named) = (column.name.clone(), column.declared);
+                        items.push(Item { name, value, span: item.span, named });
                     }
                 }
             }

@@ -135,7 +135,10 @@ impl<'a> Checker<'a> {
         let mut whole = true;
         for (from, ident) in named.iter().enumerate() {
             let found = match find(&ident.text, field_names.iter().map(String::as_str)) {
-                Found::One(found) => fields[found],
+                Found::One(found) => {
+                    self.note_relation_column(ident.span, target, &field_names[found]);
+                    fields[found]
+                }
                 Found::None | Found::Many(_) => {
                     let known = &field_names;
                     let problem = names::unknown_column_of(&name, &ident.text, ident.span, known);
