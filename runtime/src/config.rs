@@ -2,7 +2,10 @@
 //! belong to the job graph (`physical::Settings`); these do not.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+
+use crate::view::Views;
 
 /// Rows that a source decodes and pushes on at once: large enough to amortise the calls, small
 /// enough that a batch stays in the second-level cache.
@@ -40,6 +43,8 @@ pub struct Config {
     pub batch_rows: usize,
     /// Forget the job's epochs and state and start anew.
     pub fresh: bool,
+    /// The job's views, where they were read before this start; else the job makes its own.
+    pub views: Option<Arc<Views>>,
 }
 
 impl Config {
@@ -51,6 +56,7 @@ impl Config {
             memory_bytes: MEMORY_BYTES,
             batch_rows: BATCH_ROWS,
             fresh: false,
+            views: None,
         }
     }
 

@@ -9,6 +9,8 @@
 //! | `connect` | logs, files; the embedded log | looks into rows |
 //! | `format` | what stands around payloads | looks into payloads |
 //! | `commit` | the commit protocol, pure, and its driver | |
+//! | `query` | a query over views, run at once | knows where rows come from |
+//! | `view` | reading a job's materialized views | writes |
 //! | `job` | attempts, starts, the loop over epochs | |
 //! | `world` | what a job cannot decide: time, logs, registries | |
 
@@ -21,7 +23,9 @@ pub mod job;
 pub mod metrics;
 pub mod ops;
 mod partition;
+pub mod query;
 pub mod state;
+pub mod view;
 mod worker;
 pub mod world;
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use flow_ir::ids::{StreamId, VertexId};
 use flow_ir::kernel::Headers;
+use flow_ir::row::{BatchBuilder, RowBatch};
 
 use super::protocol::{CommitAction, CommitEvent, CommitState, Moved, StopReason, next};
 use super::{Epoch, EpochRecord};
@@ -12,6 +13,7 @@ use crate::error::{Result, RuntimeError};
 use crate::job::{FileSink, LocalPosition};
 use crate::metrics::Metrics;
 use crate::state::{Disk, Overlay, StateError, records};
+use crate::view::{At, Published, Views};
 use crate::worker::{Aside, Staged};
 use crate::world::{Clock, Printer};
 
@@ -24,6 +26,8 @@ pub(crate) enum Target {
     Topic { name: String, partitions: u32, epoch_header: bool },
     /// A file, to the committed length.
     File(FileSink),
+    /// The view of this number.
+    View(usize),
     /// Lines for people, after the commit.
     Print { prefix: String },
     /// Nowhere.
@@ -57,6 +61,7 @@ pub(crate) struct Committer {
     pub(crate) group: String,
     pub(crate) home_cluster: String,
     pub(crate) disk: Arc<Disk>,
+    pub(crate) views: Arc<Views>,
     pub(crate) position: LocalPosition,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -203,7 +208,7 @@ impl Committer {
                         file.append(staged.bytes(&record.value).unwrap_or(&[]))?;
                     }
                 }
-                Some(Target::Print { .. } | Target::Nothing) | None => {}
+                Some(Target::View(_) | Target::Print { .. } | Target::Nothing) | None => {}
             }
         }
         epoch.record.sinks = self.sync_files()?;
@@ -258,7 +263,7 @@ impl Committer {
     }
 
     /// The epoch is durable: the local store follows, then whoever looks.
-    fn publish(&mut self, number: Epoch, epoch: &EpochOutput) -> Result<()> {
+    fn publish(&mut self, number: Epoch, epoch: &mut EpochOutput) -> Result<()> {
         self.position.epoch = number;
         self.position.written_at = self.clock.now_micros();
         for (partition, offset) in self.position.offsets.iter_mut().enumerate() {
@@ -266,7 +271,11 @@ impl Committer {
             *offset = until.unwrap_or(*offset);
         }
         let overlays: Vec<&Overlay> = epoch.overlays.iter().map(|o| &**o).collect();
-        self.disk.publish(&overlays, &self.position.to_bytes()).map_err(|e| state_error(&e))?;
+        let position = self.position.to_bytes();
+        let write = || self.disk.publish(&overlays, &position).map_err(|e| state_error(&e));
+        let changes = changes(&self.targets, &mut epoch.outputs);
+        let at = At::of(Some(&epoch.record));
+        self.views.publish(write, Published { at, changes })?;
         let mut written = 0;
         for (_, stream, staged, count) in &epoch.outputs {
             self.metrics.streams[stream.index()].records_out.add(*count);
@@ -285,6 +294,25 @@ impl Committer {
         self.metrics.epochs.add(1);
         Ok(())
     }
+}
+
+/// What the epoch changed in each view, all workers together.
+fn changes(
+    targets: &[Option<Target>],
+    outputs: &mut [(VertexId, StreamId, Staged, u64)],
+) -> Vec<(usize, RowBatch)> {
+    let mut changes: Vec<(usize, BatchBuilder)> = Vec::new();
+    for (_, stream, staged, _) in outputs {
+        let Some(Target::View(view)) = targets[stream.index()] else { continue };
+        for rows in staged.rows.drain(..) {
+            let at = changes.iter().position(|(v, _)| *v == view).unwrap_or_else(|| {
+                changes.push((view, BatchBuilder::new(rows.layout().clone())));
+                changes.len() - 1
+            });
+            changes[at].1.push_batch(&rows);
+        }
+    }
+    changes.into_iter().map(|(view, mut rows)| (view, rows.take())).collect()
 }
 
 fn stopped(reason: StopReason) -> RuntimeError {

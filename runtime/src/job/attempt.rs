@@ -19,6 +19,7 @@ use crate::connect::OffsetQuery;
 use crate::error::{Result, RuntimeError, Who};
 use crate::metrics::Metrics;
 use crate::state::{StateStore, StoreConfig, shard_of};
+use crate::view::Views;
 use crate::worker::{
     Budget, Command, EpochEnd, EpochStart, Exchange, Message, Policies, Reply, Worker, WorkerSetup,
 };
@@ -61,6 +62,8 @@ pub(crate) struct Attempt<'a> {
     pub(crate) config: &'a Config,
     pub(crate) world: &'a World,
     pub(crate) control: &'a Arc<Control>,
+    /// The store and its readers.
+    pub(crate) views: &'a Arc<Views>,
     /// Where the metrics of this attempt are shown.
     pub(crate) shown: &'a Arc<RwLock<Arc<Metrics>>>,
     pub(crate) started_ms: u64,

@@ -13,6 +13,7 @@ use crate::connect::{Assignment, Log, OffsetQuery};
 use crate::error::{Result, RuntimeError};
 use crate::metrics::Metrics;
 use crate::state::{Disk, RestoreError, Restorer, StateError};
+use crate::view::Views;
 
 /// A store that was last written longer ago is restored whole, microseconds: half of the time for
 /// which the changelog keeps the marks of deleted keys (7 days).
@@ -62,9 +63,9 @@ pub(crate) fn open_store(
     record: Option<&EpochRecord>,
     changelog: &Changelog<'_>,
     now: i64,
-    metrics: &Metrics,
+    (metrics, views): (&Metrics, &Views),
 ) -> Result<(Arc<Disk>, LocalPosition)> {
-    let disk = open_or_replace(folder)?;
+    let disk = views.disk(folder, || open_or_replace(folder))?;
     let empty = LocalPosition {
         epoch: 0,
         changelog: changelog.id.to_string(),
@@ -82,6 +83,7 @@ pub(crate) fn open_store(
     let mut position = match usable {
         Some(local) => local,
         None => {
+            views.withdraw();
             disk.wipe().map_err(|e| state_error(&e))?;
             empty
         }
@@ -89,10 +91,11 @@ pub(crate) fn open_store(
     if let Some(record) = record
         && position.epoch < record.epoch
     {
+        views.withdraw();
         restore(&disk, changelog, &mut position, record.epoch, now, metrics)?;
     }
     metrics.state_disk_bytes.set(disk.bytes());
-    Ok((Arc::new(disk), position))
+    Ok((disk, position))
 }
 
 /// Opens the store; a damaged one is removed, since the changelog holds everything.

@@ -28,8 +28,8 @@ pub(super) struct DeduplicateOp {
     slots: Vec<SlotId>,
 }
 
-/// The order of rows.
-struct Order {
+/// An order of rows.
+pub(crate) struct Order {
     columns: Vec<(KeyEncoder, Direction)>,
     whole: KeyEncoder,
     /// The first column, where comparing its words decides if they differ and are not NULL.
@@ -60,7 +60,8 @@ impl DeduplicateOp {
 }
 
 impl Order {
-    fn new(layout: &RowLayout, types: &[Type], order: &[(usize, Direction)]) -> Self {
+    /// By these columns, most significant first, then by the key bytes of the whole row.
+    pub(crate) fn new(layout: &RowLayout, types: &[Type], order: &[(usize, Direction)]) -> Self {
         let encode = |&(column, direction): &(usize, Direction)| {
             (KeyEncoder::new(layout, &[column]), direction)
         };
@@ -100,7 +101,7 @@ impl Order {
     }
 
     /// Bytes that compare as the rows do. Each column's part is prefix-free in either direction.
-    fn rank(&self, row: RowRef<'_>, out: &mut Vec<u8>) {
+    pub(crate) fn rank(&self, row: RowRef<'_>, out: &mut Vec<u8>) {
         out.clear();
         for (encoder, direction) in &self.columns {
             if encoder.has_null(row) {

@@ -47,8 +47,9 @@ pub use error::{RecordError, RestoreError, StateError};
 pub use ordered::{OrderedEntry, OrderedTable};
 pub use overlay::{Change, KEY_PREFIX_BYTES, Overlay};
 pub use point::{PointTable, SlotId};
-pub use rocks::{BLOCK_CACHE_BYTES, Disk, MEMTABLE_BYTES, MEMTABLES_MAX};
+pub use rocks::{BLOCK_CACHE_BYTES, Disk, DiskSnapshot, MEMTABLE_BYTES, MEMTABLES_MAX};
 pub use spill::prefix_end;
+pub(crate) use spill::row_words;
 pub use windowed::WindowedTable;
 
 use changelog::RecordReader;

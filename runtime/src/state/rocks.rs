@@ -7,11 +7,12 @@
 
 use std::ops::{ControlFlow, RangeInclusive};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use flow_ir::row::key_hash;
 use rocksdb::{
     BlockBasedOptions, Cache, DB, DBCompressionType, DBPinnableSlice, DBRawIterator, Direction,
-    Options, ReadOptions, WriteBatch, WriteOptions,
+    Options, ReadOptions, SnapshotWithThreadMode, WriteBatch, WriteOptions,
 };
 
 use super::error::StateError;
@@ -44,6 +45,7 @@ const POSITION_KEY: &[u8] = b"\xff\xff\xff\xff\0position";
 pub struct Disk {
     db: DB,
     path: PathBuf,
+    failed: AtomicBool,
 }
 
 impl std::fmt::Debug for Disk {
@@ -59,7 +61,7 @@ impl Disk {
         let options = options();
         let db = DB::open_cf_with_opts(&options, path, [(FAMILY, options.clone())])
             .map_err(|error| StateError::from_rocks(path, error))?;
-        let disk = Self { db, path: path.to_path_buf() };
+        let disk = Self { db, path: path.to_path_buf(), failed: AtomicBool::new(false) };
         match disk.get_own(FORMAT_KEY)? {
             None => disk.write_own(FORMAT_KEY, FORMAT)?,
             Some(found) if found == FORMAT => {}
@@ -148,6 +150,16 @@ impl Disk {
         })
     }
 
+    /// The store as it is now.
+    pub fn snapshot(&self) -> DiskSnapshot<'_> {
+        DiskSnapshot { disk: self, snapshot: self.db.snapshot() }
+    }
+
+    /// Whether an operation has failed: the store is to be opened anew then.
+    pub fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+    }
+
     /// Calls `each` with the full key and row bytes of the entries from `from` to before `to`,
     /// forward or backward, until it breaks.
     pub(super) fn scan(
@@ -155,12 +167,22 @@ impl Disk {
         from: &[u8],
         to: &[u8],
         direction: Direction,
-        mut each: impl FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>, StateError>,
+        each: impl FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>, StateError>,
     ) -> Result<(), StateError> {
+        self.scan_at(ReadOptions::default(), from, to, direction, each).map(drop)
+    }
+
+    fn scan_at(
+        &self,
+        mut options: ReadOptions,
+        from: &[u8],
+        to: &[u8],
+        direction: Direction,
+        mut each: impl FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>, StateError>,
+    ) -> Result<ControlFlow<()>, StateError> {
         if from >= to {
-            return Ok(());
+            return Ok(ControlFlow::Continue(()));
         }
-        let mut options = ReadOptions::default();
         options.set_iterate_lower_bound(from);
         options.set_iterate_upper_bound(to);
         let mut entries: DBRawIterator<'_> = self.db.raw_iterator_opt(options);
@@ -170,14 +192,15 @@ impl Disk {
         }
         while let Some((key, value)) = entries.item() {
             if each(key, value)?.is_break() {
-                return Ok(());
+                return Ok(ControlFlow::Break(()));
             }
             match direction {
                 Direction::Forward => entries.next(),
                 Direction::Reverse => entries.prev(),
             }
         }
-        entries.status().map_err(|error| self.error(error))
+        entries.status().map_err(|error| self.error(error))?;
+        Ok(ControlFlow::Continue(()))
     }
 
     /// The row bytes of a full key.
@@ -207,10 +230,12 @@ impl Disk {
 
     /// An error that says what is wrong with this store's bytes.
     pub(super) fn corrupt(&self, what: String) -> StateError {
+        self.failed.store(true, Ordering::Relaxed);
         StateError::Corrupt { path: self.path.clone(), what }
     }
 
     fn error(&self, error: rocksdb::Error) -> StateError {
+        self.failed.store(true, Ordering::Relaxed);
         StateError::from_rocks(&self.path, error)
     }
 
@@ -220,6 +245,67 @@ impl Disk {
 
     fn write_own(&self, key: &[u8], value: &[u8]) -> Result<(), StateError> {
         self.db.put(key, value).map_err(|error| self.error(error))
+    }
+}
+
+/// The store as it was at some moment, between two epochs.
+pub struct DiskSnapshot<'a> {
+    disk: &'a Disk,
+    snapshot: SnapshotWithThreadMode<'a, DB>,
+}
+
+impl DiskSnapshot<'_> {
+    /// Calls `each` with keys and row bytes (not verified) of a table's entries, by group and key,
+    /// until it breaks.
+    pub fn table(
+        &self,
+        table: u32,
+        mut each: impl FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>, StateError>,
+    ) -> Result<ControlFlow<()>, StateError> {
+        let (mut from, mut to) = (Vec::new(), Vec::new());
+        push_full_key(table, 0, [&[], &[]], &mut from);
+        push_full_key(table + 1, 0, [&[], &[]], &mut to);
+        self.scan(&from, &to, &mut each)
+    }
+
+    /// The same of the entries of a group with keys from `from` to before `to` (`None`: to the end).
+    pub fn range(
+        &self,
+        table: u32,
+        group: u8,
+        from: &[u8],
+        to: Option<&[u8]>,
+        mut each: impl FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>, StateError>,
+    ) -> Result<ControlFlow<()>, StateError> {
+        let (mut low, mut high) = (Vec::new(), Vec::new());
+        push_full_key(table, group, [from, &[]], &mut low);
+        match (to, group.checked_add(1)) {
+            (Some(to), _) => push_full_key(table, group, [to, &[]], &mut high),
+            (None, Some(group)) => push_full_key(table, group, [&[], &[]], &mut high),
+            (None, None) => push_full_key(table + 1, 0, [&[], &[]], &mut high),
+        }
+        self.scan(&low, &high, &mut each)
+    }
+
+    fn scan(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        each: &mut dyn FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>, StateError>,
+    ) -> Result<ControlFlow<()>, StateError> {
+        let mut options = ReadOptions::default();
+        options.set_snapshot(&self.snapshot);
+        self.disk.scan_at(options, from, to, Direction::Forward, |full_key, row| {
+            match full_key.get(KEY_PREFIX_BYTES..) {
+                Some(key) => each(key, row),
+                None => Err(self.corrupt(format!("a key of {} bytes", full_key.len()))),
+            }
+        })
+    }
+
+    /// An error that says what is wrong with the store's bytes.
+    pub(crate) fn corrupt(&self, what: String) -> StateError {
+        self.disk.corrupt(what)
     }
 }
 

@@ -173,7 +173,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// The words of row bytes from outside; `None` if they are no row of the layout.
-pub(super) fn row_words(bytes: &[u8], layout: &RowLayout) -> Option<Vec<u64>> {
+pub(crate) fn row_words(bytes: &[u8], layout: &RowLayout) -> Option<Vec<u64>> {
     let (chunks, rest) = bytes.as_chunks::<8>();
     let words: Vec<u64> = chunks.iter().map(|chunk| u64::from_ne_bytes(*chunk)).collect();
     (rest.is_empty() && RowRef::new(&words).verify(layout)).then_some(words)
