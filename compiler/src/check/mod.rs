@@ -50,7 +50,8 @@ use flow_ir::span::Span;
 use crate::diagnostics::{self, Diagnostic, names, plans};
 use crate::source::SourceMap;
 use crate::syntax::ast::{self, Ast, Ident, ObjectName, StatementKind};
-pub use settings::is_setting;
+pub use settings::{SETTINGS, is_setting};
+pub use type_expr::NAMES as TYPE_NAMES;
 
 use catalog::Catalog;
 use notes::Notes;

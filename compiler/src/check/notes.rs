@@ -284,6 +284,7 @@ impl Checker<'_> {
         if self.notes.is_none() {
             return;
         }
+        self.read_unread();
         let relations: Vec<RelationNote> =
             self.named.iter().map(|named| self.named_note(named)).collect();
         for relation in &relations {
@@ -299,6 +300,19 @@ impl Checker<'_> {
         }
         if let Some(notes) = &mut self.notes {
             notes.relations = relations;
+        }
+    }
+
+    /// Finds the columns of what no statement reads; its mistakes are none of the program's.
+    fn read_unread(&mut self) {
+        for named in self.named.clone() {
+            if let Meaning::Relation(id) = named.meaning
+                && self.declared(id).open
+            {
+                let before = self.found.len();
+                self.read(id, named.span);
+                self.found.truncate(before);
+            }
         }
     }
 
@@ -318,6 +332,16 @@ impl Checker<'_> {
                 (kind, columns.collect())
             }
             Meaning::View(query) => (RelationKind::View, self.query_columns(query)),
+            Meaning::Served(at) => {
+                let columns = self.options.views[at].columns.iter().map(|field| ColumnNote {
+                    name: field.name.clone(),
+                    ty: Some(field.ty.clone()),
+                    event_time: false,
+                    declared: None,
+                });
+                (RelationKind::View, columns.collect())
+            }
+            Meaning::Index => (RelationKind::View, Vec::new()),
             Meaning::Poisoned => (RelationKind::Stream, Vec::new()),
         };
         RelationNote { name: named.name.clone(), kind, columns, declared: named.span }

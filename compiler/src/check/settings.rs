@@ -25,7 +25,7 @@ const fn setting(name: &'static str, kind: OptionKind, doc: &'static str) -> Opt
 }
 
 /// What SET takes.
-pub(super) const SETTINGS: &[OptionSpec] = &[
+pub const SETTINGS: &[OptionSpec] = &[
     setting("job.name", OptionKind::Text, "The job's name."),
     setting("job.shards", OptionKind::Integer, "Shards of its state, fixed at its first start."),
     setting("commit.interval", OptionKind::Duration, "An epoch is cut after this time."),

@@ -13,7 +13,8 @@ const TIMESTAMP_PRECISION_DEFAULT: u8 = 6;
 /// Largest precision of times that is accepted; what is beyond microseconds is not kept.
 const TIME_PRECISION_ACCEPTED_MAX: u32 = 9;
 
-const NAMES: &[&str] = &[
+/// Names of scalar types.
+pub const NAMES: &[&str] = &[
     "BOOLEAN",
     "TINYINT",
     "SMALLINT",

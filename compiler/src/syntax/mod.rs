@@ -55,6 +55,30 @@ pub fn tokens(text: &str) -> Vec<Token> {
     scan::scan(FileId(0), text).tokens
 }
 
+/// The text of one statement, as cut at semicolons.
+#[derive(Clone, Debug)]
+pub struct StatementText {
+    /// Its tokens; never empty.
+    pub tokens: Vec<Token>,
+    /// Where it ends: at the semicolon or the text's end.
+    pub end: usize,
+}
+
+/// The statements of a text, whether they parse or not, in order.
+pub fn statement_texts(text: &str) -> Vec<StatementText> {
+    let scan = scan::scan(FileId(0), text);
+    let of = |piece: &scan::Piece| StatementText {
+        tokens: scan.tokens[piece.tokens.clone()].to_vec(),
+        end: piece.end,
+    };
+    scan.pieces.iter().map(of).collect()
+}
+
+/// Functions that are called without parentheses.
+pub fn bare_functions() -> &'static [&'static str] {
+    build::BARE_FUNCTIONS
+}
+
 /// Whether a word is never a name unless it is quoted.
 pub fn is_reserved(word: &str) -> bool {
     errors::is_reserved(word)
