@@ -32,7 +32,7 @@ pub(super) fn emit_changes(table: &PointTable, emit: &mut BatchBuilder) {
 }
 
 /// Output rows of an epoch with their net weights.
-pub(crate) struct NetRows {
+pub(super) struct NetRows {
     encoder: KeyEncoder,
     decoder: KeyDecoder,
     /// Key bytes of the whole row → weight.
@@ -45,7 +45,7 @@ pub(crate) struct NetRows {
 
 impl NetRows {
     /// For rows of these types.
-    pub(crate) fn new(types: &[Type]) -> Self {
+    pub(super) fn new(types: &[Type]) -> Self {
         let layout = RowLayout::new(types.to_vec());
         let all: Vec<usize> = (0..types.len()).collect();
         let weight = vec![Type::not_null(DataType::BigInt)];
@@ -61,7 +61,7 @@ impl NetRows {
     }
 
     /// Adds rows with their weights.
-    pub(crate) fn add<'r>(
+    pub(super) fn add<'r>(
         &mut self,
         rows: impl Iterator<Item = (RowRef<'r>, i64)>,
     ) -> Result<(), OpError> {
@@ -83,7 +83,7 @@ impl NetRows {
     }
 
     /// Emits what is left, rows taken back first, and begins anew.
-    pub(crate) fn emit(&mut self, emit: &mut BatchBuilder) -> Result<(), OpError> {
+    pub(super) fn emit(&mut self, emit: &mut BatchBuilder) -> Result<(), OpError> {
         for taken_back in [true, false] {
             for &slot in self.weights.touched() {
                 let weight = self.weights.value_ref(slot).word(0) as i64;

@@ -43,7 +43,6 @@ use flow_ir::row::{BatchBuilder, RowBatch, RowLayout, RowRef};
 use flow_ir::types::{DataType, Type};
 use thiserror::Error;
 
-pub(crate) use changes::NetRows;
 pub(crate) use deduplicate::Order;
 
 use crate::error::{Result, RuntimeError};

@@ -6,6 +6,7 @@
 //! the result. Nothing here knows where the rows come from.
 
 mod answer;
+mod json;
 
 use std::sync::Arc;
 
@@ -17,10 +18,11 @@ use flow_ir::physical::{JobGraph, KeyRange, PhysicalOp, Source};
 use flow_ir::row::{BatchBuilder, Column, RowBatch, RowLayout};
 
 pub use answer::Arrangement;
+pub use json::JsonRows;
 
 use crate::error::{Result, RuntimeError};
 use crate::format::encoding;
-use crate::ops::{NetRows, instantiate};
+use crate::ops::instantiate;
 use crate::state::{StateStore, StoreConfig};
 use crate::view::ViewSpec;
 use crate::worker::{Exchange, Failed, Parts, SinkWriter, Wiring, describe};
@@ -30,8 +32,8 @@ pub struct Query {
     graph: Arc<JobGraph>,
     wiring: Wiring,
     sources: Vec<ViewSource>,
-    net: NetRows,
-    answer: BatchBuilder,
+    /// The answer's layout.
+    answer: Arc<RowLayout>,
     memory_bytes: usize,
     clock: i64,
     begun: bool,
@@ -69,7 +71,7 @@ impl Query {
     ) -> Result<Self> {
         flow_ir::physical::verify(&graph).map_err(|e| RuntimeError::internal(e.to_string()))?;
         let (mut operators, mut sinks, mut sources) = (Vec::new(), Vec::new(), Vec::new());
-        let mut answer = None;
+        let mut answer: Option<Arc<RowLayout>> = None;
         for (i, vertex) in graph.vertices.iter().enumerate() {
             let id = VertexId::from(i);
             match &vertex.op {
@@ -83,7 +85,7 @@ impl Query {
                         return Err(RuntimeError::internal("a query has one answer"));
                     }
                     let layout = Arc::new(RowLayout::new(stream.types()));
-                    answer = Some(stream.types());
+                    answer = Some(layout.clone());
                     let encoding = encoding(stream, sink, factory, None)?;
                     sinks.push(SinkWriter::new(id, sink, layout, encoding));
                     operators.push(None);
@@ -91,7 +93,7 @@ impl Query {
                 _ => operators.push(Some(instantiate(&graph, id, factory)?)),
             }
         }
-        let types = answer.ok_or_else(|| RuntimeError::internal("a query has no answer"))?;
+        let answer = answer.ok_or_else(|| RuntimeError::internal("a query has no answer"))?;
         let groups: Vec<u8> = (0..=u8::MAX).collect();
         let numbers: Vec<u32> = (0..graph.tables.len() as u32).collect();
         let store = StateStore::new(&StoreConfig {
@@ -108,8 +110,7 @@ impl Query {
         Ok(Self {
             wiring: Wiring::new(&graph, parts),
             sources,
-            net: NetRows::new(&types),
-            answer: BatchBuilder::new(Arc::new(RowLayout::new(types))),
+            answer,
             memory_bytes,
             clock,
             begun: false,
@@ -191,14 +192,8 @@ impl Query {
         let (outputs, _, _) = self.wiring.end_epoch()?;
         (self.begun, self.clock) = (false, next_clock);
         self.refuse_failures()?;
-        for (.., staged, _) in outputs {
-            for rows in staged.rows {
-                let weighted = rows.rows().enumerate().map(|(i, row)| (row, rows.weight(i)));
-                self.net.add(weighted).map_err(|e| RuntimeError::internal(e.to_string()))?;
-            }
-        }
-        self.net.emit(&mut self.answer).map_err(|e| RuntimeError::internal(e.to_string()))?;
-        Ok(self.answer.take())
+        let mut staged = outputs.into_iter().flat_map(|(.., staged, _)| staged.rows);
+        Ok(staged.next().unwrap_or_else(|| RowBatch::empty(self.answer.clone())))
     }
 
     fn begin(&mut self) {

@@ -46,7 +46,8 @@ impl Snapshot<'_> {
     ) -> Result<(), ViewError> {
         let view = &self.views[view];
         let (place, spans) = spans(view, ranges);
-        let mut reader = RowReader::new(view, &view.orders[place]);
+        let Some(order) = view.orders.get(place) else { return Ok(()) };
+        let mut reader = RowReader::new(view, order);
         let mut seen = (spans.len() > 1).then(BTreeSet::<Vec<u8>>::new);
         for span in &spans {
             let flow = self.entries(reader.order, span, |key, value| {

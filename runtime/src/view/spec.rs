@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use flow_ir::connector::{VIEW, VIEW_OF};
+use flow_ir::connector::{ANSWER, VIEW, VIEW_OF};
 use flow_ir::ids::{StreamId, TableId};
-use flow_ir::physical::{JobGraph, Materialize, PhysicalOp};
+use flow_ir::physical::{JobGraph, Materialize, PhysicalOp, Stream};
 use flow_ir::row::RowLayout;
 use flow_ir::types::Field;
 
@@ -19,7 +19,8 @@ pub struct ViewSpec {
     pub key: Vec<usize>,
     /// The stream that stands for it in the graph.
     pub stream: StreamId,
-    /// The orders of its rows: the key's first, then the indexes'.
+    /// The orders of its rows: the key's first, then the indexes'. None: its rows are not kept, and
+    /// it can only be subscribed to; so it is with the answer of a query that runs as a job.
     pub orders: Vec<Order>,
     pub(super) layout: Arc<RowLayout>,
 }
@@ -48,6 +49,10 @@ pub fn views(graph: &JobGraph) -> Result<Vec<ViewSpec>, String> {
     for vertex in &graph.vertices {
         let PhysicalOp::Sink(sink) = &vertex.op else { continue };
         let stream = graph.stream(sink.stream);
+        if stream.connector == ANSWER {
+            views.push(ViewSpec::of(stream, sink.stream, Vec::new()));
+            continue;
+        }
         if stream.connector != VIEW {
             continue;
         }
@@ -60,15 +65,7 @@ pub fn views(graph: &JobGraph) -> Result<Vec<ViewSpec>, String> {
             view.orders.push(order);
             continue;
         }
-        let columns = stream.columns.iter().map(|c| Field::new(c.name.clone(), c.ty.clone()));
-        views.push(ViewSpec {
-            name: stream.name.clone(),
-            columns: columns.collect(),
-            key: stream.primary_key.clone(),
-            stream: sink.stream,
-            orders: vec![order],
-            layout: Arc::new(RowLayout::new(stream.types())),
-        });
+        views.push(ViewSpec::of(stream, sink.stream, vec![order]));
     }
     Ok(views)
 }
@@ -93,6 +90,18 @@ fn order(graph: &JobGraph, stream: StreamId, index: Option<String>) -> Result<Or
 }
 
 impl ViewSpec {
+    fn of(stream: &Stream, id: StreamId, orders: Vec<Order>) -> Self {
+        let columns = stream.columns.iter().map(|c| Field::new(c.name.clone(), c.ty.clone()));
+        Self {
+            name: stream.name.clone(),
+            columns: columns.collect(),
+            key: stream.primary_key.clone(),
+            stream: id,
+            orders,
+            layout: Arc::new(RowLayout::new(stream.types())),
+        }
+    }
+
     /// The layout of its rows.
     pub fn layout(&self) -> &Arc<RowLayout> {
         &self.layout
