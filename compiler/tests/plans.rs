@@ -120,6 +120,22 @@ fn state_keeps_its_identity_whatever_passes_run() {
     }
 }
 
+#[test]
+fn state_keeps_its_identity_when_another_query_reads_whole_rows() {
+    let mut programs = cases().into_iter().filter(|case| case.0 == "nested_views");
+    let (name, program, _) = programs.next().expect("the program is there");
+    let identities = |program: &str| {
+        let vertices = compile_program(&name, program, &[]).graph.vertices.into_iter();
+        let stateful = vertices.filter(|vertex| !vertex.op.tables().is_empty());
+        stateful.map(|vertex| vertex.identity).collect::<Vec<u64>>()
+    };
+    let more = "CREATE STREAM all_of_it WITH (connector = 'case'); \
+                INSERT INTO all_of_it SELECT * FROM nexmark;";
+    let before = identities(&program);
+    assert!(before.len() >= 3, "it keeps state: {before:?}");
+    assert_eq!(identities(&format!("{program}{more}")), before);
+}
+
 /// The programs of the checker's cases.
 fn checked_programs() -> Vec<(String, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/check/tests/cases");

@@ -17,7 +17,7 @@ mod verify;
 
 use serde::{Deserialize, Serialize};
 
-use crate::types::Type;
+use crate::types::{DataType, Type};
 use crate::value::Value;
 
 pub use avro::AvroScalar;
@@ -38,6 +38,24 @@ pub struct DecodeColumn {
     pub ty: Type,
     /// Where in the record it stands.
     pub origin: Origin,
+}
+
+impl DecodeColumn {
+    /// A field of this ROW column as a column of its own, named by its path; NULL where the row is.
+    /// The column itself where it is no ROW of the record's key or value, or has no such field.
+    #[must_use]
+    pub fn field(&self, index: usize) -> Self {
+        let mut column = self.clone();
+        if let DataType::Row(fields) = &self.ty.data
+            && let Some(field) = fields.get(index)
+            && let Origin::Value(path) | Origin::Key(path) = &mut column.origin
+        {
+            path.push(field.name.clone());
+            column.name = format!("{}.{}", self.name, field.name);
+            column.ty = field.ty.with_nullable(self.ty.nullable || field.ty.nullable);
+        }
+        column
+    }
 }
 
 /// Where in a record a column stands.

@@ -29,7 +29,7 @@ const PASSES: &[&dyn Pass] = &[
     &choose_join::ChooseJoin,
     &fuse_window::FuseWindow,
     &drop_watermark::DropWatermark,
-    &merge_projects::MergeProjects,
     &narrow_rows::NarrowRows,
+    &merge_projects::MergeProjects,
     &prune_columns::PruneColumns,
 ];

@@ -106,7 +106,7 @@ fn reads(op: &LogicalOp, needed: &BTreeSet<usize>, inputs: &[&Schema]) -> Vec<Ve
 }
 
 /// Whether no two rows are equal in the order: else the whole row decides and must stay whole.
-fn is_total_order(dedup: &Deduplicate, input: &Schema) -> bool {
+pub(super) fn is_total_order(dedup: &Deduplicate, input: &Schema) -> bool {
     let mut columns = dedup.keys.clone();
     columns.extend(dedup.order.iter().map(|&(column, _)| column));
     let offset = input.hidden(Hidden::Offset);

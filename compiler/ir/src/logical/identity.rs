@@ -10,6 +10,7 @@ use crate::aggregate::AggregateCall;
 use crate::expr::{Expr, ExprKind};
 use crate::ids::NodeId;
 use crate::physical::WindowInput;
+use crate::types::DataType;
 
 /// What a node is, and what its columns are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -81,7 +82,12 @@ fn of_node<'a>(node: &Node, of: &impl Fn(NodeId) -> &'a Identity) -> Identity {
         LogicalOp::Scan(scan) => {
             let key = scan.key.iter().map(|&k| Parts::new(&scan.columns[k].name).finish());
             let hash = Parts::new("scan").text(&scan.content).data(&scan.kind).hashes(key).finish();
-            let column = |name: &str| Parts::new("column").hash(hash).text(name).finish();
+            // A field that is read as a column of its own is still a field of its row.
+            let column = |name: &str| {
+                let (row, fields) = name.split_once('.').unwrap_or((name, ""));
+                let row = Parts::new("column").hash(hash).text(row).finish();
+                of_field(row, fields)
+            };
             let columns = scan.columns.iter().map(|c| column(&c.name)).collect();
             Identity { node: hash, columns }
         }
@@ -209,6 +215,12 @@ fn of_aggregate(aggregate: &Aggregate, input: &Identity) -> Identity {
     Identity { node, columns: keys.chain(calls).chain(bounds).collect() }
 }
 
+/// A field of a row by its name, or by its path of names.
+fn of_field(row: u64, path: &str) -> u64 {
+    let names = path.split('.').filter(|name| !name.is_empty());
+    names.fold(row, |row, name| Parts::new("field").hash(row).text(name).finish())
+}
+
 fn of_expr(expr: &Expr, columns: &[u64]) -> u64 {
     let parts = match &expr.kind {
         ExprKind::Column(index) => return columns[*index],
@@ -220,7 +232,11 @@ fn of_expr(expr: &Expr, columns: &[u64]) -> u64 {
         ExprKind::Or(_) => Parts::new("or"),
         ExprKind::Not(_) => Parts::new("not"),
         ExprKind::IsNull(_) => Parts::new("is null"),
-        ExprKind::Field { index, .. } => Parts::new("field").hash(*index as u64),
+        ExprKind::Field { arg, index } => {
+            let row = of_expr(arg, columns);
+            let DataType::Row(fields) = &arg.ty.data else { return row };
+            return of_field(row, &fields[*index].name);
+        }
         ExprKind::Row(_) => Parts::new("row"),
         ExprKind::Array(_) => Parts::new("array"),
         ExprKind::Clock => Parts::new("clock"),
