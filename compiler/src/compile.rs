@@ -1,9 +1,14 @@
 //! The whole way in one call: source files to a verified job graph, with every stage's result for
 //! EXPLAIN. Pure: the caller reads the files and answers for the registries.
 
-use flow_ir::logical::Plan;
-use flow_ir::physical::JobGraph;
+use std::collections::BTreeSet;
 
+use flow_ir::connector;
+use flow_ir::logical::Plan;
+use flow_ir::physical::{Direction, JobGraph, PhysicalOp};
+use flow_ir::types::Field;
+
+use crate::check::answer::check_query;
 use crate::check::catalog::Catalog;
 use crate::check::typed::TypedModule;
 use crate::check::{CheckOptions, check};
@@ -44,6 +49,32 @@ pub struct Compiled {
     pub diagnostics: Vec<Diagnostic>,
 }
 
+/// A query that is asked once, or a subscription. Its rows come to the one sink of the graph, of
+/// connector `answer`, as changes: `columns`, and behind them columns that only order the rows.
+#[derive(Clone, Debug)]
+pub struct CompiledQuery {
+    /// What runs.
+    pub graph: JobGraph,
+    /// The columns to show, the first of the sink's.
+    pub columns: Vec<Field>,
+    /// ORDER BY: columns of the sink, most significant first. The plan does not sort: who collects
+    /// the rows does.
+    pub order: Vec<(usize, Direction)>,
+    /// LIMIT, likewise.
+    pub limit: Option<u64>,
+    /// OFFSET, likewise; 0 where there is none.
+    pub offset: u64,
+    /// Names of the views that it reads, each once, ascending. (Their streams in the graph name the
+    /// jobs.)
+    pub reads: Vec<String>,
+    /// Whether it reads other streams, too.
+    pub streams: bool,
+    /// Whether its changes are wanted after its rows.
+    pub subscribe: bool,
+    /// Warnings.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
 /// Compiles the files of one program, read in the order of the map.
 ///
 /// # Errors
@@ -56,13 +87,7 @@ pub fn compile(
     catalog: &dyn Catalog,
     options: &CompileOptions,
 ) -> Result<Compiled, Vec<Diagnostic>> {
-    let mut ast = Ast::default();
-    let mut found = Vec::new();
-    for (id, file) in sources.iter() {
-        let (one, more) = parse(id, file.text());
-        ast.statements.extend(one.statements);
-        found.extend(more);
-    }
+    let (ast, mut found) = parse_all(sources);
     let (typed, more) = check(&ast, sources, catalog, &options.check);
     found.extend(more);
     diagnostics::sort(&mut found);
@@ -71,11 +96,74 @@ pub fn compile(
     }
     let logical = plan(&typed);
     let (optimized, passes) = optimize(logical.clone(), &options.optimize);
-    let graph = lower(&optimized, &typed, sources, &job_name(&typed, sources));
+    let graph = verified(lower(&optimized, &typed, sources, &job_name(&typed, sources)));
+    Ok(Compiled { typed, logical, optimized, passes, graph, diagnostics: found })
+}
+
+/// Compiles a query over the views that a server offers (`CheckOptions::views`), and over streams
+/// that the statements before it declare.
+///
+/// # Errors
+/// All diagnostics if one is an error, sorted by place.
+///
+/// # Panics
+/// If a stage breaks its own rules: a bug in the compiler.
+pub fn compile_query(
+    sources: &SourceMap,
+    catalog: &dyn Catalog,
+    options: &CompileOptions,
+) -> Result<CompiledQuery, Vec<Diagnostic>> {
+    let (ast, mut found) = parse_all(sources);
+    if has_errors(&found) {
+        return Err(found);
+    }
+    let (typed, answer, more) = check_query(&ast, sources, catalog, &options.check);
+    found.extend(more);
+    diagnostics::sort(&mut found);
+    if has_errors(&found) {
+        return Err(found);
+    }
+    let (answer, output) = answer.zip(typed.outputs.first()).expect("what fails was reported");
+    let columns = typed.query(output.query).fields().into_iter().take(answer.visible).collect();
+    let (optimized, _) = optimize(plan(&typed), &options.optimize);
+    let graph = verified(lower(&optimized, &typed, sources, &job_name(&typed, sources)));
+    let read = graph.vertices.iter().filter_map(|vertex| {
+        let PhysicalOp::Source(source) = &vertex.op else { return None };
+        Some(graph.stream(source.stream))
+    });
+    let (views, streams): (Vec<_>, Vec<_>) =
+        read.partition(|stream| stream.connector == connector::VIEW);
+    let reads: BTreeSet<String> = views.iter().map(|view| view.name.clone()).collect();
+    Ok(CompiledQuery {
+        columns,
+        order: answer.order,
+        limit: answer.limit,
+        offset: answer.offset,
+        reads: reads.into_iter().collect(),
+        streams: !streams.is_empty(),
+        subscribe: answer.subscribe,
+        diagnostics: found,
+        graph,
+    })
+}
+
+/// The statements of all files, and what is wrong with their text.
+fn parse_all(sources: &SourceMap) -> (Ast, Vec<Diagnostic>) {
+    let mut ast = Ast::default();
+    let mut found = Vec::new();
+    for (id, file) in sources.iter() {
+        let (one, more) = parse(id, file.text());
+        ast.statements.extend(one.statements);
+        found.extend(more);
+    }
+    (ast, found)
+}
+
+fn verified(graph: JobGraph) -> JobGraph {
     if let Err(broken) = flow_ir::physical::verify(&graph) {
         panic!("lowering made a graph that breaks a rule: {broken}");
     }
-    Ok(Compiled { typed, logical, optimized, passes, graph, diagnostics: found })
+    graph
 }
 
 /// The job's name: what the program or the caller says, else that of the first file without folder

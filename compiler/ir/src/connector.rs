@@ -8,6 +8,9 @@ pub const VIEW: &str = "view";
 /// Names the view that an index belongs to.
 pub const VIEW_OF: &str = "of";
 
+/// Names the job that keeps a view, where it is another one.
+pub const VIEW_JOB: &str = "job";
+
 /// The connector of what an ad-hoc query answers with; no program can name it.
 pub const ANSWER: &str = "answer";
 

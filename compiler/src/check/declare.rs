@@ -108,6 +108,7 @@ impl<'a> Checker<'a> {
             watermark: None,
             primary_key: Vec::new(),
             lateness: options.duration("allowed.lateness").unwrap_or(0),
+            orders: Vec::new(),
             span: name.span,
         };
         let declared = Declared {

@@ -279,10 +279,6 @@ impl<'a> Checker<'a> {
         {
             let place = format!("alias {}", alias.name);
             named = self.rename(query, &alias.columns, &place, factor.span)?;
-            if let Some(rank) = self.ranks.get(&query) {
-                let rank = rank.renamed(&self.query_node(named).columns);
-                self.ranks.insert(named, rank);
-            }
         }
         let name = factor.alias.as_ref().map(|a| a.name.clone()).or(name);
         let scope = self.scope_of(named, name);
@@ -310,6 +306,10 @@ impl<'a> Checker<'a> {
         let named = self.lookup(name)?;
         match named.meaning {
             Meaning::View(query) => Some(query),
+            Meaning::Index => {
+                self.report(names::index_as_relation(&named.name, name.span(), named.span))
+            }
+            Meaning::Served(at) => self.read_served(at, name.span()),
             Meaning::Poisoned => None,
             Meaning::Relation(id) => {
                 self.read(id, name.span())?;
@@ -396,7 +396,7 @@ impl<'a> Checker<'a> {
         String::from("the right side")
     }
 
-    /// A query with other column names.
+    /// A query with other column names; it still waits for the filter on its row number.
     pub(super) fn rename(
         &mut self,
         query: QueryId,
@@ -423,6 +423,10 @@ impl<'a> Checker<'a> {
         let renamed = self.project(query, items, span);
         let named: Vec<Option<Span>> = columns.iter().map(|c| Some(c.span)).collect();
         self.note_defined(renamed, &named);
+        if let Some(rank) = self.ranks.get(&query) {
+            let rank = rank.renamed(&self.query_node(renamed).columns);
+            self.ranks.insert(renamed, rank);
+        }
         Some(renamed)
     }
 }

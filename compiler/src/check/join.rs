@@ -182,7 +182,8 @@ impl Checker<'_> {
         let QueryOp::Scan(id) = &self.query_node(query).op else { return None };
         let relation = self.module.relation(*id);
         let time = relation.watermark.as_ref().map(|w| w.column);
-        (!relation.primary_key.is_empty()).then(|| (relation.primary_key.clone(), time))
+        let versioned = !relation.primary_key.is_empty() && !relation.is_view();
+        versioned.then(|| (relation.primary_key.clone(), time))
     }
 
     /// Whether the equalities say every column of the primary key.

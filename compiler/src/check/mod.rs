@@ -15,9 +15,12 @@
 //! | `query`, `select`, `aggregate`, `dedup` | SELECT and set operations |
 //! | `nodes` | query nodes and what is known of their rows |
 //! | `sink` | INSERT INTO and bare SELECT |
+//! | `views` | materialized views, indexes, views of other jobs |
+//! | `answer` | queries that are asked once, and subscriptions |
 //! | `notes` | what names were found to mean, for editors |
 
 mod aggregate;
+pub mod answer;
 mod call;
 pub mod catalog;
 mod coerce;
@@ -40,6 +43,7 @@ mod settings;
 mod sink;
 mod type_expr;
 pub mod typed;
+pub mod views;
 mod window;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -57,6 +61,7 @@ use catalog::Catalog;
 use notes::Notes;
 use scope::Found;
 use typed::{Query, QueryId, RelationId, TypedModule, View};
+use views::ViewDecl;
 
 /// What the caller adds to a program.
 #[derive(Clone, Debug, Default)]
@@ -67,6 +72,8 @@ pub struct CheckOptions {
     pub overrides: BTreeMap<String, String>,
     /// Settings that the program's SET wins over.
     pub defaults: BTreeMap<String, String>,
+    /// The views that a running server offers.
+    pub views: Vec<ViewDecl>,
 }
 
 /// Stack of a check: trees are as deep as the parser lets them be.
@@ -91,9 +98,13 @@ fn check_with(
     options: &CheckOptions,
     notes: Option<Box<Notes>>,
 ) -> (TypedModule, Vec<Diagnostic>, Option<Box<Notes>>) {
-    let work = || check_here(ast, sources, catalog, options, notes.clone());
+    on_own_stack(|| check_here(ast, sources, catalog, options, notes.clone()))
+}
+
+/// Runs a check on a thread with a stack for it.
+fn on_own_stack<T: Send>(work: impl Fn() -> T + Sync) -> T {
     let builder = thread::Builder::new().name("check".to_owned()).stack_size(CHECK_STACK_BYTES);
-    thread::scope(|scope| match builder.spawn_scoped(scope, work) {
+    thread::scope(|scope| match builder.spawn_scoped(scope, &work) {
         Ok(handle) => handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
         // The system has no room for another thread; most programs do without.
         Err(_) => work(),
@@ -126,6 +137,10 @@ fn check_here(
 enum Meaning {
     Relation(RelationId),
     View(QueryId),
+    /// An index of a materialized view.
+    Index,
+    /// A view of another job, by position in `CheckOptions::views`.
+    Served(usize),
     /// Its declaration failed, and was reported.
     Poisoned,
 }
@@ -154,6 +169,10 @@ struct Checker<'a> {
     ranks: HashMap<QueryId, dedup::Rank>,
     /// Scans made so far, so that a relation has one.
     scans: HashMap<RelationId, QueryId>,
+    /// Views of other jobs that are read, by position in `CheckOptions::views`.
+    served: HashMap<usize, RelationId>,
+    /// Whether the query is asked once: a program cannot read other jobs' views.
+    asked: bool,
     /// CTEs in reach, innermost last.
     ctes: Vec<(Ident, Option<QueryId>)>,
     /// Levels of queries around the one that is looked at.
@@ -175,6 +194,8 @@ impl<'a> Checker<'a> {
             poisoned: HashSet::new(),
             ranks: HashMap::new(),
             scans: HashMap::new(),
+            served: HashMap::new(),
+            asked: false,
             ctes: Vec::new(),
             depth: 0,
             notes: None,
@@ -207,7 +228,17 @@ impl<'a> Checker<'a> {
             StatementKind::Drop { if_exists, name, .. } => self.drop_name(name, *if_exists),
             // SET was read before all else; RESET and what only looks belongs to the shell.
             StatementKind::Set(_) => {}
-            StatementKind::CreateIndex(_) => self.found.push(later("CREATE SEARCH INDEX")),
+            StatementKind::CreateIndex(create) if create.search => {
+                self.found.push(later("CREATE SEARCH INDEX"));
+            }
+            StatementKind::CreateIndex(create) => {
+                self.create_index(create, span);
+            }
+            StatementKind::Subscribe(_) => self.found.push(plans::not_available(
+                "SUBSCRIBE in a program",
+                span,
+                Some("Write the query alone: it prints its changes. Ask a server by `flow query`."),
+            )),
             StatementKind::CreateFunction(_) => self.found.push(later("CREATE FUNCTION")),
             StatementKind::Explain { .. } => self.found.push(plans::not_available(
                 "EXPLAIN in a program",
@@ -222,12 +253,8 @@ impl<'a> Checker<'a> {
     }
 
     fn create_view(&mut self, create: &ast::CreateView, span: Span) {
-        if create.materialized {
-            self.found.push(plans::not_available(
-                "CREATE MATERIALIZED VIEW",
-                span,
-                Some("Use CREATE VIEW, and INSERT INTO a table with a PRIMARY KEY."),
-            ));
+        if let Some(option) = create.options.first() {
+            self.found.push(plans::not_available("WITH of a view", option.key.span, None));
         }
         let name = create.name.last();
         let query = self.query(&create.query).and_then(|query| {
@@ -240,12 +267,20 @@ impl<'a> Checker<'a> {
         if let Some(query) = query {
             self.unique_names(query, &format!("view {name}"), create.query.span);
         }
+        let query = if create.materialized {
+            query.and_then(|query| self.whole_rows(query, create.query.span))
+        } else {
+            query
+        };
         let meaning = query.map_or(Meaning::Poisoned, Meaning::View);
         if self.declare_name(name, meaning, create.if_not_exists, create.or_replace)
             && let Some(query) = query
             && !self.ranks.contains_key(&query)
         {
             self.module.views.push(View { name: name.text.clone(), query, span: name.span });
+            if create.materialized {
+                self.keep(name, query, span);
+            }
         }
     }
 
@@ -260,6 +295,7 @@ impl<'a> Checker<'a> {
         if let Some(at) = self.named.iter().position(|n| n.name == name.text) {
             if or_replace {
                 self.named.remove(at);
+                self.forget(&name.text);
             } else {
                 if !if_not_exists {
                     let first = self.named[at].span;
@@ -276,7 +312,8 @@ impl<'a> Checker<'a> {
         let known = self.named.iter().map(|n| n.name.as_str());
         match scope::find(&name.last().text, known) {
             Found::One(at) => {
-                self.named.remove(at);
+                let gone = self.named.remove(at);
+                self.forget(&gone.name);
             }
             Found::None if if_exists => {}
             Found::None | Found::Many(_) => {
@@ -295,10 +332,7 @@ impl<'a> Checker<'a> {
                 self.note_use(name, &named);
                 Some(named)
             }
-            Found::None => {
-                let known: Vec<String> = self.named.iter().map(|n| n.name.clone()).collect();
-                self.report(names::unknown_relation(written, name.span(), &known))
-            }
+            Found::None => self.lookup_served(name),
             Found::Many(all) => {
                 let all: Vec<String> = all.iter().map(|at| self.named[*at].name.clone()).collect();
                 self.report(names::ambiguous("the name", written, name.span(), &all))
@@ -310,7 +344,8 @@ impl<'a> Checker<'a> {
     fn finish(&mut self, last: Span) {
         let failed = diagnostics::has_errors(&self.found);
         let declares = !self.named.is_empty();
-        if self.module.outputs.is_empty() && declares && !failed {
+        let runs = !self.module.outputs.is_empty() || !self.module.materialized.is_empty();
+        if !runs && declares && !failed {
             self.found.push(plans::nothing_runs(last));
         }
         self.note_declarations();

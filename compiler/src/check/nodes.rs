@@ -45,6 +45,7 @@ impl Checker<'_> {
         }
         let relation = self.module.relation(id);
         let keyed = !relation.primary_key.is_empty();
+        let updates = keyed || relation.is_view();
         let time = relation.watermark.as_ref().map(|w| w.column);
         let columns = relation.columns.iter().enumerate().map(|(at, column)| Column {
             event_time: time == Some(at) && !keyed,
@@ -53,7 +54,7 @@ impl Checker<'_> {
         let query = Query {
             op: QueryOp::Scan(id),
             columns: columns.collect(),
-            changelog: if keyed { Changelog::Retract } else { Changelog::Append },
+            changelog: if updates { Changelog::Retract } else { Changelog::Append },
             unique_keys: if keyed { vec![relation.primary_key.clone()] } else { Vec::new() },
             span: relation.span,
         };
@@ -387,8 +388,9 @@ fn with_equals(
 /// Drops the nodes that no output and no view reads, and renumbers the others.
 pub(super) fn drop_unread(module: &mut TypedModule) {
     let mut read = vec![false; module.queries.len()];
-    let roots = module.outputs.iter().map(|o| o.query).chain(module.views.iter().map(|v| v.query));
-    for root in roots {
+    let views = module.views.iter().map(|v| v.query);
+    let kept = module.materialized.iter().map(|v| v.query);
+    for root in module.outputs.iter().map(|o| o.query).chain(views).chain(kept) {
         read[root.0 as usize] = true;
     }
     for at in (0..module.queries.len()).rev() {
@@ -417,6 +419,9 @@ pub(super) fn drop_unread(module: &mut TypedModule) {
         output.query = new(output.query);
     }
     for view in &mut module.views {
+        view.query = new(view.query);
+    }
+    for view in &mut module.materialized {
         view.query = new(view.query);
     }
 }

@@ -11,7 +11,8 @@ use flow_ir::physical::{Changelog, JoinKind, Keep, SinkMode};
 use flow_ir::types::Field;
 
 use super::typed::{
-    Bound, Column, ColumnSource, Join, JoinTime, Query, QueryId, QueryOp, Relation, TypedModule,
+    Bound, Column, ColumnSource, Join, JoinTime, Materialized, Query, QueryId, QueryOp, Relation,
+    TypedModule,
 };
 
 /// The whole module: relations, query nodes, outputs.
@@ -25,6 +26,9 @@ pub(super) fn module(module: &TypedModule) -> String {
     }
     for view in &module.views {
         line(&mut out, &format!("view {} = q{}", view.name, view.query.0));
+    }
+    for view in &module.materialized {
+        kept(module, view, &mut out);
     }
     for output in &module.outputs {
         let stream = &module.relation(output.target).stream;
@@ -46,9 +50,28 @@ fn line(out: &mut String, text: &str) {
     let _ = writeln!(out, "{text}");
 }
 
+/// A materialized view and its indexes.
+fn kept(module: &TypedModule, view: &Materialized, out: &mut String) {
+    let relation = module.relation(view.relation);
+    let names = |columns: &[usize]| {
+        let names: Vec<&str> = columns.iter().map(|c| relation.columns[*c].name.as_str()).collect();
+        names.join(", ")
+    };
+    let by = if view.counted { "rows counted".into() } else { format!("by ({})", names(&view.key)) };
+    line(out, &format!("materialized {} = q{}, {by}", relation.stream.name, view.query.0));
+    for index in &view.indexes {
+        let name = &module.relation(index.relation).stream.name;
+        line(out, &format!("  index {name} ({})", names(&index.columns)));
+    }
+}
+
 fn relation(relation: &Relation, out: &mut String) {
     let stream = &relation.stream;
-    let kind = if relation.primary_key.is_empty() { "stream" } else { "table" };
+    let kind = match relation.primary_key.is_empty() {
+        _ if relation.is_view() => "view",
+        true => "stream",
+        false => "table",
+    };
     let mut how = stream.connector.clone();
     if let Some(format) = &stream.value_format {
         how = format!("{how}, {format}");

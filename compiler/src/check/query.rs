@@ -41,7 +41,7 @@ impl Checker<'_> {
         }
     }
 
-    fn with(&mut self, with: &With) {
+    pub(super) fn with(&mut self, with: &With) {
         if with.recursive {
             self.found.push(plans::not_available("WITH RECURSIVE", with.span, None));
         }
@@ -76,7 +76,7 @@ impl Checker<'_> {
     }
 
     /// EMIT where it says what happens anyway.
-    fn emit(&mut self, query: QueryId, emit: &Emit) -> Option<QueryId> {
+    pub(super) fn emit(&mut self, query: QueryId, emit: &Emit) -> Option<QueryId> {
         match emit.mode {
             EmitMode::Final if self.query_node(query).changelog == Changelog::Append => Some(query),
             EmitMode::Final => {
@@ -104,7 +104,7 @@ impl Checker<'_> {
         })
     }
 
-    fn set_expr(&mut self, set: &SetExpr) -> Option<QueryId> {
+    pub(super) fn set_expr(&mut self, set: &SetExpr) -> Option<QueryId> {
         match &set.kind {
             SetExprKind::Select(select) => self.select(select),
             SetExprKind::Query(query) => self.query(query),

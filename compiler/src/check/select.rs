@@ -106,7 +106,7 @@ impl Checker<'_> {
             }
         }
         let mut calls = Vec::new();
-        let typed = self.type_items(&items, scope, window.as_ref(), &mut calls);
+        let typed = self.type_items(&items, scope, window.as_ref(), &aliases, &mut calls);
         let having = select.having.as_ref().map(|having| {
             let mut cx = ExprCx {
                 aggregates: Some(&mut calls),
@@ -174,6 +174,7 @@ impl Checker<'_> {
         items: &[Item<'_>],
         scope: &Scope,
         window: Option<&GroupWindow>,
+        aliases: &[(&Ident, &ast::Expr)],
         calls: &mut Vec<AggregateExpr>,
     ) -> Vec<Option<Expr>> {
         let typed = items.iter().map(|item| match &item.value {
@@ -183,6 +184,8 @@ impl Checker<'_> {
                 let mut cx = ExprCx {
                     aggregates: Some(&mut *calls),
                     group_window: window,
+                    // What only orders the rows may name the items.
+                    aliases: if visible(&item.name) { &[] } else { aliases },
                     ..ExprCx::rows(scope, "SELECT")
                 };
                 self.expr(e, &mut cx)
@@ -356,7 +359,7 @@ impl Checker<'_> {
     /// GROUP BY ALL: the items without aggregates.
     fn group_all<'s>(&mut self, items: &[Item<'s>], scope: &Scope) -> Vec<Key<'s>> {
         let mut keys = Vec::new();
-        for item in items {
+        for item in items.iter().filter(|item| visible(&item.name)) {
             match &item.value {
                 Value::Column(Some(expr)) => keys.push(Key::Typed(expr.clone())),
                 Value::Written(e) => {
@@ -466,7 +469,7 @@ fn group_span(select: &Select) -> Option<Span> {
 }
 
 /// The name of an item without an alias: its column's, field's or function's.
-fn default_name(e: &ast::Expr) -> Option<String> {
+pub(super) fn default_name(e: &ast::Expr) -> Option<String> {
     if let ExprKind::Name(name) = &e.kind {
         return Some(name.last().text.clone());
     }

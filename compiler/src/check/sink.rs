@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use flow_ir::connector;
+use flow_ir::connector::{self, ConnectorSpec};
 use flow_ir::decode_plan::Origin;
 use flow_ir::expr::Expr;
 use flow_ir::physical::{Changelog, SinkMode, Stream, StreamColumn, StreamSchemas};
@@ -49,7 +49,15 @@ impl<'a> Checker<'a> {
             Meaning::Relation(id) => Some(id),
             Meaning::View(_) => {
                 let at = insert.table.span();
-                self.report(plans::not_a_target(&named.name, at, named.span))
+                self.report(plans::not_a_target(&named.name, at, Some(named.span)))
+            }
+            Meaning::Served(_) => {
+                let at = insert.table.span();
+                self.report(plans::not_a_target(&named.name, at, None))
+            }
+            Meaning::Index => {
+                let at = insert.table.span();
+                self.report(names::index_as_relation(&named.name, at, named.span))
             }
             Meaning::Poisoned => None,
         }
@@ -267,27 +275,37 @@ impl<'a> Checker<'a> {
     /// A query on its own: printed.
     pub(super) fn bare_select(&mut self, query: &ast::Query, span: Span) {
         let Some(found) = self.whole_query(query) else { return };
-        let columns: Vec<(String, Option<Expr>)> = (0..self.query_node(found).columns.len())
-            .filter(|at| visible(&self.query_node(found).columns[*at].name))
-            .map(|at| {
-                let (name, expr) = self.pass_column(found, at, span);
-                let typed = expr.map(|e| {
-                    let untyped = e.ty.data == DataType::Null;
-                    if untyped { cast(e, &DataType::String, false, span) } else { e }
-                });
-                (name, typed)
-            })
-            .collect();
-        let plain = columns
-            .iter()
-            .enumerate()
-            .all(|(at, (_, expr))| expr.as_ref().and_then(super::from::plain_column) == Some(at));
-        let unchanged = plain && columns.len() == self.query_node(found).columns.len();
-        let shown = if unchanged { found } else { self.project(found, columns, span) };
+        let visible = self.visible_columns(found);
+        let shown = self.shown(found, &visible, span);
         let Some(target) = self.print_stream(shown, span) else { return };
         let updates = self.query_node(shown).changelog != Changelog::Append;
         let mode = if updates { SinkMode::Changes } else { SinkMode::Append };
         self.module.outputs.push(Output { target, query: shown, mode, keys: Vec::new(), span });
+    }
+
+    /// Positions of the columns that a user wrote.
+    pub(super) fn visible_columns(&self, query: QueryId) -> Vec<usize> {
+        let columns = self.query_node(query).columns.iter().enumerate();
+        columns.filter(|(_, column)| visible(&column.name)).map(|(at, _)| at).collect()
+    }
+
+    /// These columns of a query as a reader gets them: NULL without a type is a STRING.
+    pub(super) fn shown(&mut self, query: QueryId, columns: &[usize], span: Span) -> QueryId {
+        let items = columns.iter().map(|&at| {
+            let (name, expr) = self.pass_column(query, at, span);
+            let typed = expr.map(|e| {
+                let untyped = e.ty.data == DataType::Null;
+                if untyped { cast(e, &DataType::String, false, span) } else { e }
+            });
+            (name, typed)
+        });
+        let items: Vec<(String, Option<Expr>)> = items.collect();
+        let plain = items
+            .iter()
+            .enumerate()
+            .all(|(at, (_, expr))| expr.as_ref().and_then(super::from::plain_column) == Some(at));
+        let unchanged = plain && items.len() == self.query_node(query).columns.len();
+        if unchanged { query } else { self.project(query, items, span) }
     }
 
     /// A stream of connector `print` with a query's columns.
@@ -299,7 +317,18 @@ impl<'a> Checker<'a> {
         };
         let name = (1..).map(|n| if n == 1 { "print".to_string() } else { format!("print{n}") });
         let name = { name }.find(|name| !taken(name))?;
-        let columns = &self.query_node(query).columns;
+        Some(self.made_stream(connector, name, self.query_node(query).fields(), span))
+    }
+
+    /// A stream that no statement declares: what a connector of the compiler's choice does with
+    /// rows of these columns.
+    pub(super) fn made_stream(
+        &mut self,
+        connector: &'static ConnectorSpec,
+        name: String,
+        columns: Vec<Field>,
+        span: Span,
+    ) -> RelationId {
         let typed = columns.iter().enumerate().map(|(at, column)| RelationColumn {
             name: column.name.clone(),
             ty: column.ty.clone(),
@@ -316,7 +345,7 @@ impl<'a> Checker<'a> {
             stream: Stream {
                 name,
                 connector: connector.name.to_string(),
-                options: BTreeMap::from([("connector".to_string(), "print".to_string())]),
+                options: BTreeMap::from([("connector".to_string(), connector.name.to_string())]),
                 value_format: None,
                 key_format: None,
                 columns: stream_columns.collect(),
@@ -326,18 +355,18 @@ impl<'a> Checker<'a> {
             watermark: None,
             primary_key: Vec::new(),
             lateness: 0,
+            orders: Vec::new(),
             span,
         };
-        let options = Options::of(connector);
         let declared = Declared {
             create: None,
-            options,
+            options: Options::of(connector),
             open: false,
             poisoned: Vec::new(),
-            read: None,
+            read: Some(true),
             written: Some(true),
             writable_metadata: None,
         };
-        Some(self.push_relation(relation, declared))
+        self.push_relation(relation, declared)
     }
 }

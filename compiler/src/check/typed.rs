@@ -22,6 +22,7 @@
 //! between, that reads both of its sides. The rest of WHERE is a `Filter` over the joins.
 
 use flow_ir::aggregate::{AggregateCall, WindowSpec};
+use flow_ir::connector;
 use flow_ir::expr::Expr;
 use flow_ir::physical::{Changelog, Direction, JoinKind, Keep, Settings, SinkMode, Stream};
 use flow_ir::span::Span;
@@ -49,7 +50,9 @@ pub struct TypedModule {
     pub views: Vec<View>,
     /// All query nodes, inputs first.
     pub queries: Vec<Query>,
-    /// What runs: one per INSERT and per bare SELECT, in order.
+    /// Materialized views, in order.
+    pub materialized: Vec<Materialized>,
+    /// What runs beside them: one per INSERT and per bare SELECT, in order.
     pub outputs: Vec<Output>,
 }
 
@@ -66,8 +69,19 @@ pub struct Relation {
     pub primary_key: Vec<usize>,
     /// `'allowed.lateness'` in microseconds.
     pub lateness: i64,
+    /// Of a view of another job: in which orders its rows lie, the key's first.
+    pub orders: Vec<RowOrder>,
     /// The declaration's name; for a bare SELECT's `print` the SELECT.
     pub span: Span,
+}
+
+/// An order that a view's rows lie in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RowOrder {
+    /// The index that it is of; `None`: the key.
+    pub index: Option<String>,
+    /// Its columns, ascending, most significant first, as positions in `Relation::columns`.
+    pub columns: Vec<usize>,
 }
 
 /// A column of a declared stream or table.
@@ -112,6 +126,34 @@ pub struct View {
     /// Its query.
     pub query: QueryId,
     /// Its name in the declaration.
+    pub span: Span,
+}
+
+/// A view that is kept for readers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Materialized {
+    /// Its name and columns, as a stream of the connector `view`.
+    pub relation: RelationId,
+    /// Its query: exactly the columns of the relation.
+    pub query: QueryId,
+    /// Columns of the order of its rows: a unique key, or all columns where rows are counted.
+    pub key: Vec<usize>,
+    /// Whether equal rows may occur, and are counted.
+    pub counted: bool,
+    /// Further orders of its rows.
+    pub indexes: Vec<Index>,
+    /// The statement.
+    pub span: Span,
+}
+
+/// An order of a materialized view's rows beside that of its key.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Index {
+    /// Its name, as a stream of the connector `view` with the view's columns.
+    pub relation: RelationId,
+    /// The columns, as positions in the view's.
+    pub columns: Vec<usize>,
+    /// The statement.
     pub span: Span,
 }
 
@@ -321,6 +363,21 @@ impl TypedModule {
     /// A query node.
     pub fn query(&self, id: QueryId) -> &Query {
         &self.queries[id.0 as usize]
+    }
+}
+
+impl Relation {
+    /// Whether it is a materialized view, or an index of one.
+    pub fn is_view(&self) -> bool {
+        self.stream.connector == connector::VIEW
+    }
+}
+
+impl Materialized {
+    /// The order of an index: its columns, then those of the key that are not among them.
+    pub fn order_of(&self, index: &Index) -> Vec<usize> {
+        let rest = self.key.iter().filter(|at| !index.columns.contains(at));
+        index.columns.iter().chain(rest).copied().collect()
     }
 }
 

@@ -80,6 +80,7 @@ codes! {
     E0207 Error "unknown field";
     E0208 Error "two relations of one name";
     E0209 Error "unknown relation in FROM";
+    E0210 Error "index as a relation";
     E0301 Error "no such operation for these types";
     E0302 Error "condition is not BOOLEAN";
     E0303 Error "types that do not convert";
@@ -137,6 +138,10 @@ codes! {
     E0806 Error "not a target";
     E0807 Error "updating input";
     E0808 Error "clock over updates";
+    E0809 Error "index without a kept view";
+    E0810 Error "view of another job";
+    E0811 Error "not one query";
+    E0812 Error "not a number of rows";
     E0901 Error "not available yet";
 }
 

@@ -115,6 +115,14 @@ pub fn duplicate_alias(name: &str, span: Span, first: Span) -> Diagnostic {
         .with_help(format!("Give one of them another name, as in: … AS {name}_2."))
 }
 
+/// An index where a relation is needed.
+pub fn index_as_relation(name: &str, span: Span, declared: Span) -> Diagnostic {
+    let message = format!("{name} is an index, which is not read or written by name");
+    Diagnostic::new(Code::E0210, message, span, "an index")
+        .with_related(declared, "declared here")
+        .with_help("Read its view: queries use an index where it saves work.")
+}
+
 /// `x.column` where FROM has no x.
 pub fn unknown_alias(name: &str, span: Span, known: &[String]) -> Diagnostic {
     let message = format!("FROM has no relation named {name}");

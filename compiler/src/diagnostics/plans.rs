@@ -63,11 +63,14 @@ pub fn nothing_runs(span: Span) -> Diagnostic {
 }
 
 /// INSERT INTO something that is not a stream or table.
-pub fn not_a_target(name: &str, span: Span, declared: Span) -> Diagnostic {
+pub fn not_a_target(name: &str, span: Span, declared: Option<Span>) -> Diagnostic {
     let message = format!("{name} is a view and cannot be written");
-    Diagnostic::new(Code::E0806, message, span, "a view")
-        .with_related(declared, "declared here")
-        .with_help("Declare a stream or table: CREATE STREAM … WITH (…).")
+    let found = Diagnostic::new(Code::E0806, message, span, "a view")
+        .with_help("Declare a stream or table: CREATE STREAM … WITH (…).");
+    match declared {
+        Some(declared) => found.with_related(declared, "declared here"),
+        None => found,
+    }
 }
 
 /// An operator that needs an append-only input got an updating one.
@@ -82,6 +85,38 @@ pub fn clock_over_updates(span: Span) -> Diagnostic {
     let message = "the current time cannot be used over rows that may be taken back";
     Diagnostic::new(Code::E0808, message, span, "differs from epoch to epoch")
         .with_help("A row must be taken back with the same values. Use it in the stream's query.")
+}
+
+/// An index of something that is not kept; `what` it is.
+pub fn index_needs_view(name: &str, what: &str, span: Span) -> Diagnostic {
+    let message = format!("{name} is {what}: it has no index");
+    Diagnostic::new(Code::E0809, message, span, "not a materialized view of this program").with_help(
+        "An index is another order of the rows of a materialized view, in the program that keeps \
+         it: CREATE MATERIALIZED VIEW … AS SELECT …; CREATE INDEX … ON that view.",
+    )
+}
+
+/// A program reads a view of another job.
+pub fn view_of_another_job(name: &str, job: &str, span: Span) -> Diagnostic {
+    let message = format!("{name} is a view of another job, which a program cannot read yet");
+    Diagnostic::new(Code::E0810, message, span, format!("a view of job {job}")).with_help(format!(
+        "Ask for its rows by `flow query`; or let job {job} write a topic, and declare that here."
+    ))
+}
+
+/// What is asked is not one query behind its declarations.
+pub fn not_one_query(message: &str, label: &str, span: Span) -> Diagnostic {
+    Diagnostic::new(Code::E0811, message, span, label).with_help(
+        "What is asked is one SELECT, or SUBSCRIBE TO a view or query; SET, CREATE STREAM, CREATE \
+         TABLE and CREATE VIEW may stand before it. What is to run goes into a job: `flow submit`.",
+    )
+}
+
+/// LIMIT or OFFSET of something else than a count.
+pub fn not_a_count(clause: &str, span: Span) -> Diagnostic {
+    let message = format!("{clause} takes a whole number, 0 or more");
+    Diagnostic::new(Code::E0812, message, span, "not a number of rows")
+        .with_help(format!("Write a literal: {clause} 10."))
 }
 
 /// Parsed, planned, not there yet.

@@ -2,14 +2,19 @@
 //! from and how it is partitioned, what it keeps and what it waits for.
 
 use std::fmt::Write;
+use std::ops::Bound;
 
 use flow_ir::aggregate::AggregateCall;
 use flow_ir::ids::VertexId;
+use flow_ir::logical::value_text;
 use flow_ir::physical::{
-    Deduplicate, IntervalJoin, JobGraph, JoinKind, Keep, LateRule, Materialize, Partitioning,
-    PhysicalOp, SinkMode, Source, TemporalJoin, Vertex, WindowInput,
+    Deduplicate, IntervalJoin, JobGraph, JoinKind, Keep, KeyRange, LateRule, Materialize,
+    Partitioning, PhysicalOp, SinkMode, Source, TemporalJoin, Vertex, WindowInput,
 };
 use flow_ir::types::Field;
+
+/// Ranges of one source that are written out at most.
+const RANGES_SHOWN_MAX: usize = 3;
 
 /// The graph as text; the same graph gives the same text.
 pub fn explain_graph(graph: &JobGraph) -> String {
@@ -169,7 +174,7 @@ impl Line<'_> {
         if op.watermark.is_some() {
             text += ", makes a watermark";
         }
-        text
+        text + &key_ranges(&op.ranges)
     }
 
     fn own_keys(&self, count: usize) -> String {
@@ -234,6 +239,33 @@ impl Line<'_> {
             .collect();
         if roles.is_empty() { String::new() } else { format!(" keeps {}", roles.join(", ")) }
     }
+}
+
+/// What of a view is read: the first values of its order's columns, then bounds of the next one.
+fn key_ranges(ranges: &[KeyRange]) -> String {
+    let Some(first) = ranges.first() else { return String::new() };
+    let one = |range: &KeyRange| {
+        let equal = range.equal.iter().map(value_text);
+        let from = match &range.from {
+            Bound::Included(value) => Some(format!(">= {}", value_text(value))),
+            Bound::Excluded(value) => Some(format!("> {}", value_text(value))),
+            Bound::Unbounded => None,
+        };
+        let to = match &range.to {
+            Bound::Included(value) => Some(format!("<= {}", value_text(value))),
+            Bound::Excluded(value) => Some(format!("< {}", value_text(value))),
+            Bound::Unbounded => None,
+        };
+        format!("({})", equal.chain(from).chain(to).collect::<Vec<_>>().join(", "))
+    };
+    let shown: Vec<String> = ranges.iter().take(RANGES_SHOWN_MAX).map(one).collect();
+    let what = if ranges.len() == 1 { "key range" } else { "key ranges" };
+    let of = first.index.as_ref().map_or(String::new(), |index| format!(" of index {index}"));
+    let more = match ranges.len() - shown.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!(", {what}{of} {}{more}", shown.join(", "))
 }
 
 fn join_kind(kind: JoinKind) -> &'static str {

@@ -6,6 +6,7 @@ mod aggregate;
 mod chain;
 mod explain;
 mod join;
+mod ranges;
 mod sites;
 mod state;
 
@@ -180,7 +181,7 @@ impl<'a> Lowering<'a> {
         });
         let stream = self.stream(scan.stream);
         let source =
-            Source { stream, columns: scan.columns.clone(), watermark, ranges: Vec::new() };
+            Source { stream, columns: scan.columns.clone(), watermark, ranges: self.ranges(id) };
         let name = format!("source-{}", scan.name);
         let part = self.part(id, name, PhysicalOp::Source(source));
         self.vertex(part)

@@ -11,9 +11,12 @@ use std::collections::HashMap;
 use flow_ir::expr::Expr;
 use flow_ir::ids::{NodeId, StreamId};
 use flow_ir::logical::{
-    Aggregate, Deduplicate, Filter, Hidden, LogicalOp, Plan, Project, Sink, Union, Window,
+    Aggregate, Deduplicate, Filter, Hidden, LogicalOp, Materialize, Plan, Project, Sink, Union,
+    Window,
 };
-use flow_ir::physical::{ClockSetting, Direction, ErrorPolicy, Keep, LateRule, WindowInput};
+use flow_ir::physical::{
+    ClockSetting, Direction, ErrorPolicy, Keep, LateRule, SinkMode, WindowInput,
+};
 use flow_ir::span::Span;
 use flow_ir::types::{DataType, Type};
 use flow_ir::value::Value;
@@ -31,6 +34,9 @@ pub fn plan(module: &TypedModule) -> Plan {
     for query in &module.queries {
         let relation = planner.query(query);
         planner.relations.push(relation);
+    }
+    for view in &module.materialized {
+        planner.materialize(view);
     }
     for output in &module.outputs {
         planner.output(output);
@@ -307,6 +313,35 @@ impl<'a> Planner<'a> {
         let exprs = columns.zip(&types).map(|(column, ty)| cast_to(column, ty)).collect();
         let names = schema.columns.iter().map(|c| c.name.clone()).collect();
         self.add(LogicalOp::Project(Project { exprs, names, time: None }), node, origin)
+    }
+
+    /// A view's rows in the order of its key, and from these the orders of its indexes.
+    fn materialize(&mut self, view: &typed::Materialized) {
+        let query = self.relation(view.query).clone();
+        let input = self.shape(&query, &[]);
+        let input = self.typed_for(view.relation, input);
+        let (keys, counted) = (view.key.clone(), view.counted);
+        let hashed = keys.len();
+        let op = LogicalOp::Materialize(Materialize { keys, hashed, counted });
+        let rows = self.add(op, input, view.span);
+        self.view_sink(view.relation, rows, view.span);
+        for index in &view.indexes {
+            let (keys, hashed) = (view.order_of(index), index.columns.len());
+            let op = LogicalOp::Materialize(Materialize { keys, hashed, counted });
+            let ordered = self.add(op, rows, index.span);
+            self.view_sink(index.relation, ordered, index.span);
+        }
+    }
+
+    fn view_sink(&mut self, relation: RelationId, rows: NodeId, span: Span) {
+        let stream = &self.module.relation(relation).stream;
+        let sink = Sink {
+            stream: StreamId(relation.0),
+            name: stream.name.clone(),
+            mode: SinkMode::Changes,
+            keys: stream.primary_key.clone(),
+        };
+        self.plan.add_sink(sink, rows, span);
     }
 
     fn output(&mut self, output: &Output) {

@@ -1,5 +1,6 @@
 //! Reading streams and tables: one scan per relation, with the hidden columns that some query may
-//! need; computed columns are projected above it, a table's after its records became changes.
+//! need; computed columns are projected above it, a table's after its records became changes. A
+//! view of another job is changes already, and has nothing hidden.
 
 use flow_ir::decode_plan::DecodeColumn;
 use flow_ir::expr::{Expr, ExprKind};
@@ -12,14 +13,14 @@ use crate::check::typed::{self, ColumnSource, RelationId};
 
 /// Options that decide which rows a stream has.
 const CONTENT_OPTIONS: &[&str] =
-    &["topic", "path", "scan.startup.mode", "scan.startup.timestamp-millis", "scan.bounded.mode"];
+    &["topic", "path", "job", "scan.startup.mode", "scan.startup.timestamp-millis", "scan.bounded.mode"];
 
 impl Planner<'_> {
     /// The relation as queries see it: a stream's rows, or a table's changes.
     pub(super) fn scan(&mut self, id: RelationId) -> Relation {
         let relation = self.module.relation(id);
         let scan = self.records(id);
-        if relation.primary_key.is_empty() {
+        if relation.primary_key.is_empty() || relation.is_view() {
             return self.computed(scan, relation, &[]);
         }
         let records = Relation::first(scan, relation.stream.columns.len());
@@ -86,7 +87,11 @@ impl Planner<'_> {
 
     fn scan_op(&self, id: RelationId) -> Scan {
         let relation = self.module.relation(id);
-        let is_table = !relation.primary_key.is_empty();
+        let kind = match relation.primary_key.is_empty() {
+            _ if relation.is_view() => ScanKind::View,
+            true => ScanKind::Stream,
+            false => ScanKind::Table,
+        };
         let columns = relation.stream.columns.iter();
         let mut columns: Vec<DecodeColumn> = columns
             .map(|c| DecodeColumn {
@@ -97,21 +102,25 @@ impl Planner<'_> {
             .collect();
         let declared = relation.watermark.as_ref();
         let mut watermark = declared.map(|w| over_records(&w.expr, relation));
-        if is_table {
-            columns.push(Hidden::Tombstone.column());
-            if self.versioned.contains(&id) {
-                columns.push(Hidden::Watermark.column());
-                if watermark.is_none() && has_timestamps(relation) {
-                    let timestamp = Hidden::Timestamp.column();
-                    let ty = timestamp.ty.clone();
-                    watermark = Some(Expr::column(columns.len(), ty, relation.span));
-                    columns.push(timestamp);
+        match kind {
+            ScanKind::Table => {
+                columns.push(Hidden::Tombstone.column());
+                if self.versioned.contains(&id) {
+                    columns.push(Hidden::Watermark.column());
+                    if watermark.is_none() && has_timestamps(relation) {
+                        let timestamp = Hidden::Timestamp.column();
+                        let ty = timestamp.ty.clone();
+                        watermark = Some(Expr::column(columns.len(), ty, relation.span));
+                        columns.push(timestamp);
+                    }
                 }
             }
-        } else {
-            let has_time = watermark.is_some();
-            let wanted = self.hidden.iter().filter(|h| has_time || **h != Hidden::Watermark);
-            columns.extend(wanted.map(|h| h.column()));
+            ScanKind::Stream => {
+                let has_time = watermark.is_some();
+                let wanted = self.hidden.iter().filter(|h| has_time || **h != Hidden::Watermark);
+                columns.extend(wanted.map(|h| h.column()));
+            }
+            ScanKind::View => {}
         }
         let time = declared.and_then(|w| match relation.columns[w.column].source {
             ColumnSource::Record(at) => Some(at),
@@ -122,7 +131,7 @@ impl Planner<'_> {
             name: relation.stream.name.clone(),
             content: content(relation),
             columns,
-            kind: if is_table { ScanKind::Table } else { ScanKind::Stream },
+            kind,
             key: record_key(relation),
             watermark,
             time,

@@ -16,7 +16,7 @@ use crate::diagnostics::{Diagnostic, nearest, syntax};
 /// Words that a statement begins with.
 const STATEMENTS: &[&str] = &[
     "CREATE", "INSERT", "SELECT", "WITH", "VALUES", "EXPLAIN", "SHOW", "DESCRIBE", "DROP", "SET",
-    "RESET", "IMPORT", "EXECUTE",
+    "RESET", "IMPORT", "EXECUTE", "SUBSCRIBE",
 ];
 
 /// Statements of other systems, and what to do in Flow.
@@ -296,7 +296,15 @@ impl Failure<'_> {
         if !asked.iter().any(|rule| self.positives.contains(rule)) || !self.is_word(self.index) {
             return None;
         }
-        let kinds = ["STREAM", "TABLE", "VIEW", "MATERIALIZED VIEW", "SEARCH INDEX", "FUNCTION"];
+        let kinds = [
+            "STREAM",
+            "TABLE",
+            "VIEW",
+            "MATERIALIZED VIEW",
+            "INDEX",
+            "SEARCH INDEX",
+            "FUNCTION",
+        ];
         let (verb, word) = (self.text(0), self.text(self.index));
         Some(syntax::unknown_object_kind(self.span(), verb, word, &kinds))
     }

@@ -180,6 +180,7 @@ impl Recovery<'_> {
             "IMPORT" => next.starts_with('\''),
             "EXPLAIN" => matches!(next.as_str(), "SELECT" | "INSERT" | "PLAN" | "WITH"),
             "EXECUTE" => matches!(next.as_str(), "STATEMENT" | "INSERT" | "SELECT"),
+            "SUBSCRIBE" => next == "TO",
             _ => false,
         }
     }
@@ -212,7 +213,7 @@ impl Recovery<'_> {
                 set.inserts.push(*insert);
             }
             (None, kind) => self.ast.statements.push(Statement { kind, span: statement.span }),
-            (Some(set), StatementKind::Query(_)) => {
+            (Some(set), StatementKind::Query(_) | StatementKind::Subscribe(_)) => {
                 set.has_errors = true;
                 let why = "only INSERT may stand in a statement set";
                 self.diagnostics.push(syntax::incomplete_statement_set(statement.span, why));

@@ -1,6 +1,6 @@
 //! Programs in, typed modules and diagnostics out. A case is a file of `cases/`: the program under
 //! `=== flow`, then what is expected under `=== typed` (the module) and `=== diagnostics` (one line
-//! each). `BLESS=1 cargo test -p flow-compiler check` rewrites what is expected.
+//! each). A program that begins with `-- asked` is a query that is asked once. `BLESS=1 cargo test -p flow-compiler check` rewrites what is expected.
 
 mod codes;
 mod limits;
@@ -9,7 +9,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
+use flow_ir::types::{DataType, Field, Type};
+
+use super::answer::{Answer, check_query};
 use super::catalog::{Catalog, CatalogError, CatalogSchema, MemoryCatalog, RegistryRef};
+use super::views::{IndexDecl, ViewDecl};
 use super::{CheckOptions, check, print};
 use crate::diagnostics::render::{RenderStyle, render};
 use crate::diagnostics::{Diagnostic, has_errors};
@@ -93,9 +97,54 @@ fn checked_with(text: &str, options: &CheckOptions) -> Checked {
     Checked { typed, found, sources }
 }
 
-fn checked(text: &str) -> Checked {
+/// The surroundings of the tests: a variable, and a server whose job `sales` keeps two views.
+fn options() -> CheckOptions {
     let variables = [("TOPIC", "from-variable")].map(|(k, v)| (k.to_string(), v.to_string()));
-    checked_with(text, &CheckOptions { variables: variables.into(), ..CheckOptions::default() })
+    let decimal = DataType::Decimal { precision: 38, scale: 2 };
+    let columns = vec![
+        Field::new("customer", Type::nullable(DataType::String)),
+        Field::new("total", Type::nullable(decimal)),
+        Field::new("changed", Type::nullable(DataType::Timestamp { precision: 3 })),
+    ];
+    let view = |name: &str, primary_key: Option<Vec<usize>>| ViewDecl {
+        name: name.to_string(),
+        job: "sales".to_string(),
+        columns: columns.clone(),
+        primary_key,
+        indexes: vec![IndexDecl { name: format!("{name}_by_total"), columns: vec![1] }],
+    };
+    let views = vec![view("totals", Some(vec![0])), view("visits", None)];
+    CheckOptions { variables: variables.into(), views, ..CheckOptions::default() }
+}
+
+fn checked(text: &str) -> Checked {
+    checked_with(text, &options())
+}
+
+/// A query that is asked once: its module, then what becomes of its rows.
+fn asked(text: &str) -> Checked {
+    let mut sources = SourceMap::new();
+    let file = sources.add("test.flow", text);
+    let (ast, syntax) = crate::syntax::parse(file, text);
+    let (module, answer, mut found) =
+        check_query(&ast, &sources, &TestCatalog::new(), &options());
+    found.extend(syntax);
+    let whole = |answer| format!("{}{}", print(&module), answer_text(answer));
+    let typed = answer.as_ref().filter(|_| !has_errors(&found)).map_or_else(String::new, whole);
+    Checked { typed, found, sources }
+}
+
+fn answer_text(answer: &Answer) -> String {
+    let order = answer.order.iter().map(|(column, direction)| {
+        let descending = if direction.descending { " desc" } else { "" };
+        let nulls_first = if direction.nulls_first { " nulls first" } else { "" };
+        format!("{column}{descending}{nulls_first}")
+    });
+    let order = order.collect::<Vec<_>>().join(", ");
+    let limit = answer.limit.map_or(String::new(), |limit| format!(", limit {limit}"));
+    let subscribe = if answer.subscribe { ", and changes" } else { "" };
+    let (shown, offset) = (answer.visible, answer.offset);
+    format!("answer: {shown} shown, order [{order}]{limit}, offset {offset}{subscribe}\n")
 }
 
 /// Compares with what a file holds, or rewrites it.
@@ -122,7 +171,8 @@ fn program(case: &str) -> &str {
 }
 
 fn outcome(program: &str) -> String {
-    let checked = checked(program);
+    let asks = program.starts_with("-- asked");
+    let checked = if asks { asked(program) } else { checked(program) };
     let mut out = format!("=== flow\n{program}\n");
     for (title, text) in [("typed", checked.typed.clone()), ("diagnostics", checked.short())] {
         if !text.is_empty() {

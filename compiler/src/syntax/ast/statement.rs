@@ -20,7 +20,7 @@ pub enum StatementKind {
     CreateTable(Box<CreateTable>),
     /// CREATE [MATERIALIZED] VIEW.
     CreateView(Box<CreateView>),
-    /// CREATE SEARCH INDEX.
+    /// CREATE [SEARCH] INDEX.
     CreateIndex(Box<CreateIndex>),
     /// CREATE FUNCTION.
     CreateFunction(Box<CreateFunction>),
@@ -30,6 +30,8 @@ pub enum StatementKind {
     StatementSet(Vec<Insert>),
     /// A query on its own.
     Query(Box<Query>),
+    /// SUBSCRIBE TO.
+    Subscribe(Box<Subscribe>),
     /// EXPLAIN.
     Explain {
         /// Details asked for: `EXPLAIN CHANGELOG_MODE, …`.
@@ -79,8 +81,10 @@ pub enum ObjectKind {
     Table,
     /// VIEW, MATERIALIZED VIEW.
     View,
-    /// SEARCH INDEX.
+    /// INDEX.
     Index,
+    /// SEARCH INDEX.
+    SearchIndex,
     /// FUNCTION.
     Function,
 }
@@ -259,9 +263,11 @@ pub struct CreateView {
     pub query: Query,
 }
 
-/// CREATE SEARCH INDEX.
+/// CREATE [SEARCH] INDEX.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CreateIndex {
+    /// SEARCH: over the words of text.
+    pub search: bool,
     /// IF NOT EXISTS.
     pub if_not_exists: bool,
     /// Its name.
@@ -293,6 +299,15 @@ pub struct CreateFunction {
     pub body: Expr,
     /// LANGUAGE.
     pub language: Option<Ident>,
+}
+
+/// What SUBSCRIBE TO follows.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Subscribe {
+    /// A view, stream or table.
+    Name(ObjectName),
+    /// A query.
+    Query(Query),
 }
 
 /// A parameter of CREATE FUNCTION.

@@ -5,8 +5,8 @@ use crate::diagnostics::syntax;
 use crate::syntax::ast::{
     ColumnDef, ColumnKind, CreateFunction, CreateIndex, CreateTable, CreateView, FunctionParam,
     Insert, KeyDef, LikeBehaviour, LikeTable, ObjectKind, OptionEntry, OptionValue,
-    OptionValueKind, Query, ShowWhat, Statement, StatementKind, TableElement, TableKind, Text,
-    WatermarkDef,
+    OptionValueKind, Query, ShowWhat, Statement, StatementKind, Subscribe, TableElement, TableKind,
+    Text, WatermarkDef,
 };
 use crate::syntax::grammar::Rule;
 
@@ -66,6 +66,7 @@ impl Builder<'_> {
             }
             Rule::import => StatementKind::Import(must(self.first_text(&inner))),
             Rule::explain => self.explain(&inner),
+            Rule::subscribe => StatementKind::Subscribe(Box::new(self.subscribe(&inner))),
             _ => StatementKind::Query(Box::new(self.query(inner))),
         };
         Statement { kind, span }
@@ -85,6 +86,13 @@ impl Builder<'_> {
             }
         };
         StatementKind::Explain { details, statement: Box::new(Statement { kind, span }) }
+    }
+
+    fn subscribe(&mut self, pair: &Node<'_>) -> Subscribe {
+        match child(pair, Rule::query) {
+            Some(query) => Subscribe::Query(self.query(query)),
+            None => Subscribe::Name(self.first_name(pair)),
+        }
     }
 
     /// The query directly below.
@@ -225,6 +233,7 @@ impl Builder<'_> {
     fn create_index(&mut self, pair: &Node<'_>) -> CreateIndex {
         let mut names = children(pair, Rule::object_name);
         CreateIndex {
+            search: has(pair, Rule::k_search),
             if_not_exists: has(pair, Rule::if_not_exists),
             name: self.object_name(&must(names.next())),
             on: self.object_name(&must(names.next())),
@@ -345,6 +354,8 @@ fn object_kind(pair: &Node<'_>) -> ObjectKind {
         ObjectKind::Table
     } else if has(pair, Rule::k_view) {
         ObjectKind::View
+    } else if has(pair, Rule::k_search) {
+        ObjectKind::SearchIndex
     } else if has(pair, Rule::k_index) {
         ObjectKind::Index
     } else {

@@ -4,7 +4,7 @@ use super::Printer;
 use crate::syntax::ast::{
     ColumnDef, ColumnKind, CreateFunction, CreateIndex, CreateTable, CreateView, Insert,
     LikeBehaviour, ObjectKind, ObjectName, OptionEntry, ShowWhat, Statement, StatementKind,
-    TableElement, TableKind, Text,
+    Subscribe, TableElement, TableKind, Text,
 };
 use crate::syntax::pratt::Precedence;
 
@@ -21,6 +21,13 @@ impl Printer {
                 self.statement_set(inserts);
             }
             StatementKind::Query(query) => self.query(query),
+            StatementKind::Subscribe(to) => {
+                self.push("SUBSCRIBE TO ");
+                match &**to {
+                    Subscribe::Name(name) => self.name(name),
+                    Subscribe::Query(query) => self.query(query),
+                }
+            }
             StatementKind::Explain { details, statement } => {
                 self.push("EXPLAIN ");
                 if let StatementKind::StatementSet(inserts) = &statement.kind {
@@ -228,7 +235,8 @@ impl Printer {
     }
 
     fn create_index(&mut self, index: &CreateIndex) {
-        self.create(false, false, "SEARCH INDEX", index.if_not_exists, &index.name);
+        let kind = if index.search { "SEARCH INDEX" } else { "INDEX" };
+        self.create(false, false, kind, index.if_not_exists, &index.name);
         self.push(" ON ");
         self.name(&index.on);
         self.columns(&index.columns);
@@ -314,7 +322,8 @@ fn object_kind(kind: ObjectKind) -> &'static str {
         ObjectKind::Stream => "STREAM",
         ObjectKind::Table => "TABLE",
         ObjectKind::View => "VIEW",
-        ObjectKind::Index => "SEARCH INDEX",
+        ObjectKind::Index => "INDEX",
+        ObjectKind::SearchIndex => "SEARCH INDEX",
         ObjectKind::Function => "FUNCTION",
     }
 }
