@@ -8,7 +8,7 @@ use flow_ir::physical::Stream;
 use flow_registry::Registry;
 
 use crate::connect::Log;
-use crate::error::Result;
+use crate::error::{Result, RuntimeError};
 
 /// Two clocks.
 pub trait Clock: Send + Sync {
@@ -43,10 +43,20 @@ pub trait Registries: Send + Sync {
     fn of(&self, stream: &Stream) -> Result<Arc<dyn Registry>>;
 }
 
-/// Where `print` streams go, a line at a time, after the commit.
+/// What people see of a job.
 pub trait Printer: Send + Sync {
-    /// Shows a line of a stream.
+    /// Shows a line of a `print` stream, after the commit.
     fn line(&self, stream: &str, line: &str);
+
+    /// Tells that an attempt failed, and that the job starts again.
+    fn restart(&self, error: &RuntimeError) {
+        warn_of_restart(error);
+    }
+}
+
+/// The warning of a job that starts again.
+pub fn warn_of_restart(error: &RuntimeError) {
+    tracing::warn!(%error, "the job starts again from its last committed epoch");
 }
 
 /// Everything outside.
@@ -58,7 +68,7 @@ pub struct World {
     pub logs: Arc<dyn Logs>,
     /// Registries.
     pub registries: Arc<dyn Registries>,
-    /// `print`.
+    /// What people see.
     pub printer: Arc<dyn Printer>,
 }
 

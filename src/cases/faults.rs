@@ -9,6 +9,9 @@ use flow_runtime::connect::{
 };
 use flow_runtime::error::Result;
 
+/// What the job is told of an answer that it does not get.
+pub(super) const LOST: &str = "the answer to the commit was lost";
+
 /// A log with faults.
 pub(super) struct FaultyLog {
     log: Arc<dyn Log>,
@@ -93,7 +96,7 @@ impl Writer for FaultyWriter {
     }
 
     fn commit(&mut self) -> Outcome {
-        let lost = || Outcome::Unknown("the answer to the commit was lost".into());
+        let lost = || Outcome::Unknown(LOST.into());
         match fault(self.commits.fetch_add(1, Ordering::Relaxed)) {
             Fault::None => self.writer.commit(),
             Fault::Before => lost(),

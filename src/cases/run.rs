@@ -13,12 +13,14 @@ use flow_ir::physical::{JobGraph, PhysicalOp, SinkMode, Stream, decode, encode};
 use flow_registry::{FolderRegistry, Registry, Schema};
 use flow_runtime::connect::local::LocalLog;
 use flow_runtime::connect::{Assignment, Log, NewTopic, OffsetQuery, Outcome, Outgoing};
-use flow_runtime::world::{Logs, Printer, Registries as JobRegistries, SystemClock, World};
+use flow_runtime::world::{
+    Logs, Printer, Registries as JobRegistries, SystemClock, World, warn_of_restart,
+};
 use flow_runtime::{Config, RuntimeError, start};
 use flow_stdlib::interp::Interpreter;
 
 use super::compare::{Produced, difference, fold, text_difference};
-use super::faults::FaultyLog;
+use super::faults::{FaultyLog, LOST};
 use super::{Case, Regime, Section, Verdict};
 use crate::driver::{Additions, Stage as DriverStage, compile_with};
 use crate::payload::{Shower, Writer};
@@ -325,9 +327,15 @@ impl JobRegistries for OneFolder {
     }
 }
 
-/// Nowhere.
+/// Nowhere; a fault that the regime injects is nothing to tell either.
 struct Silent;
 
 impl Printer for Silent {
     fn line(&self, _: &str, _: &str) {}
+
+    fn restart(&self, error: &RuntimeError) {
+        if error.message != LOST {
+            warn_of_restart(error);
+        }
+    }
 }
