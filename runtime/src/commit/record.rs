@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Epoch;
 
 /// Version of the record's form; another one is refused with a message.
-pub const RECORD_VERSION: u32 = 1;
+pub const RECORD_VERSION: u32 = 2;
 
 /// Everything that a restart needs to know beside the state itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +66,8 @@ pub struct InputPosition {
     pub topic_id: String,
     /// Partition.
     pub partition: u32,
+    /// The first offset that the job read, or would have.
+    pub start: i64,
     /// The next offset to read.
     pub offset: i64,
     /// The partition's watermark; `i64::MIN` before any.

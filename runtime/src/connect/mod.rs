@@ -31,6 +31,12 @@ pub use crate::partition::murmur2;
 /// Records fetched at once at most, a batch's target size.
 pub const FETCH_RECORDS_MAX: usize = 4_096;
 
+/// What can be done about records that are gone before they were read.
+pub(crate) const LOST_RECORDS_HELP: &str = "Retention has deleted them, or the topic was cut. \
+    Start anew on what is left with --fresh; or go on without them: 'scan.lost-records' = 'skip' \
+    in the stream's options. A longer 'retention.ms' of the topic keeps records until they are \
+    read.";
+
 /// A topic as it exists.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TopicInfo {

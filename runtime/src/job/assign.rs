@@ -6,6 +6,7 @@ use flow_ir::connector::parse_duration;
 use flow_ir::ids::StreamId;
 use flow_ir::physical::{JobGraph, PhysicalOp, Stream};
 
+use super::lost;
 use crate::commit::{EpochRecord, InputPosition};
 use crate::connect::file::{FileReader, STANDARD, identity};
 use crate::connect::{Assignment, Log, OffsetQuery, TopicInfo};
@@ -32,6 +33,8 @@ pub(crate) struct Partition {
     idle_timeout_ms: Option<u64>,
     /// Read to its end before any other: a table without time, complete before it is joined.
     first: bool,
+    /// The first offset that its log still has.
+    pub(super) log_start: Option<i64>,
 }
 
 /// The topic of a stream.
@@ -65,14 +68,37 @@ pub(crate) fn partitions(
         let idle_timeout_ms = idle_timeout(stream, is_table_side);
         let first = is_table_side && !timed && stream.connector == FILES;
         let positions = match stream.connector.as_str() {
-            FILES => vec![file_position(stream, record)?],
+            FILES => vec![(file_position(stream, record)?, None)],
             _ => topic_positions(stream, &logs.of(stream)?, record)?,
         };
-        let partition =
-            |position| Partition { stream: id, position, timed, idle_timeout_ms, first };
+        let partition = |(position, log_start)| Partition {
+            stream: id,
+            position,
+            timed,
+            idle_timeout_ms,
+            first,
+            log_start,
+        };
         all.extend(positions.into_iter().map(partition));
     }
     Ok(all)
+}
+
+/// Warns of records that the inputs no longer have. `before` is the last record of the job, also
+/// if it is forgotten now.
+pub(crate) fn warn_of_lost(
+    graph: &JobGraph,
+    partitions: &[Partition],
+    before: Option<&EpochRecord>,
+) {
+    let before = before.map_or(&[][..], |record| &record.inputs);
+    for (i, stream) in graph.streams.iter().enumerate() {
+        let ours = partitions.iter().filter(|p| p.stream.index() == i);
+        let now = ours.filter_map(|p| Some((&p.position, p.log_start?)));
+        if let Some(warning) = lost::read(stream, now, before) {
+            tracing::warn!("{warning}");
+        }
+    }
 }
 
 /// Whether a job reads standard input, which cannot be read a second time.
@@ -132,6 +158,7 @@ fn file_position(stream: &Stream, record: Option<&EpochRecord>) -> Result<InputP
         topic: path.to_string(),
         topic_id,
         partition: 0,
+        start: 0,
         offset: 0,
         watermark: i64::MIN,
         bound: None,
@@ -140,11 +167,12 @@ fn file_position(stream: &Stream, record: Option<&EpochRecord>) -> Result<InputP
     })
 }
 
+/// Where each partition of a topic is read on, with its first offset.
 fn topic_positions(
     stream: &Stream,
     log: &Arc<dyn Log>,
     record: Option<&EpochRecord>,
-) -> Result<Vec<InputPosition>> {
+) -> Result<Vec<(InputPosition, Option<i64>)>> {
     let topic = topic_of(stream);
     let info = log.topic(topic)?.ok_or_else(|| {
         RuntimeError::user(format!(
@@ -154,7 +182,7 @@ fn topic_positions(
         ))
         .with_help("Create it, or correct the option 'topic'.")
     })?;
-    let before: Vec<InputPosition> = known(stream, record).cloned().collect();
+    let mut before: Vec<InputPosition> = known(stream, record).cloned().collect();
     if let Some(other) = before.iter().find(|p| p.topic != topic || p.topic_id != info.id) {
         let message = format!(
             "stream {}: topic {topic} is not the one that this job began to read ({})",
@@ -164,45 +192,72 @@ fn topic_positions(
             "The topic was deleted and made again, or renamed: start anew with --fresh.",
         ));
     }
-    if !before.is_empty() {
+    let firsts = log.offsets(topic, OffsetQuery::Earliest)?;
+    let positions = if before.is_empty() {
+        first_positions(stream, log, &info, &firsts)?
+    } else {
+        if let Some(warning) = lost::unread(stream, &mut before, &firsts)? {
+            tracing::warn!("{warning}");
+        }
         // Partitions that were added since join in at their beginning.
-        let added = (before.len() as u32..info.partitions).map(|p| fresh(stream, log, &info, p));
-        let joined = before.iter().map(|p| p.watermark).min().unwrap_or(i64::MIN);
-        let added = added.map(|p| Ok(InputPosition { watermark: joined, offset: 0, ..p? }));
-        let added: Result<Vec<_>> = added.collect();
-        return Ok(before.into_iter().chain(added?).collect());
-    }
-    let starts = log.offsets(topic, start_query(stream)?)?;
-    let bounded =
-        stream.connector == CASES || stream.option("scan.bounded.mode") == Some("latest-offset");
-    let bounds = bounded.then(|| log.offsets(topic, OffsetQuery::End)).transpose()?;
-    (0..info.partitions)
-        .map(|p| {
-            let index = p as usize;
-            let bound = bounds.as_ref().map(|b| b[index]);
-            Ok(InputPosition { offset: starts[index], bound, ..fresh(stream, log, &info, p)? })
-        })
-        .collect()
+        let watermark = before.iter().map(|p| p.watermark).min().unwrap_or(i64::MIN);
+        let added = before.len() as u32..info.partitions;
+        let added = added.map(|p| InputPosition {
+            watermark,
+            ..fresh(stream, log, &info, p, firsts[p as usize])
+        });
+        before.extend(added.collect::<Vec<_>>());
+        before
+    };
+    let with_first = |p: InputPosition| {
+        let first = firsts.get(p.partition as usize).copied();
+        (p, first)
+    };
+    Ok(positions.into_iter().map(with_first).collect())
 }
 
+/// Where a first start begins, and ends if it is bounded.
+fn first_positions(
+    stream: &Stream,
+    log: &Arc<dyn Log>,
+    info: &TopicInfo,
+    firsts: &[i64],
+) -> Result<Vec<InputPosition>> {
+    let starts = match start_query(stream)? {
+        OffsetQuery::Earliest => firsts.to_vec(),
+        query @ (OffsetQuery::End | OffsetQuery::Timestamp(_)) => log.offsets(&info.name, query)?,
+    };
+    let bounded =
+        stream.connector == CASES || stream.option("scan.bounded.mode") == Some("latest-offset");
+    let bounds = bounded.then(|| log.offsets(&info.name, OffsetQuery::End)).transpose()?;
+    let position = |p: u32| {
+        let bound = bounds.as_ref().map(|bounds| bounds[p as usize]);
+        InputPosition { bound, ..fresh(stream, log, info, p, starts[p as usize]) }
+    };
+    Ok((0..info.partitions).map(position).collect())
+}
+
+/// A partition that was not read yet, from an offset on.
 fn fresh(
     stream: &Stream,
     log: &Arc<dyn Log>,
     info: &TopicInfo,
     partition: u32,
-) -> Result<InputPosition> {
-    Ok(InputPosition {
+    start: i64,
+) -> InputPosition {
+    InputPosition {
         stream: stream.name.clone(),
         cluster: log.cluster(),
         topic: info.name.clone(),
         topic_id: info.id.clone(),
         partition,
-        offset: 0,
+        start,
+        offset: start,
         watermark: i64::MIN,
         bound: None,
         ended: false,
         idle: false,
-    })
+    }
 }
 
 fn start_query(stream: &Stream) -> Result<OffsetQuery> {

@@ -2,6 +2,7 @@
 
 mod assign;
 mod attempt;
+mod lost;
 mod restore;
 mod start;
 mod versions;
@@ -17,20 +18,22 @@ use attempt::{Attempt, Control};
 
 pub use assign::reads_standard_input;
 pub use attempt::Ended;
-pub use versions::{StateChange, compare, forget};
 pub(crate) use restore::LocalPosition;
+pub use versions::{StateChange, compare, forget};
 
 pub(crate) use crate::connect::file::FileSink;
 
 use crate::config::{Config, RESTART_WAIT, RESTART_WAIT_MAX, RESTARTS_MAX};
 use crate::error::{Result, Retry, RuntimeError};
 use crate::metrics::Metrics;
+use crate::view::Views;
 use crate::world::World;
 
 /// A job that was started.
 pub struct JobHandle {
     control: Arc<Control>,
     metrics: Arc<RwLock<Arc<Metrics>>>,
+    views: Arc<Views>,
     thread: Option<JoinHandle<Result<Ended>>>,
 }
 
@@ -48,16 +51,21 @@ pub fn start(
     let control = Arc::new(Control::default());
     let metrics = Arc::new(RwLock::new(Arc::new(Metrics::new(&graph))));
     let (shared, shown) = (control.clone(), metrics.clone());
+    let views = match config.views.clone() {
+        Some(views) => views,
+        None => Arc::new(Views::new(&graph)?),
+    };
+    let of_job = views.clone();
     let graph = Arc::new(graph);
     // What the job's threads log can be told from what other jobs of the process log.
     let span = tracing::info_span!("job", job = %graph.name);
     let thread = std::thread::Builder::new()
         .name("job".into())
         .spawn(move || {
-            span.in_scope(|| supervise(&graph, &factory, &config, &world, &shared, &shown))
+            span.in_scope(|| supervise(&graph, &factory, &config, &world, &shared, &shown, &of_job))
         })
         .map_err(|e| RuntimeError::external(format!("no thread for the job: {e}")))?;
-    Ok(JobHandle { control, metrics, thread: Some(thread) })
+    Ok(JobHandle { control, metrics, views, thread: Some(thread) })
 }
 
 impl JobHandle {
@@ -69,6 +77,11 @@ impl JobHandle {
     /// What the job counts now. Counters begin anew with each attempt.
     pub fn metrics(&self) -> Arc<Metrics> {
         self.metrics.read().unwrap_or_else(|e| e.into_inner()).clone()
+    }
+
+    /// The job's views.
+    pub fn views(&self) -> &Arc<Views> {
+        &self.views
     }
 
     /// Whether the job has ended.
@@ -94,6 +107,7 @@ fn supervise(
     world: &World,
     control: &Arc<Control>,
     shown: &Arc<RwLock<Arc<Metrics>>>,
+    views: &Arc<Views>,
 ) -> Result<Ended> {
     let started_ms = world.clock.monotonic_ms();
     let (mut failures, mut wait) = (0, RESTART_WAIT);
@@ -101,7 +115,8 @@ fn supervise(
     let once = reads_standard_input(graph);
     let mut fresh = config.fresh || once;
     loop {
-        let attempt = Attempt { graph, factory, config, world, control, shown, started_ms, fresh };
+        let attempt =
+            Attempt { graph, factory, config, world, control, views, shown, started_ms, fresh };
         let error = match attempt.run() {
             Ok(ended) => return Ok(ended),
             Err(error) => error,
@@ -115,7 +130,7 @@ fn supervise(
         if once || in_vain || control.is_stopping() {
             return Err(error);
         }
-        tracing::warn!(%error, failures, "the job starts again from its last committed epoch");
+        world.printer.restart(&error);
         pause(wait, control);
         wait = (wait * 2).min(RESTART_WAIT_MAX);
     }

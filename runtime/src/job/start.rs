@@ -12,6 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use flow_ir::connector::VIEW;
 use flow_ir::kernel::Record;
 use flow_ir::physical::{JobGraph, PhysicalOp, Stream, TableSpec, Vertex};
 use flow_ir::row::key_hash;
@@ -62,11 +63,16 @@ pub(crate) fn start(attempt: &Attempt<'_>) -> Result<Started> {
     let mut writer = home.writer(&format!("flow-{}-0", graph.name))?;
     let internal = internal_topics(&home, graph)?;
     let store_folder = attempt.config.state_dir.join("store");
-    if attempt.fresh {
+    let last = last_record(&home, &internal.epochs.name);
+    let (record, forgotten) = if attempt.fresh {
         forget_epochs(&mut *writer, &internal)?;
+        attempt.views.close();
         remove_store(&store_folder)?;
-    }
-    let record = last_record(&home, &internal.epochs.name)?;
+        // One that cannot be read is forgotten like any other.
+        (None, last.ok().flatten())
+    } else {
+        (last?, None)
+    };
     if let Some(record) = &record {
         check_program(graph, record)?;
     }
@@ -74,6 +80,7 @@ pub(crate) fn start(attempt: &Attempt<'_>) -> Result<Started> {
     let numbers: Vec<u32> =
         graph.tables.iter().map(|t| directory[&table_name(graph, t)].number).collect();
     let partitions = assign::partitions(graph, &*world.logs, record.as_ref())?;
+    assign::warn_of_lost(graph, &partitions, record.as_ref().or(forgotten.as_ref()));
     let metrics = show_metrics(attempt, &partitions);
     let changelog_from = match &record {
         Some(record) => record.changelog_from.clone(),
@@ -89,7 +96,9 @@ pub(crate) fn start(attempt: &Attempt<'_>) -> Result<Started> {
         numbers: &numbers,
     };
     let now = world.clock.now_micros();
-    let (disk, position) = open_store(&store_folder, record.as_ref(), &changelog, now, &metrics)?;
+    let (disk, position) =
+        open_store(&store_folder, record.as_ref(), &changelog, now, (&metrics, attempt.views))?;
+    attempt.views.offer(&numbers, record.as_ref());
     let committer = Committer {
         state: CommitState::Idle {
             committed: record.as_ref().map_or(0, |r| r.epoch),
@@ -105,6 +114,7 @@ pub(crate) fn start(attempt: &Attempt<'_>) -> Result<Started> {
         group: format!("flow-{}", graph.name),
         home_cluster: home.cluster(),
         disk: disk.clone(),
+        views: attempt.views.clone(),
         position,
         metrics: metrics.clone(),
         clock: world.clock.clone(),
@@ -346,6 +356,10 @@ fn targets(attempt: &Attempt<'_>, record: Option<&EpochRecord>) -> Result<Vec<Op
 fn target(attempt: &Attempt<'_>, stream: &Stream, record: Option<&EpochRecord>) -> Result<Target> {
     match stream.connector.as_str() {
         "blackhole" => Ok(Target::Nothing),
+        VIEW => Ok(match attempt.views.specs().iter().position(|v| v.name == stream.name) {
+            Some(view) => Target::View(view),
+            None => Target::Nothing,
+        }),
         "print" => {
             let prefix = stream.option("print-identifier").unwrap_or(&stream.name);
             Ok(Target::Print { prefix: prefix.to_string() })

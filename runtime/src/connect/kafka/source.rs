@@ -19,7 +19,7 @@ use super::Shared;
 use super::batch::{Client, FetchQueue, Message, Messages};
 use super::client::{Context, Meaning, text};
 use super::config::Config;
-use crate::connect::{Assignment, Fetched, OffsetQuery, Reader, RecordBatch};
+use crate::connect::{Assignment, Fetched, LOST_RECORDS_HELP, OffsetQuery, Reader, RecordBatch};
 use crate::error::{Result, RuntimeError};
 
 /// For how long no broker may be reachable before the reader gives up.
@@ -226,11 +226,7 @@ impl KafkaReader {
         RuntimeError::user(format!(
             "record {topic}-{partition}@{at}, which is to be read next, is not in the topic{now}"
         ))
-        .with_help(
-            "Retention has deleted records that were not read yet, or the topic was cut. Keep \
-             records longer ('retention.ms' of the topic); --fresh starts the job anew on what is \
-             there.",
-        )
+        .with_help(LOST_RECORDS_HELP)
     }
 }
 
