@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use flow_ir::decode_plan::Origin;
+use flow_ir::connector::{ANSWER, VIEW, VIEW_OF};
+use flow_ir::decode_plan::{Origin, json_reads_as};
 use flow_ir::encode_plan::JsonTimestamps;
-use flow_ir::kernel::{Encoder, KernelFactory};
+use flow_ir::kernel::{Encoder, ErrorBuffer, KernelFactory, PayloadArena};
 use flow_ir::physical::{Sink, Stream, SubjectSchema};
+use flow_ir::row::RowBatch;
 use flow_ir::types::Field;
 use flow_registry::{Registry, RegistryError, Schema};
 use flow_schema::{EncodeFormat, encode_plan};
@@ -30,6 +32,9 @@ pub(crate) fn encoding(
     let maker = Maker { stream, columns: &columns, factory, registry };
     match stream.connector.as_str() {
         "blackhole" => Ok(Encoding::Discard),
+        // An index repeats the changes of its view.
+        VIEW if stream.option(VIEW_OF).is_some() => Ok(Encoding::Discard),
+        VIEW | ANSWER => Ok(Encoding::Rows),
         "print" => Ok(Encoding::Lines(maker.encoder("json", None, &all)?)),
         _ => {
             let value_columns: Vec<usize> =
@@ -109,6 +114,25 @@ impl Maker<'_> {
     fn refuse(&self, why: &str) -> RuntimeError {
         RuntimeError::user(format!("stream {} cannot be written: {why}", self.stream.name))
     }
+}
+
+/// The first row of a batch as a JSON object, for messages. Hidden columns, and those of types that
+/// JSON has no form for, are left out.
+pub(crate) fn row_json(
+    factory: &dyn KernelFactory,
+    columns: &[Field],
+    rows: &RowBatch,
+) -> Option<String> {
+    let fits = columns.len() == rows.layout().len()
+        && columns.iter().zip(rows.layout().types().iter()).all(|(c, ty)| c.ty.data == ty.data);
+    let shown = |c: &Field| !c.name.starts_with('$') && json_reads_as(&c.ty.data);
+    let shown: Vec<usize> = (0..columns.len()).filter(|&i| fits && shown(&columns[i])).collect();
+    let plan = encode_plan(EncodeFormat::Json(JsonTimestamps::Iso), columns, &shown).ok()?;
+    let mut encoder = factory.encoder(&plan).ok()?;
+    let (mut out, mut bad) = (PayloadArena::default(), ErrorBuffer::default());
+    encoder.encode(rows, &mut out, &mut bad);
+    let text = std::str::from_utf8(out.get(0)).ok()?;
+    (fits && !text.is_empty()).then(|| text.to_string())
 }
 
 /// A registry's error, with whether to try again.

@@ -8,7 +8,7 @@ mod framing;
 
 pub(crate) use debezium::Debezium;
 pub(crate) use decoders::{Decoders, WriterIds};
-pub(crate) use encoders::encoding;
+pub(crate) use encoders::{encoding, row_json};
 pub use framing::{FRAME_BYTES, Framing, frame_id, frame_prefix};
 
 /// The format that a stream uses where it names none.

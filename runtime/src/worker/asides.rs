@@ -1,13 +1,18 @@
 //! What does not go the straight way: records that cannot be read, rows for which an expression
 //! failed, rows that came too late. The error policy says what becomes of them.
 
-use flow_ir::ids::{SiteId, StreamId};
+use std::collections::BTreeSet;
+
+use flow_ir::ids::{SiteId, StreamId, VertexId};
 use flow_ir::kernel::{ErrorBuffer, Headers, OnError, Record, RowError};
-use flow_ir::physical::{ErrorPolicy, JobGraph, Stream};
-use flow_ir::row::{RowBatch, read_value};
+use flow_ir::physical::{ErrorPolicy, JobGraph, PhysicalOp, Stream};
+use flow_ir::row::RowBatch;
+use flow_ir::span::Span;
+use flow_ir::types::Field;
 
 use super::{Aside, Worker};
 use crate::error::{Result, RuntimeError};
+use crate::format::row_json;
 
 /// The three ways on, for whoever meets the default policy.
 const WAYS_ON: &str = "Correct the data or the program; or leave such rows out with \
@@ -35,10 +40,13 @@ impl Policies {
         Self { streams: graph.streams.iter().map(stream).collect(), job }
     }
 
-    /// Whether failures need their rows.
+    /// Whether failures need their rows: to tell the one that stops the job, or to put them aside.
     pub(crate) fn keeps_rows(&self) -> bool {
         let mut all = self.streams.iter().map(|s| &s.errors).chain([&self.job]);
-        all.any(|policy| dead_letter(policy).is_some())
+        all.any(|policy| match policy {
+            ErrorPolicy::Fail | ErrorPolicy::DeadLetter(_) => true,
+            ErrorPolicy::Skip | ErrorPolicy::Null => false,
+        })
     }
 
     /// What kernels do with a row that fails: one that a record of this stream became, or, without
@@ -94,16 +102,17 @@ struct Place<'a> {
 }
 
 impl Worker {
-    /// Applies the stream's policy to records that could not be read.
+    /// Applies the stream's policy to records that could not be read. One may fail in several
+    /// columns and scans; it is dealt with once: `known` has those that were.
     pub(super) fn bad_records(
         &mut self,
         index: usize,
         records: &[Record<'_>],
         bad: &mut ErrorBuffer,
+        known: &mut BTreeSet<u32>,
     ) -> Result<()> {
-        bad.errors.sort_by_key(|e| e.row);
-        // One record may fail in several columns; it is put aside once.
-        bad.errors.dedup_by_key(|e| e.row);
+        bad.errors.retain(|error| known.insert(error.row));
+        bad.errors.sort_by_key(|error| error.row);
         for error in bad.errors.drain(..) {
             let input = &self.inputs.live[index].input;
             let record = records[error.row as usize];
@@ -133,15 +142,14 @@ impl Worker {
         RuntimeError::user(message).with_help(WAYS_ON).at(error.site)
     }
 
-    /// Applies the policies to what operators noted while records of an input were pushed.
-    /// `origin` tells the record of each row that the source handed out.
-    pub(super) fn reports(
-        &mut self,
-        index: usize,
-        records: &[Record<'_>],
-        origin: &[u32],
-    ) -> Result<()> {
-        for late in std::mem::take(&mut self.wiring.reports.late) {
+    /// Counts the records of a batch that some operator left out as late, and puts them aside. A
+    /// record is late once for its stream, however many queries leave it out, and also where
+    /// another query takes it.
+    pub(super) fn late_records(&mut self, index: usize, records: &[Record<'_>]) {
+        let mut all = std::mem::take(&mut self.wiring.reports.late);
+        all.sort_unstable_by_key(|late| (late.stream, late.position));
+        all.dedup();
+        for late in all {
             let input = &self.inputs.live[index].input;
             let metrics = &self.metrics.streams[late.stream.index()];
             match input.own_watermark < input.watermark {
@@ -157,6 +165,16 @@ impl Worker {
                 self.asides.push(aside);
             }
         }
+    }
+
+    /// Applies the stream's policy to rows that failed while records of an input were pushed.
+    /// `origin` tells the record of each row that the source handed out.
+    pub(super) fn reports(
+        &mut self,
+        index: usize,
+        records: &[Record<'_>],
+        origin: &[u32],
+    ) -> Result<()> {
         let stream = self.inputs.live[index].input.stream;
         for failed in std::mem::take(&mut self.wiring.failed) {
             let of_row = failed.source_row.and_then(|row| origin.get(row));
@@ -186,17 +204,7 @@ impl Worker {
     ) -> Result<()> {
         let why = describe(&failed.error);
         match self.policies.errors(stream) {
-            ErrorPolicy::Fail => {
-                let of = record.map_or_else(String::new, |(index, record)| {
-                    let input = &self.inputs.live[index].input;
-                    format!("record {}-{}@{}: ", input.topic, input.partition, record.offset)
-                });
-                let at =
-                    failed.error.site.map_or_else(String::new, |s| format!(" ({})", self.site(s)));
-                let message = format!("{of}a row failed in {}{at}: {why}", failed.operator);
-                let error = RuntimeError::user(message).with_help(WAYS_ON);
-                return Err(error.at(failed.error.site));
-            }
+            ErrorPolicy::Fail => return Err(self.failed(failed, record, &why)),
             ErrorPolicy::Skip => {
                 if let Some(stream) = stream {
                     self.metrics.streams[stream.index()].skipped.add(1);
@@ -207,7 +215,7 @@ impl Worker {
                 if let Some(stream) = stream {
                     self.metrics.streams[stream.index()].dead_lettered.add(1);
                 }
-                let site = failed.error.site.map(|s| self.site(s));
+                let site = self.place(failed);
                 let aside = match record {
                     Some((index, record)) => {
                         let input = &self.inputs.live[index].input;
@@ -215,12 +223,81 @@ impl Worker {
                         let place = Place { topic: &input.topic, partition, offset };
                         aside(topic, &record, &place, &why, site.as_deref())
                     }
-                    None => derived_aside(topic, failed, &why, site.as_deref()),
+                    None => self.derived_aside(topic, failed, &why, site.as_deref()),
                 };
                 self.asides.push(aside);
             }
         }
         Ok(())
+    }
+
+    /// Why the job stops: the record, or what is left of it past an exchange, and where it failed.
+    fn failed(
+        &self,
+        failed: &Failed,
+        record: Option<(usize, Record<'_>)>,
+        why: &str,
+    ) -> RuntimeError {
+        let at = self.place(failed).map_or_else(String::new, |place| format!(" ({place})"));
+        let message = format!("a row failed in {}{at}: {why}", self.operator(failed));
+        let message = match record {
+            Some((index, record)) => {
+                let input = &self.inputs.live[index].input;
+                let (topic, partition) = (&input.topic, input.partition);
+                format!("record {topic}-{partition}@{}: {message}", record.offset)
+            }
+            None => match self.row(failed) {
+                Some((row, 1)) => format!("{message}; the row is {row}"),
+                Some((row, weight)) => format!("{message}; the row is {row}, weight {weight}"),
+                None => message,
+            },
+        };
+        RuntimeError::user(message).with_help(WAYS_ON).at(failed.error.site)
+    }
+
+    /// A row past an exchange: where it failed and why, its weight, and itself.
+    fn derived_aside(&self, topic: &str, failed: &Failed, why: &str, site: Option<&str>) -> Aside {
+        let (row, weight) = self.row(failed).unwrap_or_else(|| ("null".into(), 1));
+        let text = |text: &str| serde_json::Value::from(text).to_string();
+        // The row goes in as it is: a number of its own may have more digits than a double.
+        let body = format!(
+            r#"{{"operator":{},"place":{},"error":{},"weight":{weight},"row":{row}}}"#,
+            text(self.operator(failed)),
+            site.map_or_else(|| "null".into(), text),
+            text(why)
+        );
+        let mut headers = Vec::new();
+        Headers::push("flow.error", Some(why.as_bytes()), &mut headers);
+        if let Some(site) = site {
+            Headers::push("flow.place", Some(site.as_bytes()), &mut headers);
+        }
+        Aside {
+            topic: topic.to_string(),
+            key: None,
+            value: Some(body.into_bytes()),
+            timestamp: None,
+            headers,
+            partition: 0,
+        }
+    }
+
+    fn operator(&self, failed: &Failed) -> &str {
+        &self.graph.vertices[failed.vertex.index()].name
+    }
+
+    /// A failed row as JSON, with its weight.
+    fn row(&self, failed: &Failed) -> Option<(String, i64)> {
+        let rows = failed.row.as_ref()?;
+        let columns = row_columns(&self.graph, failed.vertex);
+        Some((row_json(&*self.factory, columns, rows)?, rows.weight(0)))
+    }
+
+    /// Where in the program a row failed: at the expression, else at its operator.
+    fn place(&self, failed: &Failed) -> Option<String> {
+        match failed.error.site {
+            Some(site) => Some(self.site(site)),
+            None => place_of(&self.graph, self.graph.vertices[failed.vertex.index()].span),
+        }
     }
 
     /// Where an expression stands: `FILE:LINE:COLUMN`.
@@ -233,10 +310,9 @@ impl Worker {
 }
 
 /// A row that failed in an operator.
-pub(super) struct Failed {
-    /// The operator's name.
-    pub(super) operator: String,
-    pub(super) error: RowError,
+pub(crate) struct Failed {
+    pub(crate) vertex: VertexId,
+    pub(crate) error: RowError,
     pub(super) row: Option<RowBatch>,
     /// The source record's position in its batch, where the row still tells.
     pub(super) position: Option<usize>,
@@ -244,7 +320,8 @@ pub(super) struct Failed {
     pub(super) source_row: Option<usize>,
 }
 
-fn describe(error: &RowError) -> String {
+/// What happened to a row.
+pub(crate) fn describe(error: &RowError) -> String {
     match &error.detail {
         Some(detail) => format!("{} ({detail})", error.code.message()),
         None => error.code.message().to_string(),
@@ -277,28 +354,23 @@ fn aside(
     }
 }
 
-/// A row past an exchange, as JSON: its values, weight and operator.
-fn derived_aside(topic: &str, failed: &Failed, why: &str, site: Option<&str>) -> Aside {
-    let values = failed.row.as_ref().map(|rows| {
-        let (layout, row) = (rows.layout(), rows.row(0));
-        let value = |i: usize| {
-            let value = read_value(row, layout.column(i), &layout.types()[i]);
-            format!("{value:?}")
-        };
-        (0..layout.len()).map(value).collect::<Vec<_>>()
-    });
-    let weight = failed.row.as_ref().map_or(1, |rows| rows.weight(0));
-    let body = serde_json::json!({
-        "operator": failed.operator, "row": values, "weight": weight, "error": why, "place": site,
-    });
-    let mut headers = Vec::new();
-    Headers::push("flow.error", Some(why.as_bytes()), &mut headers);
-    Aside {
-        topic: topic.to_string(),
-        key: None,
-        value: Some(body.to_string().into_bytes()),
-        timestamp: None,
-        headers,
-        partition: 0,
-    }
+/// Where a part of the program begins; `None` for what no text stands for.
+fn place_of(graph: &JobGraph, span: Span) -> Option<String> {
+    let file = graph.sources.get(span.file.0 as usize)?;
+    let before = file.text.get(..span.start as usize).filter(|_| span.start < span.end)?;
+    let line = before.bytes().filter(|&byte| byte == b'\n').count() + 1;
+    let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
+    Some(format!("{}:{line}:{column}", file.name))
+}
+
+/// The columns of the rows that an operator tells of when they fail: those that it reads where it
+/// takes rows one by one, else those that it makes.
+fn row_columns(graph: &JobGraph, vertex: VertexId) -> &[Field] {
+    let reads = matches!(
+        graph.vertices[vertex.index()].op,
+        PhysicalOp::Map(_) | PhysicalOp::Late(_) | PhysicalOp::Sink(_)
+    );
+    let input = graph.inputs(vertex).first().map(|edge| edge.from);
+    let of = if reads { input.unwrap_or(vertex) } else { vertex };
+    &graph.vertices[of.index()].columns
 }

@@ -17,20 +17,22 @@ mod setup;
 mod source;
 mod wiring;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crossbeam_channel::{Receiver, Sender};
 use flow_ir::ids::StreamId;
-use flow_ir::kernel::{ErrorBuffer, KernelCx, Record};
+use flow_ir::kernel::{ErrorBuffer, KernelCx, KernelFactory, Record};
 use flow_ir::physical::JobGraph;
 
-pub(crate) use asides::Policies;
+pub(crate) use asides::{Failed, Policies, describe};
 pub(crate) use control::{Aside, Budget, Command, EpochEnd, EpochStart, Reply};
 pub(crate) use inbox::{Exchange, Message};
 pub(crate) use inputs::{Input, Inputs, ReaderSlot};
-pub(crate) use outputs::{Encoding, Staged};
+pub(crate) use outputs::{Encoding, SinkWriter, Staged};
 pub(crate) use setup::WorkerSetup;
+pub(crate) use wiring::{Parts, Wiring};
 
 use crate::config::POLL_WAIT;
 use crate::error::{Result, RuntimeError};
@@ -38,7 +40,6 @@ use crate::metrics::Metrics;
 use crate::world::Clock;
 use inputs::Backlog;
 use source::Scan;
-use wiring::Wiring;
 
 /// A worker and everything that it owns.
 pub(crate) struct Worker {
@@ -50,6 +51,7 @@ pub(crate) struct Worker {
     scans: Vec<Vec<Scan>>,
     policies: Arc<Policies>,
     metrics: Arc<Metrics>,
+    factory: Arc<dyn KernelFactory>,
     clock: Arc<dyn Clock>,
     batch_rows: usize,
     drift: i64,
@@ -194,21 +196,24 @@ impl Worker {
         let cx = KernelCx { on_error: self.policies.on_error(Some(stream)), ..*cx };
         let mut scans = std::mem::take(&mut self.scans[stream.index()]);
         let mut bad = ErrorBuffer::default();
-        let (mut watermark, mut own_watermark) = (i64::MIN, i64::MIN);
+        let mut unread = BTreeSet::new();
+        let (mut watermark, mut own_watermark, mut ahead) = (i64::MIN, i64::MIN, 0);
         for scan in &mut scans {
             let input = &self.inputs.live[index].input;
             let scanned = scan.scan(input, records, range.clone(), &cx, &mut bad)?;
-            self.bad_records(index, records, &mut bad)?;
+            self.bad_records(index, records, &mut bad, &mut unread)?;
             watermark = watermark.max(scanned.watermark);
             own_watermark = own_watermark.max(scanned.event_time);
-            self.metrics.streams[stream.index()].ahead.add(scanned.ahead);
+            ahead = ahead.max(scanned.ahead);
             self.event_time = self.event_time.max(scanned.event_time);
             let partition = self.inputs.live[index].input.partition;
             self.wiring.push_source(scan.vertex, &scanned.rows, partition, cx)?;
             self.reports(index, records, &scan.origin)?;
             scan.recycle(scanned.rows);
         }
+        self.late_records(index, records);
         self.scans[stream.index()] = scans;
+        self.metrics.streams[stream.index()].ahead.add(ahead);
         let input = &mut self.inputs.live[index].input;
         input.watermark = input.watermark.max(watermark);
         input.own_watermark = input.own_watermark.max(own_watermark);

@@ -4,12 +4,13 @@
 use std::ops::Range;
 
 use flow_ir::ids::{StreamId, VertexId};
-use flow_ir::kernel::{Encoder, ErrorBuffer, PayloadArena};
+use flow_ir::kernel::{Encoder, ErrorBuffer, PayloadArena, RowError};
 use flow_ir::physical::{Sink, SinkMode};
 use flow_ir::row::{BatchBuilder, KeyBatch, KeyEncoder, RowBatch, RowLayout};
 use std::sync::Arc;
 
 use crate::format::Debezium;
+use crate::ops::Reports;
 use crate::partition::murmur2;
 
 /// A record to write.
@@ -30,12 +31,14 @@ pub(crate) struct Staged {
     pub(crate) arena: Vec<u8>,
     /// The records in order.
     pub(crate) records: Vec<StagedRecord>,
+    /// Rows as they are, with their weights: the net changes of a view.
+    pub(crate) rows: Vec<RowBatch>,
 }
 
 impl Staged {
     /// Whether there is no record.
     pub(crate) fn is_empty(&self) -> bool {
-        self.records.is_empty()
+        self.records.is_empty() && self.rows.is_empty()
     }
 
     fn append(&mut self, bytes: &[u8]) -> Range<usize> {
@@ -61,6 +64,8 @@ pub(crate) enum Encoding {
         /// Writes the value.
         value: Box<dyn Encoder>,
     },
+    /// Rows stay rows.
+    Rows,
     /// A line for people: `+` or `-` and the row as JSON.
     Lines(Box<dyn Encoder>),
 }
@@ -119,33 +124,44 @@ impl SinkWriter {
     pub(crate) fn rows(&mut self, rows: &RowBatch, partition: Option<u32>, bad: &mut ErrorBuffer) {
         match (&self.encoding, self.mode) {
             (Encoding::Discard, _) => self.count += rows.len() as u64,
+            (Encoding::Rows, _) => self.waiting.push_batch(rows),
             (_, SinkMode::Append) => self.append(rows, partition, bad),
             (_, SinkMode::Upsert | SinkMode::Changes) => self.waiting.push_batch(rows),
         }
     }
 
-    /// Ends the epoch: what was staged, and how many records it is.
-    pub(crate) fn finish(&mut self, bad: &mut ErrorBuffer) -> (Staged, u64) {
+    /// Ends the epoch: what was staged, and how many records it is. A row that cannot be written is
+    /// reported, and left out before changes are made of the rows: the rest stays consistent.
+    pub(crate) fn finish(&mut self, bad: &mut ErrorBuffer, reports: &mut Reports) -> (Staged, u64) {
+        if matches!(self.encoding, Encoding::Rows) && !self.waiting.is_empty() {
+            let rows = self.waiting.take();
+            self.count += rows.len() as u64;
+            self.staged.rows.push(rows);
+        }
         if !self.waiting.is_empty() {
             let rows = self.waiting.take();
-            let changes = self.consolidate(&rows);
-            match self.mode {
-                SinkMode::Upsert => self.upserts(&rows, &changes, bad),
-                SinkMode::Changes | SinkMode::Append => self.changes(&rows, &changes, bad),
+            let has_key = self.encode(&rows, bad);
+            let changes = self.consolidate(&rows, &bad.errors);
+            match (&self.encoding, self.mode) {
+                (Encoding::Lines(_), _) => self.lines(&changes),
+                (_, SinkMode::Upsert) => self.upserts(&changes, has_key),
+                (_, SinkMode::Changes | SinkMode::Append) => self.changes(&rows, &changes, has_key),
             }
+            reports.take_failures(&rows, bad);
             self.waiting.recycle(rows);
         }
         let count = std::mem::take(&mut self.count) + self.staged.records.len() as u64;
         (std::mem::take(&mut self.staged), count)
     }
 
-    /// Encodes keys and values of all rows into the scratch arenas.
+    /// Encodes keys and values of all rows into the scratch arenas. Returns whether there are keys.
+    /// `bad` then has one error for each row that failed, in their order.
     fn encode(&mut self, rows: &RowBatch, bad: &mut ErrorBuffer) -> bool {
         let Scratch { keys, values, .. } = &mut self.scratch;
         keys.clear();
         values.clear();
-        match &mut self.encoding {
-            Encoding::Discard => false,
+        let has_key = match &mut self.encoding {
+            Encoding::Discard | Encoding::Rows => false,
             Encoding::Records { key, value } => {
                 value.encode(rows, values, bad);
                 key.as_mut().is_some_and(|key| {
@@ -157,18 +173,17 @@ impl SinkWriter {
                 value.encode(rows, values, bad);
                 false
             }
-        }
+        };
+        bad.errors.sort_by_key(|error| error.row);
+        bad.errors.dedup_by_key(|error| error.row);
+        has_key
     }
 
     fn append(&mut self, rows: &RowBatch, partition: Option<u32>, bad: &mut ErrorBuffer) {
-        let first_bad = bad.errors.len();
         let has_key = self.encode(rows, bad);
-        let mut failed: Vec<usize> =
-            bad.errors[first_bad..].iter().map(|e| e.row as usize).collect();
-        failed.sort_unstable();
         let lines = matches!(self.encoding, Encoding::Lines(_));
         for index in 0..rows.len() {
-            if failed.binary_search(&index).is_ok() {
+            if has_failed(&bad.errors, index) {
                 continue;
             }
             if lines {
@@ -200,8 +215,8 @@ impl SinkWriter {
         self.staged.records.push(record);
     }
 
-    /// The net changes of the rows that waited, ordered by key, then by row.
-    fn consolidate(&mut self, rows: &RowBatch) -> Vec<Change> {
+    /// The net changes of the rows that waited and can be written, ordered by key, then by row.
+    fn consolidate(&mut self, rows: &RowBatch, errors: &[RowError]) -> Vec<Change> {
         let Scratch { row_keys, row_key, .. } = &mut self.scratch;
         row_keys.clear();
         for row in rows.rows() {
@@ -209,7 +224,7 @@ impl SinkWriter {
             self.keys.append(row, row_key);
             row_keys.push(row_key);
         }
-        let mut order: Vec<usize> = (0..rows.len()).collect();
+        let mut order: Vec<usize> = (0..rows.len()).filter(|&i| !has_failed(errors, i)).collect();
         order.sort_by(|&a, &b| {
             let by_key = row_keys.key(a).cmp(row_keys.key(b));
             by_key.then_with(|| rows.row(a).words().cmp(rows.row(b).words()))
@@ -238,11 +253,7 @@ impl SinkWriter {
         changes
     }
 
-    fn upserts(&mut self, rows: &RowBatch, changes: &[Change], bad: &mut ErrorBuffer) {
-        let has_key = self.encode(rows, bad);
-        if matches!(self.encoding, Encoding::Lines(_)) {
-            return self.lines(changes);
-        }
+    fn upserts(&mut self, changes: &[Change], has_key: bool) {
         for change in changes {
             let Some(index) = change.after.or(change.before) else { continue };
             let key = has_key.then(|| self.staged.append(self.scratch.keys.get(index)));
@@ -253,11 +264,7 @@ impl SinkWriter {
         }
     }
 
-    fn changes(&mut self, rows: &RowBatch, changes: &[Change], bad: &mut ErrorBuffer) {
-        let has_key = self.encode(rows, bad);
-        if matches!(self.encoding, Encoding::Lines(_)) {
-            return self.lines(changes);
-        }
+    fn changes(&mut self, rows: &RowBatch, changes: &[Change], has_key: bool) {
         for change in changes {
             let Some(index) = change.after.or(change.before) else { continue };
             let key = has_key.then(|| self.staged.append(self.scratch.keys.get(index)));
@@ -284,4 +291,9 @@ impl SinkWriter {
             }
         }
     }
+}
+
+/// Whether a row is among those that failed, which are in the order of their rows.
+fn has_failed(errors: &[RowError], row: usize) -> bool {
+    errors.binary_search_by_key(&row, |error| error.row as usize).is_ok()
 }

@@ -85,6 +85,7 @@ impl Worker {
             scans,
             policies: setup.policies,
             metrics: setup.metrics,
+            factory: setup.factory,
             clock: setup.clock,
             batch_rows: setup.batch_rows,
             drift: graph.settings.watermark_max_drift,

@@ -13,7 +13,7 @@ use super::inbox::{Exchange, Message};
 use super::operator_error;
 use super::outputs::{SinkWriter, Staged};
 use crate::error::Result;
-use crate::ops::{OpCx, Operator, Reports};
+use crate::ops::{Failure, OpCx, Operator, Reports};
 use crate::state::{Overlay, StateStore, shard_of};
 
 /// Rows for another worker are sent when this many wait, or at the end.
@@ -23,7 +23,7 @@ const EXCHANGE_ROWS: usize = 1_024;
 const POSITION_COLUMN: &str = "$position";
 
 /// The graph on one worker.
-pub(super) struct Wiring {
+pub(crate) struct Wiring {
     nodes: Vec<Node>,
     exchange: Exchange,
     store: StateStore,
@@ -32,7 +32,7 @@ pub(super) struct Wiring {
     kernel: KernelCx,
     pub(super) reports: Reports,
     /// Rows that failed and are not yet dealt with.
-    pub(super) failed: Vec<Failed>,
+    pub(crate) failed: Vec<Failed>,
     bad: ErrorBuffer,
     ended: usize,
 }
@@ -75,19 +75,19 @@ struct Port {
 }
 
 /// What a worker makes its wiring from.
-pub(super) struct Parts {
+pub(crate) struct Parts {
     /// By vertex; `None` for sources and sinks.
-    pub(super) operators: Vec<Option<Box<dyn Operator>>>,
-    pub(super) sinks: Vec<SinkWriter>,
-    pub(super) exchange: Exchange,
-    pub(super) store: StateStore,
-    pub(super) groups: Vec<u8>,
+    pub(crate) operators: Vec<Option<Box<dyn Operator>>>,
+    pub(crate) sinks: Vec<SinkWriter>,
+    pub(crate) exchange: Exchange,
+    pub(crate) store: StateStore,
+    pub(crate) groups: Vec<u8>,
     /// By vertex: the watermark that it got before.
-    pub(super) marks: Vec<i64>,
+    pub(crate) marks: Vec<i64>,
 }
 
 impl Wiring {
-    pub(super) fn new(graph: &JobGraph, parts: Parts) -> Self {
+    pub(crate) fn new(graph: &JobGraph, parts: Parts) -> Self {
         let workers = parts.exchange.workers();
         let mut sinks: Vec<Option<SinkWriter>> = graph.vertices.iter().map(|_| None).collect();
         for sink in parts.sinks {
@@ -130,7 +130,7 @@ impl Wiring {
     }
 
     /// Begins an epoch.
-    pub(super) fn begin(&mut self, kernel: KernelCx, keep_rows: bool) {
+    pub(crate) fn begin(&mut self, kernel: KernelCx, keep_rows: bool) {
         self.kernel = kernel;
         self.reports.keep_rows = keep_rows;
         self.ended = 0;
@@ -143,28 +143,28 @@ impl Wiring {
         }
     }
 
-    pub(super) fn all_ended(&self) -> bool {
+    pub(crate) fn all_ended(&self) -> bool {
         self.ended == self.nodes.len()
     }
 
-    pub(super) fn receive(&self) -> Message {
+    pub(crate) fn receive(&self) -> Message {
         self.exchange.receive()
     }
 
-    pub(super) fn try_receive(&self) -> Option<Message> {
+    pub(crate) fn try_receive(&self) -> Option<Message> {
         self.exchange.try_receive()
     }
 
-    pub(super) fn published(&mut self, seal: u32) {
+    pub(crate) fn published(&mut self, seal: u32) {
         self.store.published(seal);
     }
 
-    pub(super) fn state_bytes(&self) -> usize {
+    pub(crate) fn state_bytes(&self) -> usize {
         self.store.memory_bytes()
     }
 
     /// Takes what another worker sent.
-    pub(super) fn take(&mut self, message: Message) -> Result<()> {
+    pub(crate) fn take(&mut self, message: Message) -> Result<()> {
         match message {
             Message::Rows { to, port, rows } => self.deliver(to, port, &rows, None),
             Message::End { to, port, watermark } => self.end_input(to, port, watermark),
@@ -175,7 +175,7 @@ impl Wiring {
     }
 
     /// Pushes rows of a source partition.
-    pub(super) fn push_source(
+    pub(crate) fn push_source(
         &mut self,
         vertex: VertexId,
         rows: &RowBatch,
@@ -189,7 +189,7 @@ impl Wiring {
     }
 
     /// Ends a source vertex.
-    pub(super) fn end_source(&mut self, vertex: VertexId, watermark: i64) -> Result<()> {
+    pub(crate) fn end_source(&mut self, vertex: VertexId, watermark: i64) -> Result<()> {
         self.end_vertex(vertex, watermark)
     }
 
@@ -277,7 +277,7 @@ impl Wiring {
             let row = failure.row.as_ref().map(|rows| rows.row(0));
             let position = row.zip(node.position).map(|(row, column)| row.i64(column));
             Failed {
-                operator: node.name.clone(),
+                vertex,
                 position: position.and_then(|p| usize::try_from(p).ok()),
                 source_row: node.is_first.then_some(failure.error.row as usize),
                 error: failure.error,
@@ -339,23 +339,22 @@ impl Wiring {
 
     /// Collects what the epoch wrote: records by sink, touched state, watermarks by vertex.
     #[allow(clippy::type_complexity)]
-    pub(super) fn end_epoch(
+    pub(crate) fn end_epoch(
         &mut self,
     ) -> Result<(Vec<(VertexId, StreamId, Staged, u64)>, Arc<Overlay>, Vec<i64>)> {
         let mut outputs = Vec::new();
         for node in &mut self.nodes {
-            if let Role::Sink(sink) = &mut node.role {
-                let (staged, count) = sink.finish(&mut self.bad);
-                let failed = self.bad.errors.drain(..).map(|error| Failed {
-                    operator: node.name.clone(),
-                    error,
-                    row: None,
-                    position: None,
-                    source_row: None,
-                });
-                self.failed.extend(failed);
-                outputs.push((sink.vertex, sink.stream, staged, count));
-            }
+            let Role::Sink(sink) = &mut node.role else { continue };
+            let (staged, count) = sink.finish(&mut self.bad, &mut self.reports);
+            let failed = self.reports.failures.drain(..).map(|Failure { error, row }| Failed {
+                vertex: sink.vertex,
+                error,
+                row,
+                position: None,
+                source_row: None,
+            });
+            self.failed.extend(failed);
+            outputs.push((sink.vertex, sink.stream, staged, count));
         }
         let overlay = self.store.seal();
         Ok((outputs, overlay, self.nodes.iter().map(|n| n.mark).collect()))
