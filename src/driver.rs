@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::Path;
 
-use flow_compiler::check::is_setting;
+use flow_compiler::check::{CheckOptions, is_setting};
 use flow_compiler::compile::{CompileOptions, Compiled, compile};
 use flow_compiler::diagnostics::Diagnostic;
 use flow_compiler::diagnostics::render::{RenderStyle, render};
@@ -54,18 +54,38 @@ pub fn compile_with(
     registries: &Registries,
     additions: &Additions,
 ) -> std::result::Result<Compiled, Vec<Diagnostic>> {
-    let mut options = CompileOptions::default();
-    options.check.variables = std::env::vars().collect();
-    options.check.variables.extend(additions.defines.clone());
+    compile_among(sources, registries, additions, std::env::vars().collect())
+}
+
+/// The same with these variables instead of those of the environment: for programs of others, who
+/// must not see it.
+///
+/// # Errors
+/// As `compile_with`.
+pub fn compile_among(
+    sources: &SourceMap,
+    registries: &Registries,
+    additions: &Additions,
+    variables: BTreeMap<String, String>,
+) -> std::result::Result<Compiled, Vec<Diagnostic>> {
+    let check = check_options(additions, variables);
+    let mut options = CompileOptions { check, ..CompileOptions::default() };
+    options.optimize.without.clone_from(&additions.without_passes);
+    compile(sources, &RegistryCatalog::new(registries), &options)
+}
+
+/// What the command line and these variables add to a check.
+pub fn check_options(additions: &Additions, variables: BTreeMap<String, String>) -> CheckOptions {
+    let mut options = CheckOptions { variables, ..CheckOptions::default() };
+    options.variables.extend(additions.defines.clone());
     // A name with a dot is no variable's: if it is no setting either, it is misspelt.
     let is_override = |name: &str| name.contains('.') || is_setting(name);
     let settings = additions.defines.iter().filter(|(name, _)| is_override(name));
-    options.check.overrides = settings.map(|(n, value)| (n.clone(), value.clone())).collect();
+    options.overrides = settings.map(|(n, value)| (n.clone(), value.clone())).collect();
     if let Some(name) = &additions.name {
-        options.check.overrides.insert("job.name".into(), name.clone());
+        options.overrides.insert("job.name".into(), name.clone());
     }
-    options.optimize.without.clone_from(&additions.without_passes);
-    compile(sources, &RegistryCatalog::new(registries), &options)
+    options
 }
 
 /// Compiles, and shows whatever there is to say.

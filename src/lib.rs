@@ -5,10 +5,14 @@
 //! | `cli` | one file a command, thin |
 //! | `cases` | whole-program cases as data, and their runner |
 //! | `driver` | files to diagnostics or a job graph, shared by every command |
+//! | `ide` | what an editor or a shell asks of a program while it is written |
+//! | `lsp` | the language server: `ide` over a protocol |
 //! | `catalog` | the compiler's view of registries |
 //! | `registries` | registries by address, opened once |
 //! | `secrets` | `${secret:NAME}`, filled in where a broker or a registry is asked |
 //! | `clusters` | Kafka clusters of a job |
+//! | `server` | many jobs in one process, and the API to them |
+//! | `logging` | where the process's own log goes |
 //! | `world` | logs, registries and output of a job that runs here |
 
 #[cfg(feature = "run")]
@@ -19,12 +23,18 @@ pub mod cli;
 pub mod clusters;
 pub mod driver;
 pub mod exit;
+pub mod ide;
 #[cfg(feature = "run")]
 pub mod lock;
+#[cfg(feature = "run")]
+pub mod logging;
+pub mod lsp;
 #[cfg(feature = "run")]
 pub mod payload;
 pub mod registries;
 pub mod secrets;
+#[cfg(feature = "run")]
+pub mod server;
 #[cfg(feature = "run")]
 pub mod signals;
 #[cfg(feature = "run")]

@@ -2,7 +2,12 @@
 
 mod build;
 mod check;
+#[cfg(feature = "run")]
+mod client;
 mod explain;
+#[cfg(feature = "run")]
+mod jobs;
+mod lsp;
 #[cfg(feature = "run")]
 mod produce;
 #[cfg(feature = "run")]
@@ -10,6 +15,10 @@ mod progress;
 #[cfg(feature = "run")]
 mod run;
 mod schema;
+#[cfg(feature = "run")]
+mod server;
+#[cfg(feature = "run")]
+mod submit;
 #[cfg(feature = "run")]
 mod test;
 #[cfg(feature = "run")]
@@ -54,12 +63,30 @@ enum Command {
     #[cfg(feature = "run")]
     #[command(subcommand)]
     Topic(topic::TopicCommand),
+    /// Serve editors: the Language Server Protocol on standard input and output
+    Lsp(lsp::LspArgs),
+    /// Hold many jobs, with an HTTP API to them
+    #[cfg(feature = "run")]
+    Server(server::ServerArgs),
+    /// Submit a program or a job file to a server
+    #[cfg(feature = "run")]
+    Submit(submit::SubmitArgs),
+    /// List, show and control the jobs of a server
+    #[cfg(feature = "run")]
+    #[command(subcommand)]
+    Jobs(jobs::JobsCommand),
     /// List, show and register schemas
     #[command(subcommand)]
     Schema(schema::SchemaCommand),
 }
 
 impl Cli {
+    /// Whether the command sets up the process's log itself.
+    #[cfg(feature = "run")]
+    pub fn logs_by_itself(&self) -> bool {
+        matches!(&self.command, Command::Server(args) if args.serves())
+    }
+
     /// Does what was asked.
     ///
     /// # Errors
@@ -75,6 +102,13 @@ impl Cli {
             Command::Test(args) => args.run(),
             #[cfg(feature = "run")]
             Command::Topic(command) => command.run(),
+            Command::Lsp(args) => args.run(),
+            #[cfg(feature = "run")]
+            Command::Server(args) => args.run(),
+            #[cfg(feature = "run")]
+            Command::Submit(args) => args.run(),
+            #[cfg(feature = "run")]
+            Command::Jobs(command) => command.run(),
             Command::Schema(command) => command.run(),
         }
     }
@@ -112,6 +146,21 @@ fn define(text: &str) -> std::result::Result<(String, String), String> {
     Ok((name.to_string(), value.to_string()))
 }
 
+/// A size such as `512MB`, `1GB` or `65536`, in bytes.
+#[cfg(feature = "run")]
+pub(crate) fn size(text: &str) -> std::result::Result<usize, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let number: usize = digits.trim().parse().map_err(|_| "write it as 512MB or 1GB")?;
+    let shift = match text[digits.len()..].to_ascii_uppercase().as_str() {
+        "" | "B" => 0,
+        "K" | "KB" | "KIB" => 10,
+        "M" | "MB" | "MIB" => 20,
+        "G" | "GB" | "GIB" => 30,
+        _ => return Err("write it as 512MB or 1GB".into()),
+    };
+    number.checked_shl(shift).filter(|n| n >> shift == number).ok_or("too large".into())
+}
+
 /// Writes to standard output; a closed pipe is no error.
 fn say(text: &str) -> Result {
     use std::io::Write;
@@ -119,5 +168,19 @@ fn say(text: &str) -> Result {
         Ok(()) => Ok(()),
         Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
         Err(e) => Err(Failure::failed(format!("standard output cannot be written: {e}"))),
+    }
+}
+
+#[cfg(all(test, feature = "run"))]
+mod tests {
+    use super::size;
+
+    #[test]
+    fn sizes_have_units_or_none() {
+        assert_eq!(size("65536"), Ok(65536));
+        assert_eq!(size("512MB"), Ok(512 << 20));
+        assert_eq!(size("1g"), Ok(1 << 30));
+        assert!(size("many").is_err() && size("1XB").is_err());
+        assert!(size("99999999999GB").is_err());
     }
 }

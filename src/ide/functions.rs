@@ -1,0 +1,119 @@
+//! Functions with what is to be told of them: the tables of the standard library, and the windows
+//! of FROM and GROUP BY, which are syntax rather than functions there.
+
+use flow_compiler::syntax::bare_functions;
+use flow_stdlib::aggregates::{self, AGGREGATES, AggregateDef};
+use flow_stdlib::builtin::{self, Builtin};
+
+/// A function.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Function {
+    /// Its name, upper case.
+    pub name: &'static str,
+    /// Its argument lists, one a line.
+    pub signatures: Vec<String>,
+    /// A sentence.
+    pub doc: &'static str,
+    /// A call and its result.
+    pub example: Option<(String, String)>,
+    /// Called without parentheses.
+    pub is_bare: bool,
+}
+
+/// (name, signature, what it gives).
+type Window = (&'static str, &'static str, &'static str);
+
+/// Table functions of FROM.
+const TABLE_FUNCTIONS: &[Window] = &[
+    (
+        "TUMBLE",
+        "TUMBLE(TABLE t, DESCRIPTOR(time), size [, offset])",
+        "Puts each row into its window of a fixed size; adds window_start, window_end and \
+         window_time.",
+    ),
+    (
+        "HOP",
+        "HOP(TABLE t, DESCRIPTOR(time), slide, size [, offset])",
+        "Puts each row into every window of a fixed size that holds it, a new one each slide; adds \
+         window_start, window_end and window_time.",
+    ),
+];
+
+/// What belongs to the older group windows, and row numbers.
+const GROUP_FUNCTIONS: &[Window] = &[
+    ("TUMBLE_START", "TUMBLE_START(time, size)", "The start of the window of GROUP BY TUMBLE."),
+    ("TUMBLE_END", "TUMBLE_END(time, size)", "The end of the window of GROUP BY TUMBLE."),
+    ("HOP_START", "HOP_START(time, slide, size)", "The start of the window of GROUP BY HOP."),
+    ("HOP_END", "HOP_END(time, slide, size)", "The end of the window of GROUP BY HOP."),
+    (
+        "ROW_NUMBER",
+        "ROW_NUMBER() OVER (PARTITION BY … ORDER BY …)",
+        "Numbers the rows of a partition from 1; kept to the first, it makes one row a key.",
+    ),
+];
+
+fn of_window((name, signature, doc): &Window) -> Function {
+    let signatures = vec![(*signature).to_string()];
+    Function { name, signatures, doc, example: None, is_bare: false }
+}
+
+fn of_builtin(builtin: &'static Builtin) -> Function {
+    let example = builtin.examples.first();
+    Function {
+        name: builtin.name,
+        signatures: builtin.usage(),
+        doc: builtin.doc,
+        example: example.map(|(call, result)| ((*call).to_string(), (*result).to_string())),
+        is_bare: bare_functions().contains(&builtin.name),
+    }
+}
+
+fn of_aggregate(def: &'static AggregateDef) -> Function {
+    let example = def.examples.first().map(|example| {
+        let number = |n: &Option<i64>| n.map_or("NULL".to_string(), |n| n.to_string());
+        let rows: Vec<String> = example.rows.iter().map(number).collect();
+        (format!("{} over x = {}", example.call, rows.join(", ")), example.result.to_string())
+    });
+    let argument = if def.name == "COUNT" { "* | [DISTINCT] x" } else { "[DISTINCT] x" };
+    Function {
+        name: def.name,
+        signatures: vec![format!("{}({argument}) [FILTER (WHERE …)]", def.name)],
+        doc: def.doc,
+        example,
+        is_bare: false,
+    }
+}
+
+/// Functions that can stand in an expression, in the order of their tables; operators left out.
+pub(super) fn scalar() -> Vec<Function> {
+    let is_word = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    let callable = |b: &&Builtin| is_word(b.name) && b.name.starts_with(char::is_uppercase);
+    let builtins = builtin::all().filter(callable).map(of_builtin);
+    let aggregates = AGGREGATES.iter().map(of_aggregate);
+    aggregates.chain(builtins).chain(GROUP_FUNCTIONS.iter().map(of_window)).collect()
+}
+
+/// Functions that can stand in FROM.
+pub(super) fn tables() -> Vec<Function> {
+    TABLE_FUNCTIONS.iter().map(of_window).collect()
+}
+
+/// The function of this name, in any case.
+pub(super) fn find(name: &str) -> Option<Function> {
+    let windows = TABLE_FUNCTIONS.iter().chain(GROUP_FUNCTIONS);
+    let window = windows.clone().find(|w| w.0.eq_ignore_ascii_case(name)).map(of_window);
+    window
+        .or_else(|| aggregates::lookup(name).map(of_aggregate))
+        .or_else(|| builtin::lookup(name).map(of_builtin))
+}
+
+impl Function {
+    /// Everything there is to tell, as Markdown.
+    pub(super) fn markdown(&self) -> String {
+        let mut text = format!("```flow\n{}\n```\n{}", self.signatures.join("\n"), self.doc);
+        if let Some((call, result)) = &self.example {
+            text.push_str(&format!("\n\nExample: `{call}` gives `{result}`"));
+        }
+        text
+    }
+}
