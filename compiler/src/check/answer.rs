@@ -101,7 +101,8 @@ impl<'a> Checker<'a> {
             | StatementKind::Drop { .. }
             | StatementKind::Set(_)
             | StatementKind::Reset(_)
-            | StatementKind::Import(_) => {
+            | StatementKind::Import(_)
+            | StatementKind::Print { .. } => {
                 let message = "the last statement is not a query";
                 self.report(plans::not_one_query(message, "no query", last.span))
             }
@@ -125,7 +126,8 @@ impl<'a> Checker<'a> {
             | StatementKind::Drop { .. }
             | StatementKind::Set(_)
             | StatementKind::Reset(_)
-            | StatementKind::Import(_) => false,
+            | StatementKind::Import(_)
+            | StatementKind::Print { .. } => false,
         };
         if runs {
             let message = "only declarations stand before a query";

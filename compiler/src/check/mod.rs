@@ -249,6 +249,7 @@ impl<'a> Checker<'a> {
             StatementKind::Describe { .. } => self.found.push(later("DESCRIBE in a program")),
             StatementKind::Reset(_) => self.found.push(later("RESET")),
             StatementKind::Import(_) => self.found.push(later("IMPORT")),
+            StatementKind::Print { .. } => self.found.push(later("PRINT in a program")),
         }
     }
 

@@ -16,7 +16,7 @@ use crate::diagnostics::{Diagnostic, nearest, syntax};
 /// Words that a statement begins with.
 const STATEMENTS: &[&str] = &[
     "CREATE", "INSERT", "SELECT", "WITH", "VALUES", "EXPLAIN", "SHOW", "DESCRIBE", "DROP", "SET",
-    "RESET", "IMPORT", "EXECUTE", "SUBSCRIBE",
+    "RESET", "IMPORT", "EXECUTE", "SUBSCRIBE", "PRINT",
 ];
 
 /// Statements of other systems, and what to do in Flow.
@@ -304,6 +304,7 @@ impl Failure<'_> {
             "INDEX",
             "SEARCH INDEX",
             "FUNCTION",
+            "JOB",
         ];
         let (verb, word) = (self.text(0), self.text(self.index));
         Some(syntax::unknown_object_kind(self.span(), verb, word, &kinds))

@@ -181,6 +181,7 @@ impl Recovery<'_> {
             "EXPLAIN" => matches!(next.as_str(), "SELECT" | "INSERT" | "PLAN" | "WITH"),
             "EXECUTE" => matches!(next.as_str(), "STATEMENT" | "INSERT" | "SELECT"),
             "SUBSCRIBE" => next == "TO",
+            "PRINT" => next.starts_with('\''),
             _ => false,
         }
     }

@@ -70,6 +70,15 @@ pub enum StatementKind {
     Reset(Option<Text>),
     /// IMPORT 'file.flow'.
     Import(Text),
+    /// PRINT: a topic's records as they come.
+    Print {
+        /// Its name.
+        topic: Text,
+        /// FROM BEGINNING; else only what comes from now on.
+        from_beginning: bool,
+        /// LIMIT.
+        limit: Option<u64>,
+    },
 }
 
 /// Kinds of objects that a program can name.
@@ -87,6 +96,8 @@ pub enum ObjectKind {
     SearchIndex,
     /// FUNCTION.
     Function,
+    /// JOB: what a server runs.
+    Job,
 }
 
 /// What SHOW shows.

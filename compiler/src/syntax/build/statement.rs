@@ -67,6 +67,13 @@ impl Builder<'_> {
             Rule::import => StatementKind::Import(must(self.first_text(&inner))),
             Rule::explain => self.explain(&inner),
             Rule::subscribe => StatementKind::Subscribe(Box::new(self.subscribe(&inner))),
+            Rule::print => StatementKind::Print {
+                topic: must(self.first_text(&inner)),
+                from_beginning: has(&inner, Rule::from_beginning),
+                // More than that there never is.
+                limit: child(&inner, Rule::integer)
+                    .map(|n| n.as_str().parse().unwrap_or(u64::MAX)),
+            },
             _ => StatementKind::Query(Box::new(self.query(inner))),
         };
         Statement { kind, span }
@@ -358,6 +365,8 @@ fn object_kind(pair: &Node<'_>) -> ObjectKind {
         ObjectKind::SearchIndex
     } else if has(pair, Rule::k_index) {
         ObjectKind::Index
+    } else if has(pair, Rule::k_job) {
+        ObjectKind::Job
     } else {
         ObjectKind::Function
     }

@@ -68,6 +68,16 @@ impl Printer {
                 self.push("IMPORT ");
                 self.text(file);
             }
+            StatementKind::Print { topic, from_beginning, limit } => {
+                self.push("PRINT ");
+                self.text(topic);
+                if *from_beginning {
+                    self.push(" FROM BEGINNING");
+                }
+                if let Some(limit) = limit {
+                    self.push(&format!(" LIMIT {limit}"));
+                }
+            }
         }
     }
 
@@ -325,5 +335,6 @@ fn object_kind(kind: ObjectKind) -> &'static str {
         ObjectKind::Index => "INDEX",
         ObjectKind::SearchIndex => "SEARCH INDEX",
         ObjectKind::Function => "FUNCTION",
+        ObjectKind::Job => "JOB",
     }
 }
