@@ -11,6 +11,7 @@
 //! | `registries` | registries by address, opened once |
 //! | `secrets` | `${secret:NAME}`, filled in where a broker or a registry is asked |
 //! | `clusters` | Kafka clusters of a job |
+//! | `client` | a server as commands see it: where it is, requests, answers |
 //! | `server` | many jobs in one process, and the API to them |
 //! | `logging` | where the process's own log goes |
 //! | `world` | logs, registries and output of a job that runs here |
@@ -18,6 +19,8 @@
 #[cfg(feature = "run")]
 pub mod cases;
 pub mod catalog;
+#[cfg(feature = "run")]
+pub mod client;
 pub mod cli;
 #[cfg(feature = "run")]
 pub mod clusters;

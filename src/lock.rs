@@ -1,4 +1,5 @@
-//! The lock of a state folder: one process a job. It names its owner.
+//! The lock of a folder that one process uses: the state of a job, the data of a server. It names
+//! its owner.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
@@ -19,6 +20,17 @@ impl StateLock {
     /// # Errors
     /// If another process holds it (its pid is named), or the folder cannot be written.
     pub fn take(dir: &Path) -> Result<Self> {
+        Self::take_or(dir, |pid| {
+            format!("process {pid} runs this job already ({} is locked)", dir.display())
+        })
+    }
+
+    /// The same for a folder of something else than a job; `told` is the message about the process
+    /// that holds it.
+    ///
+    /// # Errors
+    /// As `take`.
+    pub fn take_or(dir: &Path, told: impl FnOnce(&str) -> String) -> Result<Self> {
         let failed = |e: std::io::Error| {
             Failure::failed(format!("the folder {} cannot be used: {e}", dir.display()))
         };
@@ -30,11 +42,7 @@ impl StateLock {
         if !file.try_lock_exclusive().map_err(failed)? {
             let mut pid = String::new();
             let _ = file.read_to_string(&mut pid);
-            return Err(Failure::failed(format!(
-                "process {} runs this job already ({} is locked)",
-                pid.trim(),
-                dir.display()
-            )));
+            return Err(Failure::failed(told(pid.trim())));
         }
         file.set_len(0).map_err(failed)?;
         file.rewind().map_err(failed)?;

@@ -32,6 +32,8 @@ pub struct Registries {
     /// The registry for streams that name none, where there is no embedded log.
     default: Option<String>,
     secrets: Secrets,
+    /// Whether streams may name folders of this machine.
+    without_folders: bool,
     open: Mutex<BTreeMap<Settings, Arc<dyn Registry>>>,
 }
 
@@ -51,6 +53,12 @@ impl Registries {
     #[must_use]
     pub fn with_secrets(self, secrets: Secrets) -> Self {
         Self { secrets, ..self }
+    }
+
+    /// The same, but streams may not name folders: for programs of others, who may not read them.
+    #[must_use]
+    pub fn without_folders(self) -> Self {
+        Self { without_folders: true, ..self }
     }
 
     /// The folder registry of the embedded log in `DIR`.
@@ -82,6 +90,10 @@ impl Registries {
                 Err(_) => return Ok(None),
             },
         };
+        if setting == URL && self.without_folders && !is_http(&url) {
+            let reason = "programs on this server may not name a folder as their registry";
+            return Err(RegistryError::Folder { path: url, reason: reason.to_string() });
+        }
         let mut wanted: Settings =
             options.iter().filter(|(name, _)| name.starts_with(PREFIX)).map(cloned).collect();
         wanted.remove(URL);
@@ -97,6 +109,14 @@ impl Registries {
         open.insert(wanted, registry.clone());
         Ok(Some(registry))
     }
+}
+
+fn is_http(url: &str) -> bool {
+    // Several addresses of one registry are parted by commas.
+    url.split(',').all(|one| {
+        let one = one.trim();
+        one.starts_with("http://") || one.starts_with("https://")
+    })
 }
 
 fn cloned((name, value): (&String, &String)) -> (String, String) {

@@ -30,6 +30,8 @@ pub struct Surroundings {
     pub registry: Option<String>,
     /// Where secrets are looked up.
     pub secrets: Secrets,
+    /// Whether programs come from others, who may not name folders of this machine.
+    pub guarded: bool,
 }
 
 /// An embedded log.
@@ -46,7 +48,8 @@ impl Surroundings {
     pub fn registries(&self) -> Registries {
         let local = self.embedded.as_ref().map(|embedded| embedded.folder.as_path());
         let all = Registries::with_local(local).or_at(self.registry.clone());
-        all.with_secrets(self.secrets.clone())
+        let all = all.with_secrets(self.secrets.clone());
+        if self.guarded { all.without_folders() } else { all }
     }
 
     /// The world of a job in these surroundings.

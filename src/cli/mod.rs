@@ -2,8 +2,6 @@
 
 mod build;
 mod check;
-#[cfg(feature = "run")]
-mod client;
 mod explain;
 #[cfg(feature = "run")]
 mod jobs;

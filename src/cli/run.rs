@@ -10,8 +10,8 @@ use flow_runtime::job::reads_standard_input;
 use flow_runtime::{Config, Ended, JobHandle, start};
 use flow_stdlib::interp::Interpreter;
 
-use super::ProgramArgs;
 use super::progress::{Progress, Stats};
+use super::{ProgramArgs, size};
 use crate::driver::{compile_and_report, read};
 use crate::exit::{Failure, Result};
 use crate::registries::Registries;
@@ -135,33 +135,5 @@ fn confirm(name: &str, state_dir: &Path) -> Result {
     match answer.trim() {
         "y" | "Y" | "yes" => Ok(()),
         _ => Err(Failure::usage("nothing was changed; --fresh --yes does not ask")),
-    }
-}
-
-/// A size such as `512MB`, `1GB` or `65536`.
-fn size(text: &str) -> std::result::Result<usize, String> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let number: usize = digits.trim().parse().map_err(|_| "write it as 512MB or 1GB")?;
-    let shift = match text[digits.len()..].to_ascii_uppercase().as_str() {
-        "" | "B" => 0,
-        "K" | "KB" | "KIB" => 10,
-        "M" | "MB" | "MIB" => 20,
-        "G" | "GB" | "GIB" => 30,
-        _ => return Err("write it as 512MB or 1GB".into()),
-    };
-    number.checked_shl(shift).filter(|n| n >> shift == number).ok_or("too large".into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::size;
-
-    #[test]
-    fn sizes_have_units_or_none() {
-        assert_eq!(size("65536"), Ok(65536));
-        assert_eq!(size("512MB"), Ok(512 << 20));
-        assert_eq!(size("1g"), Ok(1 << 30));
-        assert!(size("many").is_err() && size("1XB").is_err());
-        assert!(size("99999999999GB").is_err());
     }
 }

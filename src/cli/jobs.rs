@@ -1,0 +1,328 @@
+//! `flow jobs`: the jobs of a server.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::{Value, json};
+use ureq::http::Method;
+
+use super::say;
+use crate::client::{Ask, Client};
+use crate::exit::{Failure, Result};
+use crate::server::api::jobs::JobList;
+use crate::server::jobs::info::JobInfo;
+use crate::server::logs::LogLine;
+use crate::server::name::JobName;
+
+/// Time between two looks of `flow jobs top`.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Where the server is.
+#[derive(Clone, Debug, Args)]
+pub(super) struct RemoteArgs {
+    /// Address of the server; else FLOW_SERVER, else that of the context, else this machine
+    #[arg(long, value_name = "URL")]
+    pub(super) server: Option<String>,
+    /// A context of ~/.config/flow/config.toml
+    #[arg(long, value_name = "NAME")]
+    pub(super) context: Option<String>,
+}
+
+impl RemoteArgs {
+    pub(super) fn client(&self) -> Result<Client> {
+        Client::new(self.server.as_deref(), self.context.as_deref())
+    }
+}
+
+/// How results are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// For people
+    #[default]
+    Table,
+    /// JSON
+    Json,
+    /// CSV with a head
+    Csv,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(super) struct JobArgs {
+    /// The job
+    #[arg(value_parser = JobName::new)]
+    name: JobName,
+    #[command(flatten)]
+    at: RemoteArgs,
+}
+
+/// List, show and control the jobs of a server.
+#[derive(Debug, Subcommand)]
+#[command(after_help = "Examples:\n  flow jobs list\n  flow jobs logs orders --follow\n  \
+    flow jobs pause orders --server https://flow.example.org:7878\n\n\
+    FLOW_SERVER and FLOW_TOKEN name the server and its token.")]
+pub(super) enum JobsCommand {
+    /// List jobs
+    List {
+        /// How
+        #[arg(long, value_enum, default_value = "table")]
+        format: Format,
+        #[command(flatten)]
+        at: RemoteArgs,
+    },
+    /// Show a job
+    Show {
+        #[command(flatten)]
+        job: JobArgs,
+        /// How
+        #[arg(long, value_enum, default_value = "table")]
+        format: Format,
+    },
+    /// Show the plan of a job
+    Plan {
+        #[command(flatten)]
+        job: JobArgs,
+    },
+    /// Let a job rest after its epoch, to go on later
+    Pause {
+        #[command(flatten)]
+        job: JobArgs,
+    },
+    /// Start a job that rests, was stopped, or failed
+    Resume {
+        #[command(flatten)]
+        job: JobArgs,
+    },
+    /// Stop a job after its epoch
+    Stop {
+        #[command(flatten)]
+        job: JobArgs,
+    },
+    /// Forget a job and its state; its outputs stay
+    Drop {
+        #[command(flatten)]
+        job: JobArgs,
+        /// Keep the state for a job of the same name
+        #[arg(long)]
+        keep_state: bool,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Show the log of a job
+    Logs {
+        #[command(flatten)]
+        job: JobArgs,
+        /// Go on with what comes
+        #[arg(long, short)]
+        follow: bool,
+        /// The newest lines only
+        #[arg(long, value_name = "N")]
+        lines: Option<usize>,
+    },
+    /// Show what all jobs do, again and again
+    Top {
+        /// Looks; else until Ctrl-C
+        #[arg(long, value_name = "N")]
+        looks: Option<u64>,
+        #[command(flatten)]
+        at: RemoteArgs,
+    },
+}
+
+impl JobsCommand {
+    pub(super) fn run(self) -> Result {
+        match self {
+            JobsCommand::List { format, at } => {
+                let jobs: JobList = at.client()?.get("/v1/jobs")?;
+                say(&shown(&jobs.jobs, format))
+            }
+            JobsCommand::Show { job, format } => {
+                let found: JobInfo = job.at.client()?.get(&format!("/v1/jobs/{}", job.name))?;
+                match format {
+                    Format::Table => say(&described(&found)),
+                    Format::Json | Format::Csv => say(&shown(&[found], format)),
+                }
+            }
+            JobsCommand::Plan { job } => {
+                let path = format!("/v1/jobs/{}/plan", job.name);
+                let ask = Ask { method: Method::GET, path: &path, body: None };
+                let plan = job.at.client()?.bytes(&ask)?.map_err(Failure::from)?;
+                say(&String::from_utf8_lossy(&plan))
+            }
+            JobsCommand::Pause { job } => job.wish("pause"),
+            JobsCommand::Resume { job } => job.wish("resume"),
+            JobsCommand::Stop { job } => job.wish("stop"),
+            JobsCommand::Drop { job, keep_state, yes } => job.forget(keep_state, yes),
+            JobsCommand::Logs { job, follow, lines } => job.logs(follow, lines),
+            JobsCommand::Top { looks, at } => top(&at.client()?, looks.unwrap_or(u64::MAX)),
+        }
+    }
+}
+
+impl JobArgs {
+    fn wish(&self, what: &str) -> Result {
+        let path = format!("/v1/jobs/{}/{what}", self.name);
+        let ask = Ask { method: Method::POST, path: &path, body: None };
+        let job: JobInfo = self.at.client()?.json(&ask)?;
+        match job.error {
+            Some(error) => Err(Failure::failed(format!("{} failed: {error}", job.name))),
+            None => say(&format!("{}: {}\n", job.name, job.state.word())),
+        }
+    }
+
+    fn forget(&self, keep_state: bool, yes: bool) -> Result {
+        let what = if keep_state { "the job" } else { "the job and its state" };
+        if !yes && !confirmed(&format!("Forget {what} {}?", self.name))? {
+            return Err(Failure::usage("nothing was changed; --yes does not ask"));
+        }
+        let keep = if keep_state { "?state=keep" } else { "" };
+        let path = format!("/v1/jobs/{}{keep}", self.name);
+        let ask = Ask { method: Method::DELETE, path: &path, body: None };
+        let left = self.at.client()?.bytes(&ask)?.map_err(Failure::from)?;
+        let done =
+            if left.is_empty() { "dropped" } else { "finishes its epoch, then it is dropped" };
+        say(&format!("{}: {done}\n", self.name))
+    }
+
+    fn logs(&self, follow: bool, lines: Option<usize>) -> Result {
+        let lines = lines.map(|n| format!("&lines={n}")).unwrap_or_default();
+        let path = format!("/v1/jobs/{}/logs?follow={follow}{lines}", self.name);
+        let client = self.at.client()?;
+        if !follow {
+            let found: Value = client.get(&path)?;
+            let found: Vec<LogLine> =
+                serde_json::from_value(found["lines"].clone()).map_err(Failure::failed)?;
+            return found.iter().try_for_each(|line| say(&log_line(line)));
+        }
+        for event in client.events(&path)? {
+            let event = event.map_err(|e| Failure::failed(format!("the server went: {e}")))?;
+            let line: LogLine = serde_json::from_str(&event).map_err(Failure::failed)?;
+            say(&log_line(&line))?;
+        }
+        Ok(())
+    }
+}
+
+fn log_line(line: &LogLine) -> String {
+    format!("{} {:<5} {}\n", time(line.at_ms * 1_000), line.level, line.text)
+}
+
+/// Asks on the terminal; anything but yes is no.
+pub(super) fn confirmed(question: &str) -> Result<bool> {
+    eprint!("{question} [y/N] ");
+    let mut answer = String::new();
+    let read = std::io::stdin().read_line(&mut answer);
+    read.map_err(|e| Failure::usage(format!("no answer ({e}); say --yes")))?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+fn top(client: &Client, looks: u64) -> Result {
+    use std::io::IsTerminal;
+    let redraws = std::io::stdout().is_terminal();
+    for look in 0..looks {
+        if look > 0 {
+            std::thread::sleep(INTERVAL);
+        }
+        let jobs: JobList = client.get("/v1/jobs")?;
+        // From the top left corner, with what was there below taken away.
+        let clear = if redraws { "\u{1b}[H\u{1b}[J" } else { "" };
+        say(&format!("{clear}{}", shown(&jobs.jobs, Format::Table)))?;
+    }
+    Ok(())
+}
+
+/// The columns of the list.
+const COLUMNS: [&str; 9] =
+    ["name", "state", "version", "in", "out", "lag", "watermark", "state bytes", "error"];
+
+fn row(job: &JobInfo) -> [String; 9] {
+    let metrics = job.metrics.clone().unwrap_or_default();
+    let error = job.error.as_deref().and_then(|e| e.lines().next()).unwrap_or("");
+    [
+        job.name.clone(),
+        job.state.word().to_string(),
+        job.version.to_string(),
+        metrics.records_in.to_string(),
+        metrics.records_out.to_string(),
+        metrics.lag.to_string(),
+        metrics.watermark_micros.map_or(String::new(), time),
+        metrics.state_memory_bytes.to_string(),
+        error.to_string(),
+    ]
+}
+
+/// Jobs in a format.
+fn shown(jobs: &[JobInfo], format: Format) -> String {
+    let rows: Vec<[String; 9]> = jobs.iter().map(row).collect();
+    match format {
+        Format::Json => format!("{:#}\n", json!(jobs)),
+        Format::Csv => {
+            let head = COLUMNS.map(|c| c.replace(' ', "_"));
+            let lines = std::iter::once(head).chain(rows);
+            lines.map(|cells| cells.map(|cell| csv(&cell)).join(",") + "\n").collect()
+        }
+        Format::Table => {
+            let head = COLUMNS.map(str::to_string);
+            let width = |column: usize| {
+                let cells = std::iter::once(&head).chain(&rows).map(|r| r[column].chars().count());
+                cells.max().unwrap_or(0)
+            };
+            let widths: [usize; 9] = std::array::from_fn(width);
+            let mut out = String::new();
+            for cells in std::iter::once(&head).chain(&rows) {
+                let mut line = String::new();
+                for (cell, width) in cells.iter().zip(widths) {
+                    // Writing to a string cannot fail.
+                    let _ = write!(line, "{cell:<width$}  ");
+                }
+                let _ = writeln!(out, "{}", line.trim_end());
+            }
+            out
+        }
+    }
+}
+
+fn csv(cell: &str) -> String {
+    match cell.contains([',', '"', '\n']) {
+        true => format!("\"{}\"", cell.replace('"', "\"\"")),
+        false => cell.to_string(),
+    }
+}
+
+/// A job for people.
+fn described(job: &JobInfo) -> String {
+    let metrics = job.metrics.clone().unwrap_or_default();
+    let mut out = format!(
+        "{}: {}, version {}\n  submitted     {}\n  workers       {}\n  memory        {} bytes\n  \
+         records       {} in, {} out, {} to read\n  epochs        {}\n  state         {} bytes in \
+         memory, {} on disk\n",
+        job.name,
+        job.state.word(),
+        job.version,
+        time(job.submitted_ms * 1_000),
+        job.parallelism,
+        job.memory_bytes,
+        metrics.records_in,
+        metrics.records_out,
+        metrics.lag,
+        metrics.epochs,
+        metrics.state_memory_bytes,
+        metrics.state_disk_bytes,
+    );
+    if let (Some(at), Some(held_by)) = (metrics.watermark_micros, metrics.watermark_held_by) {
+        let _ = writeln!(out, "  watermark     {} (held by {held_by})", time(at));
+    }
+    if let Some(error) = &job.error {
+        let _ = writeln!(out, "  error         {error}");
+    }
+    out
+}
+
+/// A time in microseconds for people.
+fn time(micros: i64) -> String {
+    use flow_ir::types::DataType;
+    use flow_ir::value::Value;
+    let ty = DataType::TimestampLtz { precision: 3 };
+    flow_stdlib::text::format_value(&Value::TimestampLtz(micros), &ty)
+}

@@ -1,0 +1,112 @@
+//! Typed commands over HTTP.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::{IntoParams, ToSchema};
+
+use super::error::{ApiError, ApiResult, Problem};
+use super::{Body, Path, Query, Shared, blocking, json};
+use crate::server::commands::{KEY_BYTES_MAX, RECORDS_MAX};
+use crate::server::name::JobName;
+
+/// The header that makes a request safe to repeat.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// Which stream is meant.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(in crate::server) struct StreamQuery {
+    /// The job whose stream it is, if several have one of this name.
+    job: Option<String>,
+}
+
+/// One object, or several that are written together or not at all.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub(in crate::server) enum Objects {
+    /// One record: a value for each column.
+    #[schema(value_type = Object)]
+    One(Map<String, Value>),
+    /// Several, at most 1,000.
+    #[schema(value_type = Vec<Object>)]
+    Many(Vec<Map<String, Value>>),
+}
+
+/// Records that are written.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct WriteResult {
+    /// Where they stand: give it to a query as `at_least` to read what is written.
+    pub token: String,
+    /// How many.
+    pub records: usize,
+    /// Whether an earlier request with the same key had written them.
+    pub repeated: bool,
+}
+
+/// Writes records to a stream of a running job.
+#[utoipa::path(post, path = "/v1/streams/{name}", tag = "streams",
+    params(
+        ("name" = String, Path, description = "The stream, as the program names it"),
+        StreamQuery,
+        ("Idempotency-Key" = Option<String>, Header,
+            description = "Records are written once per key, for a day"),
+    ),
+    request_body(content = Objects, content_type = "application/json"),
+    responses(
+        (status = 200, description = "They are written", body = WriteResult),
+        (status = 400, body = Problem), (status = 401, body = Problem),
+        (status = 403, body = Problem),
+        (status = 404, description = "No job has such a stream", body = Problem),
+        (status = 408, body = Problem),
+        (status = 409, description = "No running job has it, or several mean different ones",
+            body = Problem),
+        (status = 413, body = Problem),
+        (status = 422, description = "The records do not fit the stream", body = Problem),
+        (status = 429, body = Problem),
+        (status = 503, description = "The log is away", body = Problem),
+    ))]
+pub(super) async fn write(
+    State(app): Shared,
+    Path(name): Path<String>,
+    Query(query): Query<StreamQuery>,
+    headers: HeaderMap,
+    Body(body): Body,
+) -> ApiResult<Json<WriteResult>> {
+    let key = match headers.get(IDEMPOTENCY_KEY) {
+        None => None,
+        Some(key) => Some(readable(key)?),
+    };
+    let objects = match json(&body)? {
+        Objects::One(object) => vec![object],
+        Objects::Many(objects) => objects,
+    };
+    if !(1..=RECORDS_MAX).contains(&objects.len()) {
+        return Err(ApiError::bad_request(format!("a request has 1 to {RECORDS_MAX} records")));
+    }
+    blocking(move || {
+        let jobs = match &query.job {
+            None => app.jobs.all(),
+            Some(job) => vec![app.jobs.get(&JobName::new(job).map_err(ApiError::bad_request)?)?],
+        };
+        let written = app.commands.write(&jobs, &name, &objects, key.as_deref())?;
+        Ok(Json(WriteResult {
+            token: written.token.to_string(),
+            records: objects.len(),
+            repeated: written.repeated,
+        }))
+    })
+    .await
+}
+
+fn readable(key: &axum::http::HeaderValue) -> ApiResult<String> {
+    let text = key.to_str().ok().filter(|key| (1..=KEY_BYTES_MAX).contains(&key.len()));
+    text.map(str::to_string).ok_or_else(|| {
+        ApiError::bad_request(format!(
+            "an Idempotency-Key is 1 to {KEY_BYTES_MAX} printable ASCII characters"
+        ))
+    })
+}

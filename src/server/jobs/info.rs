@@ -1,0 +1,223 @@
+//! Jobs as the API shows them. Options of streams are never part of it, and secrets stay references
+//! in a program and its plan: their values are only where a client is made.
+
+use std::sync::atomic::Ordering;
+
+use flow_runtime::job::StateChange;
+use flow_runtime::metrics::Metrics;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::server::store::Desired;
+
+/// What a job does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// It opens its inputs and brings back its state.
+    Starting,
+    /// It commits epochs.
+    Running,
+    /// It finishes its epoch.
+    Stopping,
+    /// It failed, and will be started again.
+    Waiting,
+    /// It rests, and holds no thread and no client.
+    Paused,
+    /// It was stopped.
+    Stopped,
+    /// It cannot go on; `error` says why.
+    Failed,
+    /// All its inputs have ended.
+    Finished,
+    /// It is being taken away.
+    Dropping,
+}
+
+impl State {
+    /// All states.
+    pub const ALL: [State; 9] = [
+        State::Starting,
+        State::Running,
+        State::Stopping,
+        State::Waiting,
+        State::Paused,
+        State::Stopped,
+        State::Failed,
+        State::Finished,
+        State::Dropping,
+    ];
+
+    /// The state's word.
+    pub fn word(self) -> &'static str {
+        match self {
+            State::Starting => "starting",
+            State::Running => "running",
+            State::Stopping => "stopping",
+            State::Waiting => "waiting",
+            State::Paused => "paused",
+            State::Stopped => "stopped",
+            State::Failed => "failed",
+            State::Finished => "finished",
+            State::Dropping => "dropping",
+        }
+    }
+}
+
+/// A job.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct JobInfo {
+    /// Its name.
+    pub name: String,
+    /// What it does.
+    pub state: State,
+    /// What is wanted of it.
+    pub desired: Desired,
+    /// The version of its program, from 1.
+    pub version: u32,
+    /// Why it failed or waits, as `flow run` would show it.
+    pub error: Option<String>,
+    /// Failures in a row.
+    pub failures: u32,
+    /// Workers.
+    pub parallelism: u16,
+    /// Its share of the server's memory, bytes; 0 while it does not run.
+    pub memory_bytes: u64,
+    /// When it was first submitted, milliseconds since 1970.
+    pub created_ms: i64,
+    /// When this version was submitted, milliseconds since 1970.
+    pub submitted_ms: i64,
+    /// What it counts, of its last attempt.
+    pub metrics: Option<JobMetrics>,
+}
+
+/// What a job counts. Counters begin anew with each start.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct JobMetrics {
+    /// Records read.
+    pub records_in: u64,
+    /// Records written by committed epochs.
+    pub records_out: u64,
+    /// Records still to read, as last known.
+    pub lag: u64,
+    /// The lowest watermark, microseconds since 1970; none before any, or without event time.
+    pub watermark_micros: Option<i64>,
+    /// The partition that holds it.
+    pub watermark_held_by: Option<String>,
+    /// Committed epochs.
+    pub epochs: u64,
+    /// Seconds spent in commits.
+    pub commit_seconds: f64,
+    /// State in memory, bytes.
+    pub state_memory_bytes: u64,
+    /// State in the local store, bytes.
+    pub state_disk_bytes: u64,
+    /// Records read back from the changelog at start.
+    pub restored: u64,
+    /// By stream.
+    pub streams: Vec<StreamCounts>,
+}
+
+/// Counts of one stream.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct StreamCounts {
+    /// Its name in the program.
+    pub stream: String,
+    /// Records read.
+    pub records_in: u64,
+    /// Bytes of keys and values read.
+    pub bytes_in: u64,
+    /// Records written by committed epochs.
+    pub records_out: u64,
+    /// Rows left out because they came too late.
+    pub late: u64,
+    /// Rows behind the watermark of a partition that had been passed over.
+    pub late_after_idle: u64,
+    /// Rows dated too far ahead to move the watermark.
+    pub ahead: u64,
+    /// Records that could not be read or computed and were left out.
+    pub skipped: u64,
+    /// Records that went to the dead-letter topic.
+    pub dead_lettered: u64,
+}
+
+impl From<&Metrics> for JobMetrics {
+    fn from(metrics: &Metrics) -> Self {
+        let held = metrics.watermark();
+        let stream = |s: &flow_runtime::metrics::StreamMetrics| StreamCounts {
+            stream: s.name.clone(),
+            records_in: s.records_in.get(),
+            bytes_in: s.bytes_in.get(),
+            records_out: s.records_out.get(),
+            late: s.late.get(),
+            late_after_idle: s.late_after_idle.get(),
+            ahead: s.ahead.get(),
+            skipped: s.skipped.get(),
+            dead_lettered: s.dead_lettered.get(),
+        };
+        Self {
+            records_in: metrics.records_in(),
+            records_out: metrics.records_out(),
+            lag: metrics.lag(),
+            watermark_micros: held.map(|(at, _)| at).filter(|&at| at != i64::MIN),
+            watermark_held_by: held.map(|(_, name)| name.to_string()),
+            epochs: metrics.epochs.get(),
+            commit_seconds: metrics.commit_micros.get() as f64 / 1e6,
+            state_memory_bytes: metrics.state_memory_bytes.get(),
+            state_disk_bytes: metrics.state_disk_bytes.get(),
+            restored: metrics.restored.get(),
+            streams: metrics.streams.iter().map(stream).collect(),
+        }
+    }
+}
+
+/// A partition that a job reads, for metrics.
+pub fn partitions(metrics: &Metrics) -> impl Iterator<Item = (&str, u64, Option<i64>)> {
+    metrics.partitions.iter().map(|p| {
+        let watermark = p.watermark.load(Ordering::Relaxed);
+        let watermark = (p.timed && watermark != i64::MIN).then_some(watermark);
+        (p.name.as_str(), p.lag.get(), watermark)
+    })
+}
+
+/// What a new version of a program does to the state of the one before.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StateChanges {
+    /// Operators that keep their state.
+    pub kept: Vec<String>,
+    /// Operators whose state is lost.
+    pub lost: Vec<LostState>,
+    /// Operators that have no state yet.
+    pub added: Vec<String>,
+}
+
+/// An operator whose state nothing takes up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LostState {
+    /// Its name.
+    pub operator: String,
+    /// Why.
+    pub reason: String,
+}
+
+impl From<&StateChange> for StateChanges {
+    fn from(change: &StateChange) -> Self {
+        let lost = change.lost.iter().map(|(operator, reason)| LostState {
+            operator: operator.clone(),
+            reason: (*reason).to_string(),
+        });
+        Self { kept: change.kept.clone(), lost: lost.collect(), added: change.added.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_those_of_the_json() {
+        for state in State::ALL {
+            assert_eq!(serde_json::to_value(state).unwrap(), state.word());
+        }
+    }
+}
