@@ -13,3 +13,5 @@ mod crash;
 mod infra;
 mod job;
 mod log;
+mod registry;
+mod secure;

@@ -261,7 +261,8 @@ impl Drop for Server {
     }
 }
 
-fn shared<T>(slot: &Mutex<Weak<T>>, start: fn() -> T) -> Arc<T> {
+/// One server for all tests of a process that are running at the same time.
+pub(crate) fn shared<T>(slot: &Mutex<Weak<T>>, start: fn() -> T) -> Arc<T> {
     let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
     slot.upgrade().unwrap_or_else(|| {
         let value = Arc::new(start());

@@ -13,6 +13,9 @@ use rdkafka::statistics::Statistics;
 use super::config::BOOTSTRAP_OPTION;
 use crate::error::{Result, RuntimeError};
 
+/// How the client library says that a broker took a connection and closed it.
+const HUNG_UP: &str = "Disconnected";
+
 /// Listens to one client.
 #[derive(Default)]
 pub(super) struct Context {
@@ -47,6 +50,11 @@ impl Context {
 impl ClientContext for Context {
     /// What matters comes back as an error: the lines are for those who look for a cause.
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        // That a broker hangs up, as on a protocol that it does not expect, is told here alone.
+        if facility == "FAIL" && line.contains(HUNG_UP) {
+            let why = line.split_once("]: ").map_or(line, |(_, why)| why);
+            *lock(&self.unreachable) = Some(why.to_string());
+        }
         match level {
             RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
                 tracing::error!(target: "kafka", facility, "{line}");
@@ -64,6 +72,7 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         let Some(code) = error.rdkafka_error_code() else { return };
+        let code = if is_certificate_alert(reason) { RDKafkaErrorCode::SSL } else { code };
         tracing::info!(target: "kafka", ?code, "{reason}");
         match Meaning::of(code) {
             Meaning::Refused => {
@@ -79,6 +88,15 @@ impl ClientContext for Context {
 }
 
 impl ConsumerContext for Context {}
+
+/// Whether a broker hung up because it does not take this client's certificate: since TLS 1.3 that
+/// comes after the handshake, and looks to the client library like any lost connection.
+fn is_certificate_alert(reason: &str) -> bool {
+    let about = ["certificate", "unknown ca", "access denied"];
+    reason.contains("SSL routines")
+        && reason.contains(" alert ")
+        && about.iter().any(|what| reason.contains(what))
+}
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|e| e.into_inner())
@@ -189,10 +207,11 @@ impl Endpoint {
     pub(super) fn unreachable_because(&self, doing: &str, why: &str) -> RuntimeError {
         let mut error = self.unreachable(doing);
         error.message = format!("{}: {why}", error.message);
-        // The client library's guess when a broker hangs up on a protocol that it does not expect.
-        if why.contains("security.protocol") || why.contains("PLAINTEXT broker") {
-            error = error
-                .with_help("Check that 'properties.security.protocol' is the one of this address.");
+        if why.contains(HUNG_UP) {
+            error = error.with_help(
+                "Check that 'properties.security.protocol' is the one of this address, and that \
+                 the broker runs there.",
+            );
         }
         error
     }
@@ -267,10 +286,21 @@ mod tests {
     }
 
     #[test]
+    fn a_broker_that_hangs_up_on_a_certificate_refuses() {
+        let lost = || KafkaError::Global(RDKafkaErrorCode::BrokerTransportFailure);
+        let (context, at) = (Context::default(), Endpoint::new("b:9092"));
+        context.error(lost(), "Receive failed: SSL routines::unexpected eof while reading");
+        assert!(context.check(&at).is_ok(), "it may come back");
+        context.error(lost(), "SSL routines::tlsv13 alert certificate required: number 116");
+        let error = context.check(&at).expect_err("no retry mends that");
+        assert!(error.to_string().contains("'properties.ssl.certificate.location'"), "{error}");
+    }
+
+    #[test]
     fn a_stranger_is_told_to_check_its_protocol() {
         let (context, at) = (Context::default(), Endpoint::new("b:9092"));
-        let reason = "Disconnected: incorrect security.protocol configuration?";
-        context.error(KafkaError::Global(RDKafkaErrorCode::BrokerTransportFailure), reason);
+        let line = "[thrd:main]: b:9092/bootstrap: Disconnected: connection closed by peer";
+        context.log(RDKafkaLogLevel::Info, "FAIL", line);
         let why = context.unreachable().expect("it is noted");
         let error = at.unreachable_because("the cluster is contacted", &why);
         assert_eq!((error.who, error.retry), (Who::External, Retry::Backoff));

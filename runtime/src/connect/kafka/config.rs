@@ -9,7 +9,7 @@ use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 
-use super::java;
+use super::security;
 use crate::error::{Result, RuntimeError};
 
 /// The property that names the brokers.
@@ -104,7 +104,8 @@ impl Config {
         }
         let mut properties = properties.clone();
         properties.retain(|name, _| !IGNORED.contains(&name.as_str()));
-        java::translate(&mut properties)?;
+        security::translate(&mut properties)?;
+        security::check_files(&properties)?;
         Ok(Self { properties })
     }
 

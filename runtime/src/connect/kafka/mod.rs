@@ -1,6 +1,6 @@
 //! Kafka as a log: rdkafka behind the same interface as the embedded log.
 //!
-//! * `config`: properties of clients; `java`: those of Java's client. `client`: what librdkafka tells, and what errors mean.
+//! * `config`: properties of clients; `security`: who asks, whom to trust. `client`: what librdkafka tells, and what errors mean.
 //! * `admin`, `describe`: topics and offsets.
 //! * `source`, `batch`: reading; a fetched batch hands out the bytes of native messages.
 //! * `transaction`: writing, one transaction at a time.
@@ -12,7 +12,7 @@ mod batch;
 mod client;
 mod config;
 mod describe;
-mod java;
+mod security;
 mod source;
 mod transaction;
 

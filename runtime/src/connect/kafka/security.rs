@@ -1,6 +1,6 @@
-//! Security options of Kafka's Java client, which programs bring along from Flink: who asks and whom
-//! to trust, in librdkafka's words. What has no equivalent is refused with what to write instead.
-//! Passwords and keys are never shown.
+//! Who asks and whom to trust: options of Kafka's Java client, which programs bring along from Flink,
+//! said in librdkafka's words. What has no equivalent, or is left open, is refused with what to write
+//! instead. Passwords and keys are never shown.
 
 use std::collections::BTreeMap;
 
@@ -16,6 +16,9 @@ const RENAMED: &[(&str, &str)] = &[
     ("ssl.keystore.certificate.chain", "ssl.certificate.pem"),
     ("ssl.keystore.key", "ssl.key.pem"),
 ];
+
+/// The names of the option that says how a user proves who it is.
+const MECHANISM: [&str; 2] = ["sasl.mechanism", "sasl.mechanisms"];
 
 type Properties = BTreeMap<String, String>;
 
@@ -40,7 +43,56 @@ pub(super) fn translate(properties: &mut Properties) -> Result<()> {
     {
         *check = String::from("none");
     }
+    mechanism(properties)
+}
+
+/// Options that name files.
+const FILES: [&str; 5] = [
+    "ssl.ca.location",
+    "ssl.certificate.location",
+    "ssl.key.location",
+    "ssl.keystore.location",
+    "ssl.crl.location",
+];
+
+/// Files that are named can be read: the client library's own words do not say what is wrong.
+///
+/// # Errors
+/// Names the option and the file.
+pub(super) fn check_files(properties: &Properties) -> Result<()> {
+    for name in FILES {
+        // `probe` asks the client library to look for the system's certificates.
+        if let Some(file) = properties.get(name).filter(|file| *file != "probe")
+            && let Err(error) = std::fs::metadata(file)
+        {
+            let why = format!("'properties.{name}': {file} cannot be read: {error}");
+            return Err(RuntimeError::user(why));
+        }
+    }
     Ok(())
+}
+
+/// How a user proves who it is, if the protocol asks for a user.
+fn mechanism(properties: &Properties) -> Result<()> {
+    let protocol = properties.get("security.protocol").map_or("", String::as_str);
+    if !protocol.trim().to_ascii_uppercase().starts_with("SASL_") {
+        return Ok(());
+    }
+    let wrong = |why: &str| {
+        RuntimeError::user(format!("'properties.sasl.mechanism': {why}")).with_help(
+            "Set it to PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512, with 'properties.sasl.username' and \
+             'properties.sasl.password'.",
+        )
+    };
+    match named(properties, MECHANISM) {
+        None => Err(wrong(&format!("{protocol} needs one"))),
+        Some("GSSAPI") => Err(wrong("Kerberos (GSSAPI) is not supported")),
+        Some(_) => Ok(()),
+    }
+}
+
+fn named<'a>(properties: &'a Properties, names: [&str; 2]) -> Option<&'a str> {
+    names.iter().find_map(|name| properties.get(*name)).map(String::as_str)
 }
 
 /// Takes user and password out of a JAAS configuration.
@@ -53,8 +105,7 @@ fn login(config: &str, properties: &mut Properties) -> Result<()> {
     };
     let entry = Entry::read(config).ok_or_else(|| wrong("it is not a login module".into()))?;
     let module = entry.module.rsplit('.').next().unwrap_or_default();
-    let mechanism = ["sasl.mechanism", "sasl.mechanisms"].iter().find_map(|n| properties.get(*n));
-    let fits = match (module, mechanism.map(String::as_str)) {
+    let fits = match (module, named(properties, MECHANISM)) {
         ("PlainLoginModule", None) => {
             properties.insert("sasl.mechanism".into(), "PLAIN".into());
             true
@@ -234,6 +285,15 @@ mod tests {
         refuses(&jaas(kerberos), &["Krb5LoginModule is not supported"]);
         let scram = "ScramLoginModule required username=me password=hush;";
         refuses(&jaas(scram), &["'properties.sasl.mechanism'", "SCRAM-SHA-256"]);
+    }
+
+    #[test]
+    fn a_user_needs_a_way_to_prove_itself() {
+        let protocol = ("security.protocol", "SASL_SSL");
+        refuses(&[protocol], &["'properties.sasl.mechanism'", "SASL_SSL needs one"]);
+        refuses(&[protocol, ("sasl.mechanism", "GSSAPI")], &["Kerberos", "SCRAM-SHA-512"]);
+        assert!(translated(&[protocol, ("sasl.mechanisms", "PLAIN")]).is_ok());
+        assert!(translated(&[("security.protocol", "SSL")]).is_ok());
     }
 
     #[test]
