@@ -22,6 +22,16 @@ pub enum RegistryError {
         /// What happened the last time.
         reason: String,
     },
+    /// The registry shows a certificate that nobody who is trusted has signed, or none.
+    #[error("no secure connection to the schema registry at {address}: {reason}; check {settings}")]
+    Untrusted {
+        /// The address.
+        address: String,
+        /// What is wrong with the certificate.
+        reason: String,
+        /// The settings that say whom to trust.
+        settings: String,
+    },
     /// The registry asks for other credentials.
     #[error(
         "the schema registry at {address} refuses access ({status}): {reason}; check {settings}"

@@ -94,6 +94,11 @@ impl HttpRegistry {
                     self.preferred.store(at, Ordering::Relaxed);
                     self.conclude(address, request, status, &body)
                 }
+                Exchange::Untrusted { reason } => Err(RegistryError::Untrusted {
+                    address: address.url.clone(),
+                    reason,
+                    settings: format!("`{}`", self.options.sibling("ssl.ca.location")),
+                }),
                 Exchange::Failed { reason, .. } => Err(RegistryError::Unreachable {
                     address: address.url.clone(),
                     setting: self.options.setting.clone(),
@@ -129,9 +134,9 @@ impl HttpRegistry {
             let body = answer.body_mut().with_config().limit(BODY_BYTES_MAX).read_to_vec()?;
             Ok(Exchange::Answered { status, body })
         });
-        body.unwrap_or_else(|error| Exchange::Failed {
-            reason: error.to_string(),
-            transient: is_transient(&error),
+        body.unwrap_or_else(|error| match untrusted(&error) {
+            Some(reason) => Exchange::Untrusted { reason },
+            None => Exchange::Failed { reason: error.to_string(), transient: is_transient(&error) },
         })
     }
 
@@ -287,6 +292,13 @@ impl Registry for HttpRegistry {
             Some(WireVerdict { is_compatible: true, .. }) | None => Verdict::Compatible,
         })
     }
+}
+
+/// What is wrong with the registry's certificate, if that is it: the TLS library's words, which come
+/// as an error of reading or writing.
+fn untrusted(error: &ureq::Error) -> Option<String> {
+    let told = error.to_string();
+    told.contains("certificate").then_some(told)
 }
 
 /// Whether another try may fare better. The foreign enum can grow; what is not known here is final.

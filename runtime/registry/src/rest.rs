@@ -26,6 +26,11 @@ pub(crate) enum Exchange {
         /// The body, JSON if the peer is a registry.
         body: Vec<u8>,
     },
+    /// The peer is not who it should be.
+    Untrusted {
+        /// What is wrong with its certificate.
+        reason: String,
+    },
     /// No answer.
     Failed {
         /// What happened.
@@ -41,6 +46,7 @@ impl Exchange {
     pub(crate) fn wait(&self, tries: u32, first_backoff: Duration) -> Option<Duration> {
         let again = match self {
             Exchange::Answered { status, .. } => matches!(status, 429 | 500 | 502..=599),
+            Exchange::Untrusted { .. } => false,
             Exchange::Failed { transient, .. } => *transient,
         };
         let doublings = tries.saturating_sub(1).min(16);

@@ -92,3 +92,27 @@ fn a_registry_that_comes_back_still_knows_its_ids() {
     server.restart();
     assert_eq!(registry.by_id(id).unwrap(), Some(Schema::avro(V1)));
 }
+
+/// Options with the certificates of this file.
+fn trusting(ca: &str) -> Options {
+    let mut options = Options::new("avro-confluent.url");
+    assert!(options.set("ssl.ca.location", ca));
+    options.first_backoff = std::time::Duration::from_millis(1);
+    options
+}
+
+#[test]
+fn over_https_with_an_authority_of_its_own() {
+    let server = support::SchemaRegistry::start_secure();
+    assert!(server.url().starts_with("https://"));
+    let registry = open(server.url(), &trusting(&server.tls("ca.pem"))).unwrap();
+    let id = registry.register("s-value", &Schema::avro(V1)).unwrap();
+    assert_eq!(registry.by_id(id).unwrap(), Some(Schema::avro(V1)));
+    let strange = open(server.url(), &trusting(&server.tls("other-ca.pem"))).unwrap();
+    let usual = open(server.url(), &Options::new("avro-confluent.url")).unwrap();
+    for registry in [strange, usual] {
+        let error = registry.by_id(id).unwrap_err().to_string();
+        assert!(error.contains(server.url()) && error.contains("certificate"), "{error}");
+        assert!(error.contains("avro-confluent.ssl.ca.location"), "{error}");
+    }
+}
