@@ -6,6 +6,7 @@ pub mod ast;
 mod build;
 mod errors;
 mod expect;
+pub mod format;
 mod grammar;
 mod pratt;
 pub mod print;
@@ -43,7 +44,11 @@ pub fn parse(file: FileId, text: &str) -> (Ast, Vec<Diagnostic>) {
     let (ast, mut diagnostics) = if deepest <= SHALLOW_LEVELS {
         recover::statements(file, text, scan)
     } else {
-        on_deep_stack(file, || recover::statements(file, text, scan))
+        on_deep_stack(|| recover::statements(file, text, scan)).unwrap_or_else(|| {
+            // Refuse what needs more room than the system has.
+            let at = Span::new(file, 0, 0);
+            (Ast::default(), vec![syntax::nested_too_deeply(at, SHALLOW_LEVELS)])
+        })
     };
     diagnostics::sort(&mut diagnostics);
     (ast, diagnostics)
@@ -84,25 +89,17 @@ pub fn is_reserved(word: &str) -> bool {
     errors::is_reserved(word)
 }
 
-/// Parses on a thread with a stack large enough for `DEPTH_MAX` levels.
-fn on_deep_stack(
-    file: FileId,
-    work: impl FnOnce() -> (Ast, Vec<Diagnostic>) + Send,
-) -> (Ast, Vec<Diagnostic>) {
+/// Works on a thread with a stack large enough for `DEPTH_MAX` levels; `None` if the system has no
+/// room for another thread.
+fn on_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
     let builder = thread::Builder::new().name("parse".to_owned()).stack_size(DEEP_STACK_BYTES);
-    let result = thread::scope(|scope| match builder.spawn_scoped(scope, work) {
-        Ok(handle) => handle.join().map_err(Some),
-        Err(_) => Err(None),
-    });
-    match result {
-        Ok(parsed) => parsed,
-        Err(Some(panic)) => std::panic::resume_unwind(panic),
-        // The system has no room for another thread: refuse what needs one.
-        Err(None) => {
-            let at = Span::new(file, 0, 0);
-            (Ast::default(), vec![syntax::nested_too_deeply(at, SHALLOW_LEVELS)])
-        }
-    }
+    thread::scope(|scope| match builder.spawn_scoped(scope, work) {
+        Ok(handle) => match handle.join() {
+            Ok(done) => Some(done),
+            Err(panic) => std::panic::resume_unwind(panic),
+        },
+        Err(_) => None,
+    })
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ fn errors(text: &str, style: RenderStyle) -> String {
 }
 
 /// A tree as text, without its spans.
-fn shape(ast: &Ast) -> String {
+pub(super) fn shape(ast: &Ast) -> String {
     let mut out = String::new();
     let debug = format!("{ast:#?}");
     let mut lines = debug.lines();
