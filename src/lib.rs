@@ -8,10 +8,12 @@
 //! | `ide` | what an editor or a shell asks of a program while it is written |
 //! | `lsp` | the language server: `ide` over a protocol |
 //! | `catalog` | the compiler's view of registries |
+//! | `query` | questions to running jobs: views, streams, subscriptions |
 //! | `registries` | registries by address, opened once |
 //! | `secrets` | `${secret:NAME}`, filled in where a broker or a registry is asked |
 //! | `clusters` | Kafka clusters of a job |
 //! | `client` | a server as commands see it: where it is, requests, answers |
+//! | `repl` | the shell, a client of a server |
 //! | `server` | many jobs in one process, and the API to them |
 //! | `logging` | where the process's own log goes |
 //! | `world` | logs, registries and output of a job that runs here |
@@ -19,9 +21,9 @@
 #[cfg(feature = "run")]
 pub mod cases;
 pub mod catalog;
+pub mod cli;
 #[cfg(feature = "run")]
 pub mod client;
-pub mod cli;
 #[cfg(feature = "run")]
 pub mod clusters;
 pub mod driver;
@@ -34,7 +36,11 @@ pub mod logging;
 pub mod lsp;
 #[cfg(feature = "run")]
 pub mod payload;
+#[cfg(feature = "run")]
+pub mod query;
 pub mod registries;
+#[cfg(feature = "run")]
+pub mod repl;
 pub mod secrets;
 #[cfg(feature = "run")]
 pub mod server;

@@ -31,5 +31,5 @@ pub mod world;
 
 pub use config::Config;
 pub use error::{Result, RuntimeError};
-pub use job::{Ended, JobHandle, start};
+pub use job::{Ended, JobHandle, Stopper, start};
 pub use world::World;

@@ -75,6 +75,8 @@ pub struct Caller {
 pub struct Tokens {
     path: PathBuf,
     known: RwLock<Known>,
+    /// One that ends with the process.
+    passing: Option<TokenRecord>,
 }
 
 #[derive(Default)]
@@ -92,7 +94,21 @@ impl Tokens {
     pub fn open(root: &Path) -> Result<Self> {
         let path = root.join("tokens.json");
         let known = Known { stamp: stamp(&path), records: Arc::new(read(&path)?) };
-        Ok(Self { path, known: RwLock::new(known) })
+        Ok(Self { path, known: RwLock::new(known), passing: None })
+    }
+
+    /// Knows one token more, which is in no file and ends with the process; it is the answer.
+    ///
+    /// # Errors
+    /// If the system has no random bytes.
+    pub fn with_passing(mut self, scope: Scope) -> Result<(Self, String)> {
+        let token = format!("{PREFIX}{}", random_text(SECRET_BYTES)?);
+        let (id, note) = ("passing".to_string(), String::new());
+        let record = TokenRecord { id, note, scope, hash: hash(&token), created_ms: 0 };
+        self.passing = Some(record.clone());
+        let known = self.known.get_mut().unwrap_or_else(|e| e.into_inner());
+        Arc::make_mut(&mut known.records).push(record);
+        Ok((self, token))
     }
 
     /// All tokens. When the file cannot be read any more, those known before hold.
@@ -106,7 +122,10 @@ impl Tokens {
         }
         let mut known = self.known.write().unwrap_or_else(|e| e.into_inner());
         match read(&self.path) {
-            Ok(records) => *known = Known { stamp: now, records: Arc::new(records) },
+            Ok(mut records) => {
+                records.extend(self.passing.clone());
+                *known = Known { stamp: now, records: Arc::new(records) };
+            }
             Err(error) => tracing::warn!("{}", error.message),
         }
         known.records.clone()
@@ -216,6 +235,16 @@ mod tests {
         revoke(root.path(), &record.id).unwrap();
         assert!(tokens.caller(&token).is_none());
         assert!(revoke(root.path(), &record.id).is_err());
+    }
+
+    #[test]
+    fn a_passing_token_is_in_no_file_and_stays_when_the_file_changes() {
+        let root = tempfile::tempdir().unwrap();
+        let (tokens, token) = Tokens::open(root.path()).unwrap().with_passing(Scope::Read).unwrap();
+        assert!(!root.path().join("tokens.json").exists());
+        let (_, kept) = create(root.path(), Scope::Write, "ci", 7).unwrap();
+        assert_eq!(tokens.caller(&kept).map(|c| c.scope), Some(Scope::Write));
+        assert_eq!(tokens.caller(&token).map(|c| c.scope), Some(Scope::Read));
     }
 
     #[test]

@@ -7,9 +7,11 @@
 //! | `store` | jobs, versions and wishes on disk | leaves half a file |
 //! | `jobs` | what runs, and what happens to it next | lets one job wait for another |
 //! | `admit` | what programs of others may not do | |
+//! | `asker` | questions to jobs, and how many at once | |
 //! | `commands`, `token` | typed commands into streams, and where they stand | |
 //! | `auth`, `audit`, `limits` | who, what, how much | keeps a token |
 //! | `api`, `metrics`, `logs` | what is shown | shows a secret |
+//! | `inside` | a server in its client's process | |
 //! | `listen`, `tls` | connections | waits for a client for ever |
 //!
 //! Async tasks serve HTTP, and nothing else: whatever blocks is done on threads for that, and jobs
@@ -17,10 +19,12 @@
 
 pub mod admit;
 pub mod api;
+mod asker;
 pub mod audit;
 pub mod auth;
 pub mod commands;
 pub mod config;
+pub mod inside;
 pub mod jobs;
 pub mod limits;
 mod listen;
@@ -48,6 +52,7 @@ use crate::clusters::properties_of_environment;
 use crate::exit::{Failure, Result};
 use crate::secrets::Secrets;
 use crate::world::{Embedded, Surroundings};
+use asker::Asker;
 use audit::Audit;
 use auth::Tokens;
 use commands::Commands;
@@ -75,6 +80,7 @@ pub struct App {
     /// The jobs.
     pub jobs: Jobs,
     commands: Commands,
+    asker: Asker,
     topics: Topics,
     tokens: Tokens,
     audit: Audit,
@@ -209,6 +215,7 @@ fn app(
     };
     let audit = Audit::open(store.root())?;
     let commands = Commands::new(surroundings.clone(), store.id());
+    let asker = Asker::new(surroundings.clone());
     let topics = Topics { surroundings: surroundings.clone(), open: Mutex::default() };
     let setup = Setup {
         surroundings,
@@ -221,6 +228,7 @@ fn app(
     Ok(App {
         jobs: Jobs::open(store, setup, book)?,
         commands,
+        asker,
         topics,
         tokens,
         audit,

@@ -68,7 +68,23 @@ pub fn start(
     Ok(JobHandle { control, metrics, views, thread: Some(thread) })
 }
 
+/// Asks a job to end, while someone else waits for its end.
+#[derive(Clone)]
+pub struct Stopper(Arc<Control>);
+
+impl Stopper {
+    /// As `JobHandle::stop`.
+    pub fn stop(&self) {
+        self.0.stop();
+    }
+}
+
 impl JobHandle {
+    /// Stops the job from elsewhere.
+    pub fn stopper(&self) -> Stopper {
+        Stopper(self.control.clone())
+    }
+
     /// Asks the job to finish and commit its epoch, and to end.
     pub fn stop(&self) {
         self.control.stop();

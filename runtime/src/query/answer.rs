@@ -31,8 +31,11 @@ impl Arrangement {
         ranks.sort_unstable();
         let mut out = BatchBuilder::new(rows.layout().clone());
         let (mut skip, mut left) = (self.offset, self.limit.unwrap_or(u64::MAX));
-        for (_, index) in ranks {
-            let copies = u64::try_from(rows.weight(index)).unwrap_or(0);
+        // Equal rows have equal ranks: what cancels out is gone.
+        for equal in ranks.chunk_by(|a, b| a.0 == b.0) {
+            let weight: i64 = equal.iter().map(|&(_, index)| rows.weight(index)).sum();
+            let copies = u64::try_from(weight).unwrap_or(0);
+            let index = equal[0].1;
             let skipped = skip.min(copies);
             skip -= skipped;
             for _ in 0..(copies - skipped).min(left) {

@@ -10,7 +10,7 @@ mod json;
 
 use std::sync::Arc;
 
-use flow_ir::connector::{ANSWER, VIEW};
+use flow_ir::connector::{ANSWER, VIEW, VIEW_JOB};
 use flow_ir::decode_plan::Origin;
 use flow_ir::ids::VertexId;
 use flow_ir::kernel::{KernelCx, KernelFactory, OnError};
@@ -43,6 +43,8 @@ pub struct Query {
 pub struct ViewSource {
     vertex: VertexId,
     source: Source,
+    /// The job that keeps the view.
+    pub job: String,
     /// Name of the view.
     pub view: String,
     rows: BatchBuilder,
@@ -196,6 +198,16 @@ impl Query {
         Ok(staged.next().unwrap_or_else(|| RowBatch::empty(self.answer.clone())))
     }
 
+    /// Whether its answer to a row does not depend on other rows.
+    pub fn is_stateless(&self) -> bool {
+        self.graph.tables.is_empty()
+    }
+
+    /// Rows of the answer that this step has so far, those that cancel out counted too.
+    pub fn answered(&self) -> usize {
+        self.wiring.waiting_rows()
+    }
+
     fn begin(&mut self) {
         if !self.begun {
             self.wiring.begin(kernel(self.clock), false);
@@ -235,6 +247,7 @@ fn view_source(graph: &JobGraph, vertex: VertexId, source: &Source) -> Result<Vi
     Ok(ViewSource {
         vertex,
         source: source.clone(),
+        job: stream.option(VIEW_JOB).unwrap_or_default().to_string(),
         view: stream.name.clone(),
         rows: BatchBuilder::new(Arc::new(RowLayout::new(types))),
         columns: Vec::new(),

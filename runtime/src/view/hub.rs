@@ -1,6 +1,7 @@
 //! The store of one job, shared between the attempt that writes it and whoever reads its views.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
@@ -64,6 +65,8 @@ pub struct Views {
     specs: Vec<ViewSpec>,
     store: RwLock<Store>,
     feeds: Mutex<Feeds>,
+    /// Readers are to give up: the store closes.
+    closing: AtomicBool,
     /// The last published epoch; `None` while views cannot be read.
     published: watch::Sender<Option<Arc<At>>>,
 }
@@ -88,6 +91,7 @@ impl Views {
             specs: views(graph).map_err(RuntimeError::internal)?,
             store: RwLock::default(),
             feeds: Mutex::default(),
+            closing: AtomicBool::new(false),
             published: watch::Sender::new(None),
         })
     }
@@ -116,8 +120,7 @@ impl Views {
     ) -> std::result::Result<T, ViewError> {
         let store = self.shared();
         let (disk, numbers, at) = store.parts()?;
-        let snapshot =
-            Snapshot { views: &self.specs, numbers: &numbers, at, disk: disk.snapshot() };
+        let snapshot = self.snapshot(&disk, &numbers, at);
         drop(store);
         read(&snapshot)
     }
@@ -134,8 +137,7 @@ impl Views {
     ) -> std::result::Result<(T, Subscription), ViewError> {
         let store = self.shared();
         let (disk, numbers, at) = store.parts()?;
-        let snapshot =
-            Snapshot { views: &self.specs, numbers: &numbers, at, disk: disk.snapshot() };
+        let snapshot = self.snapshot(&disk, &numbers, at);
         // No epoch is published while the store is looked at: the next one is the first step.
         let subscription = self.feeds().subscribe(views);
         drop(store);
@@ -164,6 +166,11 @@ impl Views {
     /// Subscriptions.
     pub fn subscriptions(&self) -> usize {
         self.feeds().len()
+    }
+
+    fn snapshot<'a>(&'a self, disk: &'a Disk, numbers: &'a [u32], at: Arc<At>) -> Snapshot<'a> {
+        let (views, closing) = (&self.specs, &self.closing);
+        Snapshot { views, numbers, at, disk: disk.snapshot(), closing }
     }
 
     fn shared(&self) -> RwLockReadGuard<'_, Store> {
@@ -206,6 +213,7 @@ impl Views {
             return Ok(disk.clone());
         }
         let disk = Arc::new(open()?);
+        self.closing.store(false, Ordering::Relaxed);
         *store =
             Store { folder: folder.to_path_buf(), disk: Some(disk.clone()), ..Store::default() };
         Ok(disk)
@@ -249,8 +257,10 @@ impl Views {
         Ok(())
     }
 
-    /// Closes the store, after its readers are done.
-    pub(crate) fn close(&self) {
+    /// Closes the store, after its readers are done. Views cannot be read then; a job that starts
+    /// with them opens it again.
+    pub fn close(&self) {
+        self.closing.store(true, Ordering::Relaxed);
         let disk = std::mem::take(&mut *self.exclusive()).disk;
         self.published.send_replace(None);
         let Some(disk) = disk else { return };

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use flow_ir::physical::KeyRange;
 use flow_ir::row::{BatchBuilder, KeyDecoder, RowBatch, RowLayout, RowRef};
@@ -22,6 +23,7 @@ pub struct Snapshot<'a> {
     pub(super) numbers: &'a [u32],
     pub(super) at: Arc<At>,
     pub(super) disk: DiskSnapshot<'a>,
+    pub(super) closing: &'a AtomicBool,
 }
 
 impl Snapshot<'_> {
@@ -34,7 +36,7 @@ impl Snapshot<'_> {
     /// rows of any of the ranges, each row once; without ranges all rows.
     ///
     /// # Errors
-    /// If the store cannot be read.
+    /// If the store cannot be read, or closes meanwhile.
     ///
     /// # Panics
     /// If the job has no view of this number.
@@ -59,11 +61,13 @@ impl Snapshot<'_> {
                 })?;
                 match reader.rows.len() < BATCH_ROWS {
                     true => Ok(ControlFlow::Continue(())),
+                    false if self.closing.load(Ordering::Relaxed) => Ok(ControlFlow::Break(())),
                     false => Ok(each(reader.rows.take())),
                 }
             })?;
             if flow.is_break() {
-                return Ok(());
+                let closed = self.closing.load(Ordering::Relaxed);
+                return if closed { Err(ViewError::NotReady) } else { Ok(()) };
             }
         }
         if !reader.rows.is_empty() {

@@ -83,6 +83,12 @@ impl Subscription {
         self.taken(step)
     }
 
+    /// A step that has come already.
+    pub fn try_next(&mut self) -> Option<Step> {
+        let step = self.steps.try_recv().ok();
+        self.taken(step).ok()
+    }
+
     fn taken(&self, step: Option<Step>) -> Result<Step, SubscriptionEnd> {
         match step {
             Some(step) => {

@@ -64,8 +64,11 @@ pub(crate) enum Encoding {
         /// Writes the value.
         value: Box<dyn Encoder>,
     },
-    /// Rows stay rows.
-    Rows,
+    /// Rows stay rows. Those of a view are its net changes already.
+    Rows {
+        /// Whether what cancels out is to be left out.
+        net: bool,
+    },
     /// A line for people: `+` or `-` and the row as JSON.
     Lines(Box<dyn Encoder>),
 }
@@ -124,7 +127,7 @@ impl SinkWriter {
     pub(crate) fn rows(&mut self, rows: &RowBatch, partition: Option<u32>, bad: &mut ErrorBuffer) {
         match (&self.encoding, self.mode) {
             (Encoding::Discard, _) => self.count += rows.len() as u64,
-            (Encoding::Rows, _) => self.waiting.push_batch(rows),
+            (Encoding::Rows { .. }, _) => self.waiting.push_batch(rows),
             (_, SinkMode::Append) => self.append(rows, partition, bad),
             (_, SinkMode::Upsert | SinkMode::Changes) => self.waiting.push_batch(rows),
         }
@@ -133,10 +136,8 @@ impl SinkWriter {
     /// Ends the epoch: what was staged, and how many records it is. A row that cannot be written is
     /// reported, and left out before changes are made of the rows: the rest stays consistent.
     pub(crate) fn finish(&mut self, bad: &mut ErrorBuffer, reports: &mut Reports) -> (Staged, u64) {
-        if matches!(self.encoding, Encoding::Rows) && !self.waiting.is_empty() {
-            let rows = self.waiting.take();
-            self.count += rows.len() as u64;
-            self.staged.rows.push(rows);
+        if let Encoding::Rows { net } = self.encoding {
+            self.stage_rows(net);
         }
         if !self.waiting.is_empty() {
             let rows = self.waiting.take();
@@ -161,7 +162,7 @@ impl SinkWriter {
         keys.clear();
         values.clear();
         let has_key = match &mut self.encoding {
-            Encoding::Discard | Encoding::Rows => false,
+            Encoding::Discard | Encoding::Rows { .. } => false,
             Encoding::Records { key, value } => {
                 value.encode(rows, values, bad);
                 key.as_mut().is_some_and(|key| {
@@ -251,6 +252,29 @@ impl SinkWriter {
             changes.sort_by_key(|change| change.after.is_some());
         }
         changes
+    }
+
+    /// Rows that wait for the epoch's end.
+    pub(crate) fn waiting_rows(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Hands the rows that waited over as they are, or what is left of them.
+    fn stage_rows(&mut self, net: bool) {
+        let mut rows = self.waiting.take();
+        if net && rows.weights().is_some() {
+            for change in self.consolidate(&rows, &[]) {
+                let left = change.before.map(|i| (i, -1)).into_iter();
+                for (index, weight) in left.chain(change.after.map(|i| (i, 1))) {
+                    self.waiting.push_row(rows.row(index), weight);
+                }
+            }
+            rows = self.waiting.take();
+        }
+        if !rows.is_empty() {
+            self.count += rows.len() as u64;
+            self.staged.rows.push(rows);
+        }
     }
 
     fn upserts(&mut self, changes: &[Change], has_key: bool) {

@@ -159,6 +159,15 @@ impl Wiring {
         self.store.published(seal);
     }
 
+    /// Rows that wait in sinks for the epoch's end.
+    pub(crate) fn waiting_rows(&self) -> usize {
+        let waiting = |node: &Node| match &node.role {
+            Role::Sink(sink) => sink.waiting_rows(),
+            Role::Source | Role::Operator(_) => 0,
+        };
+        self.nodes.iter().map(waiting).sum()
+    }
+
     pub(crate) fn state_bytes(&self) -> usize {
         self.store.memory_bytes()
     }

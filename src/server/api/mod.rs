@@ -6,6 +6,8 @@
 //! | `guard` | who calls, may they, not too often, not too long; the audit log |
 //! | `jobs` | submit, list, describe, pause, resume, stop, drop, plan, metrics |
 //! | `logs` | a job's log, once or as server-sent events |
+//! | `query`, `views` | questions, once or as they change; rows of views |
+//! | `records` | the records of a topic |
 //! | `streams` | typed commands |
 //! | `topics`, `schemas` | what is in the log and the registry |
 //! | `health` | for whoever watches the server: health, readiness, Prometheus |
@@ -15,9 +17,12 @@ mod guard;
 mod health;
 pub mod jobs;
 pub mod logs;
+pub mod query;
+pub mod records;
 pub mod schemas;
 pub mod streams;
 pub mod topics;
+pub mod views;
 
 use std::sync::Arc;
 
@@ -91,6 +96,12 @@ fn described() -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {
         .routes(routes!(logs::logs))
         .routes(routes!(topics::list))
         .routes(routes!(topics::show))
+        .routes(routes!(query::ask))
+        .routes(routes!(query::stream))
+        .routes(routes!(query::socket))
+        .routes(routes!(records::records))
+        .routes(routes!(views::list))
+        .routes(routes!(views::rows))
         .routes(routes!(schemas::list))
         .routes(routes!(schemas::show))
         .route_layer(middleware::from_fn(guard::read));
@@ -100,6 +111,7 @@ fn described() -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {
         .routes(routes!(jobs::resume))
         .routes(routes!(jobs::stop))
         .routes(routes!(streams::write))
+        .routes(routes!(streams::write_declared))
         .route_layer(middleware::from_fn(guard::write));
     let admin = OpenApiRouter::new()
         .routes(routes!(jobs::remove))

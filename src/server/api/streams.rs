@@ -9,6 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::error::{ApiError, ApiResult, Problem};
 use super::{Body, Path, Query, Shared, blocking, json};
+use crate::server::admit::admit;
 use crate::server::commands::{KEY_BYTES_MAX, RECORDS_MAX};
 use crate::server::name::JobName;
 
@@ -96,6 +97,60 @@ pub(super) async fn write(
         Ok(Json(WriteResult {
             token: written.token.to_string(),
             records: objects.len(),
+            repeated: written.repeated,
+        }))
+    })
+    .await
+}
+
+/// Records for a stream that declarations describe.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::server) struct Declared {
+    /// CREATE statements, the stream's among them.
+    declarations: String,
+    /// The stream, as it is declared.
+    stream: String,
+    /// Objects with a value for each column, 1 to 1,000.
+    #[schema(value_type = Vec<Object>)]
+    records: Vec<Map<String, Value>>,
+}
+
+/// Writes records to a stream that the request declares, whether or not a job has it. A topic that
+/// is not there is made.
+#[utoipa::path(post, path = "/v1/streams", tag = "streams",
+    params(("Idempotency-Key" = Option<String>, Header,
+        description = "Records are written once per key, for a day")),
+    request_body(content = Declared, content_type = "application/json"),
+    responses(
+        (status = 200, description = "They are written", body = WriteResult),
+        (status = 400, body = Problem), (status = 401, body = Problem),
+        (status = 403, body = Problem), (status = 408, body = Problem),
+        (status = 409, description = "The stream is no topic", body = Problem),
+        (status = 413, body = Problem),
+        (status = 422, description = "Mistakes, or records that do not fit", body = Problem),
+        (status = 429, body = Problem),
+        (status = 503, description = "The log is away", body = Problem),
+    ))]
+pub(super) async fn write_declared(
+    State(app): Shared,
+    headers: HeaderMap,
+    Body(body): Body,
+) -> ApiResult<Json<WriteResult>> {
+    let key = headers.get(IDEMPOTENCY_KEY).map(readable).transpose()?;
+    let Declared { declarations, stream, records } = json(&body)?;
+    if !(1..=RECORDS_MAX).contains(&records.len()) {
+        return Err(ApiError::bad_request(format!("a request has 1 to {RECORDS_MAX} records")));
+    }
+    let graph = app.asker.declared(declarations, &stream).await?;
+    blocking(move || {
+        let mut graph = graph;
+        admit(&mut graph, app.files.as_deref())
+            .map_err(|why| ApiError::refused("forbidden", why))?;
+        let written = app.commands.write_to(&graph, &stream, &records, key.as_deref())?;
+        Ok(Json(WriteResult {
+            token: written.token.to_string(),
+            records: records.len(),
             repeated: written.repeated,
         }))
     })

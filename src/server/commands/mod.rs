@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use flow_ir::physical::{JobGraph, Stream};
 use flow_ir::row::key_hash;
 use flow_runtime::RuntimeError;
-use flow_runtime::connect::Log;
+use flow_runtime::connect::{Log, NewTopic};
 use flow_runtime::error::Who;
 use serde_json::{Map, Value};
 use tokio::sync::oneshot;
@@ -122,30 +122,32 @@ impl Commands {
     ) -> Result<Written, Failed> {
         let (job, graph) = owner(jobs, stream)?;
         let open = self.open(&job, &graph, stream)?;
-        let mut records = Vec::with_capacity(objects.len());
-        {
-            let mut encoder = open.encoder.lock().unwrap_or_else(|e| e.into_inner());
-            for (number, object) in objects.iter().enumerate() {
-                let made = encoder.encode(object);
-                records.push(made.map_err(|why| {
-                    let place = match objects.len() {
-                        1 => String::new(),
-                        _ => format!("record {}: ", number + 1),
-                    };
-                    Failed::refused(format!("{place}{why}"))
-                })?);
-            }
+        send(&open, stream, objects, key)
+    }
+
+    /// Writes objects to a stream of a program that no job runs; a topic that is not there is
+    /// made. Blocks.
+    ///
+    /// # Errors
+    /// See `Failed`.
+    pub fn write_to(
+        &self,
+        graph: &JobGraph,
+        stream: &str,
+        objects: &[Map<String, Value>],
+        key: Option<&str>,
+    ) -> Result<Written, Failed> {
+        let declared = graph.streams.iter().find(|s| s.name == stream);
+        if let Some(other) = declared.filter(|s| s.connector != "kafka") {
+            let connector = &other.connector;
+            return Err(Failed::conflict(format!("stream {stream} is no topic but {connector}")));
         }
-        let hash = || {
-            let text = serde_json::to_vec(objects).unwrap_or_default();
-            key_hash(&[stream.as_bytes(), b"\0", &text].concat())
-        };
-        let key = key.map(|key| (key.to_string(), hash()));
-        let (answer, receive) = oneshot::channel();
-        let gone = || Failed::away("the writer of commands has ended".into());
-        let command = Command { topic: open.topic.clone(), records, key, answer };
-        open.writer.send(command).map_err(|_| gone())?;
-        receive.blocking_recv().map_err(|_| gone())?
+        let (open, log) = self.opened(graph, stream, Arc::new(Unprinted), 0)?;
+        let compacted = declared.is_some_and(|s| !s.primary_key.is_empty());
+        let (name, config) = (open.topic.clone(), Vec::new());
+        let topic = NewTopic { name, partitions: 0, compacted, config };
+        log.create_topic(&topic).map_err(Failed::of)?;
+        send(&open, stream, objects, key)
     }
 
     fn open(&self, job: &Job, graph: &JobGraph, name: &str) -> Result<Arc<Open>, Failed> {
@@ -156,25 +158,37 @@ impl Commands {
             return Ok(open);
         }
         // Outside the lock: a registry or broker that is slow holds no other stream up.
+        let printer = Arc::new(LogPrinter(job.logs.clone()));
+        let open = Arc::new(self.opened(graph, name, printer, version)?.0);
+        self.streams.lock().unwrap_or_else(|e| e.into_inner()).insert(key, open.clone());
+        Ok(open)
+    }
+
+    /// What a stream of a program needs to be written to, and the log that it is in.
+    fn opened(
+        &self,
+        graph: &JobGraph,
+        name: &str,
+        printer: Arc<dyn Printer>,
+        version: u32,
+    ) -> Result<(Open, Arc<dyn Log>), Failed> {
         let stream = graph.streams.iter().find(|s| s.name == name);
         let stream =
             stream.ok_or_else(|| Failed::new(FailedKind::Missing, format!("no stream {name}")))?;
         let folder = std::env::temp_dir();
-        let printer = Arc::new(LogPrinter(job.logs.clone()));
         let world = self.surroundings.world(graph, &folder, printer);
         let registry = || world.registries.of(stream).map_err(|e| e.to_string());
         let encoder = StreamEncoder::new(stream, registry).map_err(|why| {
             Failed::conflict(format!("stream {name} cannot be written from JSON: {why}"))
         })?;
         let log = world.logs.of(stream).map_err(Failed::of)?;
-        let open = Arc::new(Open {
+        let open = Open {
             version,
             encoder: Arc::new(Mutex::new(encoder)),
-            writer: self.writer(log)?,
+            writer: self.writer(log.clone())?,
             topic: stream.option("topic").unwrap_or(name).to_string(),
-        });
-        self.streams.lock().unwrap_or_else(|e| e.into_inner()).insert(key, open.clone());
-        Ok(open)
+        };
+        Ok((open, log))
     }
 
     fn writer(&self, log: Arc<dyn Log>) -> Result<Sender<Command>, Failed> {
@@ -187,6 +201,46 @@ impl Commands {
         writers.insert(cluster, writer.clone());
         Ok(writer)
     }
+}
+
+/// Writes objects to an open stream.
+fn send(
+    open: &Open,
+    stream: &str,
+    objects: &[Map<String, Value>],
+    key: Option<&str>,
+) -> Result<Written, Failed> {
+    let mut records = Vec::with_capacity(objects.len());
+    {
+        let mut encoder = open.encoder.lock().unwrap_or_else(|e| e.into_inner());
+        for (number, object) in objects.iter().enumerate() {
+            let made = encoder.encode(object);
+            records.push(made.map_err(|why| {
+                let place = match objects.len() {
+                    1 => String::new(),
+                    _ => format!("record {}: ", number + 1),
+                };
+                Failed::refused(format!("{place}{why}"))
+            })?);
+        }
+    }
+    let hash = || {
+        let text = serde_json::to_vec(objects).unwrap_or_default();
+        key_hash(&[stream.as_bytes(), b"\0", &text].concat())
+    };
+    let key = key.map(|key| (key.to_string(), hash()));
+    let (answer, receive) = oneshot::channel();
+    let gone = || Failed::away("the writer of commands has ended".into());
+    let command = Command { topic: open.topic.clone(), records, key, answer };
+    open.writer.send(command).map_err(|_| gone())?;
+    receive.blocking_recv().map_err(|_| gone())?
+}
+
+/// Output of a program that does not run.
+struct Unprinted;
+
+impl Printer for Unprinted {
+    fn line(&self, _: &str, _: &str) {}
 }
 
 /// The job whose stream this is: one that runs, and the only one unless they mean the same topic.

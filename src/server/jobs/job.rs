@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use flow_ir::physical::JobGraph;
 use flow_runtime::metrics::Metrics;
+use flow_runtime::view::Views;
 use flow_runtime::{Config, Ended, JobHandle, RuntimeError, start};
 use flow_stdlib::interp::Interpreter;
 use tokio::sync::watch;
@@ -16,6 +17,7 @@ use super::Host;
 use super::info::{JobInfo, State};
 use super::rules::{Activity, Step, next, wait_after};
 use crate::lock::StateLock;
+use crate::query::Offer;
 use crate::server::logs::{LogPrinter, Ring};
 use crate::server::name::JobName;
 use crate::server::store::{Desired, JobRecord, Settled};
@@ -41,6 +43,8 @@ pub(super) struct Inner {
     error: Option<String>,
     memory_bytes: usize,
     metrics: Option<Arc<Metrics>>,
+    /// The views of this version; they can be read while the job rests.
+    views: Option<(u32, Arc<Views>)>,
 }
 
 enum Run {
@@ -83,6 +87,7 @@ impl Job {
             error: None,
             memory_bytes: 0,
             metrics: None,
+            views: None,
         };
         Self { name, logs, inner: Mutex::new(inner), changed: watch::Sender::new(0) }
     }
@@ -111,6 +116,13 @@ impl Job {
     /// Why it cannot be used.
     pub fn graph(&self) -> Result<Arc<JobGraph>, String> {
         self.lock().graph.clone()
+    }
+
+    /// The views that it offers.
+    pub fn offer(&self) -> Option<Offer> {
+        let inner = self.lock();
+        let (version, views) = inner.views.as_ref()?;
+        Offer::of(inner.graph.as_ref().ok()?, *version, views)
     }
 
     /// What the job counts now, or counted last.
@@ -278,13 +290,16 @@ impl Job {
             }
         };
         let folder = host.state_folder(&self.name);
+        let views = inner.views_of(&graph);
         let started = StateLock::take(&folder)
             .map_err(|failure| RuntimeError::external(failure.message))
             .and_then(|lock| {
+                let views = views?;
                 let mut config = Config::new(&folder);
                 config.parallelism = Some(usize::from(inner.record.parallelism));
                 config.memory_bytes = share;
                 config.fresh = inner.record.fresh;
+                config.views = Some(views);
                 let printer = Arc::new(LogPrinter(self.logs.clone()));
                 let world = host.setup.surroundings.world(&graph, &folder, printer);
                 Ok((start(graph, Arc::new(Interpreter), config, world)?, lock))
@@ -314,9 +329,13 @@ impl Job {
         let keeps_state = inner.record.desired == Desired::DroppedKeepingState;
         let folder = host.state_folder(&self.name);
         let graph = inner.graph.clone();
+        let views = inner.views.take();
         let (surroundings, printer) =
             (host.setup.surroundings.clone(), Arc::new(LogPrinter(self.logs.clone())));
         let act = move || -> Result<(), String> {
+            if let Some((_, views)) = views {
+                views.close();
+            }
             if keeps_state {
                 return Ok(());
             }
@@ -346,6 +365,20 @@ fn remove_folder(folder: &PathBuf) -> Result<(), String> {
 }
 
 impl Inner {
+    /// The views of the version that starts; those of another one let go of the store.
+    fn views_of(&mut self, graph: &JobGraph) -> Result<Arc<Views>, RuntimeError> {
+        let version = self.record.version;
+        if let Some((of, views)) = &self.views {
+            if *of == version {
+                return Ok(views.clone());
+            }
+            views.close();
+        }
+        let views = Arc::new(Views::new(graph)?);
+        self.views = Some((version, views.clone()));
+        Ok(views)
+    }
+
     /// A wish that begins anew: earlier failures no longer count.
     pub(super) fn forgive(&mut self) {
         (self.failures, self.error) = (0, None);
