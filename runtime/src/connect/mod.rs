@@ -232,6 +232,14 @@ pub trait Log: Send + Sync {
     /// If the log refuses it.
     fn create_topic(&self, topic: &NewTopic) -> Result<TopicInfo>;
 
+    /// Creates topics of different names, in one request where the log takes several.
+    ///
+    /// # Errors
+    /// If the log refuses one. Others may have been created.
+    fn create_topics(&self, topics: &[NewTopic]) -> Result<Vec<TopicInfo>> {
+        topics.iter().map(|topic| self.create_topic(topic)).collect()
+    }
+
     /// An offset of each partition of a topic.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 mod assign;
 mod attempt;
 mod lost;
+mod outputs;
 mod restore;
 mod start;
 mod versions;

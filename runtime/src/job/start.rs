@@ -6,30 +6,29 @@
 //! 4. The local store is brought to the record (`restore`).
 //! 5. Partitions are as the record says, at first start as the options say.
 //! 6. Output topics are made where they are missing.
+//!
+//! What waits for brokers goes on side by side where neither needs the other: 1 beside the internal
+//! topics, 4 beside 6.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flow_ir::connector::VIEW;
 use flow_ir::kernel::Record;
-use flow_ir::physical::{JobGraph, PhysicalOp, Stream, TableSpec, Vertex};
+use flow_ir::physical::{JobGraph, Stream, TableSpec, Vertex};
 use flow_ir::row::key_hash;
 use flow_registry::Registry;
 
-use super::assign::{self, FILES, Partition, topic_of};
+use super::assign::{self, FILES, Partition};
 use super::attempt::Attempt;
+use super::outputs::Outputs;
 use super::restore::{Changelog, open_store};
-use crate::commit::{
-    CommitState, Committer, CrashPoint, EpochRecord, RECORD_VERSION, TableEntry, Target,
-};
-use crate::connect::file::FileSink;
+use crate::commit::{CommitState, Committer, CrashPoint, EpochRecord, RECORD_VERSION, TableEntry};
 use crate::connect::{Assignment, Log, NewTopic, OffsetQuery, Outgoing, TopicInfo};
 use crate::error::{Result, RuntimeError};
 use crate::metrics::{Metrics, PartitionMetrics};
 use crate::state::Disk;
-use crate::worker::Policies;
 
 /// Everything that an attempt works with.
 pub(crate) struct Started {
@@ -60,8 +59,8 @@ pub(super) struct Internal {
 pub(crate) fn start(attempt: &Attempt<'_>) -> Result<Started> {
     let (graph, world) = (attempt.graph, attempt.world);
     let home = world.logs.home()?;
-    let mut writer = home.writer(&format!("flow-{}-0", graph.name))?;
-    let internal = internal_topics(&home, graph)?;
+    let id = format!("flow-{}-0", graph.name);
+    let (internal, mut writer) = both(|| internal_topics(&home, graph), || home.writer(&id))?;
     let store_folder = attempt.config.state_dir.join("store");
     let last = last_record(&home, &internal.epochs.name);
     let (record, forgotten) = if attempt.fresh {
@@ -96,8 +95,12 @@ pub(crate) fn start(attempt: &Attempt<'_>) -> Result<Started> {
         numbers: &numbers,
     };
     let now = world.clock.now_micros();
-    let (disk, position) =
-        open_store(&store_folder, record.as_ref(), &changelog, now, (&metrics, attempt.views))?;
+    let shown = (&*metrics, &**attempt.views);
+    let (store, outputs) = both(
+        || open_store(&store_folder, record.as_ref(), &changelog, now, shown),
+        || Outputs::open(attempt, &home, record.as_ref()),
+    )?;
+    let (disk, position) = store;
     attempt.views.offer(&numbers, record.as_ref());
     let committer = Committer {
         state: CommitState::Idle {
@@ -106,8 +109,8 @@ pub(crate) fn start(attempt: &Attempt<'_>) -> Result<Started> {
             carries: false,
         },
         writer,
-        targets: targets(attempt, record.as_ref())?,
-        aside_partitions: aside_topics(&home, graph)?,
+        targets: outputs.targets,
+        aside_partitions: outputs.aside_partitions,
         epochs_topic: internal.epochs.name,
         changelog_topic: internal.changelog.name,
         shards: graph.settings.shards,
@@ -134,6 +137,24 @@ pub(crate) fn start(attempt: &Attempt<'_>) -> Result<Started> {
         partitions,
         metrics,
         committer,
+    })
+}
+
+/// Does two things at the same time that wait for others. Of two errors the first's is told.
+fn both<A, B: Send>(
+    here: impl FnOnce() -> Result<A>,
+    there: impl FnOnce() -> Result<B> + Send,
+) -> Result<(A, B)> {
+    std::thread::scope(|scope| {
+        let span = tracing::Span::current();
+        let there = std::thread::Builder::new()
+            .name("start".into())
+            .spawn_scoped(scope, move || span.in_scope(there))
+            .map_err(|e| RuntimeError::external(format!("no thread for the start: {e}")))?;
+        let here = here();
+        let panicked = |_| Err(RuntimeError::internal("a part of the start panicked"));
+        let there = there.join().unwrap_or_else(panicked);
+        Ok((here?, there?))
     })
 }
 
@@ -186,10 +207,13 @@ pub(super) fn internal_topics(home: &Arc<dyn Log>, graph: &JobGraph) -> Result<I
         compacted: true,
         config: vec![("delete.retention.ms".into(), (7 * 24 * 3_600 * 1_000).to_string())],
     };
-    let epochs = home.create_topic(&compacted(format!("flow.{}.epochs", graph.name), 1))?;
     let shards = graph.settings.shards;
-    let changelog =
-        home.create_topic(&compacted(format!("flow.{}.changelog", graph.name), shards))?;
+    let made = home.create_topics(&[
+        compacted(format!("flow.{}.epochs", graph.name), 1),
+        compacted(format!("flow.{}.changelog", graph.name), shards),
+    ])?;
+    let [epochs, changelog] = <[TopicInfo; 2]>::try_from(made)
+        .map_err(|_| RuntimeError::internal("other topics than those that were to be made"))?;
     if changelog.partitions != shards {
         return Err(RuntimeError::user(format!(
             "job {} began with {} shards, the program now says {shards}",
@@ -207,9 +231,11 @@ pub(super) fn internal_topics(home: &Arc<dyn Log>, graph: &JobGraph) -> Result<I
 /// The last epoch record of the job.
 pub(crate) fn last_record(home: &Arc<dyn Log>, topic: &str) -> Result<Option<EpochRecord>> {
     let end = home.offsets(topic, OffsetQuery::End)?;
-    let start = Assignment { topic: topic.to_string(), partition: 0, offset: 0 };
     let earliest = home.offsets(topic, OffsetQuery::Earliest)?;
-    let start = Assignment { offset: earliest[0], ..start };
+    if earliest[0] >= end[0] {
+        return Ok(None);
+    }
+    let start = Assignment { topic: topic.to_string(), partition: 0, offset: earliest[0] };
     let mut reader = home.reader(&[start])?;
     let mut last: Option<(i64, Option<Vec<u8>>)> = None;
     while reader.position(0) < end[0] {
@@ -337,83 +363,6 @@ fn partition_metrics(partition: &Partition) -> PartitionMetrics {
         ended: Default::default(),
         idle: Default::default(),
     }
-}
-
-/// Where the records of each sink's stream go.
-fn targets(attempt: &Attempt<'_>, record: Option<&EpochRecord>) -> Result<Vec<Option<Target>>> {
-    let graph = attempt.graph;
-    let mut targets: Vec<Option<Target>> = graph.streams.iter().map(|_| None).collect();
-    for vertex in &graph.vertices {
-        let PhysicalOp::Sink(sink) = &vertex.op else { continue };
-        let stream = graph.stream(sink.stream);
-        if targets[sink.stream.index()].is_none() {
-            targets[sink.stream.index()] = Some(target(attempt, stream, record)?);
-        }
-    }
-    Ok(targets)
-}
-
-fn target(attempt: &Attempt<'_>, stream: &Stream, record: Option<&EpochRecord>) -> Result<Target> {
-    match stream.connector.as_str() {
-        "blackhole" => Ok(Target::Nothing),
-        VIEW => Ok(match attempt.views.specs().iter().position(|v| v.name == stream.name) {
-            Some(view) => Target::View(view),
-            None => Target::Nothing,
-        }),
-        "print" => {
-            let prefix = stream.option("print-identifier").unwrap_or(&stream.name);
-            Ok(Target::Print { prefix: prefix.to_string() })
-        }
-        FILES => {
-            let path = stream.option("path").unwrap_or_default();
-            let sinks = record.map_or(&[][..], |r| &r.sinks);
-            let committed = sinks.iter().find(|s| s.path == path).map_or(0, |s| s.bytes);
-            Ok(Target::File(FileSink::open(path, committed)?))
-        }
-        _ => {
-            let log = attempt.world.logs.of(stream)?;
-            let home = attempt.world.logs.home()?;
-            if log.cluster() != home.cluster() {
-                return Err(RuntimeError::user(format!(
-                    "stream {} is on {}, but this job commits on {}",
-                    stream.name,
-                    log.describe_self(),
-                    home.describe_self()
-                ))
-                .with_help("All outputs of a job must be on one cluster."));
-            }
-            let partitions = stream.option("topic.partitions").and_then(|n| n.parse().ok());
-            let topic = NewTopic {
-                name: topic_of(stream).to_string(),
-                partitions: partitions.unwrap_or(0),
-                compacted: false,
-                config: Vec::new(),
-            };
-            let info = home.create_topic(&topic)?;
-            Ok(Target::Topic {
-                name: info.name,
-                partitions: info.partitions,
-                epoch_header: stream.option("sink.epoch-header") == Some("true"),
-            })
-        }
-    }
-}
-
-/// Makes the topics that records may be put aside to.
-fn aside_topics(home: &Arc<dyn Log>, graph: &JobGraph) -> Result<BTreeMap<String, u32>> {
-    let policies = Policies::new(graph);
-    let mut partitions = BTreeMap::new();
-    for name in policies.topics() {
-        let topic = NewTopic {
-            name: name.to_string(),
-            partitions: 0,
-            compacted: false,
-            config: Vec::new(),
-        };
-        let info = home.create_topic(&topic)?;
-        partitions.insert(info.name, info.partitions);
-    }
-    Ok(partitions)
 }
 
 /// The registry of each stream that needs one.

@@ -23,7 +23,7 @@ const CONNECT_LOOKS: [Duration; 3] =
     [Duration::from_millis(500), Duration::from_millis(1_000), Duration::from_millis(3_500)];
 
 /// Pause before a question is asked again that cannot be answered yet.
-const RETRY_PAUSE: Duration = Duration::from_millis(50);
+const RETRY_PAUSE: Duration = Duration::from_millis(10);
 
 /// Kafka's own numbers for questions about offsets: they stand where a timestamp would.
 const LATEST: i64 = -1;
@@ -106,13 +106,27 @@ impl Admin {
 
     /// A topic, if it exists.
     pub(super) fn topic(&self, name: &str) -> Result<Option<TopicInfo>> {
-        let doing = format!("topic {name} is looked up");
-        let Some(found) = self.describe(&doing, &[name])?.pop() else { return Ok(None) };
-        match found.error {
-            None => Ok(Some(self.info(found))),
-            Some(code) if Meaning::of(code) == Meaning::Missing => Ok(None),
-            Some(code) => Err(self.at.error(&doing, code)),
+        Ok(self.look_up(&[name])?.pop().flatten())
+    }
+
+    /// Topics by name; `None` where there is none.
+    fn look_up(&self, names: &[&str]) -> Result<Vec<Option<TopicInfo>>> {
+        let mut all: Vec<Option<TopicInfo>> = names.iter().map(|_| None).collect();
+        let doing = format!("{} looked up", these(names));
+        for found in self.describe(&doing, names)? {
+            match found.error {
+                None => {
+                    let info = self.info(found);
+                    let ours = names.iter().position(|name| *name == info.name);
+                    if let Some(slot) = ours.and_then(|index| all.get_mut(index)) {
+                        *slot = Some(info);
+                    }
+                }
+                Some(code) if Meaning::of(code) == Meaning::Missing => {}
+                Some(code) => return Err(self.at.error(&doing, code)),
+            }
         }
+        Ok(all)
     }
 
     fn describe(&self, doing: &str, names: &[&str]) -> Result<Vec<Described>> {
@@ -125,38 +139,37 @@ impl Admin {
         TopicInfo { name: topic.name, id, partitions: topic.partitions as u32 }
     }
 
-    /// Creates a topic and waits until it can be used.
-    pub(super) fn create(&self, topic: &NewTopic) -> Result<TopicInfo> {
-        if let Some(there) = self.topic(&topic.name)? {
-            return Ok(there);
+    /// Creates the topics that are missing, in one request, and waits until they can be used.
+    pub(super) fn create(&self, topics: &[NewTopic]) -> Result<Vec<TopicInfo>> {
+        let names: Vec<&str> = topics.iter().map(|topic| topic.name.as_str()).collect();
+        let found = self.look_up(&names)?;
+        let is_missing = |topic: &&NewTopic| !found.iter().flatten().any(|t| t.name == topic.name);
+        let missing: Vec<&NewTopic> = topics.iter().filter(is_missing).collect();
+        if missing.is_empty() {
+            return Ok(found.into_iter().flatten().collect());
         }
-        let doing = format!("topic {} is made", topic.name);
-        self.request(topic, &doing)?;
+        self.request(&missing)?;
         let asked = Instant::now();
         loop {
-            // The broker that we ask may hear of the topic later than the one that made it.
-            if let Some(there) = self.topic(&topic.name)? {
-                self.offsets(&topic.name, OffsetQuery::End)?;
+            // The broker that we ask may hear of a topic later than the one that made it.
+            let there: Vec<TopicInfo> = self.look_up(&names)?.into_iter().flatten().collect();
+            if there.len() == names.len() {
+                for made in there.iter().filter(|t| missing.iter().any(|m| m.name == t.name)) {
+                    self.ask(made, LATEST)?;
+                }
                 return Ok(there);
             }
             if asked.elapsed() >= REQUEST_TIMEOUT {
-                return Err(self.at.unreachable(&doing));
+                return Err(self.at.unreachable(&format!("{} made", these(&names))));
             }
             std::thread::sleep(RETRY_PAUSE);
         }
     }
 
-    fn request(&self, topic: &NewTopic, doing: &str) -> Result<()> {
-        // -1: as many as the broker makes by default.
-        let partitions = i32::try_from(topic.partitions).unwrap_or(i32::MAX);
-        let partitions = if partitions == 0 { -1 } else { partitions };
-        let mut native = NativeTopic::new(&topic.name, partitions, TopicReplication::Fixed(-1));
-        if topic.compacted {
-            native = native.set("cleanup.policy", "compact");
-        }
-        for (name, value) in &topic.config {
-            native = native.set(name, value);
-        }
+    fn request(&self, topics: &[&NewTopic]) -> Result<()> {
+        let names: Vec<&str> = topics.iter().map(|topic| topic.name.as_str()).collect();
+        let doing = format!("{} made", these(&names));
+        let native: Vec<NativeTopic<'_>> = topics.iter().map(|topic| native(topic)).collect();
         // A client of its own: nobody would serve its events between the rare calls.
         let made = self.config.admin().create_with_context(Context::default());
         let client: AdminClient<Context> = made.map_err(|e| Config::refused(&e))?;
@@ -166,16 +179,19 @@ impl Admin {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()
             .map_err(|e| RuntimeError::external(format!("{doing}: {e}")))?;
-        let answer = runtime.block_on(client.create_topics([&native], &options));
+        let answer = runtime.block_on(client.create_topics(&native, &options));
         // It takes its thread 100 ms to end, which nobody has to wait for. If there is no thread to
         // wait instead, the client ends here.
         let _ = std::thread::Builder::new().spawn(move || drop(client));
-        let answers = answer.map_err(|e| self.failed(doing, &e))?;
-        match answers.into_iter().next() {
-            Some(Ok(_)) | Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(()),
-            Some(Err((_, code))) => Err(self.at.error(doing, code)),
-            None => Err(RuntimeError::external(format!("{doing}: no answer"))),
+        for made in answer.map_err(|e| self.failed(&doing, &e))? {
+            match made {
+                Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+                Err((name, code)) => {
+                    return Err(self.at.error(&format!("topic {name} is made"), code));
+                }
+            }
         }
+        Ok(())
     }
 
     /// An offset of each partition of a topic. The end is the high watermark.
@@ -248,6 +264,31 @@ impl Admin {
         }
         Ok(Ok(offsets))
     }
+}
+
+/// How topics are called in messages.
+fn these(names: &[&str]) -> String {
+    match names {
+        [name] => format!("topic {name} is"),
+        _ => format!("topics {} are", names.join(", ")),
+    }
+}
+
+/// A topic as the client library takes it.
+fn native(topic: &NewTopic) -> NativeTopic<'_> {
+    // -1: as many as the broker makes by default.
+    let partitions = match topic.partitions {
+        0 => -1,
+        n => i32::try_from(n).unwrap_or(i32::MAX),
+    };
+    let mut native = NativeTopic::new(&topic.name, partitions, TopicReplication::Fixed(-1));
+    if topic.compacted {
+        native = native.set("cleanup.policy", "compact");
+    }
+    for (name, value) in &topic.config {
+        native = native.set(name, value);
+    }
+    native
 }
 
 /// Whether a question about a topic that exists may be answered a moment later.

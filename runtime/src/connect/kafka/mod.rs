@@ -29,7 +29,7 @@ use transaction::KafkaWriter;
 pub use config::BOOTSTRAP_SERVERS;
 
 use crate::connect::{Assignment, Log, NewTopic, OffsetQuery, Reader, TopicInfo, Writer};
-use crate::error::Result;
+use crate::error::{Result, RuntimeError};
 
 /// How long a broker may take to answer at all. Whoever waits tries again with a pause.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -85,7 +85,12 @@ impl Log for KafkaLog {
     }
 
     fn create_topic(&self, topic: &NewTopic) -> Result<TopicInfo> {
-        self.shared.admin.create(topic)
+        let made = self.create_topics(std::slice::from_ref(topic))?.pop();
+        made.ok_or_else(|| RuntimeError::internal("a topic that was made is not told"))
+    }
+
+    fn create_topics(&self, topics: &[NewTopic]) -> Result<Vec<TopicInfo>> {
+        self.shared.admin.create(topics)
     }
 
     fn offsets(&self, topic: &str, query: OffsetQuery) -> Result<Vec<i64>> {
