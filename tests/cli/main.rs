@@ -3,6 +3,8 @@
 
 #[path = "../support/command.rs"]
 mod command;
+#[path = "../support/full_disk.rs"]
+mod full_disk;
 
 mod bad_input;
 mod disk;

@@ -94,7 +94,13 @@ impl Sandbox {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_flow"));
-        command.args(arguments).current_dir(self.dir.path());
+        command.args(arguments);
+        self.place_in(command)
+    }
+
+    /// Lets a command run in the folder, on the sandbox's log.
+    fn place_in(&self, mut command: Command) -> Command {
+        command.current_dir(self.dir.path());
         command.env_remove("SCHEMA_REGISTRY_URL").env_remove("FLOW_CRASH_AT");
         match &self.broker {
             Some(broker) => command.env("KAFKA_BOOTSTRAP_SERVERS", &broker.bootstrap),
@@ -107,6 +113,17 @@ impl Sandbox {
     /// Runs a command to its end.
     pub(crate) fn flow(&self, arguments: &[&str]) -> Ended {
         self.start(arguments).end()
+    }
+
+    /// The same for a process whose files may not grow beyond this size: to it the disk is full.
+    pub(crate) fn flow_with_files_of(&self, kibibytes: u32, arguments: &[&str]) -> Ended {
+        // A write beyond the limit is to fail, not to end the process.
+        const LIMITED: &str = r#"trap '' XFSZ; ulimit -f "$0" && exec "$@""#;
+        let mut limited = Command::new("bash");
+        limited.args(["-c", LIMITED, &kibibytes.to_string(), env!("CARGO_BIN_EXE_flow")]);
+        limited.args(arguments);
+        let running = self.place_in(limited).spawn().expect("bash can be run");
+        Running::new(running).end()
     }
 
     /// The same with text on standard input.

@@ -137,7 +137,7 @@ fn read(
 /// A failure of the disk under the log. A full disk is not repaired by trying again at once.
 fn disk_error(error: rocksdb::Error) -> RuntimeError {
     let text = error.to_string();
-    let full = text.contains("No space left") || text.contains("Disk quota");
+    let full = ["No space left", "Disk quota", "File too large"].iter().any(|t| text.contains(t));
     let error = RuntimeError::external(format!("the embedded log cannot be used: {text}"));
     if full {
         error.fatal().with_help("The disk is full: free space and start the job again.")
