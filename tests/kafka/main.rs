@@ -4,14 +4,18 @@
 mod command;
 #[path = "../support/conformance.rs"]
 mod conformance;
+#[path = "../support/full_disk.rs"]
+mod full_disk;
 #[path = "../support/mod.rs"]
 mod support;
 #[path = "../support/survival.rs"]
 mod survival;
 
 mod crash;
+mod disk;
 mod infra;
 mod job;
 mod log;
+mod lost;
 mod registry;
 mod secure;
