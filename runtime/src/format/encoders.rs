@@ -116,23 +116,24 @@ impl Maker<'_> {
     }
 }
 
-/// The first row of a batch as a JSON object, for messages. Hidden columns, and those of types that
-/// JSON has no form for, are left out.
+/// The first row of a batch as a JSON object, for messages. Columns of types that JSON has no form
+/// for are left out.
 pub(crate) fn row_json(
     factory: &dyn KernelFactory,
     columns: &[Field],
     rows: &RowBatch,
 ) -> Option<String> {
-    let fits = columns.len() == rows.layout().len()
-        && columns.iter().zip(rows.layout().types().iter()).all(|(c, ty)| c.ty.data == ty.data);
-    let shown = |c: &Field| !c.name.starts_with('$') && json_reads_as(&c.ty.data);
-    let shown: Vec<usize> = (0..columns.len()).filter(|&i| fits && shown(&columns[i])).collect();
+    let types = rows.layout().types();
+    let fits = columns.len() == types.len()
+        && columns.iter().zip(types.iter()).all(|(column, ty)| column.ty.data == ty.data);
+    let has_form = |&i: &usize| json_reads_as(&columns[i].ty.data);
+    let shown: Vec<usize> = (0..columns.len()).filter(has_form).collect();
     let plan = encode_plan(EncodeFormat::Json(JsonTimestamps::Iso), columns, &shown).ok()?;
-    let mut encoder = factory.encoder(&plan).ok()?;
+    let mut encoder = factory.encoder(&plan).ok().filter(|_| fits)?;
     let (mut out, mut bad) = (PayloadArena::default(), ErrorBuffer::default());
     encoder.encode(rows, &mut out, &mut bad);
     let text = std::str::from_utf8(out.get(0)).ok()?;
-    (fits && !text.is_empty()).then(|| text.to_string())
+    (!text.is_empty()).then(|| text.to_string())
 }
 
 /// A registry's error, with whether to try again.

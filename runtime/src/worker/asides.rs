@@ -247,8 +247,7 @@ impl Worker {
                 format!("record {topic}-{partition}@{}: {message}", record.offset)
             }
             None => match self.row(failed) {
-                Some((row, 1)) => format!("{message}; the row is {row}"),
-                Some((row, weight)) => format!("{message}; the row is {row}, weight {weight}"),
+                Some((row, weight)) => format!("{message}; the row is {row}, its weight {weight}"),
                 None => message,
             },
         };
