@@ -101,3 +101,21 @@ fn a_compiled_job_that_is_not_as_it_was_built_is_refused() {
     run(line.as_bytes(), "compiled for artifact format 7, this program reads 1; build it again");
     assert!(!sandbox.path("data/jobs/bounded").exists(), "nothing was started");
 }
+
+#[test]
+fn faults_that_cases_inject_themselves_are_no_warnings() {
+    let sandbox = Sandbox::new();
+    let case = "=== flow\n\
+                CREATE STREAM s (n INT) WITH (connector = 'case');\n\
+                CREATE STREAM o WITH (connector = 'case');\n\
+                INSERT INTO o SELECT n FROM s;\n\
+                === feed s\n\
+                {\"n\":1}\n{\"n\":2}\n{\"n\":3}\n{\"n\":4}\n{\"n\":5}\n{\"n\":6}\n{\"n\":7}\n\
+                === expect o\n\
+                {\"n\":1}\n{\"n\":2}\n{\"n\":3}\n{\"n\":4}\n{\"n\":5}\n{\"n\":6}\n{\"n\":7}\n";
+    sandbox.write("seven.test", case);
+    let ended = sandbox.flow(&["test", "seven.test"]);
+    ended.expect(0, &[]);
+    assert!(ended.stdout.contains("8 runs, 0 failed"), "{ended:?}");
+    assert_eq!(ended.stderr, "");
+}

@@ -209,3 +209,31 @@ fn what_a_job_needs_and_is_not_there_is_named() {
     sandbox.fill("clicks", 1, "page", &clicks(0..3));
     sandbox.flow(&stats).expect(4, &["no/such/folder/stats.json cannot be written"]);
 }
+
+#[test]
+fn a_late_record_counts_once_however_many_queries_leave_it_out() {
+    let sandbox = Sandbox::new();
+    let count = |name: &str, window: &str| {
+        format!(
+            "CREATE STREAM {name} WITH (connector = 'kafka', format = 'json');\n\
+             INSERT INTO {name} SELECT COUNT(*) AS n FROM TUMBLE(visits, at, INTERVAL {window})\n\
+             GROUP BY window_start, window_end;\n"
+        )
+    };
+    let visits = "CREATE STREAM visits (at TIMESTAMP(3), WATERMARK FOR at AS at) WITH (\n\
+                  connector = 'kafka', format = 'json', 'scan.bounded.mode' = 'latest-offset');\n";
+    let queries = count("minutes", "'1' MINUTE") + &count("hours", "'1' HOUR");
+    sandbox.write("late.flow", visits.to_string() + &queries);
+    let at = |time: &str| format!("{{\"at\":\"2026-01-01T{time}\"}}\n");
+    // The second is late for minutes, the last for both.
+    let times = ["12:01:00", "12:00:00", "13:00:00", "12:00:00"];
+    sandbox.fill("visits", 1, "at", &times.map(at).concat());
+    sandbox.must(&["run", "late.flow", "--local", "data", "--stats", "stats.json"]);
+    let stats: serde_json::Value =
+        serde_json::from_str(&sandbox.read("stats.json")).expect("it is JSON");
+    let streams = stats["streams"].as_array().expect("a list of streams");
+    let visits = streams.iter().find(|s| s["stream"] == "visits").expect("it is read");
+    assert_eq!(visits["late"], 2, "{stats}");
+    assert_eq!(sandbox.all("minutes"), [r#"{"n":1}"#, r#"{"n":1}"#]);
+    assert_eq!(sandbox.all("hours"), [r#"{"n":1}"#, r#"{"n":2}"#]);
+}
