@@ -184,9 +184,9 @@ impl Run<'_> {
             if stream.connector == "file" {
                 continue;
             }
-            let fed = self.case.sections().filter_map(|(section, _)| match section {
-                Section::Feed(name, partition) if *name == stream.name => Some(partition + 1),
-                _ => None,
+            let fed = self.case.sections().filter_map(|(section, _)| {
+                let Section::Feed(name, partition) = section else { return None };
+                (*name == stream.name).then_some(partition + 1)
             });
             let given = stream.option("topic.partitions").and_then(|n| n.parse().ok());
             let topic = NewTopic {
@@ -272,11 +272,9 @@ impl Run<'_> {
 
     /// What came out of a stream or topic, folded.
     fn output(&self, log: &Arc<dyn Log>, name: &str) -> Result<Vec<String>, String> {
-        let mode = self.graph.vertices.iter().find_map(|v| match &v.op {
-            PhysicalOp::Sink(sink) if self.graph.stream(sink.stream).name == name => {
-                Some(sink.mode)
-            }
-            _ => None,
+        let mode = self.graph.vertices.iter().find_map(|vertex| {
+            let PhysicalOp::Sink(sink) = &vertex.op else { return None };
+            (self.graph.stream(sink.stream).name == name).then_some(sink.mode)
         });
         let records = self.read(log, self.topic(name)).map_err(|e| e.to_string())?;
         fold(records, mode.unwrap_or(SinkMode::Append)).map_err(|e| format!("{name}: {e}"))

@@ -55,11 +55,11 @@ pub(crate) fn partitions(
     let mut all = Vec::new();
     for (i, stream) in graph.streams.iter().enumerate() {
         let id = StreamId::from(i);
-        let scans = graph.vertices.iter().filter_map(|v| match &v.op {
-            PhysicalOp::Source(source) if source.stream == id => Some(source),
-            _ => None,
+        let sources = graph.vertices.iter().filter_map(|vertex| {
+            let PhysicalOp::Source(source) = &vertex.op else { return None };
+            Some(source)
         });
-        let scans: Vec<_> = scans.collect();
+        let scans: Vec<_> = sources.filter(|source| source.stream == id).collect();
         if scans.is_empty() {
             continue;
         }
@@ -120,9 +120,10 @@ fn idle_timeout(stream: &Stream, is_table_side: bool) -> Option<u64> {
 fn feeds_temporal_table(graph: &JobGraph, id: StreamId) -> bool {
     let mut fed = vec![false; graph.vertices.len()];
     for (i, vertex) in graph.vertices.iter().enumerate() {
-        fed[i] = match &vertex.op {
-            PhysicalOp::Source(source) => source.stream == id,
-            _ => graph.edges.iter().any(|e| e.to.index() == i && fed[e.from.index()]),
+        fed[i] = if let PhysicalOp::Source(source) = &vertex.op {
+            source.stream == id
+        } else {
+            graph.edges.iter().any(|e| e.to.index() == i && fed[e.from.index()])
         };
         let is_join = matches!(vertex.op, PhysicalOp::TemporalJoin(_));
         let right = |e: &flow_ir::physical::Edge| e.to.index() == i && e.port == 1;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use flow_ir::ids::VertexId;
 use flow_ir::kernel::KernelFactory;
-use flow_ir::physical::{ClockSetting, JobGraph};
+use flow_ir::physical::{ClockSetting, JobGraph, PhysicalOp};
 
 use super::assign::{self, Partition};
 use super::start::{self, Started};
@@ -423,13 +423,11 @@ impl Coordinator<'_> {
         let mut floor = self.floor.write().unwrap_or_else(|e| e.into_inner());
         for (i, vertex) in graph.vertices.iter().enumerate() {
             let id = VertexId::from(i);
-            let mut streams: Vec<usize> = match &vertex.op {
-                flow_ir::physical::PhysicalOp::Source(s) => vec![s.stream.index()],
-                _ => graph
-                    .inputs(id)
-                    .iter()
-                    .flat_map(|e| streams_of.get(&e.from).cloned().unwrap_or_default())
-                    .collect(),
+            let mut streams: Vec<usize> = if let PhysicalOp::Source(source) = &vertex.op {
+                vec![source.stream.index()]
+            } else {
+                let inputs = graph.inputs(id).into_iter();
+                inputs.flat_map(|e| streams_of.get(&e.from).cloned().unwrap_or_default()).collect()
             };
             streams.sort_unstable();
             streams.dedup();

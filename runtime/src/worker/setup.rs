@@ -51,23 +51,21 @@ impl Worker {
         let mut scans: Vec<Vec<Scan>> = graph.streams.iter().map(|_| Vec::new()).collect();
         for (i, vertex) in graph.vertices.iter().enumerate() {
             let id = VertexId::from(i);
-            match &vertex.op {
-                PhysicalOp::Source(source) => {
-                    let stream = source.stream.index();
-                    let registry = setup.registries[stream].clone();
-                    let scan = Scan::new(&graph, id, source, &setup.factory, registry)?;
-                    scans[stream].push(scan);
-                    operators.push(None);
-                }
-                PhysicalOp::Sink(sink) => {
-                    let stream = graph.stream(sink.stream);
-                    let registry = setup.registries[sink.stream.index()].as_ref();
-                    let encoding = encoding(stream, sink, &*setup.factory, registry)?;
-                    let layout = Arc::new(RowLayout::new(stream.types()));
-                    sinks.push(SinkWriter::new(id, sink, layout, encoding));
-                    operators.push(None);
-                }
-                _ => operators.push(Some(instantiate(&graph, id, &*setup.factory)?)),
+            if let PhysicalOp::Source(source) = &vertex.op {
+                let stream = source.stream.index();
+                let registry = setup.registries[stream].clone();
+                let scan = Scan::new(&graph, id, source, &setup.factory, registry)?;
+                scans[stream].push(scan);
+                operators.push(None);
+            } else if let PhysicalOp::Sink(sink) = &vertex.op {
+                let stream = graph.stream(sink.stream);
+                let registry = setup.registries[sink.stream.index()].as_ref();
+                let encoding = encoding(stream, sink, &*setup.factory, registry)?;
+                let layout = Arc::new(RowLayout::new(stream.types()));
+                sinks.push(SinkWriter::new(id, sink, layout, encoding));
+                operators.push(None);
+            } else {
+                operators.push(Some(instantiate(&graph, id, &*setup.factory)?));
             }
         }
         let parts = Parts {
