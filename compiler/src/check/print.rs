@@ -57,7 +57,8 @@ fn kept(module: &TypedModule, view: &Materialized, out: &mut String) {
         let names: Vec<&str> = columns.iter().map(|c| relation.columns[*c].name.as_str()).collect();
         names.join(", ")
     };
-    let by = if view.counted { "rows counted".into() } else { format!("by ({})", names(&view.key)) };
+    let by =
+        if view.counted { "rows counted".into() } else { format!("by ({})", names(&view.key)) };
     line(out, &format!("materialized {} = q{}, {by}", relation.stream.name, view.query.0));
     for index in &view.indexes {
         let name = &module.relation(index.relation).stream.name;

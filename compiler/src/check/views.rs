@@ -53,9 +53,9 @@ pub fn views_of(graph: &JobGraph) -> Vec<ViewDecl> {
     let kept: Vec<(&Stream, &Materialize)> =
         (0..graph.vertices.len()).filter_map(|at| kept(graph, VertexId::from(at))).collect();
     let view = |(stream, op): &(&Stream, &Materialize)| {
-        let of_it = kept.iter().filter(|(index, _)| {
-            index.option(connector::VIEW_OF) == Some(stream.name.as_str())
-        });
+        let of_it = kept
+            .iter()
+            .filter(|(index, _)| index.option(connector::VIEW_OF) == Some(stream.name.as_str()));
         let index = |(index, op): &(&Stream, &Materialize)| IndexDecl {
             name: index.name.clone(),
             columns: op.keys[..op.hashed].to_vec(),
@@ -69,9 +69,8 @@ pub fn views_of(graph: &JobGraph) -> Vec<ViewDecl> {
             indexes: of_it.map(index).collect(),
         }
     };
-    let is_view = |(stream, _): &&(&Stream, &Materialize)| {
-        stream.option(connector::VIEW_OF).is_none()
-    };
+    let is_view =
+        |(stream, _): &&(&Stream, &Materialize)| stream.option(connector::VIEW_OF).is_none();
     kept.iter().filter(is_view).map(view).collect()
 }
 
@@ -149,9 +148,8 @@ impl<'a> Checker<'a> {
     /// The materialized view that an index is ON, by position.
     fn indexed_view(&mut self, on: &ObjectName) -> Option<usize> {
         let named = self.lookup(on)?;
-        let is_it = |view: &Materialized| {
-            self.module.relation(view.relation).stream.name == named.name
-        };
+        let is_it =
+            |view: &Materialized| self.module.relation(view.relation).stream.name == named.name;
         let what = match named.meaning {
             Meaning::View(_) => match self.module.materialized.iter().position(is_it) {
                 Some(at) => return Some(at),
@@ -177,15 +175,13 @@ impl<'a> Checker<'a> {
                     let first = columns.iter().position(|c| *c == Some(at));
                     let first = first.map(|first| create.columns[first].span);
                     let place = format!("index {}", create.name.last());
-                    let problem =
-                        names::duplicate_column(&ident.text, &place, ident.span, first);
+                    let problem = names::duplicate_column(&ident.text, &place, ident.span, first);
                     self.found.push(problem);
                     whole = false;
                 }
                 Found::One(at) => columns.push(Some(at)),
                 Found::None | Found::Many(_) => {
-                    let problem =
-                        names::unknown_column_of(&owner, &ident.text, ident.span, &known);
+                    let problem = names::unknown_column_of(&owner, &ident.text, ident.span, &known);
                     self.found.push(problem);
                     whole = false;
                 }
@@ -248,8 +244,7 @@ impl<'a> Checker<'a> {
             }
             Found::None => {
                 let own = self.named.iter().map(|n| n.name.clone());
-                let known: Vec<String> =
-                    own.chain(views.iter().map(|v| v.name.clone())).collect();
+                let known: Vec<String> = own.chain(views.iter().map(|v| v.name.clone())).collect();
                 self.report(names::unknown_relation(written, name.span(), &known))
             }
             Found::Many(all) => {

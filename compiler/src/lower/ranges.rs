@@ -179,9 +179,10 @@ fn crossed(from: &Bound<Point>, to: &Bound<Point>) -> bool {
     match (from, to) {
         (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
         (Bound::Included(from), Bound::Included(to)) => from > to,
-        (Bound::Included(from) | Bound::Excluded(from), Bound::Included(to) | Bound::Excluded(to)) => {
-            from >= to
-        }
+        (
+            Bound::Included(from) | Bound::Excluded(from),
+            Bound::Included(to) | Bound::Excluded(to),
+        ) => from >= to,
     }
 }
 
@@ -268,9 +269,7 @@ fn never(condition: &Expr) -> bool {
     let is_null = |e: &Expr| matches!(e.kind, ExprKind::Literal(Value::Null));
     match &condition.kind {
         ExprKind::Literal(Value::Null | Value::Boolean(false)) => true,
-        ExprKind::Call { function, args, .. } => {
-            function == "=" && args.iter().any(is_null)
-        }
+        ExprKind::Call { function, args, .. } => function == "=" && args.iter().any(is_null),
         ExprKind::Column(_)
         | ExprKind::Literal(_)
         | ExprKind::Cast { .. }
@@ -439,3 +438,6 @@ impl Access {
         self.prefixes.iter().map(range).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use flow_ir::decode_plan::Origin;
 use flow_ir::expr::{Expr, ExprKind};
 use flow_ir::ids::NodeId;
-use flow_ir::logical::{LogicalOp, Node, Plan, PlanNode, Project, Scan, Schema};
+use flow_ir::logical::{LogicalOp, Node, Plan, PlanNode, Project, Scan, ScanKind, Schema};
 use flow_ir::types::{DataType, Type};
 
 use super::Pass;
@@ -287,7 +287,9 @@ fn split(plan: &mut Plan, id: NodeId, all: &AllWanted, shapes: &[Shape]) -> Shap
 
 fn split_scan(scan: &mut Scan, wanted: &Wanted) -> Shape {
     let mut shape = Shape::same(scan.columns.len());
-    for (column, path) in wanted.fields() {
+    // A view's rows are there already: nothing is decoded that could be left out.
+    let decoded = scan.kind != ScanKind::View;
+    for (column, path) in wanted.fields().filter(|_| decoded) {
         if let Origin::Value(_) | Origin::Key(_) = scan.columns[column].origin {
             shape.fields.insert((column, path.clone()), scan.columns.len());
             let field = path.iter().fold(scan.columns[column].clone(), |row, &at| row.field(at));

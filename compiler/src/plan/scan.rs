@@ -12,8 +12,14 @@ use super::{Planner, Relation};
 use crate::check::typed::{self, ColumnSource, RelationId};
 
 /// Options that decide which rows a stream has.
-const CONTENT_OPTIONS: &[&str] =
-    &["topic", "path", "job", "scan.startup.mode", "scan.startup.timestamp-millis", "scan.bounded.mode"];
+const CONTENT_OPTIONS: &[&str] = &[
+    "topic",
+    "path",
+    "job",
+    "scan.startup.mode",
+    "scan.startup.timestamp-millis",
+    "scan.bounded.mode",
+];
 
 impl Planner<'_> {
     /// The relation as queries see it: a stream's rows, or a table's changes.

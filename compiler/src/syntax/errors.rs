@@ -15,8 +15,21 @@ use crate::diagnostics::{Diagnostic, nearest, syntax};
 
 /// Words that a statement begins with.
 const STATEMENTS: &[&str] = &[
-    "CREATE", "INSERT", "SELECT", "WITH", "VALUES", "EXPLAIN", "SHOW", "DESCRIBE", "DROP", "SET",
-    "RESET", "IMPORT", "EXECUTE", "SUBSCRIBE", "PRINT",
+    "CREATE",
+    "INSERT",
+    "SELECT",
+    "WITH",
+    "VALUES",
+    "EXPLAIN",
+    "SHOW",
+    "DESCRIBE",
+    "DROP",
+    "SET",
+    "RESET",
+    "IMPORT",
+    "EXECUTE",
+    "SUBSCRIBE",
+    "PRINT",
 ];
 
 /// Statements of other systems, and what to do in Flow.

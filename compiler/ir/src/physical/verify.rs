@@ -7,6 +7,7 @@ use std::fmt;
 use super::{
     Changelog, Edge, JobGraph, Partitioning, PhysicalOp, Sink, SinkMode, Vertex, WindowInput,
 };
+use crate::connector;
 use crate::ids::{TableId, VertexId};
 use crate::kernel::KernelSpec;
 use crate::types::{Field, TYPE_DEPTH_MAX, Type};
@@ -155,6 +156,8 @@ fn verify_op(graph: &JobGraph, vertex: &Vertex, inputs: &[&Vertex]) -> Result<()
             ensure(op.stream.index() < graph.streams.len(), || "no such stream".into())?;
             let decoded: Vec<Type> = op.columns.iter().map(|c| c.ty.clone()).collect();
             ensure(decoded == types(&vertex.columns), || "other columns than decoded".into())?;
+            let is_view = graph.stream(op.stream).connector == connector::VIEW;
+            ensure(is_view || op.ranges.is_empty(), || "ranges of a stream without keys".into())?;
             op.watermark.as_ref().map_or(Ok(()), |k| verify_kernel(k, &vertex.columns))
         }
         PhysicalOp::Map(op) => {

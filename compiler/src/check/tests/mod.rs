@@ -126,8 +126,7 @@ fn asked(text: &str) -> Checked {
     let mut sources = SourceMap::new();
     let file = sources.add("test.flow", text);
     let (ast, syntax) = crate::syntax::parse(file, text);
-    let (module, answer, mut found) =
-        check_query(&ast, &sources, &TestCatalog::new(), &options());
+    let (module, answer, mut found) = check_query(&ast, &sources, &TestCatalog::new(), &options());
     found.extend(syntax);
     let whole = |answer| format!("{}{}", print(&module), answer_text(answer));
     let typed = answer.as_ref().filter(|_| !has_errors(&found)).map_or_else(String::new, whole);

@@ -71,8 +71,7 @@ impl Builder<'_> {
                 topic: must(self.first_text(&inner)),
                 from_beginning: has(&inner, Rule::from_beginning),
                 // More than that there never is.
-                limit: child(&inner, Rule::integer)
-                    .map(|n| n.as_str().parse().unwrap_or(u64::MAX)),
+                limit: child(&inner, Rule::integer).map(|n| n.as_str().parse().unwrap_or(u64::MAX)),
             },
             _ => StatementKind::Query(Box::new(self.query(inner))),
         };

@@ -1,0 +1,160 @@
+//! Queries that are asked once and the graphs that come of them: each `.plan` of `asked/` holds a
+//! query over the views of `asked/views.flow`, its job graph and what becomes of its rows. `BLESS=1`
+//! writes what is, and the diff is for reviewers.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use flow_compiler::check::CheckOptions;
+use flow_compiler::check::catalog::MemoryCatalog;
+use flow_compiler::check::views::{IndexDecl, ViewDecl, views_of};
+use flow_compiler::compile::{CompileOptions, Compiled, CompiledQuery, compile, compile_query};
+use flow_compiler::diagnostics::Diagnostic;
+use flow_compiler::lower::explain_graph;
+use flow_compiler::optimize::{OptimizeOptions, pass_names};
+use flow_compiler::source::SourceMap;
+use flow_ir::connector;
+use flow_ir::physical::PhysicalOp;
+
+const PHYSICAL: &str = "=== physical\n";
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/asked")
+}
+
+fn job() -> Compiled {
+    let mut sources = SourceMap::new();
+    let text = std::fs::read_to_string(folder().join("views.flow"));
+    sources.add("bank.flow", text.expect("the views are there"));
+    let compiled = compile(&sources, &MemoryCatalog::default(), &CompileOptions::default());
+    compiled.expect("the views compile")
+}
+
+fn ask(text: &str, without: &[&str]) -> Result<CompiledQuery, Vec<Diagnostic>> {
+    let mut sources = SourceMap::new();
+    sources.add("query.flow", text);
+    let check = CheckOptions { views: views_of(&job().graph), ..CheckOptions::default() };
+    let without = without.iter().map(ToString::to_string).collect();
+    let options = CompileOptions { check, optimize: OptimizeOptions { without } };
+    compile_query(&sources, &MemoryCatalog::default(), &options)
+}
+
+fn asked(name: &str, text: &str, without: &[&str]) -> CompiledQuery {
+    ask(text, without).unwrap_or_else(|found| panic!("{name}: {found:?}"))
+}
+
+fn cases() -> Vec<(String, String, String)> {
+    let mut cases = Vec::new();
+    for entry in std::fs::read_dir(folder()).expect("the folder is there") {
+        let path = entry.expect("it can be listed").path();
+        if path.extension().is_some_and(|e| e == "plan") {
+            let text = std::fs::read_to_string(&path).expect("it can be read");
+            let at = text.find(PHYSICAL).unwrap_or(text.len());
+            let name = path.file_stem().expect("it has a name").to_string_lossy().to_string();
+            cases.push((name, text[..at].to_string(), text[at..].to_string()));
+        }
+    }
+    cases.sort();
+    assert!(cases.len() >= 10, "the queries are found");
+    cases
+}
+
+fn outcome(query: &CompiledQuery) -> String {
+    let mut out = format!("{PHYSICAL}{}=== answer\n", explain_graph(&query.graph));
+    for column in &query.columns {
+        writeln!(out, "{} {}", column.name, column.ty).expect("a string takes it");
+    }
+    let order = query.order.iter().map(|(column, direction)| {
+        let descending = if direction.descending { " desc" } else { "" };
+        let nulls_first = if direction.nulls_first { " nulls first" } else { "" };
+        format!("{column}{descending}{nulls_first}")
+    });
+    let order = order.collect::<Vec<_>>().join(", ");
+    let limit = query.limit.map_or("none".into(), |limit| limit.to_string());
+    writeln!(out, "order [{order}] limit {limit} offset {}", query.offset).expect("likewise");
+    let reads = query.reads.join(", ");
+    let (streams, subscribe) = (query.streams, query.subscribe);
+    writeln!(out, "reads [{reads}] streams {streams} subscribe {subscribe}").expect("likewise");
+    out
+}
+
+#[test]
+fn queries_have_these_graphs() {
+    let bless = std::env::var_os("BLESS").is_some();
+    let mut wrong = Vec::new();
+    for (name, text, expected) in cases() {
+        let found = outcome(&asked(&name, &text, &[]));
+        if bless {
+            let path = folder().join(format!("{name}.plan"));
+            std::fs::write(path, format!("{text}{found}")).expect("it can be written");
+        } else if found != expected {
+            wrong.push(format!("{name}:\n{found}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_query_lowers_without_passes_and_answers_alike() {
+    let all: Vec<&str> = pass_names().collect();
+    for (name, text, _) in cases() {
+        let with = asked(&name, &text, &[]);
+        let bare = asked(&name, &text, &all);
+        assert_eq!((&with.columns, &with.order), (&bare.columns, &bare.order), "{name}");
+        assert_eq!((with.reads, with.streams), (bare.reads, bare.streams), "{name}");
+    }
+}
+
+#[test]
+fn every_graph_ends_in_one_answer_and_names_the_job_of_each_view() {
+    for (name, text, _) in cases() {
+        let graph = asked(&name, &text, &[]).graph;
+        let mut answers = 0;
+        for vertex in &graph.vertices {
+            match &vertex.op {
+                PhysicalOp::Sink(sink) => {
+                    answers += 1;
+                    assert_eq!(graph.stream(sink.stream).connector, connector::ANSWER, "{name}");
+                }
+                PhysicalOp::Source(source) => {
+                    let stream = graph.stream(source.stream);
+                    let is_view = stream.connector == connector::VIEW;
+                    let job = stream.option(connector::VIEW_JOB);
+                    assert_eq!(job, is_view.then_some("bank"), "{name}");
+                }
+                _ => {}
+            }
+        }
+        assert_eq!(answers, 1, "{name}");
+    }
+}
+
+#[test]
+fn a_job_tells_its_views() {
+    let views = views_of(&job().graph);
+    let names: Vec<&str> = views.iter().map(|view| view.name.as_str()).collect();
+    assert_eq!(names, ["account", "branches", "openings"]);
+    let account: &ViewDecl = &views[0];
+    assert_eq!(account.job, "bank");
+    assert_eq!(account.primary_key, Some(vec![0]));
+    assert_eq!(account.columns.len(), 6);
+    let index = |name: &str, columns: &[usize]| IndexDecl {
+        name: name.to_string(),
+        columns: columns.to_vec(),
+    };
+    let expected = [index("account_by_owner", &[1, 4]), index("account_by_branch", &[2, 3])];
+    assert_eq!(account.indexes, expected);
+    assert_eq!(views[2].primary_key, None, "rows are counted");
+}
+
+#[test]
+fn a_program_names_its_own_view_before_that_of_another_job() {
+    let text = "CREATE STREAM account (x BIGINT) WITH (connector = 'kafka', format = 'json');
+        SELECT x FROM account;";
+    let query = asked("own", text, &[]);
+    assert!(query.streams && query.reads.is_empty());
+    let qualified = asked("qualified", "SELECT id FROM bank.account;", &[]);
+    assert_eq!(qualified.reads, ["account"]);
+    let found = ask("SELECT id FROM shop.account;", &[]).expect_err("there is no such job");
+    assert_eq!(found.len(), 1);
+}
