@@ -34,7 +34,8 @@ pub(crate) fn encoding(
         "blackhole" => Ok(Encoding::Discard),
         // An index repeats the changes of its view.
         VIEW if stream.option(VIEW_OF).is_some() => Ok(Encoding::Discard),
-        VIEW | ANSWER => Ok(Encoding::Rows),
+        VIEW => Ok(Encoding::Rows { net: false }),
+        ANSWER => Ok(Encoding::Rows { net: true }),
         "print" => Ok(Encoding::Lines(maker.encoder("json", None, &all)?)),
         _ => {
             let value_columns: Vec<usize> =
