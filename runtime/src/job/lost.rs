@@ -4,7 +4,7 @@
 //! | what is gone | a start |
 //! | --- | --- |
 //! | records that were not read yet | is refused, unless `'scan.lost-records' = 'skip'` |
-//! | records that the job has read, or the job that `--fresh` forgets | warns: a rebuild may differ |
+//! | records that were read, also by a job that `--fresh` forgets | warns: a rebuild may differ |
 //! | records before a first start at the earliest offset | warns that they are no part of it |
 //!
 //! While the job runs, its reader fails on the first kind (`auto.offset.reset` is `error`).
