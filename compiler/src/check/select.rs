@@ -399,6 +399,7 @@ impl Checker<'_> {
         items: &[Item<'s>],
     ) -> Option<Key<'s>> {
         let at = text.parse::<usize>().ok().and_then(|n| n.checked_sub(1));
+        let items: Vec<&Item<'s>> = items.iter().filter(|item| visible(&item.name)).collect();
         match at.and_then(|at| items.get(at)).map(|item| &item.value) {
             Some(Value::Written(e)) => Some(Key::Written(e)),
             Some(Value::Column(Some(expr))) => Some(Key::Typed(expr.clone())),
