@@ -4,18 +4,21 @@
 use std::ops::Range;
 
 use flow_compiler::check::TYPE_NAMES;
-use flow_compiler::check::notes::{ColumnNote, Cursor, RelationKind, RelationNote, ScopeNote};
+use flow_compiler::check::notes::{
+    ColumnNote, Cursor, Notes, RelationKind, RelationNote, ScopeNote,
+};
 use flow_compiler::source::SourceMap;
+use flow_compiler::syntax::ast::{Statement, StatementKind, TableElement};
 use flow_compiler::syntax::{Expected, Thing, TokenKind, expected, is_reserved};
-use flow_ir::span::FileId;
+use flow_ir::span::{FileId, Span};
 use flow_ir::types::{DataType, Field, Type};
 
-use super::Program;
 use super::functions::{self, Function};
 use super::hover::{kind_word, relation_markdown, type_text};
 use super::options::{OptionPlace, takes};
 use super::place::Place;
 use super::repair::repair;
+use super::{Analysis, Program};
 
 /// Types that take others in `< >`.
 const NESTED_TYPES: &[&str] = &["ARRAY", "MAP", "ROW"];
@@ -148,9 +151,12 @@ fn metadata(place: &Place<'_>) -> Completions {
 
 /// What is known around the cursor.
 struct Context<'p> {
+    file: FileId,
     place: &'p Place<'p>,
     scope: Option<ScopeNote>,
     relations: Vec<RelationNote>,
+    /// Columns that the statement declares.
+    own: Vec<ColumnNote>,
     /// The beginning of the statement, without what is typed.
     head: &'p str,
     /// Tokens before what is typed.
@@ -169,9 +175,13 @@ impl<'p> Context<'p> {
         }
         let offset = u32::try_from(at).unwrap_or(u32::MAX);
         let whole = Program { sources: &sources, ..*program };
-        let notes = whole.analyse_at(Some(Cursor { file, offset })).notes;
+        let Analysis { notes, ast, .. } = whole.analyse_at(Some(Cursor { file, offset }));
+        let around =
+            |s: &&Statement| s.span.file == file && (s.span.start..=s.span.end).contains(&offset);
+        let own = ast.statements.iter().find(around).map(written_columns).unwrap_or_default();
         let before = place.before();
-        Self { place, scope: notes.scope, relations: notes.relations, head, before }
+        let Notes { scope, relations, .. } = notes;
+        Self { file, place, scope, relations, own, head, before }
     }
 
     /// The names before the cursor that end in a dot: `a.b.`.
@@ -226,8 +236,16 @@ impl<'p> Context<'p> {
     fn items(&self) -> Vec<Completion> {
         let Expected { keywords, things } = expected(self.head);
         let mut items = Vec::new();
-        if things.contains(&Thing::Expression) {
+        if self.opener() == "DESCRIPTOR" {
+            // The grammar also takes it for a call.
+            return self.listed();
+        } else if things.contains(&Thing::Expression) {
+            if self.is_table_argument() {
+                items.extend(self.relations(|_| true));
+            }
             items.extend(self.expression());
+        } else if things.contains(&Thing::Name) && !things.contains(&Thing::Relation) {
+            items.extend(self.names());
         }
         if things.contains(&Thing::Relation) {
             items.extend(self.relations(|_| true));
@@ -236,13 +254,23 @@ impl<'p> Context<'p> {
         if things.contains(&Thing::Type) {
             let names = TYPE_NAMES.iter().chain(NESTED_TYPES);
             items.extend(names.map(|name| Completion::new(Kind::Type, *name)));
-        } else if things.contains(&Thing::Name) && !things.contains(&Thing::Relation) {
-            items.extend(self.names());
         }
         items.extend(keywords.into_iter().map(|word| Completion::new(Kind::Keyword, word)));
         let mut seen = std::collections::HashSet::new();
         items.retain(|item| seen.insert((item.label.clone(), item.insert.clone())));
         items
+    }
+
+    /// The word before the innermost bracket that is open, in upper case; empty without one.
+    fn opener(&self) -> String {
+        let open = self.place.open_bracket(self.before);
+        open.map(|open| self.place.word_before(open)).unwrap_or_default()
+    }
+
+    /// Whether the cursor is at an argument of a function of FROM.
+    fn is_table_argument(&self) -> bool {
+        let called = self.opener();
+        functions::tables().iter().any(|f| f.name == called)
     }
 
     fn expression(&self) -> Vec<Completion> {
@@ -282,16 +310,19 @@ impl<'p> Context<'p> {
 
     /// Whether a relation is what the cursor's statement declares.
     fn is_own(&self, relation: &RelationNote) -> bool {
-        let at = relation.declared.start as usize;
+        let at = relation.declared;
         relation.kind != RelationKind::Cte
+            && at != Span::default()
+            && at.file == self.file
             && self.place.is(0, "CREATE")
-            && self.place.statement.contains(&at)
+            && self.place.statement.contains(&(at.start as usize))
     }
 
-    /// Columns of the stream or table that the statement declares.
+    /// Columns of the stream or table that the statement declares: those that were found, with the
+    /// registry's, else those that are written.
     fn own_columns(&self) -> Vec<ColumnNote> {
-        let own = self.relations.iter().find(|r| self.is_own(r));
-        own.map(|r| r.columns.clone()).unwrap_or_default()
+        let found = self.relations.iter().find(|r| self.is_own(r) && !r.columns.is_empty());
+        found.map_or(self.own.clone(), |r| r.columns.clone())
     }
 
     /// Names that are already declared, where the grammar wants a name and the words before it
@@ -341,6 +372,21 @@ impl<'p> Context<'p> {
         });
         found.next().map(|r| r.columns.clone()).unwrap_or_default()
     }
+}
+
+/// The columns that CREATE STREAM or TABLE lists.
+fn written_columns(statement: &Statement) -> Vec<ColumnNote> {
+    let StatementKind::CreateTable(create) = &statement.kind else { return Vec::new() };
+    let columns = create.elements.iter().flatten().filter_map(|element| match element {
+        TableElement::Column(column) => Some(ColumnNote {
+            name: column.name.text.clone(),
+            ty: None,
+            event_time: false,
+            declared: Some(column.name.span),
+        }),
+        TableElement::Watermark(_) | TableElement::PrimaryKey(_) => None,
+    });
+    columns.collect()
 }
 
 fn row_fields(ty: &Type) -> &[Field] {

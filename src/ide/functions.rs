@@ -57,14 +57,15 @@ fn of_window((name, signature, doc): &Window) -> Function {
     Function { name, signatures, doc, example: None, is_bare: false }
 }
 
-fn of_builtin(builtin: &'static Builtin) -> Function {
+/// A builtin under its name or another with the same meaning.
+fn of_builtin(builtin: &'static Builtin, name: &'static str) -> Function {
     let example = builtin.examples.first();
     Function {
-        name: builtin.name,
+        name,
         signatures: builtin.usage(),
         doc: builtin.doc,
         example: example.map(|(call, result)| ((*call).to_string(), (*result).to_string())),
-        is_bare: bare_functions().contains(&builtin.name),
+        is_bare: bare_functions().contains(&name),
     }
 }
 
@@ -84,12 +85,19 @@ fn of_aggregate(def: &'static AggregateDef) -> Function {
     }
 }
 
+fn is_word(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_uppercase())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
 /// Functions that can stand in an expression, in the order of their tables; operators left out.
 pub(super) fn scalar() -> Vec<Function> {
-    let is_word = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-    let callable = |b: &&Builtin| is_word(b.name) && b.name.starts_with(char::is_uppercase);
-    let builtins = builtin::all().filter(callable).map(of_builtin);
+    let named = |b: &'static Builtin| {
+        let names = std::iter::once(b.name).chain(b.aliases.iter().copied());
+        names.filter(|name| is_word(name)).map(move |name| of_builtin(b, name))
+    };
     let aggregates = AGGREGATES.iter().map(of_aggregate);
+    let builtins = builtin::all().flat_map(named);
     aggregates.chain(builtins).chain(GROUP_FUNCTIONS.iter().map(of_window)).collect()
 }
 
@@ -102,9 +110,12 @@ pub(super) fn tables() -> Vec<Function> {
 pub(super) fn find(name: &str) -> Option<Function> {
     let windows = TABLE_FUNCTIONS.iter().chain(GROUP_FUNCTIONS);
     let window = windows.clone().find(|w| w.0.eq_ignore_ascii_case(name)).map(of_window);
-    window
-        .or_else(|| aggregates::lookup(name).map(of_aggregate))
-        .or_else(|| builtin::lookup(name).map(of_builtin))
+    window.or_else(|| aggregates::lookup(name).map(of_aggregate)).or_else(|| {
+        let found = builtin::lookup(name)?;
+        let names = std::iter::once(found.name).chain(found.aliases.iter().copied());
+        let written = names.clone().find(|n| n.eq_ignore_ascii_case(name));
+        Some(of_builtin(found, written.unwrap_or(found.name)))
+    })
 }
 
 impl Function {

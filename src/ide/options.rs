@@ -43,7 +43,12 @@ impl OptionPlace {
         let cursor = place
             .tokens
             .iter()
-            .position(|t| place.offset <= t.end && (t.start < place.offset || t.end > place.offset))
+            .position(|t| match t.kind {
+                TokenKind::Symbol => place.offset <= t.start,
+                TokenKind::Word | TokenKind::QuotedName | TokenKind::String | TokenKind::Number => {
+                    place.offset <= t.end
+                }
+            })
             .unwrap_or(place.tokens.len());
         let first = match place.open_bracket(cursor) {
             Some(open) if place.is(0, "CREATE") && place.word_before(open) == "WITH" => open + 1,
@@ -61,7 +66,7 @@ impl OptionPlace {
                     entries.push((String::new(), String::new(), false));
                     begins = None;
                 }
-                ("=", Some(entry)) => {
+                (text, Some(entry)) if is_equals(text, first == 1) => {
                     entry.2 = true;
                     begins = None;
                 }
@@ -158,6 +163,11 @@ fn directions(spec: &flow_ir::connector::ConnectorSpec) -> String {
         (true, false) => "Can be read.".into(),
         (false, _) => "Can be written.".into(),
     }
+}
+
+/// Whether a value follows: SET also takes TO.
+fn is_equals(text: &str, in_set: bool) -> bool {
+    text == "=" || (in_set && text.eq_ignore_ascii_case("to"))
 }
 
 /// The entries before the cursor's and those behind it in the same list.

@@ -43,12 +43,12 @@ pub(super) fn repair(place: &Place<'_>) -> Option<(String, usize)> {
     let (clause, left_open) = clause_head(place, before);
     let clause = place.text.get(place.statement.start..clause).unwrap_or(head);
     let rest = place.text.get(clause_tail(place, left_open)..place.statement.end).unwrap_or("");
-    let closers = |head: &str| closing(head);
+    let clause = format!("{clause} ");
     let tries = [
         (head, tail.to_string()),
-        (clause, format!(" {rest}")),
-        (head, closers(head)),
-        (clause, closers(clause)),
+        (clause.as_str(), format!(" {rest}")),
+        (head, closing(head)),
+        (clause.as_str(), closing(&clause)),
     ];
     let (head, tail) = tries.into_iter().find(|(head, tail)| {
         let statement = format!("{head}{STANDIN}{tail}");
@@ -72,7 +72,7 @@ fn clause_head(place: &Place<'_>, before: usize) -> (usize, usize) {
             "(" | "[" if closed > 0 => closed -= 1,
             "(" | "[" => open += 1,
             _ if closed == 0 && BEFORE_EXPRESSION.iter().any(|w| w.eq_ignore_ascii_case(text)) => {
-                return (token.end + 1, open);
+                return (token.end, open);
             }
             _ => {}
         }

@@ -46,6 +46,7 @@ pub(super) fn capabilities() -> Value {
         definition_provider: Some(true.into()),
         document_symbol_provider: Some(true.into()),
         code_action_provider: Some(true.into()),
+        document_formatting_provider: Some(true.into()),
         ..Default::default()
     };
     let version = env!("CARGO_PKG_VERSION");
@@ -123,9 +124,9 @@ pub(super) fn diagnostics(
     uri: &str,
     found: &[Diagnostic],
     document: &Document,
-    page: impl Fn(Code) -> Option<String>,
+    page: &mut dyn FnMut(Code) -> Option<String>,
 ) -> Value {
-    let shown = found.iter().map(|d| diagnostic(uri, d, document, &page)).collect();
+    let shown = found.iter().map(|d| diagnostic(uri, d, document, page(d.code))).collect();
     publish(uri, Some(document.version), shown)
 }
 
@@ -144,7 +145,7 @@ fn diagnostic(
     uri: &str,
     d: &Diagnostic,
     document: &Document,
-    page: impl Fn(Code) -> Option<String>,
+    page: Option<String>,
 ) -> lsp::Diagnostic {
     let severity = match d.severity {
         Severity::Error => lsp::DiagnosticSeverity::Error,
@@ -167,7 +168,7 @@ fn diagnostic(
         range: span_range(document, d.at.span),
         severity: Some(severity),
         code: Some(lsp::Code::String(d.code.id().into())),
-        code_description: page(d.code).map(|href| lsp::CodeDescription { href: href.into() }),
+        code_description: page.map(|href| lsp::CodeDescription { href: href.into() }),
         source: Some("flow".into()),
         message: lsp::Message::String(text),
         tags: None,
@@ -238,6 +239,25 @@ pub(super) fn actions(uri: &str, fixes: &[Fix], document: &Document) -> Value {
         }
     };
     json!(fixes.iter().map(action).collect::<Vec<_>>())
+}
+
+/// The edit that makes a document this text: what differs, without what is the same before and
+/// behind it.
+pub(super) fn rewritten(new: &str, document: &Document) -> Value {
+    let old = document.text();
+    if old == new {
+        return json!([]);
+    }
+    let same = |(a, b): &(char, char)| a == b;
+    let length = |pairs: &mut dyn Iterator<Item = (char, char)>| -> usize {
+        pairs.take_while(same).map(|(c, _)| c.len_utf8()).sum()
+    };
+    let before = length(&mut old.chars().zip(new.chars()));
+    let (old_rest, new_rest) = (&old[before..], &new[before..]);
+    let behind = length(&mut old_rest.chars().rev().zip(new_rest.chars().rev()));
+    let range = range(document, before, old.len() - behind);
+    let new_text = new_rest[..new_rest.len() - behind].to_string();
+    json!([lsp::TextEdit { range, new_text }])
 }
 
 /// A result of completion.

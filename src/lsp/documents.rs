@@ -42,6 +42,8 @@ pub(super) struct Checked {
     pub sources: SourceMap,
     /// What it says; `None` if the compiler has a bug there.
     pub analysis: Option<Analysis>,
+    /// Whether a registry was asked.
+    pub asks: bool,
     /// Whether a registry has not answered yet.
     pub waits: bool,
 }
@@ -85,6 +87,11 @@ impl Document {
         &self.text
     }
 
+    /// Whether it depends on a registry, as far as it is known.
+    pub(super) fn asks(&self) -> bool {
+        self.checked.as_ref().is_some_and(|checked| checked.asks)
+    }
+
     /// Whether it waits for a registry, as far as it is known.
     pub(super) fn waits(&self) -> bool {
         self.checked.as_ref().is_some_and(|checked| checked.waits)
@@ -97,11 +104,11 @@ impl Document {
         }
         let mut sources = SourceMap::new();
         sources.add(name, self.text.as_str());
-        let before = catalog.unanswered();
+        let before = (catalog.asked(), catalog.unanswered());
         let program = Program { sources: &sources, catalog, options };
         let analysis = catch_unwind(AssertUnwindSafe(|| program.analyse())).ok();
-        let waits = catalog.unanswered() != before;
-        self.checked = Some(Checked { sources, analysis, waits });
+        let (asks, waits) = (catalog.asked() != before.0, catalog.unanswered() != before.1);
+        self.checked = Some(Checked { sources, analysis, asks, waits });
     }
 
     /// What was found by `check`.

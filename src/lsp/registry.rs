@@ -61,6 +61,7 @@ struct State {
 struct Shared {
     registries: Registries,
     state: Mutex<State>,
+    asked: AtomicUsize,
     unanswered: AtomicUsize,
     wake: Box<dyn Fn() -> bool + Send + Sync>,
 }
@@ -76,8 +77,19 @@ impl Remembered {
         registries: Registries,
         wake: impl Fn() -> bool + Send + Sync + 'static,
     ) -> Self {
-        let (state, unanswered) = (Mutex::default(), AtomicUsize::new(0));
-        Self { shared: Arc::new(Shared { registries, state, unanswered, wake: Box::new(wake) }) }
+        let shared = Shared {
+            registries,
+            state: Mutex::default(),
+            asked: AtomicUsize::new(0),
+            unanswered: AtomicUsize::new(0),
+            wake: Box::new(wake),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// How many questions there were, so far.
+    pub(super) fn asked(&self) -> usize {
+        self.shared.asked.load(Ordering::Relaxed)
     }
 
     /// How many questions had no answer at once, so far.
@@ -93,6 +105,7 @@ impl Remembered {
 
     fn ask(&self, registry: &RegistryRef, subject: &str, what: What) -> Told {
         let question = (registry.clone(), subject.to_string(), what);
+        self.shared.asked.fetch_add(1, Ordering::Relaxed);
         let mut state = self.shared.lock();
         if state.known.len() > ANSWERS_MAX {
             state.known.retain(|_, entry| entry.is_open);

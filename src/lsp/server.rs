@@ -8,8 +8,9 @@ use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use flow_compiler::check::CheckOptions;
-use flow_compiler::diagnostics::Fix;
+use flow_compiler::diagnostics::{Code, Fix};
 use flow_compiler::source::SourceMap;
+use flow_compiler::syntax::format::format;
 use flow_ir::span::Span;
 use lsp_server::{ErrorCode, Message, Notification, Request, RequestId, Response};
 use serde_json::Value;
@@ -43,6 +44,8 @@ pub(super) struct Server<W> {
     stale: BTreeSet<String>,
     catalog: Remembered,
     options: CheckOptions,
+    /// Addresses of pages that were linked to.
+    pages: BTreeMap<Code, Option<String>>,
 }
 
 /// What a client is told where the compiler failed.
@@ -79,6 +82,7 @@ impl<W: Write> Server<W> {
             stale: BTreeSet::new(),
             catalog,
             options,
+            pages: BTreeMap::new(),
         }
     }
 
@@ -173,6 +177,11 @@ impl<W: Write> Server<W> {
             "textDocument/definition" => self.define(request.params),
             "textDocument/documentSymbol" => self.symbols(request.params),
             "textDocument/codeAction" => self.actions(request.params),
+            "textDocument/formatting" => {
+                let uri = convert::document_params(request.params)?;
+                let document = self.document(&uri)?;
+                Ok(convert::rewritten(&format(document.text()), document))
+            }
             other => {
                 let why = format!("flow lsp has no {other}");
                 Err(Refusal::new(ErrorCode::MethodNotFound, why))
@@ -285,15 +294,17 @@ impl<W: Write> Server<W> {
             document.check(&name_of(&uri), catalog, options);
             let found = document.checked().map(|c| c.diagnostics().cloned().collect::<Vec<_>>());
             let found = found.unwrap_or_default();
-            let message = convert::diagnostics(&uri, &found, document, pages::address);
+            let pages = &mut self.pages;
+            let mut page = |code| pages.entry(code).or_insert_with(|| pages::address(code)).clone();
+            let message = convert::diagnostics(&uri, &found, document, &mut page);
             self.send(&message)?;
         }
         Ok(true)
     }
 
-    /// What waited for registries is to be looked at again.
+    /// What depends on registries is to be looked at again.
     pub(super) fn registries_answered(&mut self) {
-        for (uri, document) in &mut self.documents {
+        for (uri, document) in self.documents.iter_mut().filter(|(_, d)| d.asks()) {
             document.forget();
             self.stale.insert(uri.clone());
         }

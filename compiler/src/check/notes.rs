@@ -35,7 +35,7 @@ pub struct Notes {
     pub names: Vec<NamedPlace>,
     /// Types of expressions.
     pub types: Vec<(Span, Type)>,
-    /// Everything declared, in order.
+    /// Everything declared, in order, then the views that a server offers.
     pub relations: Vec<RelationNote>,
     /// What the innermost query or expression around the cursor can name.
     pub scope: Option<ScopeNote>,
@@ -285,8 +285,9 @@ impl Checker<'_> {
             return;
         }
         self.read_unread();
-        let relations: Vec<RelationNote> =
-            self.named.iter().map(|named| self.named_note(named)).collect();
+        let readable = self.named.iter().filter(|n| !matches!(n.meaning, Meaning::Index));
+        let mut relations: Vec<RelationNote> =
+            readable.map(|named| self.named_note(named)).collect();
         for relation in &relations {
             self.note_name(relation.declared, NameNote::Relation(relation.clone()));
             for column in &relation.columns {
@@ -298,6 +299,11 @@ impl Checker<'_> {
                 }
             }
         }
+        let served = self.options.views.iter().enumerate().map(|(at, view)| {
+            let (name, span) = (view.name.clone(), Span::default());
+            self.named_note(&Named { name, span, meaning: Meaning::Served(at) })
+        });
+        relations.extend(served);
         if let Some(notes) = &mut self.notes {
             notes.relations = relations;
         }
