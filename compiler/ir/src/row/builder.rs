@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Column, RowBatch, RowLayout, RowRef, pack_var};
+use super::{Column, RowBatch, RowLayout, RowRef, pack_var, unpack_var};
 use crate::types::Slot;
 
 /// Writes rows of one layout.
@@ -54,6 +54,15 @@ impl BatchBuilder {
     pub fn begin(&mut self) {
         debug_assert_eq!(self.start, self.words.len(), "the last row was finished or abandoned");
         self.words.extend_from_slice(&self.blank);
+    }
+
+    /// Begins a row with fixed words that the caller made: null bits, and slots where they are
+    /// clear.
+    #[inline]
+    pub fn begin_with(&mut self, fixed: impl ExactSizeIterator<Item = u64>) {
+        debug_assert_eq!(self.start, self.words.len(), "the last row was finished or abandoned");
+        debug_assert_eq!(fixed.len(), self.blank.len(), "all fixed words are given");
+        self.words.extend(fixed);
     }
 
     /// Sets a one-word column.
@@ -115,12 +124,6 @@ impl BatchBuilder {
         &mut self.words[self.start..]
     }
 
-    /// Clears null bits of the open row, for writers that fill many slots with `put_*`.
-    #[inline]
-    pub fn clear_nulls(&mut self, null_word: u32, mask: u64) {
-        self.words[self.start + null_word as usize] &= !mask;
-    }
-
     /// Makes a column NULL again.
     pub fn set_null(&mut self, column: Column) {
         let row = self.open_row();
@@ -128,25 +131,33 @@ impl BatchBuilder {
         row[column.word as usize..][..column.slot.words()].fill(0);
     }
 
-    /// Fills a one-word slot, whose place the caller looked up before; its null bit stays.
-    #[inline]
-    pub fn put_word(&mut self, word: u32, value: u64) {
-        self.words[self.start + word as usize] = value;
-    }
-
-    /// Fills the slot of a STRING column with text that is checked to be UTF-8 while it is copied;
-    /// its null bit stays. `false`, and nothing is written, if it is not UTF-8.
-    #[inline]
+    /// Moves texts into the tail and checks that they are UTF-8. The slots of these STRING columns,
+    /// where they are not NULL, say as `pack_var` does how far before the end of `from` their texts
+    /// begin, and their lengths. `false`, with the tail as it was, if one is not UTF-8.
+    #[inline(always)]
     #[must_use]
-    pub fn put_text(&mut self, word: u32, value: &[u8]) -> bool {
+    pub fn put_texts(&mut self, columns: &[Column], from: &[u8]) -> bool {
         const NOT_ASCII: u64 = 0x8080_8080_8080_8080;
-        let end = self.words.len();
-        let any = append_padded(&mut self.words, value);
-        if any & NOT_ASCII != 0 && std::str::from_utf8(value).is_err() {
-            self.words.truncate(end);
-            return false;
+        let before = self.words.len();
+        for column in columns {
+            let row = &self.words[self.start..];
+            if row[column.null_word as usize] & column.null_mask != 0 {
+                continue;
+            }
+            let slot = self.start + column.word as usize;
+            let (before_end, len) = unpack_var(self.words[slot]);
+            let end = self.words.len();
+            let text = from.len().checked_sub(before_end).and_then(|at| from.get(at..at + len));
+            let fits = text.is_some_and(|text| {
+                let any = append_padded(&mut self.words, text);
+                any & NOT_ASCII == 0 || std::str::from_utf8(text).is_ok()
+            });
+            if !fits {
+                self.words.truncate(before);
+                return false;
+            }
+            self.words[slot] = pack_var((end - self.start) * 8, len);
         }
-        self.put_word(word, pack_var((end - self.start) * 8, value.len()));
         true
     }
 
@@ -273,17 +284,24 @@ mod tests {
     }
 
     #[test]
-    fn text_is_checked_and_a_refused_one_leaves_the_row_as_it_was() {
-        let nullable = Type { data: DataType::String, nullable: true };
-        let layout = Arc::new(RowLayout::new(vec![nullable]));
-        let column = layout.column(0);
+    fn texts_are_checked_and_refused_ones_leave_the_tail_as_it_was() {
+        let text = Type { data: DataType::String, nullable: true };
+        let layout = Arc::new(RowLayout::new(vec![text.clone(), text.clone(), text]));
+        let columns = [layout.column(0), layout.column(2)];
         let mut rows = BatchBuilder::new(layout.clone());
         let texts: [&[u8]; 5] = [b"", b"plain", "f\u{fc}r".as_bytes(), b"\xff", b"12345678\xc3"];
         for text in texts {
+            let from = [b"ab", text].concat();
             rows.begin();
-            rows.clear_nulls(column.null_word, column.null_mask);
-            if !rows.put_text(column.word, text) {
-                rows.set_null(column);
+            rows.set_bytes(1, b"before");
+            for (column, slot) in
+                columns.iter().zip([pack_var(2 + text.len(), 2), pack_var(text.len(), text.len())])
+            {
+                rows.open_row()[column.word as usize] = slot;
+                rows.open_row()[column.null_word as usize] &= !column.null_mask;
+            }
+            if !rows.put_texts(&columns, &from) {
+                columns.iter().for_each(|column| rows.set_null(*column));
             }
             rows.finish(1);
         }
@@ -291,8 +309,11 @@ mod tests {
         for (row, text) in batch.rows().zip(texts) {
             assert!(row.verify(&layout));
             let expected = std::str::from_utf8(text).ok();
-            assert_eq!((!row.is_null(column)).then(|| row.str(column)), expected);
-            assert_eq!(row.words().len(), 3 + expected.unwrap_or("").len().div_ceil(8));
+            let read = |column: Column| (!row.is_null(column)).then(|| row.str(column));
+            assert_eq!(read(columns[0]), expected.map(|_| "ab"));
+            assert_eq!(read(columns[1]), expected);
+            let tail = 1 + expected.map_or(0, |text| 1 + text.len().div_ceil(8));
+            assert_eq!(row.words().len(), layout.fixed_words() + tail);
         }
     }
 }

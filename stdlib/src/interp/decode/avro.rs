@@ -1,16 +1,15 @@
 //! Running an Avro plan: steps, made once from the plan with all places resolved, walk the payload
-//! and set columns. Each node owns the buffers that its containers are collected in, so that
+//! and set columns, stretches of flat ones at once. Each node owns the buffers that its containers are collected in, so that
 //! nothing is allocated per record once they have grown.
 
 use std::sync::Arc;
 
-use flow_ir::decode_plan::{
-    AVRO_DEPTH_MAX, AvroDatum, AvroOp, AvroPlan, AvroScalar, AvroSkip, AvroStep,
-};
-use flow_ir::row::{BatchBuilder, Column, ContainerBuilder, RowLayout, push_value};
+use flow_ir::decode_plan::{AVRO_DEPTH_MAX, AvroDatum, AvroOp, AvroPlan, AvroSkip, AvroStep};
+use flow_ir::row::{BatchBuilder, ContainerBuilder, RowLayout, push_value};
 use flow_ir::types::{DataType, Type};
 use flow_ir::value::Value;
 
+use super::flat::Flat;
 use super::input::Input;
 use super::required::Required;
 use super::scalar::Scalar;
@@ -30,6 +29,12 @@ impl AvroReader {
         Self { steps: Steps::new(&plan.steps, layout), recursive: plan.recursive.clone() }
     }
 
+    /// Leaves stretches out.
+    #[cfg(test)]
+    pub(super) fn unfuse(&mut self) {
+        self.steps.0.iter_mut().for_each(|step| step.flat = None);
+    }
+
     /// Reads a payload, which must end with the datum.
     pub(super) fn read(
         &mut self,
@@ -45,39 +50,21 @@ impl AvroReader {
 
 /// The steps of one record.
 #[derive(Debug)]
-struct Steps {
-    ops: Vec<Op>,
-    /// What a failure of each step is about.
-    subjects: Vec<Subject>,
-    /// Null bits of the columns that `ops` fill for certain, as (word, bits): cleared at once.
-    filled: Vec<(u32, u64)>,
-}
+struct Steps(Vec<Step>);
 
 #[derive(Debug)]
-struct Subject {
+struct Step {
+    /// Reads this step and some that follow at once, if nothing is wrong with them.
+    flat: Option<Flat>,
+    op: Op,
+    /// What a failure is about.
     field: Box<str>,
-    /// The column that is not NULL after the step, if that is certain.
-    fills: Option<Column>,
-    /// Whether an error about the value leaves the input behind it.
+    /// Whether an error about the value leaves the input behind it, and the column NULL.
     resumes: bool,
 }
 
-/// A step. The commonest reads have their slot's place in the row; all others are apart, so that
-/// these are small and lie close together.
 #[derive(Debug)]
 enum Op {
-    SkipVarints(u32),
-    SkipStrings(u32),
-    Long(u32),
-    TimestampMillis(u32),
-    Text(u32),
-    Other(Box<Other>),
-}
-
-#[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "an `Op` boxes it")]
-enum Other {
-    SkipBytes(u64),
     Skip(AvroSkip),
     Read(usize, Datum),
     Default(usize, Value),
@@ -87,142 +74,84 @@ enum Other {
 
 impl Steps {
     fn new(steps: &[AvroStep], layout: &RowLayout) -> Self {
-        let mut made = Self { ops: Vec::new(), subjects: Vec::new(), filled: Vec::new() };
-        for step in steps {
+        let mut made: Vec<Step> = Vec::with_capacity(steps.len());
+        // Steps that are in the last stretch.
+        let mut covered = 0;
+        for (i, step) in steps.iter().enumerate() {
+            let flat = if i < covered { None } else { Flat::new(&steps[i..], layout) };
+            covered = covered.max(i + flat.as_ref().map_or(0, |flat| flat.steps));
             let op = Op::new(&step.op, layout);
-            let fills = op.fills(&step.op).map(|column| layout.column(column));
-            if let Some(column) = fills {
-                match made.filled.iter_mut().find(|(word, _)| *word == column.null_word) {
-                    Some((_, mask)) => *mask |= column.null_mask,
-                    None => made.filled.push((column.null_word, column.null_mask)),
-                }
-            }
-            let resumes = op.resumes();
-            made.subjects.push(Subject { field: step.field.as_str().into(), fills, resumes });
-            made.ops.push(op);
+            let resumes = matches!(&op, Op::Read(_, datum) if datum.resumes());
+            made.push(Step { flat, op, field: step.field.as_str().into(), resumes });
         }
-        made
+        Self(made)
     }
 
-    /// Takes all steps. The input is a local copy, which stays in registers across the steps that
-    /// are inlined here; other steps get the address of a copy of their own.
+    /// Takes all steps. Inlined where records begin; `nested` is for records in records.
+    #[inline(always)]
     fn run(
         &mut self,
-        from: &mut Input<'_>,
+        input: &mut Input<'_>,
         row: &mut BatchBuilder,
         recursive: &[Vec<AvroSkip>],
         run: &mut Run<'_>,
     ) -> Result<(), Bad> {
-        for &(word, mask) in &self.filled {
-            row.clear_nulls(word, mask);
-        }
-        let mut input = *from;
-        for (i, op) in self.ops.iter_mut().enumerate() {
-            let done = match op {
-                Op::Long(word) => input.long().map(|value| row.put_word(*word, value as u64)),
-                Op::SkipVarints(count) => input.skip_longs(*count),
-                Op::SkipStrings(count) => skip_strings(&mut input, *count),
-                Op::Text(word) => input
-                    .lengthed()
-                    .and_then(|bytes| row.put_text(*word, bytes).then_some(()).ok_or(Bad::Utf8)),
-                Op::TimestampMillis(word) => input.long().and_then(|millis| {
-                    let micros = millis.checked_mul(1_000).ok_or(Bad::Range)?;
-                    row.put_word(*word, micros as u64);
-                    Ok(())
-                }),
-                Op::Other(other) => {
-                    let mut rest = input;
-                    let done = other.run(&mut rest, row, recursive, run);
-                    input = rest;
-                    done
+        let mut next = 0;
+        while let Some(step) = self.0.get_mut(next) {
+            match &step.flat {
+                Some(flat) if flat.read(input, row) => next += flat.steps,
+                Some(_) | None => {
+                    step.take(input, row, recursive, run)?;
+                    next += 1;
                 }
-            };
-            if let Err(bad) = done {
-                self.subjects[i].failed(bad, row, run)?;
             }
         }
-        *from = input;
         Ok(())
+    }
+
+    #[inline(never)]
+    fn nested(
+        &mut self,
+        input: &mut Input<'_>,
+        row: &mut BatchBuilder,
+        recursive: &[Vec<AvroSkip>],
+        run: &mut Run<'_>,
+    ) -> Result<(), Bad> {
+        self.run(input, row, recursive, run)
     }
 }
 
-impl Subject {
-    /// Names the field of a failure. Goes on, with NULL, if the failure allows it.
-    #[cold]
-    fn failed(&self, bad: Bad, row: &mut BatchBuilder, run: &mut Run<'_>) -> Result<(), Bad> {
-        run.failed(bad, &self.field, self.resumes)?;
-        if let Some(column) = self.fills {
-            row.set_null(column);
-        }
-        Ok(())
+impl Step {
+    /// Takes this step. Names the field of a failure, and goes on, with NULL, if it allows that.
+    #[inline(never)]
+    fn take(
+        &mut self,
+        input: &mut Input<'_>,
+        row: &mut BatchBuilder,
+        recursive: &[Vec<AvroSkip>],
+        run: &mut Run<'_>,
+    ) -> Result<(), Bad> {
+        let done = self.op.run(input, row, recursive, run);
+        done.or_else(|bad| run.failed(bad, &self.field, self.resumes))
     }
 }
 
 impl Op {
     fn new(op: &AvroOp, layout: &RowLayout) -> Self {
-        let other = match op {
-            AvroOp::Skip(AvroSkip::Varints(count)) => return Op::SkipVarints(*count),
-            AvroOp::Skip(AvroSkip::Strings(count)) => return Op::SkipStrings(*count),
-            AvroOp::Skip(AvroSkip::Bytes(count)) => Other::SkipBytes(*count),
-            AvroOp::Skip(skip) => Other::Skip(skip.clone()),
+        match op {
+            AvroOp::Skip(skip) => Op::Skip(skip.clone()),
             AvroOp::Read(column, datum) => {
                 let column = *column as usize;
-                let ty = &layout.types()[column].data;
-                let word = layout.column(column).word;
-                match datum {
-                    AvroDatum::Scalar(AvroScalar::Long) if *ty == DataType::BigInt => {
-                        return Op::Long(word);
-                    }
-                    AvroDatum::Scalar(AvroScalar::TimestampMillis) => {
-                        return Op::TimestampMillis(word);
-                    }
-                    AvroDatum::Scalar(AvroScalar::String) if *ty == DataType::String => {
-                        return Op::Text(word);
-                    }
-                    datum => Other::Read(column, Datum::new(datum, ty)),
-                }
+                Op::Read(column, Datum::new(datum, &layout.types()[column].data))
             }
-            AvroOp::Default(column, value) => Other::Default(*column as usize, value.clone()),
+            AvroOp::Default(column, value) => Op::Default(*column as usize, value.clone()),
             AvroOp::Union(branches) => {
-                Other::Union(branches.iter().map(|steps| Steps::new(steps, layout)).collect())
+                Op::Union(branches.iter().map(|steps| Steps::new(steps, layout)).collect())
             }
-            AvroOp::Peek(steps) => Other::Peek(Steps::new(steps, layout)),
-        };
-        Op::Other(Box::new(other))
-    }
-
-    /// The column that is not NULL after this step, made from that one, if that is certain.
-    fn fills(&self, from: &AvroOp) -> Option<usize> {
-        match (self, from) {
-            (Op::Other(_) | Op::SkipVarints(_) | Op::SkipStrings(_), _) => None,
-            (Op::Long(_) | Op::TimestampMillis(_) | Op::Text(_), AvroOp::Read(column, _)) => {
-                Some(*column as usize)
-            }
-            (
-                Op::Long(_) | Op::TimestampMillis(_) | Op::Text(_),
-                AvroOp::Skip(_) | AvroOp::Default(..) | AvroOp::Union(_) | AvroOp::Peek(_),
-            ) => None,
+            AvroOp::Peek(steps) => Op::Peek(Steps::new(steps, layout)),
         }
     }
 
-    /// Whether an error about a value leaves the input behind it.
-    fn resumes(&self) -> bool {
-        match self {
-            Op::Text(_) | Op::TimestampMillis(_) => true,
-            Op::Other(other) => match &**other {
-                Other::Read(_, datum) => datum.resumes(),
-                Other::SkipBytes(_)
-                | Other::Skip(_)
-                | Other::Default(..)
-                | Other::Union(_)
-                | Other::Peek(_) => false,
-            },
-            Op::SkipVarints(_) | Op::SkipStrings(_) | Op::Long(_) => false,
-        }
-    }
-}
-
-impl Other {
     fn run(
         &mut self,
         input: &mut Input<'_>,
@@ -231,22 +160,21 @@ impl Other {
         run: &mut Run<'_>,
     ) -> Result<(), Bad> {
         match self {
-            Other::Read(column, datum) => {
+            Op::Read(column, datum) => {
                 datum.read(input, &mut ColumnSink { row, column: *column }, recursive, run)
             }
-            Other::SkipBytes(count) => skip_bytes(input, *count),
-            Other::Skip(what) => skip(std::slice::from_ref(what), input, recursive, 0),
-            Other::Default(column, value) => {
+            Op::Skip(what) => skip(std::slice::from_ref(what), input, recursive, 0),
+            Op::Default(column, value) => {
                 push_value(row, *column, value);
                 Ok(())
             }
-            Other::Union(branches) => {
+            Op::Union(branches) => {
                 let steps = branches.get_mut(input.branch()?).ok_or(Bad::Branch)?;
-                steps.run(input, row, recursive, run)
+                steps.nested(input, row, recursive, run)
             }
-            Other::Peek(steps) => {
+            Op::Peek(steps) => {
                 let before = *input;
-                steps.run(input, row, recursive, run)?;
+                steps.nested(input, row, recursive, run)?;
                 *input = before;
                 Ok(())
             }
@@ -381,7 +309,7 @@ impl Datum {
                 let RowDatum { steps, row, required } = &mut **datum;
                 row.abandon();
                 row.begin();
-                run.nested(|run| steps.run(input, row, recursive, run))?;
+                run.nested(|run| steps.nested(input, row, recursive, run))?;
                 if let Some(field) = required.missing(row) {
                     return run.failed(Bad::Null, field, false);
                 }
@@ -393,18 +321,6 @@ impl Datum {
             Datum::Refuse(what) => run.failed(Bad::Refused, what, false),
         }
     }
-}
-
-#[inline(always)]
-fn skip_strings(input: &mut Input<'_>, count: u32) -> Result<(), Bad> {
-    for _ in 0..count {
-        input.lengthed()?;
-    }
-    Ok(())
-}
-
-fn skip_bytes(input: &mut Input<'_>, count: u64) -> Result<(), Bad> {
-    input.take(usize::try_from(count).map_err(|_| Bad::Truncated)?).map(|_| ())
 }
 
 /// Passes over data. `depth` counts the blocks, unions and recursive records that it is inside of.
@@ -420,8 +336,10 @@ fn skip(
     for skipped in what {
         match skipped {
             AvroSkip::Varints(count) => input.skip_longs(*count)?,
-            AvroSkip::Strings(count) => skip_strings(input, *count)?,
-            AvroSkip::Bytes(count) => skip_bytes(input, *count)?,
+            AvroSkip::Strings(count) => input.skip_strings(*count)?,
+            AvroSkip::Bytes(count) => {
+                input.take(usize::try_from(*count).map_err(|_| Bad::Truncated)?)?;
+            }
             AvroSkip::Blocks(items) => loop {
                 let (count, size) = input.block()?;
                 match size {

@@ -25,16 +25,29 @@ impl<'a> Input<'a> {
         Self { rest: payload, items_left: payload.len() + EMPTY_ITEMS_MAX }
     }
 
+    /// The bytes that are left.
+    #[inline(always)]
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
 
-    /// Avro's zig-zag variable-length integer. Eight bytes are looked at in one word: the lowest
-    /// byte without its high bit ends the number, and three mask-and-shift steps close the gaps.
+    /// Avro's zig-zag variable-length integer. Bytes are looked at in one word: the lowest byte
+    /// without its high bit ends the number, and mask-and-shift steps close the gaps. Most numbers
+    /// have at most four bytes.
     #[inline(always)]
     pub(super) fn long(&mut self) -> Result<i64, Bad> {
         if let Some(chunk) = self.rest.first_chunk::<8>() {
             let word = u64::from_le_bytes(*chunk);
+            let (low, low_stop) = (word as u32, !word as u32 & STOP_BITS as u32);
+            if low_stop != 0 {
+                let groups = low & (low_stop ^ (low_stop - 1)) & !STOP_BITS as u32;
+                self.rest = &self.rest[low_stop.trailing_zeros() as usize / 8 + 1..];
+                return Ok(zigzag(u64::from(close_four_gaps(groups))));
+            }
             let stop = !word & STOP_BITS;
             if stop != 0 {
                 let groups = word & (stop ^ (stop - 1)) & !STOP_BITS;
@@ -54,7 +67,7 @@ impl<'a> Input<'a> {
     }
 
     /// A varint of at most 32 bits.
-    #[inline]
+    #[inline(always)]
     pub(super) fn int(&mut self) -> Result<i32, Bad> {
         i32::try_from(self.long()?).map_err(|_| Bad::Varint)
     }
@@ -80,6 +93,7 @@ impl<'a> Input<'a> {
     }
 
     /// This many bytes.
+    #[inline(always)]
     pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], Bad> {
         let (taken, rest) = self.rest.split_first_chunk::<N>().ok_or(Bad::Truncated)?;
         self.rest = rest;
@@ -89,29 +103,41 @@ impl<'a> Input<'a> {
     /// Bytes after their length. Lengths of one or two bytes are the rule.
     #[inline(always)]
     pub(super) fn lengthed(&mut self) -> Result<&'a [u8], Bad> {
-        let length = match *self.rest {
-            [a, ..] if a < 0x80 => {
-                self.rest = &self.rest[1..];
-                zigzag(u64::from(a))
+        let (length, width) = match *self.rest {
+            [a, _, ..] if a < 0x80 => (usize::from(a), 1),
+            [a, b, ..] if b < 0x80 => (usize::from(a & 0x7f) | usize::from(b) << 7, 2),
+            _ => {
+                let length = self.long_bytewise()?;
+                return self.take(usize::try_from(length).map_err(|_| Bad::Length)?);
             }
-            [a, b, ..] if b < 0x80 => {
-                self.rest = &self.rest[2..];
-                zigzag(u64::from(a & 0x7f) | u64::from(b) << 7)
-            }
-            _ => self.long()?,
         };
-        self.take(usize::try_from(length).map_err(|_| Bad::Length)?)
+        if length & 1 != 0 {
+            return Err(Bad::Length);
+        }
+        let end = width + length / 2;
+        let (taken, rest) = self.rest.split_at_checked(end).ok_or(Bad::Truncated)?;
+        self.rest = rest;
+        Ok(&taken[width..])
+    }
+
+    /// Passes over strings or byte strings.
+    #[inline(always)]
+    pub(super) fn skip_strings(&mut self, count: u32) -> Result<(), Bad> {
+        for _ in 0..count {
+            self.lengthed()?;
+        }
+        Ok(())
     }
 
     /// The number of a union's branch.
-    #[inline]
+    #[inline(always)]
     pub(super) fn branch(&mut self) -> Result<usize, Bad> {
         match *self.rest {
             [a, ..] if a < 0x80 && a & 1 == 0 => {
                 self.rest = &self.rest[1..];
                 Ok(usize::from(a >> 1))
             }
-            _ => usize::try_from(self.long()?).map_err(|_| Bad::Branch),
+            _ => usize::try_from(self.long_bytewise()?).map_err(|_| Bad::Branch),
         }
     }
 
@@ -163,6 +189,13 @@ fn close_gaps(x: u64) -> u64 {
     let x = x - ((x & 0x7f00_7f00_7f00_7f00) >> 1);
     let x = (x & 0x0000_3fff_0000_3fff) | ((x & 0x3fff_0000_3fff_0000) >> 2);
     (x & 0xffff_ffff) | (x >> 32 << 28)
+}
+
+/// Joins four groups of seven bits.
+#[inline]
+fn close_four_gaps(x: u32) -> u32 {
+    let x = x - ((x & 0x7f00_7f00) >> 1);
+    (x & 0x3fff) | (x >> 16 << 14)
 }
 
 #[cfg(test)]

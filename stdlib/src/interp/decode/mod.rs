@@ -9,6 +9,7 @@
 //! containers, always cost the record.
 
 mod avro;
+mod flat;
 mod input;
 mod json;
 mod json_scan;
@@ -27,6 +28,7 @@ use flow_ir::row::{BatchBuilder, RowLayout};
 use flow_ir::types::{DataType, Slot, Type};
 
 use avro::AvroReader;
+use flat::{LANES, Lanes};
 use json::JsonReader;
 use required::Required;
 use sink::{ColumnSink, MapBuilder, Sink};
@@ -197,6 +199,8 @@ impl Run<'_> {
 pub struct PlanDecoder {
     key: Payload,
     value: Payload,
+    /// Reads values ahead, if the plan allows it.
+    lanes: Option<Lanes>,
     metadata: Vec<(usize, Metadata)>,
     /// NOT NULL columns; and those that a tombstone has, too: keys and metadata.
     required: Required,
@@ -277,12 +281,51 @@ impl PlanDecoder {
         Ok(Self {
             key: Payload::new(&plan.key, &layout),
             value: Payload::new(&plan.value, &layout),
+            lanes: Lanes::new(plan, &layout),
             shows_tombstones: metadata.iter().any(|(_, what)| *what == Metadata::Tombstone),
             required: Required::new(&layout, names(), |_| true),
             required_of_tombstone: Required::new(&layout, names(), |i| !in_value(i)),
             metadata,
             headers: MapBuilder::default(),
         })
+    }
+
+    /// Reads some records ahead. `false` if they are to be read one by one.
+    fn walk_ahead(&mut self, positions: &[u32], from: &Payloads<'_>) -> bool {
+        let Some(lanes) = &mut self.lanes else { return false };
+        let Ok(positions) = <&[u32; LANES]>::try_from(positions) else { return false };
+        let mut payloads = [&[][..]; LANES];
+        for (payload, &position) in payloads.iter_mut().zip(positions) {
+            let record = from.records.get(position as usize);
+            match record.and_then(|record| record.value?.get(from.value_skip..)) {
+                Some(bytes) => *payload = bytes,
+                None => return false,
+            }
+        }
+        lanes.walk(payloads)
+    }
+
+    /// Makes the row of a record that was read ahead. `false`, and there is none, if not all is in
+    /// order.
+    #[inline]
+    fn put_ahead(
+        &mut self,
+        lane: usize,
+        record: &Record<'_>,
+        from: &Payloads<'_>,
+        position: usize,
+        row: &mut BatchBuilder,
+    ) -> bool {
+        let (Some(lanes), Some(value)) = (&self.lanes, record.value) else { return false };
+        lanes.begin(lane, row);
+        for &(column, what) in &self.metadata {
+            put_metadata(what, record, from, position, &mut self.headers, row, column);
+        }
+        let done = row.put_texts(lanes.texts(), value) && self.required.missing(row).is_none();
+        if !done {
+            row.abandon();
+        }
+        done
     }
 
     #[inline]
@@ -307,6 +350,28 @@ impl PlanDecoder {
             None => Ok(()),
         }
     }
+
+    /// Reads one record by itself. Whether it is a row.
+    fn decode_one(
+        &mut self,
+        record: &Record<'_>,
+        from: &Payloads<'_>,
+        position: usize,
+        on_error: OnError,
+        out: &mut BatchBuilder,
+        errors: &mut ErrorBuffer,
+    ) -> bool {
+        let words_left = CONTAINER_BYTES_MAX / 8;
+        let mut run = Run { record: position, on_error, errors, field: None, words_left };
+        out.begin();
+        let read = self.record(record, from, out, &mut run);
+        if let Err(bad) = read {
+            out.abandon();
+            let field = run.field.take();
+            run.note(bad, field.as_deref());
+        }
+        read.is_ok()
+    }
 }
 
 impl Decoder for PlanDecoder {
@@ -318,25 +383,16 @@ impl Decoder for PlanDecoder {
         origin: &mut Vec<u32>,
         bad: &mut ErrorBuffer,
     ) {
-        for &position in from.select {
-            let Some(record) = from.records.get(position as usize) else { continue };
-            let mut run = Run {
-                record: position as usize,
-                on_error: cx.on_error,
-                errors: bad,
-                field: None,
-                words_left: CONTAINER_BYTES_MAX / 8,
-            };
-            out.begin();
-            match self.record(record, from, out, &mut run) {
-                Ok(()) => {
+        for positions in from.select.chunks(LANES) {
+            let ahead = self.walk_ahead(positions, from);
+            for (lane, &position) in positions.iter().enumerate() {
+                let at = position as usize;
+                let Some(record) = from.records.get(at) else { continue };
+                if (ahead && self.put_ahead(lane, record, from, at, out))
+                    || self.decode_one(record, from, at, cx.on_error, out, bad)
+                {
                     out.finish(1);
                     origin.push(position);
-                }
-                Err(bad) => {
-                    out.abandon();
-                    let field = run.field.take();
-                    run.note(bad, field.as_deref());
                 }
             }
         }
@@ -378,3 +434,6 @@ fn put_metadata(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
