@@ -1,6 +1,6 @@
 //! Queries that are asked once and the graphs that come of them: each `.plan` of `asked/` holds a
-//! query over the views of `asked/views.flow`, its job graph and what becomes of its rows. `BLESS=1`
-//! writes what is, and the diff is for reviewers.
+//! query over the views of `asked/views.flow`, its job graph and what becomes of its rows.
+//! `BLESS=1` writes what is, and the diff is for reviewers.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,8 @@
 //! What WITH (…) may say, as data: connectors, formats and their options. The checker reads it
 //! without linking any connector; a test of the runtime asserts that each has an implementation.
 
-/// The connector of materialized views, which no program can name. A stream with the option `VIEW_OF`
-/// is an index: the rows of that view in another order.
+/// The connector of materialized views, which no program can name. A stream with the option
+/// `VIEW_OF` is an index: the rows of that view in another order.
 pub const VIEW: &str = "view";
 
 /// Names the view that an index belongs to.

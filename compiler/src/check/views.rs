@@ -1,6 +1,6 @@
 //! Materialized views: a view that is kept for readers is a stream of the connector `view`, keyed
-//! by the smallest unique key of its query; where there is none, equal rows are counted. An index is
-//! a further order of its rows. Views of other jobs are what a running server says they are.
+//! by the smallest unique key of its query; where there is none, equal rows are counted. An index
+//! is a further order of its rows. Views of other jobs are what a running server says they are.
 
 use flow_ir::connector::{self, ConnectorSpec, Delivery, Directions};
 use flow_ir::ids::VertexId;

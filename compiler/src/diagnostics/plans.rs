@@ -90,7 +90,8 @@ pub fn clock_over_updates(span: Span) -> Diagnostic {
 /// An index of something that is not kept; `what` it is.
 pub fn index_needs_view(name: &str, what: &str, span: Span) -> Diagnostic {
     let message = format!("{name} is {what}: it has no index");
-    Diagnostic::new(Code::E0809, message, span, "not a materialized view of this program").with_help(
+    let label = "not a materialized view of this program";
+    Diagnostic::new(Code::E0809, message, span, label).with_help(
         "An index is another order of the rows of a materialized view, in the program that keeps \
          it: CREATE MATERIALIZED VIEW … AS SELECT …; CREATE INDEX … ON that view.",
     )

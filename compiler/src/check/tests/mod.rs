@@ -1,6 +1,7 @@
 //! Programs in, typed modules and diagnostics out. A case is a file of `cases/`: the program under
 //! `=== flow`, then what is expected under `=== typed` (the module) and `=== diagnostics` (one line
-//! each). A program that begins with `-- asked` is a query that is asked once. `BLESS=1 cargo test -p flow-compiler check` rewrites what is expected.
+//! each). A program that begins with `-- asked` is a query that is asked once.
+//! `BLESS=1 cargo test -p flow-compiler check` rewrites what is expected.
 
 mod codes;
 mod limits;
