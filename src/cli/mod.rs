@@ -2,10 +2,13 @@
 
 mod build;
 mod check;
+mod completions;
 mod explain;
+mod fmt;
 #[cfg(feature = "run")]
 mod jobs;
 mod lsp;
+mod new;
 #[cfg(feature = "run")]
 mod produce;
 #[cfg(feature = "run")]
@@ -49,6 +52,10 @@ enum Command {
     Check(check::CheckArgs),
     /// Show how a program is understood and will be run
     Explain(explain::ExplainArgs),
+    /// Put programs in canonical form
+    Fmt(fmt::FmtArgs),
+    /// Make a folder with an example that runs
+    New(new::NewArgs),
     /// Compile a program into a job file
     Build(build::BuildArgs),
     /// Run a program or a job file
@@ -76,6 +83,8 @@ enum Command {
     /// List, show and register schemas
     #[command(subcommand)]
     Schema(schema::SchemaCommand),
+    /// Print a completion script for a shell
+    Completions(completions::CompletionsArgs),
 }
 
 impl Cli {
@@ -93,6 +102,8 @@ impl Cli {
         match self.command {
             Command::Check(args) => args.run(),
             Command::Explain(args) => args.run(),
+            Command::Fmt(args) => args.run(),
+            Command::New(args) => args.run(),
             Command::Build(args) => args.run(),
             #[cfg(feature = "run")]
             Command::Run(args) => args.run(),
@@ -108,6 +119,7 @@ impl Cli {
             #[cfg(feature = "run")]
             Command::Jobs(command) => command.run(),
             Command::Schema(command) => command.run(),
+            Command::Completions(args) => args.run(),
         }
     }
 }

@@ -9,6 +9,7 @@ mod full_disk;
 mod bad_input;
 mod disk;
 mod files;
+mod forms;
 mod programs;
 mod runs;
 mod topics;

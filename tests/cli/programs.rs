@@ -6,9 +6,12 @@ use super::{counted, counting, counts};
 #[test]
 fn every_command_has_help_with_examples() {
     let sandbox = Sandbox::new();
-    let commands: [&[&str]; 14] = [
+    let commands: [&[&str]; 17] = [
         &[],
         &["check"],
+        &["fmt"],
+        &["new"],
+        &["completions"],
         &["explain"],
         &["build"],
         &["run"],

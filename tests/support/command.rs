@@ -115,6 +115,13 @@ impl Sandbox {
         self.start(arguments).end()
     }
 
+    /// The same in a folder of the sandbox.
+    pub(crate) fn flow_inside(&self, folder: &str, arguments: &[&str]) -> Ended {
+        let mut command = self.command(arguments);
+        command.current_dir(self.path(folder));
+        Running::new(command.spawn().expect("the command starts")).end()
+    }
+
     /// The same for a process whose files may not grow beyond this size: to it the disk is full.
     pub(crate) fn flow_with_files_of(&self, kibibytes: u32, arguments: &[&str]) -> Ended {
         // A write beyond the limit is to fail, not to end the process.

@@ -81,6 +81,16 @@ fn every_program_keeps_its_meaning_and_comments() {
 }
 
 #[test]
+fn what_nests_deeply_is_formatted_too() {
+    for levels in [30, 400] {
+        let text = format!("select {}1{}", "(".repeat(levels), ")".repeat(levels));
+        let once = format(&text);
+        assert!(once.starts_with("SELECT (") && once.ends_with(");\n"), "{once}");
+        assert_eq!(format(&once), once);
+    }
+}
+
+#[test]
 fn lines_are_short_where_they_can_be() {
     for program in [include_str!("../tests/nexmark.flow"), include_str!("../tests/statements.flow")]
     {
