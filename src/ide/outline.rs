@@ -80,8 +80,16 @@ fn of_statement(statement: &Statement) -> Vec<Symbol> {
             named: span,
             children: Vec::new(),
         }],
-        // What only looks or sets declares nothing.
-        _ => Vec::new(),
+        // What only looks, sets or drops declares nothing.
+        StatementKind::Subscribe(_)
+        | StatementKind::Explain { .. }
+        | StatementKind::Show { .. }
+        | StatementKind::Describe { .. }
+        | StatementKind::Drop { .. }
+        | StatementKind::Set(_)
+        | StatementKind::Reset(_)
+        | StatementKind::Import(_)
+        | StatementKind::Print { .. } => Vec::new(),
     }
 }
 

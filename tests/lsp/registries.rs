@@ -1,4 +1,5 @@
-//! Registries: a folder, none, one that refuses, and one that takes the connection and says nothing.
+//! Registries: a folder, none, one that refuses, and one that takes the connection and says
+//! nothing.
 
 use std::net::TcpListener;
 
