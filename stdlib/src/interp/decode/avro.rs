@@ -64,6 +64,7 @@ struct Step {
 }
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "most are of the large variant")]
 enum Op {
     Skip(AvroSkip),
     Read(usize, Datum),

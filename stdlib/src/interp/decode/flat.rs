@@ -64,21 +64,21 @@ impl Flat {
 
     /// Adds a step; `None`, and nothing is added, if it is no flat one.
     fn push(&mut self, op: &AvroOp, layout: &RowLayout) -> Option<()> {
-        let (column, datum) = match op {
-            AvroOp::Skip(AvroSkip::Varints(count)) => {
-                return Some(self.ops.push(Op::SkipVarints(*count)));
-            }
-            AvroOp::Skip(AvroSkip::Strings(count)) => {
-                return Some(self.ops.push(Op::SkipStrings(*count)));
-            }
-            AvroOp::Skip(AvroSkip::Bytes(count)) => {
-                return Some(self.ops.push(Op::SkipBytes(u32::try_from(*count).ok()?)));
-            }
-            AvroOp::Read(column, datum) => (*column as usize, datum),
-            AvroOp::Skip(_) | AvroOp::Default(..) | AvroOp::Union(_) | AvroOp::Peek(_) => {
-                return None;
-            }
+        let skip = match op {
+            AvroOp::Read(column, datum) => return self.push_read(*column as usize, datum, layout),
+            AvroOp::Skip(AvroSkip::Varints(count)) => Op::SkipVarints(*count),
+            AvroOp::Skip(AvroSkip::Strings(count)) => Op::SkipStrings(*count),
+            AvroOp::Skip(AvroSkip::Bytes(count)) => Op::SkipBytes(u32::try_from(*count).ok()?),
+            AvroOp::Skip(AvroSkip::Blocks(_) | AvroSkip::Union(_) | AvroSkip::Recursive(_))
+            | AvroOp::Default(..)
+            | AvroOp::Union(_)
+            | AvroOp::Peek(_) => return None,
         };
+        self.ops.push(skip);
+        Some(())
+    }
+
+    fn push_read(&mut self, column: usize, datum: &AvroDatum, layout: &RowLayout) -> Option<()> {
         let (null_branch, form) = match datum {
             AvroDatum::Scalar(form) => (None, form),
             AvroDatum::Union(branches) => match &branches[..] {
@@ -206,6 +206,9 @@ impl Flat {
     }
 }
 
+/// Reads the next value of an input.
+type ReadOne = fn(&mut Input<'_>) -> Option<u64>;
+
 /// Reads the next value of each input.
 #[inline(always)]
 fn read_all<const N: usize>(
@@ -247,7 +250,7 @@ fn text(input: &mut Input<'_>) -> Option<u64> {
 
 impl Op {
     /// The function and the slot of a read.
-    fn as_read(self) -> Option<(fn(&mut Input<'_>) -> Option<u64>, u32)> {
+    fn as_read(self) -> Option<(ReadOne, u32)> {
         match self {
             Op::Long(word) => Some((long, word)),
             Op::Int(word) => Some((int, word)),
