@@ -44,6 +44,12 @@ impl Batch {
     }
 }
 
+/// Appends a batch of one record, whose bytes `Walk::next_stored` gave.
+pub(super) fn push_single(record: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(&1u32.to_le_bytes());
+    out.extend_from_slice(record);
+}
+
 fn push_bytes(value: Option<&[u8]>, out: &mut Vec<u8>) {
     let Some(value) = value else {
         out.extend_from_slice(&[0; 4]);
@@ -117,6 +123,13 @@ pub(super) struct Walk<'a> {
 impl<'a> Walk<'a> {
     pub(super) fn new(batch: &'a [u8]) -> Self {
         Self { rest: batch.get(4..).unwrap_or(&[]), left: count(batch) }
+    }
+
+    /// The next record and the bytes that it is stored as.
+    pub(super) fn next_stored(&mut self) -> Option<(Record<'a>, &'a [u8])> {
+        let before = self.rest;
+        let record = self.next()?;
+        Some((record, &before[..before.len() - self.rest.len()]))
     }
 
     fn u32(&mut self) -> Option<u32> {

@@ -4,17 +4,31 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::RwLock;
 
-use rocksdb::{DB, DBCompressionType, Direction, IteratorMode, Options, WriteBatch, WriteOptions};
+use rocksdb::{
+    DB, DBCompressionType, Direction, IteratorMode, Options, WriteBatch, WriteBatchIterator,
+    WriteOptions,
+};
 
 use crate::error::{Result, RuntimeError};
 
-/// Writes that become visible and durable together: key to value, or to nothing.
+/// Writes that become visible and durable together: one buffer, whatever the store.
 #[derive(Default)]
-pub(super) struct Changes(pub(super) Vec<(Vec<u8>, Option<Vec<u8>>)>);
+pub(super) struct Changes(WriteBatch);
 
 impl Changes {
-    pub(super) fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
-        self.0.push((key, Some(value)));
+    /// A single write.
+    pub(super) fn one(key: &[u8], value: &[u8]) -> Self {
+        let mut changes = Self::default();
+        changes.put(key, value);
+        changes
+    }
+
+    pub(super) fn put(&mut self, key: &[u8], value: &[u8]) {
+        self.0.put(key, value);
+    }
+
+    pub(super) fn delete(&mut self, key: &[u8]) {
+        self.0.delete(key);
     }
 }
 
@@ -54,25 +68,13 @@ impl Kv {
     pub(super) fn write(&self, changes: Changes) -> Result<()> {
         match self {
             Kv::Rocks(db) => {
-                let mut batch = WriteBatch::default();
-                for (key, value) in &changes.0 {
-                    match value {
-                        Some(value) => batch.put(key, value),
-                        None => batch.delete(key),
-                    }
-                }
                 let mut options = WriteOptions::default();
                 options.set_sync(true);
-                db.write_opt(batch, &options).map_err(disk_error)
+                db.write_opt(changes.0, &options).map_err(disk_error)
             }
             Kv::Memory(map) => {
                 let mut map = map.write().unwrap_or_else(|e| e.into_inner());
-                for (key, value) in changes.0 {
-                    match value {
-                        Some(value) => map.insert(key, value),
-                        None => map.remove(&key),
-                    };
-                }
+                changes.0.iterate(&mut Apply(&mut map));
                 Ok(())
             }
         }
@@ -125,6 +127,19 @@ impl Kv {
                 .map(|(key, value)| (key.clone(), value.clone())),
         };
         Ok(found.filter(|(key, _)| key.starts_with(prefix)))
+    }
+}
+
+/// Applies changes to a tree.
+struct Apply<'m>(&'m mut BTreeMap<Vec<u8>, Vec<u8>>);
+
+impl WriteBatchIterator for Apply<'_> {
+    fn put(&mut self, key: &[u8], value: &[u8]) {
+        self.0.insert(key.to_vec(), value.to_vec());
+    }
+
+    fn delete(&mut self, key: &[u8]) {
+        self.0.remove(key);
     }
 }
 

@@ -188,7 +188,7 @@ impl State {
             Some(id) => String::from_utf8_lossy(&id).into_owned(),
             None => {
                 let id = format!("local-{}", uuid::Uuid::new_v4().simple());
-                kv.write(Changes(vec![(b"i".to_vec(), Some(id.clone().into_bytes()))]))?;
+                kv.write(Changes::one(b"i", id.as_bytes()))?;
                 id
             }
         };
@@ -268,7 +268,7 @@ impl Log for LocalLog {
         };
         let json = serde_json::to_vec(&meta).expect("a topic is plain data");
         let key = [b"t", topic.name.as_bytes()].concat();
-        self.shared.kv.write(Changes(vec![(key, Some(json))]))?;
+        self.shared.kv.write(Changes::one(&key, &json))?;
         let ends = vec![0; topic.partitions as usize];
         let info = meta.info(&topic.name);
         state.topics.insert(topic.name.clone(), Topic { meta, stable: ends.clone(), ends });
@@ -297,8 +297,7 @@ impl Log for LocalLog {
         let mut state = self.shared.lock();
         let generation = state.generations.get(transactional_id).map_or(1, |g| g + 1);
         let key = [b"w", transactional_id.as_bytes()].concat();
-        let value = generation.to_be_bytes().to_vec();
-        self.shared.kv.write(Changes(vec![(key, Some(value))]))?;
+        self.shared.kv.write(Changes::one(&key, &generation.to_be_bytes()))?;
         state.generations.insert(transactional_id.to_string(), generation);
         let id = transactional_id.to_string();
         Ok(Box::new(LocalWriter::new(self.shared.clone(), id, generation)))

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::batch::Batch;
+use super::batch::{Batch, Walk, push_single};
 use super::kv::Changes;
 use super::log::{
     Shared, State, compacted_prefix, data_key, end_key, group_key, tombstone_key, tombstone_prefix,
@@ -29,28 +29,22 @@ pub(super) struct LocalWriter {
 
 #[derive(Default)]
 struct Transaction {
-    partitions: BTreeMap<(String, u32), Pending>,
+    /// Records as they were sent, by topic and partition.
+    topics: BTreeMap<String, BTreeMap<u32, Vec<Batch>>>,
     offsets: Vec<(String, Assignment)>,
-}
-
-/// What waits for one partition.
-enum Pending {
-    /// Batches in order.
-    Plain(Vec<Batch>),
-    /// Compacted: the last record of each key.
-    Compacted { last: BTreeMap<Vec<u8>, Last>, count: i64 },
 }
 
 /// Where a partition ends after a transaction: topic, partition, offset.
 type End = (String, u32, i64);
 
-/// The last record of a key in a transaction.
-struct Last {
-    /// Position in the transaction.
-    at: i64,
+/// A record of a compacted topic.
+struct Keyed<'a> {
+    key: &'a [u8],
+    offset: i64,
+    /// Milliseconds since 1970.
     timestamp: i64,
     is_tombstone: bool,
-    batch: Vec<u8>,
+    stored: &'a [u8],
 }
 
 impl LocalWriter {
@@ -66,41 +60,64 @@ impl LocalWriter {
     fn changes(&self, transaction: Transaction, state: &State) -> Result<(Changes, Vec<End>)> {
         let mut changes = Changes::default();
         let mut ends = Vec::new();
-        for ((name, partition), pending) in transaction.partitions {
+        for (name, partitions) in transaction.topics {
             let Some(topic) = state.topic(&name) else { continue };
             let number = topic.meta.number;
-            let mut end = topic.ends[partition as usize];
-            match pending {
-                Pending::Plain(batches) => {
-                    for batch in batches {
-                        let count = i64::from(batch.count());
-                        changes.put(data_key(number, partition, end), batch.finish());
-                        end += count;
-                    }
-                }
-                Pending::Compacted { last, count } => {
-                    let tombstones = last.values().filter(|l| l.is_tombstone).count();
-                    self.expire(number, partition, tombstones, &mut changes)?;
-                    for (key, last) in last {
-                        let offset = (end + last.at).to_be_bytes();
-                        if last.is_tombstone {
-                            let marked = [&last.timestamp.to_be_bytes()[..], &key].concat();
-                            changes.put(tombstone_key(number, partition, &offset), marked);
-                        }
-                        let key = [&compacted_prefix(number, partition)[..], &key].concat();
-                        changes.put(key, [&offset[..], &last.batch].concat());
-                    }
+            for (partition, batches) in partitions {
+                let mut end = topic.ends[partition as usize];
+                let mut stored = Vec::with_capacity(batches.len());
+                for batch in batches {
+                    let count = i64::from(batch.count());
+                    stored.push((end, batch.finish()));
                     end += count;
                 }
+                if topic.meta.compacted {
+                    self.put_compacted(number, partition, &stored, &mut changes)?;
+                } else {
+                    for (offset, batch) in stored {
+                        changes.put(&data_key(number, partition, offset), &batch);
+                    }
+                }
+                changes.put(&end_key(number, partition), &end.to_be_bytes());
+                ends.push((name.clone(), partition, end));
             }
-            changes.put(end_key(number, partition), end.to_be_bytes().to_vec());
-            ends.push((name, partition, end));
         }
         for (group, at) in transaction.offsets {
             let key = group_key(&group, &at.topic, at.partition);
-            changes.put(key, at.offset.to_be_bytes().to_vec());
+            changes.put(&key, &at.offset.to_be_bytes());
         }
         Ok((changes, ends))
+    }
+
+    /// Adds the last record of each key in these batches, which have their first offsets in front.
+    fn put_compacted(
+        &self,
+        topic: u32,
+        partition: u32,
+        batches: &[(i64, Vec<u8>)],
+        changes: &mut Changes,
+    ) -> Result<()> {
+        let last = last_of_each_key(batches);
+        let tombstones = last.iter().filter(|record| record.is_tombstone).count();
+        self.expire(topic, partition, tombstones, changes)?;
+        let mut key = compacted_prefix(topic, partition);
+        let (prefix, mut value) = (key.len(), Vec::new());
+        for record in last {
+            let offset = record.offset.to_be_bytes();
+            if record.is_tombstone {
+                value.clear();
+                value.extend_from_slice(&record.timestamp.to_be_bytes());
+                value.extend_from_slice(record.key);
+                changes.put(&tombstone_key(topic, partition, &offset), &value);
+            }
+            key.truncate(prefix);
+            key.extend_from_slice(record.key);
+            value.clear();
+            value.extend_from_slice(&offset);
+            push_single(record.stored, &mut value);
+            changes.put(&key, &value);
+        }
+        Ok(())
     }
 
     /// Takes away tombstones that were kept long enough: twice as many as are added, so that they
@@ -131,12 +148,31 @@ impl LocalWriter {
             let last = self.shared.kv.get(&stored)?;
             // The key may have been written again since.
             if last.is_some_and(|last| key.ends_with(last.first_chunk::<8>().unwrap_or(&[0; 8]))) {
-                changes.0.push((stored, None));
+                changes.delete(&stored);
             }
-            changes.0.push((key, None));
+            changes.delete(&key);
         }
         Ok(())
     }
+}
+
+/// The last record of each key, in the order of the keys.
+fn last_of_each_key(batches: &[(i64, Vec<u8>)]) -> Vec<Keyed<'_>> {
+    let mut records = Vec::new();
+    for (first, batch) in batches {
+        let mut walk = Walk::new(batch);
+        let stored = std::iter::from_fn(|| walk.next_stored());
+        records.extend((*first..).zip(stored).map(|(offset, (record, stored))| Keyed {
+            key: record.key.unwrap_or(&[]),
+            offset,
+            timestamp: record.timestamp.unwrap_or(0) / 1_000,
+            is_tombstone: record.value.is_none(),
+            stored,
+        }));
+    }
+    records.sort_unstable_by(|a, b| a.key.cmp(b.key).then(b.offset.cmp(&a.offset)));
+    records.dedup_by(|next, kept| next.key == kept.key);
+    records
 }
 
 fn now_ms() -> i64 {
@@ -152,38 +188,24 @@ impl Writer for LocalWriter {
     }
 
     fn send(&mut self, record: &Outgoing<'_>) -> Result<()> {
-        let key = (record.topic.to_string(), record.partition);
         let open = self.open.as_mut().expect("a transaction is begun before records are sent");
-        let timestamp = record.timestamp.unwrap_or_else(now_ms);
-        if !open.partitions.contains_key(&key) {
-            let state = self.shared.lock();
-            let topic = state.topic(record.topic);
-            let topic = topic.ok_or_else(|| self.shared.missing(record.topic))?;
-            topic.refuse_unless_has(record.partition, record.topic)?;
-            let pending = if topic.meta.compacted {
-                Pending::Compacted { last: BTreeMap::new(), count: 0 }
-            } else {
-                Pending::Plain(Vec::new())
-            };
-            open.partitions.insert(key.clone(), pending);
-        }
-        match open.partitions.get_mut(&key).expect("it was just put there") {
-            Pending::Plain(batches) => {
-                if batches.last().is_none_or(|b| b.len() >= BATCH_BYTES) {
-                    batches.push(Batch::default());
-                }
-                let last = batches.len() - 1;
-                batches[last].push(record, timestamp);
+        let known = open.topics.get_mut(record.topic);
+        let batches = match known.and_then(|topic| topic.get_mut(&record.partition)) {
+            Some(batches) => batches,
+            None => {
+                let state = self.shared.lock();
+                let topic = state.topic(record.topic);
+                let topic = topic.ok_or_else(|| self.shared.missing(record.topic))?;
+                topic.refuse_unless_has(record.partition, record.topic)?;
+                let topic = open.topics.entry(record.topic.to_string()).or_default();
+                topic.entry(record.partition).or_default()
             }
-            Pending::Compacted { last, count } => {
-                let mut batch = Batch::default();
-                batch.push(record, timestamp);
-                let is_tombstone = record.value.is_none();
-                let newer = Last { at: *count, timestamp, is_tombstone, batch: batch.finish() };
-                last.insert(record.key.unwrap_or(&[]).to_vec(), newer);
-                *count += 1;
-            }
+        };
+        if batches.last().is_none_or(|b| b.len() >= BATCH_BYTES) {
+            batches.push(Batch::default());
         }
+        let last = batches.len() - 1;
+        batches[last].push(record, record.timestamp.unwrap_or_else(now_ms));
         Ok(())
     }
 
