@@ -1,7 +1,7 @@
 //! A cache in front of any registry. An id means the same schema for ever, so `by_id` asks once;
-//! the latest version of a subject is remembered for [`LATEST_TTL`]. That something is not there is
-//! never remembered: it may be registered the next moment. No lock is held while the registry is
-//! asked.
+//! the latest version of a subject is remembered for [`LATEST_TTL`], and that an id is unknown for
+//! [`UNKNOWN_ID_TTL`]. That anything else is not there is never remembered: it may be registered the
+//! next moment. No lock is held while the registry is asked.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,6 +12,14 @@ use crate::{CompatibilityLevel, RegisteredSchema, Registry, Result, Schema, Verd
 /// How long the latest version of a subject is believed to be the latest.
 pub const LATEST_TTL: Duration = Duration::from_secs(5);
 
+/// How long an unknown id is believed to be unknown: a topic full of records of a foreign registry
+/// costs one request in this time, not one a record; and records that came before their schema was
+/// seen here are read that much later at most.
+pub const UNKNOWN_ID_TTL: Duration = Duration::from_secs(1);
+
+/// Unknown ids that are remembered at most: damaged records may name any.
+const UNKNOWN_IDS_MAX: usize = 1_024;
+
 /// Gives the time; tests give their own.
 type Clock = Box<dyn Fn() -> Instant + Send + Sync>;
 
@@ -19,8 +27,10 @@ type Clock = Box<dyn Fn() -> Instant + Send + Sync>;
 pub struct Cached {
     inner: Arc<dyn Registry>,
     clock: Clock,
-    /// Grows to the number of schemas that the registry has, since unknown ids are not kept.
+    /// Grows to the number of schemas that the registry has, since unknown ids are kept apart.
     by_id: Mutex<HashMap<u32, Schema>>,
+    /// With the time of the answer.
+    unknown: Mutex<HashMap<u32, Instant>>,
     /// With the time of the answer.
     latest: Mutex<HashMap<String, (Instant, RegisteredSchema)>>,
 }
@@ -32,7 +42,17 @@ impl Cached {
     }
 
     fn with_clock(inner: Arc<dyn Registry>, clock: Clock) -> Cached {
-        Cached { inner, clock, by_id: Mutex::default(), latest: Mutex::default() }
+        let (by_id, unknown) = (Mutex::default(), Mutex::default());
+        Cached { inner, clock, by_id, unknown, latest: Mutex::default() }
+    }
+
+    fn note_unknown(&self, id: u32, now: Instant) {
+        let mut unknown = locked(&self.unknown);
+        if unknown.len() >= UNKNOWN_IDS_MAX {
+            // To ask again for each is cheaper than to know which are the oldest.
+            unknown.clear();
+        }
+        unknown.insert(id, now);
     }
 }
 
@@ -78,9 +98,18 @@ impl Registry for Cached {
         if let Some(schema) = locked(&self.by_id).get(&id) {
             return Ok(Some(schema.clone()));
         }
+        let now = (self.clock)();
+        if let Some(since) = locked(&self.unknown).get(&id)
+            && now.saturating_duration_since(*since) < UNKNOWN_ID_TTL
+        {
+            return Ok(None);
+        }
         let found = self.inner.by_id(id)?;
-        if let Some(schema) = &found {
-            locked(&self.by_id).insert(id, schema.clone());
+        match &found {
+            Some(schema) => {
+                locked(&self.by_id).insert(id, schema.clone());
+            }
+            None => self.note_unknown(id, now),
         }
         Ok(found)
     }
@@ -88,6 +117,9 @@ impl Registry for Cached {
     fn register(&self, subject: &str, schema: &Schema) -> Result<u32> {
         let id = self.inner.register(subject, schema);
         locked(&self.latest).remove(subject);
+        if let Ok(id) = &id {
+            locked(&self.unknown).remove(id);
+        }
         id
     }
 
@@ -150,9 +182,31 @@ mod tests {
     }
 
     #[test]
-    fn an_id_is_asked_for_once() {
+    fn an_unknown_id_is_asked_for_once_in_a_while() {
         let bench = bench();
         assert_eq!(bench.cached.by_id(1).unwrap(), None);
+        bench.other.register("s", &Schema::avro("\"int\"")).unwrap();
+        assert_eq!(bench.cached.by_id(1).unwrap(), None, "it was asked for just before");
+        bench.seconds.store(UNKNOWN_ID_TTL.as_secs(), Ordering::SeqCst);
+        assert_eq!(bench.cached.by_id(1).unwrap(), Some(Schema::avro("\"int\"")));
+
+        assert_eq!(bench.cached.by_id(2).unwrap(), None);
+        bench.cached.register("s", &Schema::avro("\"long\"")).unwrap();
+        assert_eq!(bench.cached.by_id(2).unwrap(), Some(Schema::avro("\"long\"")));
+    }
+
+    #[test]
+    fn any_number_of_unknown_ids_takes_bounded_memory() {
+        let bench = bench();
+        for id in 0..=2 * UNKNOWN_IDS_MAX as u32 {
+            assert_eq!(bench.cached.by_id(id).unwrap(), None);
+            assert!(locked(&bench.cached.unknown).len() <= UNKNOWN_IDS_MAX);
+        }
+    }
+
+    #[test]
+    fn an_id_is_asked_for_once() {
+        let bench = bench();
         bench.other.register("s", &Schema::avro("\"int\"")).unwrap();
         assert_eq!(bench.cached.by_id(1).unwrap(), Some(Schema::avro("\"int\"")));
         std::fs::remove_dir_all(bench._dir.path().join("s")).unwrap();

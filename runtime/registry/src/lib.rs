@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-pub use cache::{Cached, LATEST_TTL};
+pub use cache::{Cached, LATEST_TTL, UNKNOWN_ID_TTL};
 pub use error::RegistryError;
 pub use folder::FolderRegistry;
 pub use http::HttpRegistry;

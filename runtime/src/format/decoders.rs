@@ -37,7 +37,18 @@ pub(crate) struct Decoders {
     value: Payload,
     factory: Arc<dyn KernelFactory>,
     registry: Option<Arc<dyn Registry>>,
+    /// Decoders, and why others cannot be made, by schemas that are known.
     made: HashMap<WriterIds, Result<Box<dyn Decoder>, String>>,
+    /// Why the last records of an unknown schema were not read.
+    unknown: String,
+}
+
+/// Why there is no decoder.
+enum NoDecoder {
+    /// The registry does not know the schema; it may the next time it is asked.
+    Unknown(String),
+    /// The schema cannot be read as the columns, now and later.
+    Unreadable(String),
 }
 
 impl Payload {
@@ -106,6 +117,7 @@ impl Decoders {
             factory,
             registry,
             made: HashMap::new(),
+            unknown: String::new(),
         })
     }
 
@@ -123,8 +135,7 @@ impl Decoders {
         Ok(WriterIds { key: self.key.id(record.key)?, value: self.value.id(record.value)? })
     }
 
-    /// The decoder for records of these schemas; the inner error says why there is none, and holds
-    /// for all such records.
+    /// The decoder for records of these schemas; the inner error says why there is none.
     ///
     /// # Errors
     /// If the registry cannot be asked.
@@ -133,14 +144,21 @@ impl Decoders {
         ids: WriterIds,
     ) -> Result<std::result::Result<&mut Box<dyn Decoder>, &str>> {
         if !self.made.contains_key(&ids) {
-            let made = self.make(ids)?;
+            let made = match self.make(ids)? {
+                Ok(decoder) => Ok(decoder),
+                Err(NoDecoder::Unreadable(why)) => Err(why),
+                Err(NoDecoder::Unknown(why)) => {
+                    self.unknown = why;
+                    return Ok(Err(&self.unknown));
+                }
+            };
             self.made.insert(ids, made);
         }
         let made = self.made.get_mut(&ids).expect("it was just put there");
         Ok(made.as_mut().map_err(|why| why.as_str()))
     }
 
-    fn make(&self, ids: WriterIds) -> Result<Result<Box<dyn Decoder>, String>> {
+    fn make(&self, ids: WriterIds) -> Result<Result<Box<dyn Decoder>, NoDecoder>> {
         let mut writers = [None, None];
         for (writer, id) in writers.iter_mut().zip([ids.key, ids.value]) {
             if let Some(id) = id {
@@ -161,18 +179,21 @@ impl Decoders {
             let plan = decode_plan(key, value, &self.columns).map_err(|e| e.to_string())?;
             self.factory.decoder(&plan).map_err(|e| e.0)
         };
-        Ok(plan())
+        Ok(plan().map_err(NoDecoder::Unreadable))
     }
 
-    fn writer_schema(&self, id: u32) -> Result<Result<Schema, String>> {
+    fn writer_schema(&self, id: u32) -> Result<Result<Schema, NoDecoder>> {
         let Some(registry) = &self.registry else {
-            return Ok(Err("the stream has no schema registry".to_string()));
+            let why = "the stream has no schema registry".to_string();
+            return Ok(Err(NoDecoder::Unreadable(why)));
         };
         let found = registry.by_id(id).map_err(crate::format::encoders::registry_error)?;
+        let address = registry.address();
         Ok(match found {
-            Some(schema) => flow_schema::parse(&schema.text)
-                .map_err(|e| format!("schema {id} in {} is not valid: {e}", registry.address())),
-            None => Err(format!("schema id {id} is not in {}", registry.address())),
+            Some(schema) => flow_schema::parse(&schema.text).map_err(|e| {
+                NoDecoder::Unreadable(format!("schema {id} in {address} is not valid: {e}"))
+            }),
+            None => Err(NoDecoder::Unknown(format!("schema id {id} is not in {address}"))),
         })
     }
 }
