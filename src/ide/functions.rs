@@ -106,12 +106,12 @@ pub(super) fn tables() -> Vec<Function> {
     TABLE_FUNCTIONS.iter().map(of_window).collect()
 }
 
-/// The function of this name, in any case.
+/// The function of this name, in any case; operators are none.
 pub(super) fn find(name: &str) -> Option<Function> {
     let windows = TABLE_FUNCTIONS.iter().chain(GROUP_FUNCTIONS);
     let window = windows.clone().find(|w| w.0.eq_ignore_ascii_case(name)).map(of_window);
     window.or_else(|| aggregates::lookup(name).map(of_aggregate)).or_else(|| {
-        let found = builtin::lookup(name)?;
+        let found = builtin::lookup(name).filter(|found| is_word(found.name))?;
         let names = std::iter::once(found.name).chain(found.aliases.iter().copied());
         let written = names.clone().find(|n| n.eq_ignore_ascii_case(name));
         Some(of_builtin(found, written.unwrap_or(found.name)))

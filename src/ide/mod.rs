@@ -12,9 +12,11 @@
 //! | `functions` | functions with signatures, documentation, examples |
 //! | `repair` | a statement that is half written, made whole around the cursor |
 //! | `complete` | what can come at a cursor |
+//! | `call` | the call around a cursor, for the signature of its function |
 //! | `hover` | what stands at a position, as Markdown |
 //! | `outline` | what a file declares, and where names are declared |
 
+mod call;
 mod complete;
 mod functions;
 mod hover;
@@ -31,6 +33,7 @@ use flow_compiler::source::SourceMap;
 use flow_compiler::syntax::ast::Ast;
 use flow_compiler::syntax::parse;
 
+pub use call::{Call, call};
 pub use complete::{Completion, Completions, Kind, complete};
 pub use hover::{Hover, hover};
 pub use outline::{Symbol, SymbolKind, declaration, symbols};

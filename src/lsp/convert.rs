@@ -9,7 +9,7 @@ use lsp_server::Message;
 use serde_json::{Value, from_value, json};
 
 use super::documents::{Change, Document, FILE, Position};
-use crate::ide::{Completion, Completions, Hover, Kind, Symbol, SymbolKind};
+use crate::ide::{Call, Completion, Completions, Hover, Kind, Symbol, SymbolKind};
 
 type Parsed<T> = Result<T, serde_json::Error>;
 
@@ -40,6 +40,10 @@ pub(super) fn capabilities() -> Value {
         })),
         completion_provider: Some(lsp::CompletionOptions {
             trigger_characters: Some([".", "'"].map(String::from).to_vec()),
+            ..Default::default()
+        }),
+        signature_help_provider: Some(lsp::SignatureHelpOptions {
+            trigger_characters: Some(["(", ","].map(String::from).to_vec()),
             ..Default::default()
         }),
         hover_provider: Some(true.into()),
@@ -187,6 +191,20 @@ pub(super) fn hover(hover: &Hover, document: &Document) -> Value {
 
 fn markdown(text: &str) -> lsp::MarkupContent {
     lsp::MarkupContent { kind: lsp::MarkupKind::Markdown, value: text.to_string() }
+}
+
+/// A result of signatureHelp.
+pub(super) fn signatures(call: &Call) -> Value {
+    let signature = |label: &String| lsp::SignatureInformation {
+        label: label.clone(),
+        documentation: Some(lsp::Documentation::MarkupContent(markdown(&call.doc))),
+        ..Default::default()
+    };
+    json!(lsp::SignatureHelp {
+        signatures: call.signatures.iter().map(signature).collect(),
+        active_signature: None,
+        active_parameter: Some(call.argument.into()),
+    })
 }
 
 /// A result of definition.

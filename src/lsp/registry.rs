@@ -49,6 +49,8 @@ struct Entry {
     asked: Instant,
     /// Whether the answer to that is still to come.
     is_open: bool,
+    /// Whether it is to be asked again, however new it is.
+    is_stale: bool,
 }
 
 #[derive(Default)]
@@ -100,7 +102,9 @@ impl Remembered {
     /// Everything is asked again when it comes up.
     pub(super) fn refresh(&self) {
         let mut state = self.shared.lock();
-        state.known.retain(|_, entry| entry.is_open);
+        for entry in state.known.values_mut() {
+            entry.is_stale = true;
+        }
     }
 
     fn ask(&self, registry: &RegistryRef, subject: &str, what: What) -> Told {
@@ -111,10 +115,10 @@ impl Remembered {
             state.known.retain(|_, entry| entry.is_open);
         }
         let now = Instant::now();
-        let fresh = |entry: &Entry| entry.is_open || now - entry.asked < FRESH;
+        let fresh = |e: &Entry| e.is_open || (!e.is_stale && now - e.asked < FRESH);
         let told = state.known.get(&question).and_then(|entry| entry.told.clone());
         if !state.known.get(&question).is_some_and(fresh) {
-            let entry = Entry { told: told.clone(), asked: now, is_open: true };
+            let entry = Entry { told: told.clone(), asked: now, is_open: true, is_stale: false };
             state.known.insert(question.clone(), entry);
             self.enqueue(&mut state, question.clone());
         }
@@ -189,7 +193,8 @@ impl Shared {
             let mut state = self.lock();
             let before = state.known.get(&question).and_then(|entry| entry.told.clone());
             let is_new = before.as_ref() != Some(&told);
-            let entry = Entry { told: Some(told), asked: Instant::now(), is_open: false };
+            let entry =
+                Entry { told: Some(told), asked: Instant::now(), is_open: false, is_stale: false };
             state.known.insert(question, entry);
             drop(state);
             if is_new && !(self.wake)() {

@@ -173,6 +173,12 @@ impl<W: Write> Server<W> {
     fn answer(&mut self, request: Request) -> Answer<Value> {
         match request.method.as_str() {
             "textDocument/hover" => self.hover(request.params),
+            "textDocument/signatureHelp" => {
+                let (uri, at) = convert::position_params(request.params)?;
+                let document = self.document(&uri)?;
+                let found = ide::call(document.text(), document.offset(at));
+                Ok(found.map_or(Value::Null, |call| convert::signatures(&call)))
+            }
             "textDocument/completion" => self.complete(request.params),
             "textDocument/definition" => self.define(request.params),
             "textDocument/documentSymbol" => self.symbols(request.params),

@@ -242,6 +242,23 @@ fn functions_come_with_signature_and_documentation() {
 }
 
 #[test]
+fn a_call_tells_its_signature_and_argument() {
+    let at = |text: &str| {
+        let case = Case::new(text);
+        let text = case.sources.get(FILE).expect("the file").text();
+        ide::call(text, case.offset).map(|call| (call.signatures[0].clone(), call.argument))
+    };
+    let (signature, argument) = at("SELECT SUBSTRING(customer, |").expect("a call");
+    assert!(signature.starts_with("SUBSTRING(STRING"), "{signature}");
+    assert_eq!(argument, 1);
+    assert_eq!(at("SELECT SUBSTRING(|)").map(|(_, at)| at), Some(0));
+    assert_eq!(at("SELECT SUBSTRING(UPPER(a, b), (1 + |").map(|(_, at)| at), Some(1));
+    assert_eq!(at("SELECT SUBSTRING(a, 1)|"), None);
+    assert_eq!(at("SELECT nobody(|"), None);
+    assert_eq!(at("SELECT 1 + (2, |"), None, "an operator is no function");
+}
+
+#[test]
 fn nothing_comes_in_comments_strings_and_inside_characters() {
     offers_exactly("-- SELECT |", &[]);
     offers_exactly("/* a; b | c */ SELECT 1", &[]);

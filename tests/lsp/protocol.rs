@@ -29,7 +29,7 @@ fn the_server_says_what_it_can() {
     for provider in ["hover", "definition", "documentSymbol", "codeAction", "documentFormatting"] {
         assert_eq!(can[format!("{provider}Provider")], true, "{can}");
     }
-    assert!(can["completionProvider"].is_object());
+    assert!(can["completionProvider"].is_object() && can["signatureHelpProvider"].is_object());
     client.notify("initialized", json!({}));
     assert_eq!(client.stop().code(), Some(0));
 }
@@ -101,6 +101,9 @@ fn hover_completion_definition_and_symbols_count_utf16() {
     assert_eq!(item["label"], "müller");
     assert_eq!(item["textEdit"]["range"]["start"], hover["range"]["start"]);
 
+    let help = client.at("textDocument/signatureHelp", URI, "CREATE STREAM orders (id");
+    assert_eq!(help, Value::Null);
+
     let symbols = client.request(
         "textDocument/documentSymbol",
         json!({
@@ -146,6 +149,13 @@ fn functions_are_snippets_where_the_client_takes_them() {
     let list = client.at("textDocument/completion", URI, "UPP");
     assert_eq!(list["items"][0]["textEdit"]["newText"], "UPPER($0)");
     assert_eq!(list["items"][0]["insertTextFormat"], 2);
+    let help = client.at("textDocument/signatureHelp", URI, "LOW(a");
+    assert_eq!(help, Value::Null, "LOW is no function");
+    client.edit(URI, 2, "LOW(a)", "LOWER(a)");
+    let help = client.at("textDocument/signatureHelp", URI, "LOWER(a");
+    assert_eq!(help["signatures"][0]["label"], "LOWER(STRING) → STRING");
+    assert_eq!(help["activeParameter"], 0);
+    client.edit(URI, 3, "LOWER(a)", "LOW(a)");
     let list = client.at("textDocument/completion", URI, "LOW");
     assert_eq!(list["items"][0]["textEdit"]["newText"], "LOWER");
 }
