@@ -16,6 +16,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -62,8 +63,8 @@ struct Context {
 /// A connection to a server.
 pub struct Client {
     agent: Agent,
-    /// For answers that go on.
-    patient: Agent,
+    /// For answers that go on; gives way to a new one when they are ended.
+    patient: Mutex<Agent>,
     url: String,
     token: Option<String>,
 }
@@ -130,6 +131,15 @@ impl Client {
         let ca = own.as_ref().and_then(|own| own.ca.as_deref()).map(certificates).transpose()?;
         let url = address.or(of_context).unwrap_or_else(|| format!("http://{LISTEN}"));
         let url = if url.contains("://") { url } else { format!("http://{url}") };
+        Ok(Self::with(&url, token, ca))
+    }
+
+    /// A client of the server at this address.
+    pub fn at(url: &str, token: &str) -> Self {
+        Self::with(url, Some(token.to_string()), None)
+    }
+
+    fn with(url: &str, token: Option<String>, ca: Option<RootCerts>) -> Self {
         let agent = |whole: Option<Duration>| {
             let tls = TlsConfig::builder();
             let tls = match &ca {
@@ -144,12 +154,12 @@ impl Client {
                 .tls_config(tls.build());
             config.build().new_agent()
         };
-        Ok(Self {
+        Self {
             agent: agent(Some(REQUEST_TIMEOUT)),
-            patient: agent(None),
+            patient: Mutex::new(agent(None)),
             url: url.trim_end_matches('/').to_string(),
             token,
-        })
+        }
     }
 
     /// The server's address.
@@ -197,7 +207,7 @@ impl Client {
     /// If the server refuses or cannot be reached.
     pub fn events(&self, path: &str) -> Result<impl Iterator<Item = std::io::Result<String>>> {
         let ask = Ask { method: Method::GET, path, body: None };
-        let answer = self.exchange(&self.patient, &ask)?;
+        let answer = self.exchange(&self.patient(), &ask)?;
         if !answer.status().is_success() {
             let mut body = Vec::new();
             let _ = answer.into_body().into_reader().take(ANSWER_BYTES_MAX).read_to_end(&mut body);
@@ -209,6 +219,28 @@ impl Client {
             Ok(line) => line.strip_prefix("data:").map(|data| Ok(data.trim_start().to_string())),
             Err(error) => Some(Err(error)),
         }))
+    }
+
+    /// An answer as it comes, whatever its status, however long it takes; `hang_up` ends it.
+    /// `begin` is called when that is so.
+    ///
+    /// # Errors
+    /// If the server cannot be reached, or `begin` says no.
+    pub fn open(&self, ask: &Ask<'_>, begin: impl FnOnce() -> Result) -> Result<Response<Body>> {
+        let agent = self.patient();
+        begin()?;
+        self.exchange(&agent, ask)
+    }
+
+    /// Ends what `open` and its answers wait for on other threads: their connections are closed.
+    pub fn hang_up(&self) {
+        let mut agent = self.patient.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = agent.config().new_agent();
+        std::mem::replace(&mut *agent, fresh).shutdown();
+    }
+
+    fn patient(&self) -> Agent {
+        self.patient.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn exchange(&self, agent: &Agent, ask: &Ask<'_>) -> Result<Response<Body>> {

@@ -39,6 +39,19 @@ pub fn of_server(format: LogFormat, book: Arc<LogBook>) {
         .init();
 }
 
+/// Errors, or what FLOW_LOG says: for a server inside a shell, whose user is typing.
+pub fn of_shell(book: Arc<LogBook>) {
+    let lines = tracing_subscriber::fmt::layer()
+        .with_target(false)
+        .without_time()
+        .with_ansi(false)
+        .with_writer(std::io::stderr);
+    tracing_subscriber::registry()
+        .with(lines.with_filter(filter("error")))
+        .with(JobLayer(book).with_filter(LevelFilter::INFO))
+        .init();
+}
+
 fn filter(default: &str) -> EnvFilter {
     EnvFilter::try_from_env("FLOW_LOG").unwrap_or_else(|_| EnvFilter::new(default))
 }

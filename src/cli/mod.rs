@@ -14,6 +14,8 @@ mod produce;
 #[cfg(feature = "run")]
 mod progress;
 #[cfg(feature = "run")]
+mod repl;
+#[cfg(feature = "run")]
 mod run;
 mod schema;
 #[cfg(feature = "run")]
@@ -70,6 +72,9 @@ enum Command {
     Topic(topic::TopicCommand),
     /// Serve editors: the Language Server Protocol on standard input and output
     Lsp(lsp::LspArgs),
+    /// Work with statements, their results and jobs in a shell
+    #[cfg(feature = "run")]
+    Repl(repl::ReplArgs),
     /// Hold many jobs, with an HTTP API to them
     #[cfg(feature = "run")]
     Server(server::ServerArgs),
@@ -91,7 +96,11 @@ impl Cli {
     /// Whether the command sets up the process's log itself.
     #[cfg(feature = "run")]
     pub fn logs_by_itself(&self) -> bool {
-        matches!(&self.command, Command::Server(args) if args.serves())
+        match &self.command {
+            Command::Server(args) => args.serves(),
+            Command::Repl(_) => true,
+            _ => false,
+        }
     }
 
     /// Does what was asked.
@@ -112,6 +121,8 @@ impl Cli {
             #[cfg(feature = "run")]
             Command::Topic(command) => command.run(),
             Command::Lsp(args) => args.run(),
+            #[cfg(feature = "run")]
+            Command::Repl(args) => args.run(),
             #[cfg(feature = "run")]
             Command::Server(args) => args.run(),
             #[cfg(feature = "run")]

@@ -13,6 +13,7 @@ use flow_ir::row::key_hash;
 use flow_runtime::RuntimeError;
 use flow_runtime::connect::{Log, NewTopic};
 use flow_runtime::error::Who;
+use flow_runtime::world::Printer;
 use serde_json::{Map, Value};
 use tokio::sync::oneshot;
 

@@ -1,0 +1,314 @@
+//! SHOW, DESCRIBE and PRINT: of the session what it declares, of the server what it has.
+
+use std::ops::ControlFlow;
+
+use flow_compiler::check::notes::RelationKind;
+use flow_compiler::check::typed::Relation;
+use flow_compiler::syntax::ast::{ObjectKind, ShowWhat};
+use flow_stdlib::aggregates::AGGREGATES;
+use flow_stdlib::builtin;
+use serde_json::Value;
+
+use super::cell::Cell;
+use super::live::{count_of, whole};
+use super::server::{Answer, Column, Problem, Refusal, Request, read, segment};
+use super::statement::kind_word;
+use super::{Done, Shell};
+
+impl Shell {
+    /// SHOW.
+    pub(super) fn show(&mut self, what: &ShowWhat, like: Option<&str>) -> Done {
+        match what {
+            ShowWhat::Streams => self.show_declared(&[ObjectKind::Stream], like),
+            ShowWhat::Tables => self.show_declared(&[ObjectKind::Table], like),
+            ShowWhat::Views => self.show_views(like),
+            ShowWhat::Functions => self.show_functions(like),
+            ShowWhat::Settings => self.show_settings(like),
+            ShowWhat::Jobs => {
+                let columns = [("name", "STRING"), ("state", "STRING"), ("version", "BIGINT")];
+                let more = [("error", "STRING")];
+                self.show_list("/v1/jobs", "jobs", &[&columns[..], &more].concat(), like)
+            }
+            ShowWhat::Topics => {
+                let columns = [("name", "STRING"), ("partitions", "BIGINT")];
+                self.show_list("/v1/topics", "topics", &columns, like)
+            }
+            ShowWhat::Schemas => {
+                self.show_list("/v1/schemas", "subjects", &[("subject", "STRING")], like)
+            }
+            ShowWhat::Indexes => self.mistake(
+                "indexes are shown with their view\nhelp: Write DESCRIBE EXTENDED and its name.",
+            ),
+            ShowWhat::Columns(name) => self.describe(&name.last().text, false),
+            ShowWhat::Create(_, name) => self.show_create(&name.last().text),
+        }
+    }
+
+    /// A table of text.
+    fn show_rows(&mut self, columns: &[(&str, &str)], rows: Vec<Vec<Cell>>) -> Done {
+        let columns: Vec<Column> = columns
+            .iter()
+            .map(|(name, ty)| Column { name: (*name).into(), ty: (*ty).into() })
+            .collect();
+        let count = whole(&columns, &rows, self.switches.format, &mut self.screen);
+        self.screen.remark(&count_of(count, "row"));
+        Done::Well
+    }
+
+    fn show_declared(&mut self, kinds: &[ObjectKind], like: Option<&str>) -> Done {
+        let rows: Vec<Vec<Cell>> = {
+            let session = self.session();
+            let declared = session.declarations().iter();
+            let shown = declared.filter(|d| kinds.contains(&d.kind) && fits(&d.name, like));
+            shown.map(|d| vec![Cell::text(&d.name), Cell::text(kind_word(d.kind))]).collect()
+        };
+        self.show_rows(&[("name", "STRING"), ("kind", "STRING")], rows)
+    }
+
+    /// Views of the session and materialized views of the server.
+    fn show_views(&mut self, like: Option<&str>) -> Done {
+        let mut rows: Vec<Vec<Cell>> = {
+            let session = self.session();
+            let views = session.declarations().iter().filter(|d| d.kind == ObjectKind::View);
+            views.map(|d| vec![Cell::text(&d.name), Cell::text("View"), Cell::Null]).collect()
+        };
+        match self.list("/v1/views", "views") {
+            Ok(views) => rows.extend(views.iter().map(|view| {
+                vec![field(view, "name"), Cell::text("Materialized view"), field(view, "job")]
+            })),
+            Err(problem) => return self.problem(&problem),
+        }
+        rows.retain(|row| fits(&row[0].shown(), like));
+        self.show_rows(&[("name", "STRING"), ("kind", "STRING"), ("job", "STRING")], rows)
+    }
+
+    fn list(&self, path: &str, field: &str) -> Result<Vec<Value>, Problem> {
+        let answer: Value = read(&self.server.ask(&Request::get(path))?)?;
+        // A list by itself, or under its name.
+        match answer.as_array().or_else(|| answer.get(field)?.as_array()) {
+            Some(list) => Ok(list.clone()),
+            None => Err(Problem::Away(format!("the server's answer has no {field}"))),
+        }
+    }
+
+    fn show_list(
+        &mut self,
+        path: &str,
+        name: &str,
+        columns: &[(&str, &str)],
+        like: Option<&str>,
+    ) -> Done {
+        let items = match self.list(path, name) {
+            Ok(items) => items,
+            Err(problem) => return self.problem(&problem),
+        };
+        // Items that are names alone are their only column.
+        let row = |item: &Value| match item {
+            Value::String(name) => vec![Cell::text(name)],
+            item => columns.iter().map(|(name, _)| field(item, name)).collect(),
+        };
+        let mut rows: Vec<Vec<Cell>> = items.iter().map(row).collect();
+        rows.retain(|row| row.first().is_some_and(|name| fits(&name.shown(), like)));
+        self.show_rows(columns, rows)
+    }
+
+    /// SHOW FUNCTIONS, `\df`.
+    pub(super) fn show_functions(&mut self, like: Option<&str>) -> Done {
+        let is_word = |name: &str| name.starts_with(|c: char| c.is_ascii_alphabetic());
+        let mut rows: Vec<Vec<Cell>> = Vec::new();
+        for builtin in builtin::all().filter(|b| is_word(b.name) && fits(b.name, like)) {
+            let usage = builtin.usage().join("; ");
+            rows.push(vec![Cell::text(builtin.name), Cell::text(usage), Cell::text(builtin.doc)]);
+        }
+        for def in AGGREGATES.iter().filter(|def| fits(def.name, like)) {
+            let argument = if def.name == "COUNT" { "* | [DISTINCT] x" } else { "[DISTINCT] x" };
+            let usage = format!("{}({argument}) [FILTER (WHERE …)]", def.name);
+            rows.push(vec![Cell::text(def.name), Cell::text(usage), Cell::text(def.doc)]);
+        }
+        rows.sort();
+        let columns = [("name", "STRING"), ("usage", "STRING"), ("what it gives", "STRING")];
+        self.show_rows(&columns, rows)
+    }
+
+    /// SET, SHOW SETTINGS.
+    pub(super) fn show_settings(&mut self, like: Option<&str>) -> Done {
+        let rows: Vec<Vec<Cell>> = {
+            let session = self.session();
+            let settings = session.settings().iter().filter(|(key, _)| fits(key, like));
+            settings.map(|(key, value)| vec![Cell::text(key), Cell::text(value)]).collect()
+        };
+        self.show_rows(&[("setting", "STRING"), ("value", "STRING")], rows)
+    }
+
+    fn show_create(&mut self, name: &str) -> Done {
+        let text = self.session().find(name).map(|d| d.text.clone());
+        match text {
+            Some(text) => {
+                self.screen.line(&format!("{text};"));
+                Done::Well
+            }
+            None => self.mistake(&format!("{name} is not declared in this session")),
+        }
+    }
+
+    /// `\d`: everything that is declared, and the server's views and jobs.
+    pub(super) fn show_all(&mut self) -> Done {
+        use ObjectKind::{Function, Stream, Table, View};
+        match self.show_declared(&[Stream, Table, View, Function], None) {
+            Done::Well => self.show(&ShowWhat::Jobs, None),
+            other => other,
+        }
+    }
+
+    /// DESCRIBE: the columns; EXTENDED: key, watermark and options, too.
+    pub(super) fn describe(&mut self, name: &str, extended: bool) -> Done {
+        let declared = self.session().find(name).map(|d| d.name.clone());
+        let Some(declared) = declared else { return self.describe_served(name, extended) };
+        let (module, notes) = self.session().notes();
+        let Some(note) = notes.relations.iter().find(|r| r.name == declared) else {
+            return self.mistake(&format!("{declared} has no columns"));
+        };
+        let relation = module.relations.iter().find(|r| r.stream.name == declared);
+        let keys: Vec<&str> = relation.map(keys).unwrap_or_default();
+        let rows = note.columns.iter().map(|column| {
+            let ty = column.ty.as_ref().map_or(Cell::Null, |ty| Cell::text(ty.to_string()));
+            let mut about = Vec::new();
+            if keys.contains(&column.name.as_str()) {
+                about.push("primary key");
+            }
+            if column.event_time {
+                about.push("event time");
+            }
+            vec![Cell::text(&column.name), ty, Cell::text(about.join(", "))]
+        });
+        let columns = [("column", "STRING"), ("type", "STRING"), ("about", "STRING")];
+        let done = self.show_rows(&columns, rows.collect());
+        if !extended || note.kind == RelationKind::View {
+            return done;
+        }
+        let Some(relation) = relation else { return done };
+        let mut rows = vec![vec![Cell::text("connector"), Cell::text(&relation.stream.connector)]];
+        // Options may hold passwords; the names of those that do say so.
+        rows.extend(relation.stream.options.iter().map(|(key, value)| {
+            let value = if is_secret(key) { "…" } else { value };
+            vec![Cell::text(key), Cell::text(value)]
+        }));
+        self.show_rows(&[("option", "STRING"), ("value", "STRING")], rows)
+    }
+
+    /// A view of the server: its columns are those of a query.
+    fn describe_served(&mut self, name: &str, extended: bool) -> Done {
+        let quoted = format!("`{}`", name.replace('`', "``"));
+        let sql = format!("SELECT * FROM {quoted} LIMIT 0");
+        let body = serde_json::json!({ "sql": sql, "declarations": "" });
+        let answer = self.server.ask(&Request::post("/v1/query", body));
+        let answer: Answer = match answer.and_then(|answer| read(&answer)) {
+            Ok(answer) => answer,
+            Err(Problem::Refused(_)) => {
+                return self.mistake(&format!("no stream, table or view is named {name}"));
+            }
+            Err(problem) => return self.problem(&problem),
+        };
+        let rows = answer.columns.iter().map(|c| vec![Cell::text(&c.name), Cell::text(&c.ty)]);
+        let done = self.show_rows(&[("column", "STRING"), ("type", "STRING")], rows.collect());
+        if !extended || done != Done::Well {
+            return done;
+        }
+        let views = match self.list("/v1/views", "views") {
+            Ok(views) => views,
+            Err(problem) => return self.problem(&problem),
+        };
+        let of_name = |view: &&Value| {
+            view.get("name").and_then(Value::as_str).is_some_and(|n| n.eq_ignore_ascii_case(name))
+        };
+        let fields = views.iter().find(of_name).and_then(Value::as_object);
+        let rows = fields.into_iter().flatten().filter(|(key, _)| *key != "columns");
+        let rows = rows.map(|(key, value)| vec![Cell::text(key), Cell::read(&value.to_string())]);
+        self.show_rows(&[("about", "STRING"), ("value", "STRING")], rows.collect())
+    }
+
+    /// PRINT.
+    pub(super) fn print_topic(
+        &mut self,
+        topic: &str,
+        from_beginning: bool,
+        limit: Option<u64>,
+    ) -> Done {
+        let from = if from_beginning { "beginning" } else { "end" };
+        let mut path = format!("/v1/topics/{}/records?from={from}&follow=true", segment(topic));
+        if let Some(limit) = limit {
+            path.push_str(&format!("&limit={limit}"));
+        }
+        let server = self.server.clone();
+        let mut refusal = None;
+        let screen = &mut self.screen;
+        let ended = server.follow(&Request::get(path), &mut |event| match event.name.as_str() {
+            "error" => {
+                refusal = Some(Refusal::read(0, &event.data));
+                ControlFlow::Break(())
+            }
+            "end" => ControlFlow::Break(()),
+            _ => match screen.line(&Cell::text(&event.data).shown()) {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            },
+        });
+        match (ended, refusal) {
+            (_, Some(refusal)) => self.problem(&Problem::Refused(refusal)),
+            (Err(problem), None) => self.problem(&problem),
+            (Ok(()), None) => Done::Well,
+        }
+    }
+}
+
+fn keys(relation: &Relation) -> Vec<&str> {
+    let name = |at: &usize| relation.columns.get(*at).map(|c| c.name.as_str());
+    relation.primary_key.iter().filter_map(name).collect()
+}
+
+fn is_secret(key: &str) -> bool {
+    ["password", "secret", "jaas", "token"].iter().any(|word| key.contains(word))
+}
+
+/// A field of an object of the API.
+fn field(item: &Value, name: &str) -> Cell {
+    item.get(name).map_or(Cell::Null, |value| Cell::read(&value.to_string()))
+}
+
+/// Whether a name fits a pattern of LIKE: `%` for any text, `_` for one character, blind to case.
+/// Without a wildcard the pattern may stand anywhere.
+fn fits(name: &str, like: Option<&str>) -> bool {
+    let Some(pattern) = like else { return true };
+    let (name, pattern) = (name.to_lowercase(), pattern.to_lowercase());
+    if !pattern.contains(['%', '_']) {
+        return name.contains(&pattern);
+    }
+    let name: Vec<char> = name.chars().collect();
+    // Which lengths of the name's beginning the pattern so far fits.
+    let mut fitting = vec![false; name.len() + 1];
+    fitting[0] = true;
+    for c in pattern.chars() {
+        let mut next = vec![false; name.len() + 1];
+        for at in 0..=name.len() {
+            next[at] = match c {
+                '%' => fitting[at] || (at > 0 && next[at - 1]),
+                c => at > 0 && fitting[at - 1] && (c == '_' || name[at - 1] == c),
+            };
+        }
+        fitting = next;
+    }
+    fitting[name.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_are_those_of_like() {
+        assert!(fits("orders", Some("%der%")) && fits("Orders", Some("o_ders")));
+        assert!(!fits("orders", Some("o_d")) && !fits("orders", Some("der%")));
+        assert!(fits("TO_CHAR", Some("char")) && fits("x", None) && fits("", Some("%")));
+        assert!(fits("a_b", Some("a__")) && !fits("a", Some("__")));
+    }
+}

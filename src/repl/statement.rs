@@ -1,0 +1,308 @@
+//! What becomes of a statement: declarations are checked and kept, queries asked, and what is to go
+//! on running becomes a job of the server.
+
+use std::ops::Range;
+
+use flow_compiler::diagnostics::{Diagnostic, has_errors};
+use flow_compiler::source::SourceMap;
+use flow_compiler::syntax::ast::{
+    CreateTable, Insert, ObjectKind, ObjectName, OptionEntry, SetExprKind, Statement,
+    StatementKind, TableKind,
+};
+use flow_compiler::syntax::parse;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::script::Script;
+use super::server::{Problem, Refusal, Request, read, segment};
+use super::session::{Declaration, TYPED_FILE};
+use super::{Done, Shell};
+
+/// A statement and where it stands.
+pub(super) struct Typed<'a> {
+    /// What was typed, whole.
+    pub(super) script: &'a Script,
+    /// The statement's own text.
+    pub(super) text: &'a str,
+    /// The statement's text at its place, all else blank.
+    pub(super) alone: &'a str,
+}
+
+/// The server's answer to a submission, as far as the shell tells it.
+#[derive(Debug, Deserialize)]
+struct Submitted {
+    name: String,
+    #[serde(default)]
+    outcome: String,
+    #[serde(default)]
+    version: Option<u32>,
+    #[serde(default)]
+    warnings: String,
+}
+
+impl Shell {
+    /// Does the statement in a range.
+    pub(super) fn statement(&mut self, script: &Script, range: &Range<usize>) -> Done {
+        let alone = script.alone(range);
+        let (ast, found) = parse(TYPED_FILE, &alone);
+        if !found.is_empty() {
+            let sources = self.session().sources(script);
+            self.screen.diagnostics(&found, &sources);
+        }
+        if has_errors(&found) {
+            return Done::Failed;
+        }
+        for statement in &ast.statements {
+            let span = statement.span.start as usize..statement.span.end as usize;
+            let text = script.text.get(span).unwrap_or("");
+            match self.one(&Typed { script, text, alone: &alone }, statement) {
+                Done::Well => {}
+                other => return other,
+            }
+        }
+        Done::Well
+    }
+
+    fn one(&mut self, typed: &Typed<'_>, statement: &Statement) -> Done {
+        match &statement.kind {
+            StatementKind::CreateTable(create) => self.create_table(typed, create),
+            StatementKind::CreateView(create) if create.materialized => {
+                let name = &create.name.last().text;
+                self.start_job(typed, name, "materialized view")
+            }
+            StatementKind::CreateView(create) => {
+                self.declare(typed, ObjectKind::View, &create.name.last().text)
+            }
+            StatementKind::CreateFunction(create) => {
+                self.declare(typed, ObjectKind::Function, &create.name.last().text)
+            }
+            StatementKind::CreateIndex(create) => {
+                let view = &create.on.last().text;
+                self.mistake(&format!(
+                    "an index is made with its view\nhelp: Put CREATE MATERIALIZED VIEW {view} \
+                     and CREATE INDEX into a file, and `flow submit` it."
+                ))
+            }
+            StatementKind::Insert(insert) => self.insert(typed, insert),
+            StatementKind::StatementSet(inserts) => {
+                let sink = inserts.first().map_or("set", |i| i.table.last().text.as_str());
+                self.start_job(typed, sink, "statement set")
+            }
+            StatementKind::Query(_) => self.query(typed),
+            StatementKind::Subscribe(_) => self.subscribe(typed),
+            StatementKind::Explain { statement, .. } => {
+                let span = statement.span.start as usize..statement.span.end as usize;
+                self.explain(typed.script, &typed.script.alone(&span))
+            }
+            StatementKind::Show { what, like } => {
+                self.show(what, like.as_ref().map(|t| t.value.as_str()))
+            }
+            StatementKind::Describe { name, extended } => {
+                self.describe(&name.last().text, *extended)
+            }
+            StatementKind::Drop { kind, if_exists, name, .. } => {
+                self.drop_object(*kind, name, *if_exists)
+            }
+            StatementKind::Set(None) => self.show_settings(None),
+            StatementKind::Set(Some(entry)) => self.set(typed, entry),
+            StatementKind::Reset(key) => {
+                match key {
+                    Some(key) => self.session().set(&key.value, None),
+                    None => self.session().reset(),
+                }
+                Done::Well
+            }
+            StatementKind::Import(file) => self.include(&file.value),
+            StatementKind::Print { topic, from_beginning, limit } => {
+                self.print_topic(&topic.value, *from_beginning, *limit)
+            }
+        }
+    }
+
+    fn create_table(&mut self, typed: &Typed<'_>, create: &CreateTable) -> Done {
+        let name = &create.name.last().text;
+        if create.query.is_some() {
+            return self.start_job(typed, name, "stream");
+        }
+        let kind = match create.kind {
+            TableKind::Stream => ObjectKind::Stream,
+            TableKind::Table => ObjectKind::Table,
+        };
+        self.declare(typed, kind, name)
+    }
+
+    /// Checks a declaration behind the others and keeps it.
+    fn declare(&mut self, typed: &Typed<'_>, kind: ObjectKind, name: &str) -> Done {
+        let checked = self.session().check(typed.script, typed.alone);
+        if !self.tell(&checked.diagnostics, &checked.sources) {
+            return Done::Failed;
+        }
+        let declaration =
+            Declaration { kind, name: name.to_string(), text: typed.text.to_string() };
+        self.session().declare(declaration);
+        self.screen.remark(&format!("{} {name} declared.", kind_word(kind)));
+        Done::Well
+    }
+
+    fn set(&mut self, typed: &Typed<'_>, entry: &OptionEntry) -> Done {
+        let checked = self.session().check(typed.script, typed.alone);
+        if !self.tell(&checked.diagnostics, &checked.sources) {
+            return Done::Failed;
+        }
+        self.session().set(&entry.key.value, Some(entry.value.text.clone()));
+        Done::Well
+    }
+
+    fn insert(&mut self, typed: &Typed<'_>, insert: &Insert) -> Done {
+        match &insert.query.body.kind {
+            SetExprKind::Values(rows) => self.insert_values(typed, insert, rows),
+            SetExprKind::Select(_)
+            | SetExprKind::Table(_)
+            | SetExprKind::Query(_)
+            | SetExprKind::SetOp { .. } => {
+                self.start_job(typed, &insert.table.last().text, "query")
+            }
+        }
+    }
+
+    /// Makes a job of a statement, with the declarations that it needs.
+    fn start_job(&mut self, typed: &Typed<'_>, name: &str, what: &str) -> Done {
+        let job = job_name(name);
+        // The statement stands where it was typed, so that the server's messages count lines alike;
+        // its declarations, which are right, stand before it in as few lines as there is room for.
+        let needed = self.session().needed(typed.text);
+        let body = json!({ "source": placed(&needed, typed.alone) });
+        let path = format!("/v1/jobs?name={}", segment(&job));
+        let answer = match self.server.ask(&Request::post(path, body)) {
+            Ok(answer) => answer,
+            Err(problem) => return self.problem(&problem),
+        };
+        let submitted: Submitted = match read(&answer) {
+            Ok(submitted) => submitted,
+            Err(problem) => return self.problem(&problem),
+        };
+        if !submitted.warnings.trim().is_empty() {
+            self.screen.error(&submitted.warnings);
+        }
+        self.session().note_started(&submitted.name, typed.text);
+        let said = match (submitted.outcome.as_str(), submitted.version) {
+            ("unchanged", _) => format!("Job {} runs this {what} already.", submitted.name),
+            ("replaced", Some(version)) => {
+                format!("Job {}: version {version} of the {what} takes over.", submitted.name)
+            }
+            _ => format!("Job {} runs the {what}.", submitted.name),
+        };
+        self.screen.remark(&said);
+        Done::Well
+    }
+
+    fn drop_object(&mut self, kind: ObjectKind, name: &ObjectName, if_exists: bool) -> Done {
+        let name = &name.last().text;
+        let declared = match kind {
+            ObjectKind::Job => None,
+            _ => self.session().find(name).map(|d| d.name.clone()),
+        };
+        if let Some(declared) = declared {
+            let readers = self.session().forget(&declared);
+            if !readers.is_empty() {
+                let readers = readers.join(", ");
+                return self.mistake(&format!("{declared} is read by {readers}"));
+            }
+            self.screen.remark(&format!("{} {declared} dropped.", kind_word(kind)));
+            return Done::Well;
+        }
+        if !matches!(kind, ObjectKind::Job | ObjectKind::View) {
+            return match if_exists {
+                true => Done::Well,
+                false => self.mistake(&format!("no {} is named {name}", kind_word(kind))),
+            };
+        }
+        let job = job_name(name);
+        match self.server.ask(&Request::delete(format!("/v1/jobs/{}", segment(&job)))) {
+            Ok(_) => {
+                self.session().note_dropped(&job);
+                self.screen.remark(&format!("Job {job} dropped."));
+                Done::Well
+            }
+            Err(Problem::Refused(Refusal { status: 404, .. })) if if_exists => Done::Well,
+            Err(problem) => self.problem(&problem),
+        }
+    }
+
+    /// Shows the plan of a query or an insert, of which `alone` is the text at its place.
+    pub(super) fn explain(&mut self, script: &Script, alone: &str) -> Done {
+        self.learn_views();
+        let (ast, _) = parse(TYPED_FILE, alone);
+        let first = ast.statements.first().map(|s| &s.kind);
+        let is_query = matches!(first, Some(StatementKind::Query(_)));
+        let plan = self.session().explain(script, alone, is_query);
+        match plan {
+            Ok(plan) => {
+                self.screen.write(&plan);
+                Done::Well
+            }
+            Err((found, sources)) => {
+                self.tell(&found, &sources);
+                Done::Failed
+            }
+        }
+    }
+
+    /// Shows diagnostics. Whether none is an error.
+    pub(super) fn tell(&mut self, found: &[Diagnostic], sources: &SourceMap) -> bool {
+        if !found.is_empty() {
+            self.screen.diagnostics(found, sources);
+        }
+        !has_errors(found)
+    }
+}
+
+/// The word for a kind.
+pub(super) fn kind_word(kind: ObjectKind) -> &'static str {
+    match kind {
+        ObjectKind::Stream => "Stream",
+        ObjectKind::Table => "Table",
+        ObjectKind::View => "View",
+        ObjectKind::Index => "Index",
+        ObjectKind::SearchIndex => "Search index",
+        ObjectKind::Function => "Function",
+        ObjectKind::Job => "Job",
+    }
+}
+
+/// The name of the job for a view or a sink: what jobs' names may not have becomes a dash.
+fn job_name(name: &str) -> String {
+    let valid = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
+    name.chars().map(valid).collect()
+}
+
+/// Declarations and a statement as one text, in which the statement keeps its line where the lines
+/// before it suffice.
+fn placed(declarations: &str, alone: &str) -> String {
+    if declarations.is_empty() {
+        return alone.to_string();
+    }
+    let statement = alone.trim_start_matches(['\n', ' ']);
+    let lead = alone.get(..alone.len() - statement.len()).unwrap_or("");
+    let line = lead.rfind('\n').map_or(0, |at| at + 1);
+    let (lines, indent) = lead.split_at(line);
+    let missing = lines.matches('\n').count().saturating_sub(declarations.matches('\n').count());
+    format!("{declarations}{}{indent}{statement}", "\n".repeat(missing))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_statement_keeps_its_line_behind_declarations_where_there_is_room() {
+        assert_eq!(placed("", "\n\n  SELECT"), "\n\n  SELECT");
+        assert_eq!(placed("A;\nB;\n", "\n\n\n  SELECT"), "A;\nB;\n\n  SELECT");
+        assert_eq!(placed("A;\nB;\n", "SELECT"), "A;\nB;\nSELECT");
+    }
+
+    #[test]
+    fn names_of_jobs_have_only_what_they_may() {
+        assert_eq!(job_name("my view/2"), "my-view-2");
+    }
+}
