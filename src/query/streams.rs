@@ -124,17 +124,18 @@ impl Live {
 
     async fn step(&mut self) -> Result<Option<Step>, Ended> {
         if self.over.is_none() {
-            tokio::select! {
+            let over = tokio::select! {
                 biased;
-                step = self.subscription.next() => return step.map(Some).map_err(|end| match end {
-                    SubscriptionEnd::TooSlow => Ended::TooSlow,
-                    SubscriptionEnd::Gone => Ended::Gone,
-                }),
-                over = &mut self.ended => {
-                    let panicked = || Err(RuntimeError::internal("the query panicked"));
-                    self.over = Some(over.unwrap_or_else(|_| panicked()));
-                }
-            }
+                step = self.subscription.next() => match step {
+                    Ok(step) => return Ok(Some(step)),
+                    Err(SubscriptionEnd::TooSlow) => return Err(Ended::TooSlow),
+                    // The job has let go of everything: how it ended follows.
+                    Err(SubscriptionEnd::Gone) => (&mut self.ended).await,
+                },
+                over = &mut self.ended => over,
+            };
+            let panicked = || Err(RuntimeError::internal("the query panicked"));
+            self.over = Some(over.unwrap_or_else(|_| panicked()));
         }
         if let Some(step) = self.subscription.try_next() {
             return Ok(Some(step));

@@ -21,7 +21,7 @@ const COMPUTING_PER_CORE: usize = 2;
 const STREAM_QUERIES_MAX: usize = 64;
 
 /// Asks the jobs of a server.
-pub struct Asker {
+pub(in crate::server) struct Asker {
     compiler: Arc<Compiler>,
     surroundings: Surroundings,
     computing: Arc<Semaphore>,
@@ -29,16 +29,21 @@ pub struct Asker {
 }
 
 /// An answer that goes on.
-pub enum Ongoing {
+pub(in crate::server) enum Ongoing {
     /// Of views.
     Views(Follow),
-    /// Of streams; the permit is given back when it ends.
-    Streams(Box<Live>, OwnedSemaphorePermit),
+    /// Of streams.
+    Streams {
+        /// The query.
+        live: Box<Live>,
+        /// Its place among those that run.
+        _place: OwnedSemaphorePermit,
+    },
 }
 
 impl Asker {
     /// Asks jobs in these surroundings.
-    pub fn new(surroundings: Surroundings) -> Self {
+    pub(in crate::server) fn new(surroundings: Surroundings) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             compiler: Arc::new(Compiler::new(surroundings.registries())),
@@ -49,7 +54,7 @@ impl Asker {
     }
 
     /// Everything that jobs offer.
-    pub fn offers(jobs: &Jobs) -> Vec<Offer> {
+    pub(in crate::server) fn offers(jobs: &Jobs) -> Vec<Offer> {
         jobs.all().iter().filter_map(|job| job.offer()).collect()
     }
 
@@ -57,7 +62,7 @@ impl Asker {
     ///
     /// # Errors
     /// See `Unanswered`.
-    pub async fn ask(
+    pub(in crate::server) async fn ask(
         &self,
         jobs: &Jobs,
         question: Question,
@@ -84,7 +89,7 @@ impl Asker {
     ///
     /// # Errors
     /// See `Unanswered`.
-    pub async fn follow(
+    pub(in crate::server) async fn follow(
         &self,
         jobs: &Jobs,
         question: Question,
@@ -93,9 +98,9 @@ impl Asker {
     ) -> Result<Ongoing, Unanswered> {
         let compiled = self.compile(jobs, question, deadline).await?;
         if compiled.query.streams {
-            let permit = self.stream_permit()?;
-            let live = Live::start(&compiled, &self.surroundings, false)?;
-            return Ok(Ongoing::Streams(Box::new(live), permit));
+            let place = self.stream_permit()?;
+            let live = Box::new(Live::start(&compiled, &self.surroundings, false)?);
+            return Ok(Ongoing::Streams { live, _place: place });
         }
         let start = move || Follow::start(&compiled, after, deadline);
         self.compute(deadline, start).await.map(Ongoing::Views)
@@ -105,7 +110,7 @@ impl Asker {
     ///
     /// # Errors
     /// See `Unanswered`.
-    pub async fn declared(
+    pub(in crate::server) async fn declared(
         &self,
         declarations: String,
         stream: &str,
@@ -122,7 +127,7 @@ impl Asker {
     ///
     /// # Errors
     /// See `Unanswered`.
-    pub async fn lookup(
+    pub(in crate::server) async fn lookup(
         &self,
         offer: Offer,
         view: String,

@@ -163,6 +163,7 @@ pub(super) async fn submit(
 
 /// The program of a request, verified and admitted.
 fn take(app: &App, kind: &str, body: &[u8], name: Option<&str>) -> ApiResult<Taken> {
+    let given = name.map(JobName::new).transpose().map_err(ApiError::bad_request)?;
     let (mut graph, warnings) = match kind {
         "application/json" => {
             let Source { source, defines } = json(body)?;
@@ -178,7 +179,10 @@ fn take(app: &App, kind: &str, body: &[u8], name: Option<&str>) -> ApiResult<Tak
             return Err(ApiError::new(status, "bad_content_type", message));
         }
     };
-    let name = JobName::new(name.unwrap_or(&graph.name)).map_err(ApiError::bad_request)?;
+    let name = match given {
+        Some(name) => name,
+        None => JobName::new(&graph.name).map_err(ApiError::bad_request)?,
+    };
     graph.name = name.to_string();
     admit(&mut graph, app.files.as_deref()).map_err(|why| ApiError::refused("forbidden", why))?;
     Ok(Taken { name, graph, warnings })

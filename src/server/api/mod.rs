@@ -70,7 +70,7 @@ pub(super) type Shared = axum::extract::State<Arc<App>>;
         description = "Jobs of a Flow server. Every request but those for health and this document \
                        takes a bearer token, unless the server has none and listens on loopback."
     ),
-    components(schemas(error::Problem)),
+    components(schemas(error::Problem, jobs::StateOfDropped)),
     security(("token" = []))
 )]
 struct Document;
@@ -181,6 +181,11 @@ mod tests {
         let json = serde_json::to_value(&document).unwrap();
         let paths = json["paths"].as_object().unwrap();
         assert!(paths.len() >= 15, "{}", paths.len());
+        let text = json.to_string();
+        for reference in text.split("\"$ref\":\"#").skip(1) {
+            let pointer = reference.split('"').next().unwrap();
+            assert!(json.pointer(pointer).is_some(), "{pointer} is not there");
+        }
         for (path, operations) in paths {
             for (method, operation) in operations.as_object().unwrap() {
                 let responses = operation["responses"].as_object().unwrap();

@@ -238,7 +238,7 @@ impl Following {
                 self.stage = Stage::Rows;
                 let columns = match &self.ongoing {
                     Ongoing::Views(follow) => follow.columns().to_vec(),
-                    Ongoing::Streams(live, _) => live.columns().to_vec(),
+                    Ongoing::Streams { live, .. } => live.columns().to_vec(),
                 };
                 Some(News::Columns { columns })
             }
@@ -247,7 +247,7 @@ impl Following {
                 let changes = async {
                     match ongoing {
                         Ongoing::Views(follow) => follow.next().await.map(Some),
-                        Ongoing::Streams(live, _) => live.next().await,
+                        Ongoing::Streams { live, .. } => live.next().await,
                     }
                 };
                 let news = tokio::select! {
