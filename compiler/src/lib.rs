@@ -14,6 +14,7 @@
 pub mod check;
 pub mod compile;
 pub mod diagnostics;
+mod exprs;
 pub mod lower;
 pub mod optimize;
 pub mod plan;

@@ -16,7 +16,8 @@
 //!   the error policy there. (`window_time` lies a millisecond before the end: who uses it as event
 //!   time holds the watermark back by that.)
 //! * A column with `window` is a window's bound, and no row comes whose window's end the watermark
-//!   has reached.
+//!   has reached, once late rows are dropped: a `Window` alone keeps them, the `Aggregate` over its
+//!   windows has them dropped at the source.
 //!
 //! Where conditions go: a join takes each conjunct of ON, and of WHERE where only inner joins lie
 //! between, that reads both of its sides. The rest of WHERE is a `Filter` over the joins.

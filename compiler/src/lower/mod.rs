@@ -109,6 +109,7 @@ impl<'a> Lowering<'a> {
                     watermark: window.watermark,
                     window: window.window,
                     lateness: window.lateness,
+                    site: Some(self.sites.site(node.origin)),
                 });
                 self.forward(id, op)
             }

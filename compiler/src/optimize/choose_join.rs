@@ -10,7 +10,7 @@ use flow_ir::logical::{Changes, Join, JoinClass, LogicalOp, Node, Plan, Project}
 use flow_ir::physical::JoinKind;
 
 use super::Pass;
-use super::exprs::{conjunction, conjuncts, is_timeless, is_total};
+use crate::exprs::{conjunction, conjuncts, is_timeless, is_total};
 
 /// The pass.
 pub(crate) struct ChooseJoin;

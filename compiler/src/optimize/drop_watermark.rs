@@ -41,7 +41,7 @@ impl Pass for DropWatermark {
 /// Whether the operator's results depend on its inputs' watermarks.
 fn minds_time(node: &Node) -> bool {
     match &node.op {
-        LogicalOp::Window(_) | LogicalOp::Late(_) => true,
+        LogicalOp::Late(_) => true,
         LogicalOp::Join(join) => match join.class {
             JoinClass::Regular => false,
             JoinClass::Interval { .. } | JoinClass::Temporal { .. } => true,
@@ -53,6 +53,7 @@ fn minds_time(node: &Node) -> bool {
         LogicalOp::Scan(_)
         | LogicalOp::Filter(_)
         | LogicalOp::Project(_)
+        | LogicalOp::Window(_)
         | LogicalOp::Deduplicate(_)
         | LogicalOp::Normalize(_)
         | LogicalOp::Materialize(_)

@@ -9,7 +9,7 @@ use flow_ir::types::{DataType, Type};
 use flow_ir::value::Value;
 
 use super::Pass;
-use super::exprs::{is_timeless, is_total};
+use crate::exprs::{is_timeless, is_total};
 use crate::scalar::constant_value;
 
 /// The pass.

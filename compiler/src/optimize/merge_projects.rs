@@ -6,7 +6,7 @@ use flow_ir::ids::NodeId;
 use flow_ir::logical::{LogicalOp, Plan, Project};
 
 use super::Pass;
-use super::exprs::{is_repeatable, substitute};
+use crate::exprs::{is_repeatable, substitute};
 
 /// The pass.
 pub(crate) struct MergeProjects;

@@ -3,7 +3,6 @@
 
 mod choose_join;
 mod drop_watermark;
-mod exprs;
 mod fold_constants;
 mod fuse_window;
 mod identity;

@@ -11,7 +11,7 @@ use flow_ir::logical::{Filter, JoinClass, LogicalOp, Plan};
 use flow_ir::physical::JoinKind;
 
 use super::Pass;
-use super::exprs::{
+use crate::exprs::{
     both, conjunction, conjuncts, is_repeatable, is_timeless, is_total, substitute,
 };
 

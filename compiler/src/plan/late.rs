@@ -1,11 +1,15 @@
 //! Where late rows are dropped: in the pipeline of the source they come from, above its filters and
-//! below whatever first minds the time. Above a stateful operator nothing is late.
+//! below whatever first minds the time. Above a stateful operator nothing is late. A window
+//! function alone minds no time, it only adds columns: late rows go where an aggregate over its
+//! windows is to keep state, and in the aggregate's own copy of what lies between.
 
+use flow_ir::expr::Expr;
 use flow_ir::ids::{NodeId, StreamId};
-use flow_ir::logical::{Hidden, Late, LogicalOp, Plan, Project, Union};
+use flow_ir::logical::{Filter, Hidden, Late, LogicalOp, Plan, Project, Union, Window};
 use flow_ir::physical::LateRule;
 
 use super::Planner;
+use crate::exprs::{conjunction, conjuncts, is_repeatable, is_total, substitute};
 
 impl Planner<'_> {
     /// The node's rows without those that are late by `rule` at column `time`. The output has the
@@ -31,6 +35,90 @@ impl Planner<'_> {
         self.plan.add(LogicalOp::Union(Union), inputs, origin)
     }
 
+    /// The node's rows in those of their windows that are still open, for an aggregate over the
+    /// windows that column `bound` is of. The output has the node's columns.
+    pub(super) fn with_open_windows(&mut self, node: NodeId, bound: usize) -> NodeId {
+        match window_below(&self.plan, node, bound) {
+            true => self.open_windows(node, bound, Vec::new()),
+            false => node,
+        }
+    }
+
+    /// The same of those rows for which all that is asked is TRUE. What does not ask for the window
+    /// is asked below it: lateness is decided after that.
+    fn open_windows(&mut self, top: NodeId, bound: usize, mut asked: Vec<Expr>) -> NodeId {
+        let mut above = Vec::new();
+        let (mut node, mut bound) = (top, bound);
+        let opened = loop {
+            let inputs = self.plan.node(node).inputs.clone();
+            match self.plan.node(node).op.clone() {
+                LogicalOp::Filter(filter) => {
+                    asked.splice(0..0, conjuncts(filter.predicate));
+                }
+                LogicalOp::Project(project) => {
+                    let mut read = asked.iter().flat_map(Expr::columns);
+                    if read.all(|column| is_repeatable(&project.exprs[column])) {
+                        let below = |e: &Expr| substitute(e, &project.exprs);
+                        asked = asked.iter().map(below).collect();
+                    } else {
+                        above.extend(filter(std::mem::take(&mut asked)));
+                    }
+                    bound = project.passes(bound).unwrap_or(bound);
+                    above.push(LogicalOp::Project(project));
+                }
+                LogicalOp::Window(window) if bound < self.plan.schema(inputs[0]).width() => {
+                    above.extend(filter(std::mem::take(&mut asked)));
+                    above.push(LogicalOp::Window(window));
+                }
+                LogicalOp::Window(window) => break self.open_window(&window, node, asked),
+                LogicalOp::Union(_) => {
+                    let opened = inputs.iter().map(|&i| self.open_windows(i, bound, asked.clone()));
+                    let opened = opened.collect();
+                    let origin = self.plan.node(node).origin;
+                    break self.plan.add(LogicalOp::Union(Union), opened, origin);
+                }
+                LogicalOp::Scan(_)
+                | LogicalOp::Join(_)
+                | LogicalOp::Aggregate(_)
+                | LogicalOp::Deduplicate(_)
+                | LogicalOp::Normalize(_)
+                | LogicalOp::Materialize(_)
+                | LogicalOp::Late(_)
+                | LogicalOp::Sink(_) => break self.asking(node, asked),
+            }
+            node = inputs[0];
+        };
+        let origin = self.plan.node(top).origin;
+        above.into_iter().rev().fold(opened, |input, op| self.add(op, input, origin))
+    }
+
+    fn open_window(&mut self, window: &Window, id: NodeId, asked: Vec<Expr>) -> NodeId {
+        let (input, origin) = (self.plan.node(id).inputs[0], self.plan.node(id).origin);
+        let width = self.plan.schema(input).width();
+        let (mut of_row, mut of_window) = (Vec::new(), Vec::new());
+        for conjunct in asked {
+            let own = conjunct.columns().iter().all(|&column| column < width);
+            // What might fail is still asked only where all before it is not FALSE.
+            let may_pass = of_window.is_empty() || is_total(&conjunct);
+            match own && may_pass && is_repeatable(&conjunct) {
+                true => of_row.push(conjunct),
+                false => of_window.push(conjunct),
+            }
+        }
+        let input = self.asking(input, of_row);
+        let rule = LateRule::Windows { window: window.window, lateness: window.lateness };
+        let input = self.without_late(input, window.time, rule);
+        let watermark = self.plan.schema(input).hidden(Hidden::Watermark);
+        let op = LogicalOp::Window(Window { watermark, ..window.clone() });
+        let opened = self.add(op, input, origin);
+        self.asking(opened, of_window)
+    }
+
+    fn asking(&mut self, node: NodeId, asked: Vec<Expr>) -> NodeId {
+        let origin = self.plan.node(node).origin;
+        filter(asked).map_or(node, |filter| self.add(filter, node, origin))
+    }
+
     fn late_in_pipeline(&mut self, node: NodeId, time: usize, rule: LateRule) -> NodeId {
         let schema = self.plan.schema(node);
         let hidden = (schema.hidden(Hidden::Watermark), schema.hidden(Hidden::Position));
@@ -52,6 +140,36 @@ impl Planner<'_> {
         let below = self.late_in_pipeline(below, time, rule);
         self.add(LogicalOp::Project(project), below, origin)
     }
+}
+
+/// Whether a column is the bound of a window function, before an operator with state comes.
+fn window_below(plan: &Plan, node: NodeId, bound: usize) -> bool {
+    let mut open = vec![(node, bound)];
+    while let Some((id, bound)) = open.pop() {
+        let node = plan.node(id);
+        match &node.op {
+            LogicalOp::Window(_) if bound >= plan.schema(node.inputs[0]).width() => return true,
+            LogicalOp::Filter(_) | LogicalOp::Window(_) | LogicalOp::Union(_) => {
+                open.extend(node.inputs.iter().map(|&input| (input, bound)));
+            }
+            LogicalOp::Project(project) => {
+                open.extend(project.passes(bound).map(|bound| (node.inputs[0], bound)));
+            }
+            LogicalOp::Scan(_)
+            | LogicalOp::Join(_)
+            | LogicalOp::Aggregate(_)
+            | LogicalOp::Deduplicate(_)
+            | LogicalOp::Normalize(_)
+            | LogicalOp::Materialize(_)
+            | LogicalOp::Late(_)
+            | LogicalOp::Sink(_) => {}
+        }
+    }
+    false
+}
+
+fn filter(asked: Vec<Expr>) -> Option<LogicalOp> {
+    conjunction(asked).map(|predicate| LogicalOp::Filter(Filter { predicate }))
 }
 
 /// The filters and projections above a union, top first, and the union; `None` if an operator with

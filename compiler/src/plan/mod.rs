@@ -14,9 +14,7 @@ use flow_ir::logical::{
     Aggregate, Deduplicate, Filter, Hidden, LogicalOp, Materialize, Plan, Project, Sink, Union,
     Window,
 };
-use flow_ir::physical::{
-    ClockSetting, Direction, ErrorPolicy, Keep, LateRule, SinkMode, WindowInput,
-};
+use flow_ir::physical::{ClockSetting, Direction, ErrorPolicy, Keep, SinkMode, WindowInput};
 use flow_ir::span::Span;
 use flow_ir::types::{DataType, Type};
 use flow_ir::value::Value;
@@ -187,20 +185,23 @@ impl<'a> Planner<'a> {
 
     fn window(&mut self, window: &typed::Window, span: Span) -> Relation {
         let input = self.relation(window.input).clone();
-        let (spec, lateness) = (window.spec, window.lateness);
-        let time = input.columns[window.time];
-        let rule = LateRule::Windows { window: spec, lateness };
-        let node = self.without_late(input.node, time, rule);
-        let schema = self.plan.schema(node);
-        let (width, watermark) = (schema.width(), schema.hidden(Hidden::Watermark));
-        let op = LogicalOp::Window(Window { time, watermark, window: spec, lateness });
-        let node = self.add(op, node, span);
+        let width = self.plan.schema(input.node).width();
+        let op = Window {
+            time: input.columns[window.time],
+            watermark: None,
+            window: window.spec,
+            lateness: window.lateness,
+        };
+        let node = self.add(LogicalOp::Window(op), input.node, span);
         let columns = input.columns.into_iter().chain(width..width + 3).collect();
         Relation { node, columns }
     }
 
     fn aggregate(&mut self, aggregate: &typed::Aggregate, query: &Query) -> Relation {
-        let input = self.relation(aggregate.input).clone();
+        let mut input = self.relation(aggregate.input).clone();
+        if let Some(window) = &aggregate.window {
+            input.node = self.with_open_windows(input.node, input.columns[window.start]);
+        }
         let keys: Vec<usize> = aggregate.keys.iter().map(|&k| input.columns[k]).collect();
         let mut calls = aggregate.calls.clone();
         for call in &mut calls {

@@ -1,6 +1,8 @@
 //! WindowExpand: a row per window that is open for it, with the window's bounds.
 
 use flow_ir::aggregate::WindowSpec;
+use flow_ir::ids::SiteId;
+use flow_ir::kernel::{ErrorCode, RowError};
 use flow_ir::physical::WindowExpand;
 use flow_ir::row::{Column, RowBatch, RowLayout};
 use flow_stdlib::windows;
@@ -17,6 +19,7 @@ pub(super) struct WindowExpandOp {
     watermark: Option<Column>,
     window: WindowSpec,
     lateness: i64,
+    site: Option<SiteId>,
 }
 
 impl WindowExpandOp {
@@ -38,6 +41,7 @@ impl WindowExpandOp {
             watermark: op.watermark.map(|column| layout.column(column)),
             window: op.window,
             lateness: op.lateness,
+            site: op.site,
         })
     }
 }
@@ -46,6 +50,10 @@ impl Operator for WindowExpandOp {
     fn on_batch(&mut self, _: usize, rows: &RowBatch, cx: &mut OpCx<'_>) -> Result<(), OpError> {
         for (i, row) in rows.rows().enumerate() {
             if row.is_null(self.time) {
+                let code = ErrorCode::UnexpectedNull;
+                let detail = Some("event time".into());
+                let error = RowError { row: 0, site: self.site, code, detail };
+                cx.reports.fail(rows.layout(), row, rows.weight(i), error);
                 continue;
             }
             let watermark = self.watermark.filter(|column| !row.is_null(*column));

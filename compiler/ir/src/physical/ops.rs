@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::aggregate::{AggregateCall, WindowSpec};
 use crate::decode_plan::DecodeColumn;
-use crate::ids::{StreamId, TableId};
+use crate::ids::{SiteId, StreamId, TableId};
 use crate::kernel::KernelSpec;
 use crate::value::Value;
 
@@ -99,7 +99,7 @@ pub struct Late {
     /// When a row is late.
     pub rule: LateRule,
     /// Where a NULL time is reported.
-    pub site: Option<crate::ids::SiteId>,
+    pub site: Option<SiteId>,
 }
 
 /// When a row with time `ts` is late under its partition's watermark `w`.
@@ -142,7 +142,7 @@ pub enum WindowInput {
 /// column's type), window_time (the last instant inside: end − 1 ms).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WindowExpand {
-    /// Event time column, not NULL.
+    /// Event time column. A NULL goes by the error policy.
     pub time: usize,
     /// The watermark column, as in `WindowInput::Time`.
     pub watermark: Option<usize>,
@@ -150,6 +150,8 @@ pub struct WindowExpand {
     pub window: WindowSpec,
     /// `allowed.lateness` in microseconds.
     pub lateness: i64,
+    /// Where a NULL time is reported.
+    pub site: Option<SiteId>,
 }
 
 /// Aggregates within the epoch, before the exchange. Output: the keys; for a window, then slice

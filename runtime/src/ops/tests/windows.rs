@@ -172,6 +172,7 @@ pub(super) fn carried_windows_are_windows() {
             watermark: Some(WATERMARK),
             window: shape.window,
             lateness: shape.lateness,
+            site: None,
         });
         let bounds = [(); 3].map(|()| timestamp());
         let expanded: Vec<Type> = types().into_iter().chain(bounds).collect();

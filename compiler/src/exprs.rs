@@ -1,5 +1,5 @@
-//! What passes ask of expressions: their conjuncts, whether they may move, what they become over
-//! other columns.
+//! What the planner and the passes ask of expressions: their conjuncts, whether they may move, what
+//! they become over other columns.
 
 use flow_ir::expr::{Expr, ExprKind};
 use flow_ir::types::{DataType, Type};
@@ -8,7 +8,7 @@ use flow_stdlib::builtin::{Volatility, lookup};
 use flow_stdlib::coerce::widens;
 
 /// The operands of AND, or the expression itself, in order.
-pub(super) fn conjuncts(expr: Expr) -> Vec<Expr> {
+pub(crate) fn conjuncts(expr: Expr) -> Vec<Expr> {
     if let ExprKind::And(args) = expr.kind {
         args.into_iter().flat_map(conjuncts).collect()
     } else {
@@ -17,7 +17,7 @@ pub(super) fn conjuncts(expr: Expr) -> Vec<Expr> {
 }
 
 /// AND of these; `None` without any.
-pub(super) fn conjunction(mut conjuncts: Vec<Expr>) -> Option<Expr> {
+pub(crate) fn conjunction(mut conjuncts: Vec<Expr>) -> Option<Expr> {
     if conjuncts.len() <= 1 {
         return conjuncts.pop();
     }
@@ -28,12 +28,12 @@ pub(super) fn conjunction(mut conjuncts: Vec<Expr>) -> Option<Expr> {
 }
 
 /// Both, the first decided first.
-pub(super) fn both(first: Option<Expr>, second: Option<Expr>) -> Option<Expr> {
+pub(crate) fn both(first: Option<Expr>, second: Option<Expr>) -> Option<Expr> {
     conjunction(first.into_iter().chain(second).flat_map(conjuncts).collect())
 }
 
 /// The expression with each column replaced by what computes it.
-pub(super) fn substitute(expr: &Expr, columns: &[Expr]) -> Expr {
+pub(crate) fn substitute(expr: &Expr, columns: &[Expr]) -> Expr {
     let mut expr = expr.clone();
     expr.rewrite(&mut |e| {
         if let ExprKind::Column(index) = e.kind {
@@ -45,7 +45,7 @@ pub(super) fn substitute(expr: &Expr, columns: &[Expr]) -> Expr {
 }
 
 /// Whether it gives the same at any time: neither the clock nor a call that differs each time.
-pub(super) fn is_timeless(expr: &Expr) -> bool {
+pub(crate) fn is_timeless(expr: &Expr) -> bool {
     let mut timeless = true;
     expr.walk(&mut |e| match &e.kind {
         ExprKind::Clock => timeless = false,
@@ -68,7 +68,7 @@ pub(super) fn is_timeless(expr: &Expr) -> bool {
 }
 
 /// Whether a second evaluation gives the same: no call that differs each time.
-pub(super) fn is_repeatable(expr: &Expr) -> bool {
+pub(crate) fn is_repeatable(expr: &Expr) -> bool {
     let mut repeatable = true;
     expr.walk(&mut |e| {
         if let ExprKind::Call { function, .. } = &e.kind {
@@ -103,7 +103,7 @@ const TOTAL: &[&str] = &[
 
 /// Whether it certainly cannot fail, so that it may be computed for rows that would not have
 /// reached it.
-pub(super) fn is_total(expr: &Expr) -> bool {
+pub(crate) fn is_total(expr: &Expr) -> bool {
     let mut total = true;
     expr.walk(&mut |e| match &e.kind {
         ExprKind::Call { function, args, .. } => {
