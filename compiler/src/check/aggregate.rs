@@ -106,14 +106,7 @@ impl Checker<'_> {
             }
         };
         if name == "AVG" && arg_types.first().is_some_and(|ty| ty.data.is_integer()) {
-            let rewrite = "For Flink's whole number, insert it into an integer column, or write \
-                           CAST(TRUNC(AVG(…)) AS BIGINT).";
-            self.found.push(types::differs_from_flink(
-                "AVG of integers",
-                "a DOUBLE with its fraction",
-                rewrite,
-                span,
-            ));
+            self.found.push(types::mean_with_fraction(span));
         }
         let call = AggregateExpr { function: name, args, distinct: call.distinct, filter, ty };
         let extra = cx.group_window.map_or(0, |_| WINDOW_COLUMNS);

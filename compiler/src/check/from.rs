@@ -34,8 +34,17 @@ pub(super) struct TreeJoin {
     /// Conjuncts of ON, over the positions of the whole FROM.
     pub on: Vec<Expr>,
     /// FOR SYSTEM_TIME AS OF, likewise.
-    pub as_of: Option<Expr>,
+    pub as_of: Option<AsOf>,
     pub span: Span,
+}
+
+/// FOR SYSTEM_TIME AS OF on a table.
+#[derive(Clone, Debug)]
+pub(super) struct AsOf {
+    /// The time of the version.
+    pub time: Expr,
+    /// The name that the table has in the query: its alias, if it has one.
+    pub alias: String,
 }
 
 /// Joins that can become nodes.
@@ -108,7 +117,7 @@ impl<'a> Checker<'a> {
     ) -> Option<(Tree, Scope)> {
         let right = self.factor(factor)?;
         let as_of = match right.as_of {
-            Some(time) => Some(self.as_of(time, &scope, 0)?),
+            Some(time) => Some(self.as_of(time, &right.scope, &scope, 0)?),
             None => None,
         };
         let width = right.scope.columns.len();
@@ -181,7 +190,7 @@ impl<'a> Checker<'a> {
             JoinKind::Anti => return self.later("ANTI JOIN", join.span),
         };
         let as_of = match as_of {
-            Some(time) => Some(self.as_of(time, &scope, base)?),
+            Some(time) => Some(self.as_of(time, &right_scope, &scope, base)?),
             None => None,
         };
         let split = scope.columns.len();
@@ -243,11 +252,19 @@ impl<'a> Checker<'a> {
         Some(equal)
     }
 
-    fn as_of(&mut self, time: &ast::Expr, scope: &Scope, base: usize) -> Option<Expr> {
+    /// The version of `table` at a time of `scope`, the relations before it.
+    fn as_of(
+        &mut self,
+        time: &ast::Expr,
+        table: &Scope,
+        scope: &Scope,
+        base: usize,
+    ) -> Option<AsOf> {
         let place = "FOR SYSTEM_TIME AS OF";
         let mut time = self.expr(time, &mut ExprCx::rows(scope, place))?;
         time.map_columns(&|at| at + base);
-        Some(time)
+        let name = table.tables.first().and_then(|table| table.name.as_ref());
+        Some(AsOf { time, alias: name.map_or_else(String::new, ToString::to_string) })
     }
 
     /// One table of FROM.
@@ -357,9 +374,9 @@ impl<'a> Checker<'a> {
         for condition in &mut conditions {
             condition.map_columns(&|at| at - base);
         }
-        let as_of = join.as_of.clone().map(|mut time| {
-            time.map_columns(&|at| at.saturating_sub(base));
-            time
+        let as_of = join.as_of.clone().map(|mut as_of| {
+            as_of.time.map_columns(&|at| at.saturating_sub(base));
+            as_of
         });
         let (left, right) = left.zip(right)?;
         self.join_sides(join::Sides {
@@ -439,7 +456,8 @@ fn side_by_side(left: (Tree, Scope), right: (Tree, Scope), span: Span) -> (Tree,
     (Tree::Join(Box::new(join)), scope)
 }
 
-fn same_name(a: &str, b: &str) -> bool {
+/// Whether two names differ at most in case.
+pub(super) fn same_name(a: &str, b: &str) -> bool {
     a.to_lowercase() == b.to_lowercase()
 }
 

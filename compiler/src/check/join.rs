@@ -9,7 +9,7 @@ use flow_ir::span::Span;
 
 use super::Checker;
 use super::expr::all_of;
-use super::from::{Kind, plain_column};
+use super::from::{AsOf, Kind, plain_column};
 use super::interval;
 use super::typed::{Join, JoinTime, QueryId, QueryOp};
 use crate::diagnostics::joins;
@@ -20,7 +20,7 @@ pub(super) struct Sides {
     pub left: QueryId,
     pub right: QueryId,
     pub conditions: Vec<Expr>,
-    pub as_of: Option<Expr>,
+    pub as_of: Option<AsOf>,
     pub span: Span,
 }
 
@@ -144,7 +144,7 @@ impl Checker<'_> {
     /// FOR SYSTEM_TIME AS OF.
     fn temporal_join(&mut self, sides: Sides) -> Option<QueryId> {
         let Sides { kind, left, right, conditions, as_of, span } = sides;
-        let as_of = as_of?;
+        let AsOf { time: as_of, alias } = as_of?;
         let declared = self.query_node(right).span;
         let Some((primary_key, right_time)) = self.versions(right) else {
             let name = self.leaf_name(right);
@@ -171,7 +171,7 @@ impl Checker<'_> {
             plain_column(&e.right).is_some_and(|at| primary_key.contains(&at) && said.insert(at))
         });
         rest.extend(others.into_iter().map(|e| e.condition));
-        self.whole_key(right, &primary_key, &keys, &rest, width, span)?;
+        self.whole_key((left, right), &alias, &primary_key, &keys, &rest, span)?;
         self.clock_mismatch(left, left_time, right, right_time, declared, as_of.span);
         let time = JoinTime::Temporal { left_time, right_time };
         self.keyed_join(left, right, kind, keys, rest, time, span)
@@ -189,13 +189,14 @@ impl Checker<'_> {
     /// Whether the equalities say every column of the primary key.
     fn whole_key(
         &mut self,
-        right: QueryId,
+        (left, right): (QueryId, QueryId),
+        alias: &str,
         primary_key: &[usize],
         keys: &[Equality],
         rest: &[Expr],
-        width: usize,
         span: Span,
     ) -> Option<()> {
+        let width = self.query_node(left).columns.len();
         let said: Vec<usize> = keys.iter().filter_map(|e| plain_column(&e.right)).collect();
         let columns = &self.query_node(right).columns;
         let missing = primary_key.iter().filter(|at| !said.contains(at));
@@ -203,13 +204,12 @@ impl Checker<'_> {
         let Some(first) = missing.first() else { return Some(()) };
         let names: Vec<String> = missing.iter().map(|at| columns[*at].name.clone()).collect();
         let cast = rest.iter().find(|e| e.columns().contains(&(first + width)));
-        let table = self.leaf_name(right);
-        let mut problem = joins::temporal_needs_key(&table, &names, span);
+        let mut problem = joins::temporal_needs_key(&self.leaf_name(right), alias, &names, span);
         if let Some(cast) = cast {
             let ty = &columns[*first].ty.data;
             problem = problem
                 .with_related(cast.span, "converts the key, or is no equality")
-                .with_help(format!("Write … = {table}.{}, with a {ty} on the left.", names[0]));
+                .with_help(format!("Write … = {alias}.{}, with a {ty} on the left.", names[0]));
         }
         self.report(problem)
     }

@@ -7,7 +7,7 @@ use flow_ir::span::Span;
 use flow_ir::types::Type;
 
 use super::Checker;
-use super::typed::QueryId;
+use super::typed::{QueryId, QueryOp};
 use crate::diagnostics::names;
 use crate::syntax::ast::{Ident, ObjectName};
 
@@ -242,10 +242,29 @@ impl Checker<'_> {
     pub(super) fn unique_names(&mut self, query: QueryId, place: &str, span: Span) {
         let columns = &self.query_node(query).columns;
         let twice = columns.iter().enumerate().find_map(|(at, column)| {
-            columns[..at].iter().any(|c| c.name == column.name).then(|| column.name.clone())
+            let first = columns[..at].iter().position(|c| c.name == column.name)?;
+            Some((column.name.clone(), first, at))
         });
-        if let Some(name) = twice {
-            self.found.push(names::duplicate_column(&name, place, span, None));
+        if let Some((name, first, second)) = twice {
+            let (first, second) = (self.item(query, first), self.item(query, second));
+            let at = second.unwrap_or(span);
+            self.found.push(names::duplicate_column(&name, place, at, first));
+        }
+    }
+
+    /// The item of a SELECT that gives a query's column; of the first SELECT of a union.
+    fn item(&self, mut query: QueryId, column: usize) -> Option<Span> {
+        loop {
+            match &self.query_node(query).op {
+                QueryOp::Project { exprs, .. } => return Some(exprs[column].span),
+                QueryOp::Filter { input, .. } => query = *input,
+                QueryOp::UnionAll(inputs) => query = *inputs.first()?,
+                QueryOp::Scan(_)
+                | QueryOp::Join(_)
+                | QueryOp::Window(_)
+                | QueryOp::Aggregate(_)
+                | QueryOp::Deduplicate(_) => return None,
+            }
         }
     }
 }

@@ -1,12 +1,14 @@
 //! SELECT: FROM, WHERE, GROUP BY, HAVING, the items, DISTINCT and QUALIFY, in that order.
 
-use flow_ir::expr::Expr;
+use flow_ir::expr::{Expr, ExprKind as Typed};
 use flow_ir::span::Span;
+use flow_ir::types::DataType;
 
 use super::Checker;
 use super::aggregate::{AggregateExpr, GroupWindow, Grouped, Grouping};
 use super::dedup::{Rank, first_number, keeps_first, row_number};
 use super::expr::{ExprCx, all_of, conjuncts};
+use super::from::{plain_column, same_name};
 use super::scope::{Found, Scope, find, visible};
 use super::typed::QueryId;
 use super::window::window_function;
@@ -23,6 +25,8 @@ struct Item<'s> {
     span: Span,
     /// Where it has its name from.
     named: Option<Span>,
+    /// Whether the query gives the name.
+    aliased: bool,
 }
 
 enum Value<'s> {
@@ -107,6 +111,7 @@ impl Checker<'_> {
         }
         let mut calls = Vec::new();
         let typed = self.type_items(&items, scope, window.as_ref(), &aliases, &mut calls);
+        let items = named_as_declared(items, &typed, scope);
         let having = select.having.as_ref().map(|having| {
             let mut cx = ExprCx {
                 aggregates: Some(&mut calls),
@@ -270,7 +275,8 @@ impl Checker<'_> {
                         None => Value::Written(expr),
                     };
                     let named = Some(alias.as_ref().map_or(expr.span, |alias| alias.span));
-                    items.push(Item { name, value, span: expr.span, named });
+                    let aliased = alias.is_some();
+                    items.push(Item { name, value, span: expr.span, named, aliased });
                 }
                 SelectItemKind::Wildcard { qualifier, exclude, replace } => {
                     let at = self.wildcard(qualifier.as_ref(), scope)?;
@@ -289,7 +295,7 @@ impl Checker<'_> {
                             ),
                         };
                         let (name, named) = (column.name.clone(), column.declared);
-                        items.push(Item { name, value, span: item.span, named });
+                        items.push(Item { name, value, span: item.span, named, aliased: true });
                     }
                 }
             }
@@ -467,6 +473,35 @@ fn group_span(select: &Select) -> Option<Span> {
         GroupBy::All(span) => Some(*span),
         GroupBy::Items(items) => items.iter().map(of).reduce(Span::to),
     }
+}
+
+/// Items that are a column or field have its own name, in whatever case the item was written.
+fn named_as_declared<'s>(
+    items: Vec<Item<'s>>,
+    typed: &[Option<Expr>],
+    scope: &Scope,
+) -> Vec<Item<'s>> {
+    let named = items.into_iter().zip(typed).map(|(item, typed)| {
+        let declared = typed.as_ref().and_then(|typed| declared_name(typed, scope));
+        match declared.filter(|name| !item.aliased && same_name(name, &item.name)) {
+            Some(name) => Item { name: name.to_string(), ..item },
+            None => item,
+        }
+    });
+    named.collect()
+}
+
+/// The name of the column or field that an expression is, or casts.
+fn declared_name<'n>(expr: &'n Expr, scope: &'n Scope) -> Option<&'n str> {
+    if let Some(at) = plain_column(expr) {
+        return scope.columns.get(at).map(|column| column.name.as_str());
+    }
+    if let Typed::Cast { arg, .. } = &expr.kind {
+        return declared_name(arg, scope);
+    }
+    let Typed::Field { arg, index } = &expr.kind else { return None };
+    let DataType::Row(fields) = &arg.ty.data else { return None };
+    fields.get(*index).map(|field| field.name.as_str())
 }
 
 /// The name of an item without an alias: its column's, field's or function's.

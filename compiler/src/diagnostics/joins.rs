@@ -28,12 +28,12 @@ pub fn temporal_needs_table(name: &str, span: Span, declared: Option<Span>) -> D
     }
 }
 
-/// A temporal join's ON must equate the whole primary key.
-pub fn temporal_needs_key(table: &str, missing: &[String], span: Span) -> Diagnostic {
+/// A temporal join's ON must equate the whole primary key; the query knows the table by `alias`.
+pub fn temporal_needs_key(table: &str, alias: &str, missing: &[String], span: Span) -> Diagnostic {
     let message = format!("the join with {table} must equate its primary key");
     let label = format!("says nothing of {}", list(missing));
     Diagnostic::new(Code::E0403, message, span, label)
-        .with_help(format!("Write ON … = {table}.{}.", missing.first().map_or("key", |m| m)))
+        .with_help(format!("Write ON … = {alias}.{}.", missing.first().map_or("key", |m| m)))
 }
 
 /// FOR SYSTEM_TIME AS OF something else than the left side's event time.

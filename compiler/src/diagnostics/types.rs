@@ -35,8 +35,13 @@ pub fn wrong_arguments(
 /// WHERE, ON, HAVING, FILTER, WHEN, AND, OR, NOT need a BOOLEAN.
 pub fn not_boolean(place: &str, ty: &Type, span: Span) -> Diagnostic {
     let message = format!("{place} needs a BOOLEAN, this is {}", ty.data);
+    let test = match &ty.data {
+        data if data.is_numeric() => "x <> 0",
+        DataType::String => "x <> ''",
+        _ => "x IS NOT NULL",
+    };
     Diagnostic::new(Code::E0302, message, span, ty.data.to_string())
-        .with_help("Compare it with something, as in: x <> 0.")
+        .with_help(format!("Compare it with something, as in: {test}."))
 }
 
 /// CAST between types that have no conversion.
@@ -146,6 +151,13 @@ pub fn narrowed(column: &str, from: &Type, to: &Type, span: Span) -> Diagnostic 
 pub fn differs_from_flink(what: &str, ours: &str, rewrite: &str, span: Span) -> Diagnostic {
     Diagnostic::new(Code::W0311, format!("{what} differs from Flink SQL"), span, ours)
         .with_help(rewrite)
+}
+
+/// AVG of integers is no integer.
+pub fn mean_with_fraction(span: Span) -> Diagnostic {
+    let rewrite = "For Flink's whole number, insert it into an integer column, or write \
+                   CAST(TRUNC(AVG(…)) AS BIGINT).";
+    differs_from_flink("AVG of integers", "a DOUBLE with its fraction", rewrite, span)
 }
 
 /// `x.f` or `x[i]` where x has no fields or elements.
