@@ -33,6 +33,11 @@ const RULES: &[(&str, Rule, &str)] = &[
         text::long_files,
         "split the file by subject into files of at most 600 lines without tests",
     ),
+    (
+        "functions_are_short",
+        text::long_functions,
+        "give a part of the function that has a meaning of its own a name: at most 70 lines each",
+    ),
     ("lines_are_short", text::wide_lines, "break the line at 100 columns; cargo fmt does most"),
     (
         "unsafe_stays_in_its_files",

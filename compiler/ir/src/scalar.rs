@@ -248,37 +248,40 @@ impl ScalarProgram {
                 let containers = data(*a).is_container() || inst.ty.data.is_container();
                 expect(slots && !containers, "the slots differ")
             }
-            ScalarOp::Field(a, index) => match data(*a) {
-                DataType::Row(fields) => {
-                    let field = fields.get(*index as usize).ok_or("no such field")?;
-                    expect(field.ty.data == inst.ty.data, "the field is of another type")
-                }
-                other => Err(format!("{other} has no fields")),
-            },
-            ScalarOp::Element(a, index) => match data(*a) {
-                DataType::Array(item) => {
-                    expect(item.data == inst.ty.data, "the element is of another type")?;
-                    expect(data(*index).is_integer(), "the index is not an integer")
-                }
-                other => Err(format!("{other} has no elements")),
-            },
-            ScalarOp::MakeRow(args) => match &inst.ty.data {
-                DataType::Row(fields) => {
-                    let same = fields.len() == args.len()
-                        && fields.iter().zip(args).all(|(f, a)| f.ty.data == *data(*a));
-                    expect(same, "the fields are of other types")
-                }
-                other => Err(format!("a row is not {other}")),
-            },
-            ScalarOp::MakeArray(args) => match &inst.ty.data {
-                DataType::Array(item) => {
-                    let same = args.iter().all(|a| *data(*a) == item.data);
-                    expect(same, "the elements are of other types")
-                }
-                other => Err(format!("an array is not {other}")),
-            },
+            ScalarOp::Field(a, index) => verify_field(data(*a), *index as usize, &inst.ty.data),
+            ScalarOp::Element(a, index) => verify_element(data(*a), data(*index), &inst.ty.data),
+            ScalarOp::MakeRow(args) => verify_row(args.iter().map(|a| data(*a)), &inst.ty.data),
+            ScalarOp::MakeArray(args) => verify_array(args.iter().map(|a| data(*a)), &inst.ty.data),
         }
     }
+}
+
+fn verify_field(row: &DataType, index: usize, result: &DataType) -> Result<(), String> {
+    let DataType::Row(fields) = row else { return Err(format!("{row} has no fields")) };
+    let field = fields.get(index).ok_or("no such field")?;
+    expect(field.ty.data == *result, "the field is of another type")
+}
+
+fn verify_element(array: &DataType, index: &DataType, result: &DataType) -> Result<(), String> {
+    let DataType::Array(item) = array else { return Err(format!("{array} has no elements")) };
+    expect(item.data == *result, "the element is of another type")?;
+    expect(index.is_integer(), "the index is not an integer")
+}
+
+fn verify_row<'a>(
+    args: impl Iterator<Item = &'a DataType>,
+    result: &DataType,
+) -> Result<(), String> {
+    let DataType::Row(fields) = result else { return Err(format!("a row is not {result}")) };
+    expect(args.eq(fields.iter().map(|f| &f.ty.data)), "the fields are of other types")
+}
+
+fn verify_array<'a>(
+    mut args: impl Iterator<Item = &'a DataType>,
+    result: &DataType,
+) -> Result<(), String> {
+    let DataType::Array(item) = result else { return Err(format!("an array is not {result}")) };
+    expect(args.all(|arg| *arg == item.data), "the elements are of other types")
 }
 
 fn expect(holds: bool, otherwise: &str) -> Result<(), String> {

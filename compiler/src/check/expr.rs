@@ -70,15 +70,11 @@ impl Checker<'_> {
                 self.operator(name, vec![left, right], span)
             }
             K::Between { arg, low, high, symmetric, negated } => {
-                let arg = self.expr(arg, cx);
-                let (low, high) = self.both(low, high, cx)?;
-                let within = self.between(arg?, low, high, *symmetric, span)?;
+                let within = self.between([arg, low, high], *symmetric, span, cx)?;
                 Some(negate_if(*negated, within, span))
             }
             K::InList { arg, list, negated } => {
-                let arg = self.expr(arg, cx);
-                let list = self.exprs(list, cx)?;
-                let found = self.in_list(arg?, list, span)?;
+                let found = self.in_list(arg, list, span, cx)?;
                 Some(negate_if(*negated, found, span))
             }
             K::Like { kind, arg, pattern, escape, negated } => {
@@ -89,12 +85,7 @@ impl Checker<'_> {
             K::Case { operand, branches, otherwise } => {
                 self.case(operand.as_deref(), branches, otherwise.as_deref(), span, cx)
             }
-            K::Cast { arg, ty, lenient } => {
-                let arg = self.expr(arg, cx);
-                let ty = self.type_of(ty)?;
-                self.cast_lints(arg.as_ref(), &ty, span);
-                self.explicit_cast(arg?, &ty.data, *lenient, span)
-            }
+            K::Cast { arg, ty, lenient } => self.cast(arg, ty, *lenient, span, cx),
             K::AtTimeZone { arg, zone } => {
                 self.spelled("AT TIME ZONE", &[Some(&**arg), Some(&**zone)], span, cx)
             }
@@ -118,6 +109,20 @@ impl Checker<'_> {
             K::Quantified { .. } => self.subquery("ANY and ALL", span),
             K::Subquery(_) => self.subquery("a subquery as a value", span),
         }
+    }
+
+    fn cast(
+        &mut self,
+        arg: &ast::Expr,
+        ty: &ast::TypeExpr,
+        lenient: bool,
+        span: Span,
+        cx: &mut ExprCx<'_>,
+    ) -> Option<Expr> {
+        let arg = self.expr(arg, cx);
+        let ty = self.type_of(ty)?;
+        self.cast_lints(arg.as_ref(), &ty, span);
+        self.explicit_cast(arg?, &ty.data, lenient, span)
     }
 
     /// A builtin that has a syntax of its own; parts that are left out are no arguments.
@@ -280,12 +285,14 @@ impl Checker<'_> {
 
     fn between(
         &mut self,
-        arg: Expr,
-        low: Expr,
-        high: Expr,
+        [arg, low, high]: [&ast::Expr; 3],
         symmetric: bool,
         span: Span,
+        cx: &mut ExprCx<'_>,
     ) -> Option<Expr> {
+        let arg = self.expr(arg, cx);
+        let (low, high) = self.both(low, high, cx)?;
+        let arg = arg?;
         let swapped = symmetric.then(|| (high.clone(), low.clone()));
         let straight = self.within(arg.clone(), low, high, span)?;
         match swapped {
@@ -303,7 +310,16 @@ impl Checker<'_> {
         Some(joined(vec![least?, most?], span, ExprKind::And))
     }
 
-    fn in_list(&mut self, arg: Expr, list: Vec<Expr>, span: Span) -> Option<Expr> {
+    fn in_list(
+        &mut self,
+        arg: &ast::Expr,
+        list: &[ast::Expr],
+        span: Span,
+        cx: &mut ExprCx<'_>,
+    ) -> Option<Expr> {
+        let arg = self.expr(arg, cx);
+        let list = self.exprs(list, cx)?;
+        let arg = arg?;
         let mut equal = Vec::with_capacity(list.len());
         for item in list {
             equal.push(self.operator("=", vec![arg.clone(), item], span)?);

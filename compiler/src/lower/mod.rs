@@ -13,7 +13,7 @@ mod state;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use flow_ir::ids::{NodeId, StreamId, VertexId};
-use flow_ir::logical::{Changes, Identity, LogicalOp, Node, Plan, Scan, identities};
+use flow_ir::logical::{self, Changes, Identity, LogicalOp, Node, Plan, Scan, identities};
 use flow_ir::physical::{
     Changelog, Deduplicate, Edge, JobGraph, Late, Materialize, Normalize, Partitioning, PhysicalOp,
     Sink, SinkMode, Source, SourceFile, Stream, Union, Vertex, WindowExpand,
@@ -157,21 +157,23 @@ impl<'a> Lowering<'a> {
                 };
                 self.keyed(id, PhysicalOp::Materialize(op), hashed)
             }
-            LogicalOp::Sink(sink) => {
-                let stream = self.stream(sink.stream);
-                let op = Sink { stream, mode: sink.mode, keys: sink.keys.clone() };
-                let (op, name) = (PhysicalOp::Sink(op), format!("sink-{}", sink.name));
-                let vertex = self.vertex(self.part(id, name, op));
-                let partitioning = match sink.mode {
-                    SinkMode::Upsert => Partitioning::Hash(sink.keys.clone()),
-                    SinkMode::Append | SinkMode::Changes => Partitioning::Forward,
-                };
-                let from = self.lowered[&node.inputs[0]];
-                self.edge(from, vertex, 0, partitioning);
-                vertex
-            }
+            LogicalOp::Sink(sink) => self.sink(id, sink),
         };
         self.lowered.insert(id, vertex);
+    }
+
+    fn sink(&mut self, id: NodeId, sink: &logical::Sink) -> VertexId {
+        let stream = self.stream(sink.stream);
+        let op = Sink { stream, mode: sink.mode, keys: sink.keys.clone() };
+        let (op, name) = (PhysicalOp::Sink(op), format!("sink-{}", sink.name));
+        let vertex = self.vertex(self.part(id, name, op));
+        let partitioning = match sink.mode {
+            SinkMode::Upsert => Partitioning::Hash(sink.keys.clone()),
+            SinkMode::Append | SinkMode::Changes => Partitioning::Forward,
+        };
+        let from = self.lowered[&self.plan.node(id).inputs[0]];
+        self.edge(from, vertex, 0, partitioning);
+        vertex
     }
 
     fn scan(&mut self, id: NodeId, scan: &Scan) -> VertexId {

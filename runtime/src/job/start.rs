@@ -25,10 +25,11 @@ use super::attempt::Attempt;
 use super::outputs::Outputs;
 use super::restore::{Changelog, open_store};
 use crate::commit::{CommitState, Committer, CrashPoint, EpochRecord, RECORD_VERSION, TableEntry};
-use crate::connect::{Assignment, Log, NewTopic, OffsetQuery, Outgoing, TopicInfo};
+use crate::connect::{Assignment, Log, NewTopic, OffsetQuery, Outgoing, TopicInfo, Writer};
 use crate::error::{Result, RuntimeError};
 use crate::metrics::{Metrics, PartitionMetrics};
 use crate::state::Disk;
+use crate::world::Clock;
 
 /// Everything that an attempt works with.
 pub(crate) struct Started {
@@ -64,27 +65,20 @@ pub(crate) fn start(attempt: &Attempt<'_>) -> Result<Started> {
     let store_folder = attempt.config.state_dir.join("store");
     let last = last_record(&home, &internal.epochs.name);
     let (record, forgotten) = if attempt.fresh {
-        forget_epochs(&mut *writer, &internal)?;
-        attempt.views.close();
-        remove_store(&store_folder)?;
+        forget(attempt, &mut *writer, &internal, &store_folder)?;
         // One that cannot be read is forgotten like any other.
         (None, last.ok().flatten())
     } else {
         (last?, None)
     };
-    if let Some(record) = &record {
-        check_program(graph, record)?;
-    }
+    record.as_ref().map_or(Ok(()), |record| check_program(graph, record))?;
     let directory = directory(graph, record.as_ref());
     let numbers: Vec<u32> =
         graph.tables.iter().map(|t| directory[&table_name(graph, t)].number).collect();
     let partitions = assign::partitions(graph, &*world.logs, record.as_ref())?;
     assign::warn_of_lost(graph, &partitions, record.as_ref().or(forgotten.as_ref()));
     let metrics = show_metrics(attempt, &partitions);
-    let changelog_from = match &record {
-        Some(record) => record.changelog_from.clone(),
-        None => home.offsets(&internal.changelog.name, OffsetQuery::End)?,
-    };
+    let changelog_from = changelog_from(&home, &internal, record.as_ref())?;
     let changelog = Changelog {
         log: &home,
         topic: &internal.changelog.name,
@@ -94,8 +88,7 @@ pub(crate) fn start(attempt: &Attempt<'_>) -> Result<Started> {
         specs: &graph.tables,
         numbers: &numbers,
     };
-    let now = world.clock.now_micros();
-    let shown = (&*metrics, &**attempt.views);
+    let (now, shown) = (world.clock.now_micros(), (&*metrics, &**attempt.views));
     let (store, outputs) = both(
         || open_store(&store_folder, record.as_ref(), &changelog, now, shown),
         || Outputs::open(attempt, &home, record.as_ref()),
@@ -103,11 +96,7 @@ pub(crate) fn start(attempt: &Attempt<'_>) -> Result<Started> {
     let (disk, position) = store;
     attempt.views.offer(&numbers, record.as_ref());
     let committer = Committer {
-        state: CommitState::Idle {
-            committed: record.as_ref().map_or(0, |r| r.epoch),
-            at_ms: world.clock.monotonic_ms(),
-            carries: false,
-        },
+        state: idle(record.as_ref(), &*world.clock),
         writer,
         targets: outputs.targets,
         aside_partitions: outputs.aside_partitions,
@@ -126,9 +115,8 @@ pub(crate) fn start(attempt: &Attempt<'_>) -> Result<Started> {
         crash: CrashPoint::from_environment(),
     };
     let changelog = (internal.changelog.id, changelog_from);
-    let mark = |v: &Vertex| record.as_ref().and_then(|r| r.marks.get(&mark_name(v)));
     Ok(Started {
-        marks: graph.vertices.iter().map(|v| mark(v).copied().unwrap_or(i64::MIN)).collect(),
+        marks: marks(graph, record.as_ref()),
         template: template(graph, directory, changelog),
         registries: Arc::new(registries(attempt)?),
         record,
@@ -138,6 +126,42 @@ pub(crate) fn start(attempt: &Attempt<'_>) -> Result<Started> {
         metrics,
         committer,
     })
+}
+
+/// Makes a start from nothing: epochs, views and local state are forgotten.
+fn forget(
+    attempt: &Attempt<'_>,
+    writer: &mut dyn Writer,
+    internal: &Internal,
+    store_folder: &Path,
+) -> Result<()> {
+    forget_epochs(writer, internal)?;
+    attempt.views.close();
+    remove_store(store_folder)
+}
+
+/// Where the records of this job's changelog begin.
+fn changelog_from(
+    home: &Arc<dyn Log>,
+    internal: &Internal,
+    record: Option<&EpochRecord>,
+) -> Result<Vec<i64>> {
+    match record {
+        Some(record) => Ok(record.changelog_from.clone()),
+        None => home.offsets(&internal.changelog.name, OffsetQuery::End),
+    }
+}
+
+/// The committer's state before the first epoch.
+fn idle(record: Option<&EpochRecord>, clock: &dyn Clock) -> CommitState {
+    let committed = record.map_or(0, |record| record.epoch);
+    CommitState::Idle { committed, at_ms: clock.monotonic_ms(), carries: false }
+}
+
+/// What the watermark of each vertex had reached.
+fn marks(graph: &JobGraph, record: Option<&EpochRecord>) -> Vec<i64> {
+    let mark = |v: &Vertex| record.and_then(|r| r.marks.get(&mark_name(v)).copied());
+    graph.vertices.iter().map(|v| mark(v).unwrap_or(i64::MIN)).collect()
 }
 
 /// Does two things at the same time that wait for others. Of two errors the first's is told.
@@ -254,10 +278,7 @@ pub(crate) fn last_record(home: &Arc<dyn Log>, topic: &str) -> Result<Option<Epo
 }
 
 /// Takes the job's last record away; its outputs stay.
-pub(super) fn forget_epochs(
-    writer: &mut dyn crate::connect::Writer,
-    internal: &Internal,
-) -> Result<()> {
+pub(super) fn forget_epochs(writer: &mut dyn Writer, internal: &Internal) -> Result<()> {
     writer.begin()?;
     writer.send(&Outgoing {
         topic: &internal.epochs.name,

@@ -6,6 +6,7 @@ use super::{Source, all_sources};
 
 const MAX_LINES: usize = 600;
 const MAX_COLUMNS: usize = 100;
+const MAX_FUNCTION_LINES: usize = 70;
 
 /// Where `unsafe` may stand: files, or folders that end in `/`. The rules' own text names it too.
 const UNSAFE_HOMES: [&str; 7] = [
@@ -34,6 +35,50 @@ pub(super) fn long_files() -> Result<Vec<String>, Failed> {
         }
     }
     Ok(long)
+}
+
+/// Functions with too many lines, tests apart.
+pub(super) fn long_functions() -> Result<Vec<String>, Failed> {
+    let is_test = |path: &str| path.split(['/', '.']).any(|part| part == "tests");
+    let files = all_sources()?.into_iter().filter(|file| !is_test(&file.path));
+    let mut long = Vec::new();
+    for Source { path, text } in files {
+        for (name, start, lines) in functions(&text) {
+            if lines > MAX_FUNCTION_LINES {
+                long.push(format!("{path}:{start}: {name} has {lines} lines"));
+            }
+        }
+    }
+    Ok(long)
+}
+
+/// The functions before a file's tests: name, first line, number of lines. Since the text is
+/// formatted, a body begins behind the first line that ends in a brace, and ends at the next brace
+/// that stands where the function begins.
+fn functions(text: &str) -> Vec<(&str, usize, usize)> {
+    let lines: Vec<&str> = text.lines().take_while(|line| *line != "#[cfg(test)]").collect();
+    let mut found = Vec::new();
+    for (at, line) in lines.iter().enumerate() {
+        let Some(name) = function_name(line) else { continue };
+        let rest = &lines[at..];
+        let head = rest.iter().find(|line| line.ends_with(['{', '}', ';']));
+        let end = format!("{}}}", &line[..line.len() - line.trim_start().len()]);
+        if head.is_some_and(|head| head.ends_with('{'))
+            && let Some(length) = rest.iter().position(|line| *line == end)
+        {
+            found.push((name, at + 1, length + 1));
+        }
+    }
+    found
+}
+
+/// The name of the function that begins on a line.
+fn function_name(line: &str) -> Option<&str> {
+    let (before, rest) = line.trim_start().split_once("fn ")?;
+    let words = ["pub", "pub(crate)", "pub(super)", "const", "async", "unsafe", "extern", "\"C\""];
+    let begins = before.split_whitespace().all(|word| words.contains(&word));
+    let name = rest.split(|c: char| !c.is_alphanumeric() && c != '_').next()?;
+    (begins && !name.is_empty()).then_some(name)
 }
 
 /// Lines that are too wide.

@@ -5,7 +5,7 @@
 
 use xxhash_rust::xxh3::Xxh3;
 
-use super::{Aggregate, Join, JoinClass, LogicalOp, Node, Plan};
+use super::{Aggregate, Filter, Join, JoinClass, LogicalOp, Node, Plan};
 use crate::aggregate::AggregateCall;
 use crate::expr::{Expr, ExprKind};
 use crate::ids::NodeId;
@@ -91,19 +91,7 @@ fn of_node<'a>(node: &Node, of: &impl Fn(NodeId) -> &'a Identity) -> Identity {
             let columns = scan.columns.iter().map(|c| column(&c.name)).collect();
             Identity { node: hash, columns }
         }
-        LogicalOp::Filter(filter) => {
-            let predicate = &filter.predicate;
-            let conjuncts = if let ExprKind::And(args) = &predicate.kind {
-                &args[..]
-            } else {
-                std::slice::from_ref(predicate)
-            };
-            let of_conjunct = |e: &Expr| of_expr(e, &input(0).columns);
-            let mut conjuncts: Vec<u64> = conjuncts.iter().map(of_conjunct).collect();
-            conjuncts.sort_unstable();
-            let node = Parts::new("filter").hash(input(0).node).hashes(conjuncts).finish();
-            Identity { node, columns: input(0).columns.clone() }
-        }
+        LogicalOp::Filter(filter) => of_filter(filter, input(0)),
         LogicalOp::Project(project) => {
             let columns = project.exprs.iter().map(|e| of_expr(e, &input(0).columns)).collect();
             Identity { node: input(0).node, columns }
@@ -154,6 +142,20 @@ fn of_node<'a>(node: &Node, of: &impl Fn(NodeId) -> &'a Identity) -> Identity {
             Identity { node, columns: input(0).columns.clone() }
         }
     }
+}
+
+fn of_filter(filter: &Filter, input: &Identity) -> Identity {
+    let predicate = &filter.predicate;
+    let conjuncts = if let ExprKind::And(args) = &predicate.kind {
+        &args[..]
+    } else {
+        std::slice::from_ref(predicate)
+    };
+    let of_conjunct = |e: &Expr| of_expr(e, &input.columns);
+    let mut conjuncts: Vec<u64> = conjuncts.iter().map(of_conjunct).collect();
+    conjuncts.sort_unstable();
+    let node = Parts::new("filter").hash(input.node).hashes(conjuncts).finish();
+    Identity { node, columns: input.columns.clone() }
 }
 
 /// An operator whose output has its input's columns.

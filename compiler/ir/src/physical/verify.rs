@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::{
-    Changelog, Edge, JobGraph, Partitioning, PhysicalOp, Sink, SinkMode, Vertex, WindowInput,
+    Changelog, Edge, JobGraph, Materialize, Partitioning, PhysicalOp, PreAggregate, Sink, SinkMode,
+    Source, Vertex, WindowInput,
 };
 use crate::connector;
 use crate::ids::{TableId, VertexId};
@@ -152,14 +153,7 @@ fn verify_op(graph: &JobGraph, vertex: &Vertex, inputs: &[&Vertex]) -> Result<()
         ensure(same, || "the output columns are not the input's".into())
     };
     match &vertex.op {
-        PhysicalOp::Source(op) => {
-            ensure(op.stream.index() < graph.streams.len(), || "no such stream".into())?;
-            let decoded: Vec<Type> = op.columns.iter().map(|c| c.ty.clone()).collect();
-            ensure(decoded == types(&vertex.columns), || "other columns than decoded".into())?;
-            let is_view = graph.stream(op.stream).connector == connector::VIEW;
-            ensure(is_view || op.ranges.is_empty(), || "ranges of a stream without keys".into())?;
-            op.watermark.as_ref().map_or(Ok(()), |k| verify_kernel(k, &vertex.columns))
-        }
+        PhysicalOp::Source(op) => verify_source(graph, op, vertex),
         PhysicalOp::Map(op) => {
             verify_kernel(&op.kernel, &inputs[0].columns)?;
             let made = op.kernel.output_types() == types(&vertex.columns);
@@ -173,19 +167,7 @@ fn verify_op(graph: &JobGraph, vertex: &Vertex, inputs: &[&Vertex]) -> Result<()
             append(0)?;
             verify_columns(std::iter::once(&op.time).chain(&op.watermark), width(0))
         }
-        PhysicalOp::PreAggregate(op) => {
-            verify_columns(&op.keys, width(0))?;
-            for call in &op.calls {
-                verify_columns(call.args.iter().chain(&call.filter), width(0))?;
-            }
-            match &op.window {
-                Some(WindowInput::Time { time, watermark, .. }) => {
-                    verify_columns(std::iter::once(time).chain(watermark), width(0))
-                }
-                Some(WindowInput::Carried { start, end }) => verify_columns([start, end], width(0)),
-                None => Ok(()),
-            }
-        }
+        PhysicalOp::PreAggregate(op) => verify_pre_aggregate(op, width(0)),
         PhysicalOp::GroupAggregate(op) => pre_aggregated(inputs[0], op.keys),
         PhysicalOp::WindowAggregate(op) => pre_aggregated(inputs[0], op.keys),
         PhysicalOp::Join(op) => {
@@ -218,16 +200,43 @@ fn verify_op(graph: &JobGraph, vertex: &Vertex, inputs: &[&Vertex]) -> Result<()
             same_columns(0)
         }
         PhysicalOp::Materialize(op) => {
-            verify_columns(&op.keys, width(0))?;
-            ensure(op.hashed <= op.keys.len(), || "more columns hashed than kept".into())?;
-            let all_once: BTreeSet<usize> = op.keys.iter().copied().collect();
-            let whole = all_once.len() == op.keys.len() && op.keys.len() == width(0);
-            ensure(whole || !op.counted, || "counted rows are not whole".into())?;
+            verify_kept(op, width(0))?;
             same_columns(0)
         }
         PhysicalOp::Union(_) => (0..inputs.len()).try_for_each(same_columns),
         PhysicalOp::Sink(op) => verify_sink(graph, op, inputs[0]),
     }
+}
+
+fn verify_source(graph: &JobGraph, op: &Source, vertex: &Vertex) -> Result<(), String> {
+    ensure(op.stream.index() < graph.streams.len(), || "no such stream".into())?;
+    let decoded: Vec<Type> = op.columns.iter().map(|c| c.ty.clone()).collect();
+    ensure(decoded == types(&vertex.columns), || "other columns than decoded".into())?;
+    let is_view = graph.stream(op.stream).connector == connector::VIEW;
+    ensure(is_view || op.ranges.is_empty(), || "ranges of a stream without keys".into())?;
+    op.watermark.as_ref().map_or(Ok(()), |k| verify_kernel(k, &vertex.columns))
+}
+
+fn verify_pre_aggregate(op: &PreAggregate, width: usize) -> Result<(), String> {
+    verify_columns(&op.keys, width)?;
+    for call in &op.calls {
+        verify_columns(call.args.iter().chain(&call.filter), width)?;
+    }
+    match &op.window {
+        Some(WindowInput::Time { time, watermark, .. }) => {
+            verify_columns(std::iter::once(time).chain(watermark), width)
+        }
+        Some(WindowInput::Carried { start, end }) => verify_columns([start, end], width),
+        None => Ok(()),
+    }
+}
+
+fn verify_kept(op: &Materialize, width: usize) -> Result<(), String> {
+    verify_columns(&op.keys, width)?;
+    ensure(op.hashed <= op.keys.len(), || "more columns hashed than kept".into())?;
+    let all_once: BTreeSet<usize> = op.keys.iter().copied().collect();
+    let whole = all_once.len() == op.keys.len() && op.keys.len() == width;
+    ensure(whole || !op.counted, || "counted rows are not whole".into())
 }
 
 fn pre_aggregated(input: &Vertex, keys: usize) -> Result<(), String> {

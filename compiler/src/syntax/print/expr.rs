@@ -65,11 +65,7 @@ impl Printer {
             }
             ExprKind::Like { kind, arg, pattern, escape, negated } => {
                 self.negatable(arg, own, like(*kind), *negated);
-                self.expr(pattern, Precedence::Concat);
-                if let Some(escape) = escape {
-                    self.push(" ESCAPE ");
-                    self.expr(escape, Precedence::Concat);
-                }
+                self.like_pattern(pattern, escape.as_deref());
             }
             ExprKind::Quantified { arg, op, quantifier, set } => {
                 self.around(arg, own, binary(*op));
@@ -149,6 +145,15 @@ impl Printer {
             | ExprKind::AtTimeZone { .. }
             | ExprKind::Index { .. }
             | ExprKind::Field { .. } => debug_assert!(false, "`bare` prints these"),
+        }
+    }
+
+    /// What LIKE compares with.
+    fn like_pattern(&mut self, pattern: &Expr, escape: Option<&Expr>) {
+        self.expr(pattern, Precedence::Concat);
+        if let Some(escape) = escape {
+            self.push(" ESCAPE ");
+            self.expr(escape, Precedence::Concat);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::Printer;
 use crate::syntax::ast::{
-    ColumnDef, ColumnKind, CreateFunction, CreateIndex, CreateTable, CreateView, Insert,
+    ColumnDef, ColumnKind, CreateFunction, CreateIndex, CreateTable, CreateView, Ident, Insert,
     LikeBehaviour, ObjectKind, ObjectName, OptionEntry, ShowWhat, Statement, StatementKind,
     Subscribe, TableElement, TableKind, Text,
 };
@@ -28,15 +28,7 @@ impl Printer {
                     Subscribe::Query(query) => self.query(query),
                 }
             }
-            StatementKind::Explain { details, statement } => {
-                self.push("EXPLAIN ");
-                if let StatementKind::StatementSet(inserts) = &statement.kind {
-                    return self.statement_set(inserts);
-                }
-                self.idents(details);
-                self.push(if details.is_empty() { "" } else { " " });
-                self.statement(statement);
-            }
+            StatementKind::Explain { details, statement } => self.explain(details, statement),
             StatementKind::Show { what, like } => {
                 self.show(what);
                 if let Some(like) = like {
@@ -79,6 +71,16 @@ impl Printer {
                 }
             }
         }
+    }
+
+    fn explain(&mut self, details: &[Ident], statement: &Statement) {
+        self.push("EXPLAIN ");
+        if let StatementKind::StatementSet(inserts) = &statement.kind {
+            return self.statement_set(inserts);
+        }
+        self.idents(details);
+        self.push(if details.is_empty() { "" } else { " " });
+        self.statement(statement);
     }
 
     fn statement_set(&mut self, inserts: &[Insert]) {
