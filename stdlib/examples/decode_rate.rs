@@ -1,8 +1,9 @@
 //! How many records a second the interpreted decoders read on one thread, in memory, beside
 //! apache-avro's generic reader: Nexmark bids of about 250 bytes, of which four columns are read;
 //! and how many rows of those four columns the Avro encoder writes.
-//! Run with `cargo run --release -p flow-stdlib --example decode_rate [RECORDS [PASSES]]`. A million
-//! records come from memory; 20,000 stay in the cache, as batches do that were just fetched.
+//! Run with `cargo run --release -p flow-stdlib --example decode_rate [RECORDS [PASSES]]`.
+//! A million records come from memory; 20,000 stay in the cache, as a batch does that was just
+//! fetched.
 
 use std::hint::black_box;
 use std::io::{self, Write};

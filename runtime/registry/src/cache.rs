@@ -1,7 +1,7 @@
 //! A cache in front of any registry. An id means the same schema for ever, so `by_id` asks once;
 //! the latest version of a subject is remembered for [`LATEST_TTL`], and that an id is unknown for
-//! [`UNKNOWN_ID_TTL`]. That anything else is not there is never remembered: it may be registered the
-//! next moment. No lock is held while the registry is asked.
+//! [`UNKNOWN_ID_TTL`]. That anything else is not there is never remembered: it may be registered
+//! the next moment. No lock is held while the registry is asked.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

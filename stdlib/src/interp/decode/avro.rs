@@ -1,6 +1,6 @@
 //! Running an Avro plan: steps, made once from the plan with all places resolved, walk the payload
-//! and set columns, stretches of flat ones at once. Each node owns the buffers that its containers are collected in, so that
-//! nothing is allocated per record once they have grown.
+//! and set columns, stretches of flat ones at once. Each node owns the buffers that its containers
+//! are collected in, so that nothing is allocated per record once they have grown.
 
 use std::sync::Arc;
 

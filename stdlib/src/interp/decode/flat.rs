@@ -1,7 +1,7 @@
 //! Stretches of flat fields, walked at once: numbers, texts, such that may be NULL, and what is
 //! skipped between them. The row's slots are at hand throughout, and texts are copied together at
-//! the end. A stretch that meets anything wrong leaves the row as it was and gives up; its steps are
-//! then taken one by one, which finds the error again and says what it is about.
+//! the end. A stretch that meets anything wrong leaves the row as it was and gives up; its steps
+//! are then taken one by one, which finds the error again and says what it is about.
 //!
 //! Where a field begins depends on all fields before it, so that a processor that walks one record
 //! mostly waits. Values that are one stretch are therefore walked `LANES` at a time, step by step.

@@ -209,7 +209,10 @@ proptest! {
 
     #[test]
     fn payloads_with_a_byte_changed_or_added(
-        flat in prop::collection::vec((payload(false), any::<prop::sample::Index>(), any::<u8>()), 1..12),
+        flat in prop::collection::vec(
+            (payload(false), any::<prop::sample::Index>(), any::<u8>()),
+            1..12,
+        ),
         nullable: bool,
     ) {
         let damaged: Vec<Vec<u8>> = flat.into_iter().map(|(mut payload, at, byte)| {
