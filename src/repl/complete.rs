@@ -25,7 +25,11 @@ impl Completer for InContext {
 impl InContext {
     fn suggestions(&self, line: &str, at: usize) -> Vec<Suggestion> {
         let before = line.get(..at).unwrap_or(line);
-        let rest = before.get(cut(before).rest..).unwrap_or("").trim_start();
+        let cut = cut(before);
+        // A command is complete as soon as it begins.
+        let last = cut.steps.last().filter(|step| step.range.end == before.len());
+        let start = last.map_or(cut.rest, |step| step.range.start);
+        let rest = before.get(start..).unwrap_or("").trim_start();
         if let Some(typed) = rest.strip_prefix('\\')
             && !typed.contains(char::is_whitespace)
         {

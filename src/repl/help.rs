@@ -73,12 +73,16 @@ fn rules() -> &'static BTreeMap<&'static str, &'static str> {
     static RULES: OnceLock<BTreeMap<&str, &str>> = OnceLock::new();
     RULES.get_or_init(|| {
         let mut rules = BTreeMap::new();
-        let mut rest = GRAMMAR;
+        let mut rest = GRAMMAR.find("\npiece = ").and_then(|at| GRAMMAR.get(at..)).unwrap_or("");
         while let Some(at) = rest.find('{') {
             let (before, behind) = rest.split_at(at);
             let line = before.rsplit('\n').next().unwrap_or("");
             let end = end_of_body(behind);
-            if let Some((name, _)) = line.split_once('=').filter(|_| !line.starts_with("//")) {
+            if line.starts_with("//") {
+                rest = behind.find('\n').and_then(|end| behind.get(end..)).unwrap_or("");
+                continue;
+            }
+            if let Some((name, _)) = line.split_once('=') {
                 rules.insert(name.trim(), behind.get(1..end).unwrap_or("").trim());
             }
             rest = behind.get(end + 1..).unwrap_or("");
@@ -89,12 +93,18 @@ fn rules() -> &'static BTreeMap<&'static str, &'static str> {
 
 /// Where the bracket that begins a body is closed.
 fn end_of_body(body: &str) -> usize {
-    let (mut depth, mut quoted) = (0_usize, false);
-    for (at, c) in body.char_indices() {
-        match c {
-            '"' => quoted = !quoted,
-            '{' if !quoted => depth += 1,
-            '}' if !quoted => {
+    let (mut depth, mut quote) = (0_usize, None);
+    let mut chars = body.char_indices();
+    while let Some((at, c)) = chars.next() {
+        match (c, quote) {
+            ('\\', Some(_)) => {
+                chars.next();
+            }
+            (c, Some(open)) if c == open => quote = None,
+            (_, Some(_)) => {}
+            ('"' | '\'', None) => quote = Some(c),
+            ('{', None) => depth += 1,
+            ('}', None) => {
                 depth = depth.saturating_sub(1);
                 if depth == 0 {
                     return at;

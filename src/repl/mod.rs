@@ -128,23 +128,27 @@ impl Shell {
     /// Does what a text says, step by step, up to the first failure.
     fn run_all(&mut self, script: &Script) -> Done {
         let cut = cut(&script.text);
+        let mut so_far = Done::Well;
         for step in &cut.steps {
             match self.step(script, step) {
                 // Ctrl-C stops what would come next, too.
-                Done::Well if interrupt::is_stopped() => return Done::Well,
+                Done::Well if interrupt::is_stopped() => return so_far,
                 Done::Well => {}
-                Done::Failed if self.switches.go_on => {}
+                Done::Failed if self.switches.go_on => so_far = Done::Failed,
                 other => return other,
             }
         }
         let rest = script.text.get(cut.rest..).unwrap_or("");
         if is_blank(rest) {
-            return Done::Well;
+            return so_far;
         }
         // The last semicolon may be missing.
         let start = script.text.len() - rest.trim_start().len();
         let is_command = rest.trim_start().starts_with('\\');
-        self.step(script, &Step { range: start..script.text.len(), is_command })
+        match self.step(script, &Step { range: start..script.text.len(), is_command }) {
+            Done::Well => so_far,
+            other => other,
+        }
     }
 
     /// Does one step; Ctrl-C stops it.

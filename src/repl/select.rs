@@ -61,8 +61,16 @@ impl Shell {
         json!({ "sql": typed.alone, "declarations": declarations })
     }
 
+    /// Asks once; jobs that start are waited for.
     fn ask_once(&self, typed: &Typed<'_>) -> Result<Answer, Problem> {
-        let answer = self.server.ask(&Request::post("/v1/query", self.body(typed)))?;
+        let request = Request::post("/v1/query", self.body(typed));
+        let answer = match self.server.ask(&request) {
+            Err(problem) if is_not_now(&problem) => {
+                self.all_settled()?;
+                self.server.ask(&request)?
+            }
+            answer => answer?,
+        };
         read(&answer)
     }
 
@@ -76,7 +84,7 @@ impl Shell {
         Done::Well
     }
 
-    /// Rows as they come, until the server ends, or Ctrl-C.
+    /// Rows as they come, until the server ends, or Ctrl-C; jobs that start are waited for.
     fn follow(&mut self, typed: &Typed<'_>, updating: Option<bool>) -> Done {
         let request = Request::post("/v1/query/stream", self.body(typed));
         let mut view = Following {
@@ -91,7 +99,17 @@ impl Shell {
         };
         let server = self.server.clone();
         let screen = &mut self.screen;
-        let ended = server.follow(&request, &mut |event| view.take(event, screen));
+        let mut ended = server.follow(&request, &mut |event| view.take(event, screen));
+        if ended.as_ref().is_err_and(is_not_now) {
+            ended = match self.all_settled() {
+                Ok(()) => {
+                    let screen = &mut self.screen;
+                    server.follow(&request, &mut |event| view.take(event, screen))
+                }
+                Err(problem) => Err(problem),
+            };
+        }
+        let screen = &mut self.screen;
         let count = view.live.as_mut().map_or(0, |live| live.end(screen));
         let counted = count_of(count, if view.shows_changes() { "change" } else { "row" });
         match ended.and(view.result) {
@@ -136,6 +154,11 @@ impl Shell {
             }
         }
     }
+}
+
+/// Whether the server cannot answer yet.
+fn is_not_now(problem: &Problem) -> bool {
+    matches!(problem, Problem::Refused(Refusal { status: 503, .. }))
 }
 
 /// A query whose rows are coming.

@@ -2,6 +2,7 @@
 //! on running becomes a job of the server.
 
 use std::ops::Range;
+use std::time::{Duration, Instant};
 
 use flow_compiler::diagnostics::{Diagnostic, has_errors};
 use flow_compiler::source::SourceMap;
@@ -16,7 +17,7 @@ use serde_json::json;
 use super::script::Script;
 use super::server::{Problem, Refusal, Request, read, segment};
 use super::session::{Declaration, TYPED_FILE};
-use super::{Done, Shell};
+use super::{Done, Shell, interrupt};
 
 /// A statement and where it stands.
 pub(super) struct Typed<'a> {
@@ -39,6 +40,26 @@ struct Submitted {
     #[serde(default)]
     warnings: String,
 }
+
+/// What a job does, as far as the shell looks at it.
+#[derive(Debug, Deserialize)]
+struct JobState {
+    state: String,
+    #[serde(default)]
+    error: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct JobStates {
+    jobs: Vec<JobState>,
+}
+
+/// The state of a job whose views cannot be read yet.
+const STARTING: &str = "starting";
+
+/// How long the start of a job is waited for, and how often it is looked at.
+const START_PATIENCE: Duration = Duration::from_secs(30);
+const LOOK: Duration = Duration::from_millis(20);
 
 impl Shell {
     /// Does the statement in a range.
@@ -185,6 +206,17 @@ impl Shell {
             self.screen.error(&submitted.warnings);
         }
         self.session().note_started(&submitted.name, typed.text);
+        let path = format!("/v1/jobs/{}", segment(&submitted.name));
+        match self.settled(&path) {
+            Ok(job) => match job.error {
+                Some(error) => {
+                    let (name, state) = (&submitted.name, &job.state);
+                    return self.mistake(&format!("job {name} is {state}: {error}"));
+                }
+                None => {}
+            },
+            Err(problem) => return self.problem(&problem),
+        }
         let said = match (submitted.outcome.as_str(), submitted.version) {
             ("unchanged", _) => format!("Job {} runs this {what} already.", submitted.name),
             ("replaced", Some(version)) => {
@@ -194,6 +226,34 @@ impl Shell {
         };
         self.screen.remark(&said);
         Done::Well
+    }
+
+    /// A job at this path, when it does not start any more.
+    fn settled(&self, path: &str) -> Result<JobState, Problem> {
+        let until = Instant::now() + START_PATIENCE;
+        loop {
+            let job: JobState = read(&self.server.ask(&Request::get(path))?)?;
+            if job.state != STARTING || Instant::now() > until {
+                return Ok(job);
+            }
+            if !interrupt::wait(LOOK) {
+                return Err(Problem::Stopped);
+            }
+        }
+    }
+
+    /// Waits until no job starts any more.
+    pub(super) fn all_settled(&self) -> Result<(), Problem> {
+        let until = Instant::now() + START_PATIENCE;
+        loop {
+            let all: JobStates = read(&self.server.ask(&Request::get("/v1/jobs"))?)?;
+            if all.jobs.iter().all(|job| job.state != STARTING) || Instant::now() > until {
+                return Ok(());
+            }
+            if !interrupt::wait(LOOK) {
+                return Err(Problem::Stopped);
+            }
+        }
     }
 
     fn drop_object(&mut self, kind: ObjectKind, name: &ObjectName, if_exists: bool) -> Done {

@@ -154,7 +154,7 @@ fn changes_of_an_updating_query_have_their_sign_on_a_pipe() {
 
 #[test]
 fn mistakes_point_into_what_was_typed_and_end_a_pipe() {
-    let text = format!("{DECLARED}SELECT\n  idd FROM orders;\nSELECT 1;\n");
+    let text = format!("{DECLARED}SELECT\n  idd FROM orders;\nSHOW TOPICS;\n");
     let (ok, written, asked) = pipe(Listed::default(), &text);
     assert!(!ok && asked.is_empty());
     let err = written.err();
@@ -162,7 +162,7 @@ fn mistakes_point_into_what_was_typed_and_end_a_pipe() {
     assert!(err.contains("no column is named idd"), "{err}");
 
     let text = format!("\\set on_error continue\n{text}\\timing on\n");
-    let (ok, written, asked) = pipe(answering(&[r#"{"columns":[],"rows":[]}"#]), &text);
+    let (ok, written, asked) = pipe(answering(&[r#"{"topics":[]}"#]), &text);
     assert!(!ok && written.err().contains("<stdin>:5:3"), "{}", written.err());
     assert_eq!(asked.len(), 1);
 }
@@ -174,13 +174,25 @@ fn a_view_and_an_insert_become_jobs_of_their_names() {
         "{DECLARED}CREATE MATERIALIZED VIEW totals AS SELECT COUNT(*) AS n FROM orders;\n\
          DROP MATERIALIZED VIEW totals;\n"
     );
-    let (ok, written, asked) = pipe(answering(&[submitted, "{}"]), &text);
+    let (ok, written, asked) = pipe(answering(&[submitted, r#"{"state":"running"}"#, "{}"]), &text);
     assert!(ok, "{}", written.err());
     assert_eq!(asked[0].path, "/v1/jobs?name=totals");
     let source = asked[0].body.as_ref().unwrap()["source"].as_str().unwrap().to_string();
     assert!(source.starts_with("CREATE STREAM orders"), "{source}");
     assert!(source.contains("\nCREATE MATERIALIZED VIEW totals"), "{source}");
-    assert_eq!((asked[1].verb, asked[1].path.as_str()), (Verb::Delete, "/v1/jobs/totals"));
+    assert_eq!((asked[1].verb, asked[1].path.as_str()), (Verb::Get, "/v1/jobs/totals"));
+    assert_eq!((asked[2].verb, asked[2].path.as_str()), (Verb::Delete, "/v1/jobs/totals"));
+}
+
+#[test]
+fn a_job_that_fails_at_its_start_is_told() {
+    let submitted = r#"{"name":"n","outcome":"created","version":1}"#;
+    let info = r#"{"name":"n","state":"failed","error":"there is no topic orders"}"#;
+    let text = format!("{DECLARED}CREATE MATERIALIZED VIEW n AS SELECT id FROM orders;\n");
+    let starting = r#"{"name":"n","state":"starting","error":null}"#;
+    let (ok, written, asked) = pipe(answering(&[submitted, starting, info]), &text);
+    assert!(!ok && asked.len() == 3);
+    assert_eq!(written.err(), "error: job n is failed: there is no topic orders\n");
 }
 
 #[test]

@@ -88,10 +88,10 @@ fn a_menu_completes_columns_of_what_the_session_declares() {
     terminal.line(ORDERS);
     terminal.shows("Stream orders declared.");
     terminal.prompt();
-    terminal.keys("SELECT amo");
-    terminal.shows("SELECT amo");
+    terminal.keys("SELECT id FROM orders WHERE amo");
+    terminal.shows("WHERE amo");
     terminal.keys(TAB);
-    terminal.shows("SELECT amount");
+    terminal.shows("WHERE amount");
     terminal.keys(CTRL_C);
     terminal.prompt();
     terminal.keys("CREATE ");
