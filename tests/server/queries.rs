@@ -26,7 +26,11 @@ fn with_views(numbers: std::ops::Range<u32>) -> Server {
     let records = u64::from(numbers.end - numbers.start);
     let server = Server::with_clicks(numbers);
     server.submit("", VIEWS).expect(201);
-    server.wait_for_input("views", records);
+    until("the views reflect the clicks", || {
+        let at = server.try_query("SELECT COUNT(*) FROM counts")?["at"][0].clone();
+        let offsets = at["offsets"].as_array()?.iter().map(|o| o["offset"].as_u64().unwrap());
+        (at["epoch"] != 0 && offsets.sum::<u64>() == records).then_some(())
+    });
     server
 }
 
@@ -35,9 +39,17 @@ impl Server {
         self.post("/v1/query", &json!({ "sql": sql })).expect(200)
     }
 
+    /// The same once the job offers its views.
+    fn try_query(&self, sql: &str) -> Option<Value> {
+        let answer = self.post("/v1/query", &json!({ "sql": sql }));
+        (answer.status == 200).then(|| answer.json())
+    }
+
     /// The rows of an answer, once they are these.
     fn wait_for_rows(&self, sql: &str, rows: &Value) {
-        until(&format!("{sql} gives {rows}"), || (self.query(sql)["rows"] == *rows).then_some(()));
+        until(&format!("{sql} gives {rows}"), || {
+            (self.try_query(sql)?["rows"] == *rows).then_some(())
+        });
     }
 
     fn follow(&self, question: &Value) -> Events {
@@ -173,7 +185,7 @@ fn a_subscription_has_the_rows_then_every_change_and_goes_on_from_an_epoch() {
     later.expect("columns");
     assert_eq!(later.expect("rows")["changes"], change);
     let sum = json!({"sql": "SUBSCRIBE TO SELECT SUM(n) AS n FROM counts", "after_epoch": epoch});
-    server.post("/v1/query/stream", &sum).tells(422, "filters and projections");
+    server.post("/v1/query/stream", &sum).tells(422, "filters and projects");
     let asked = json!({"sql": "SUBSCRIBE TO counts"});
     server.post("/v1/query", &asked).tells(422, "/v1/query/stream");
     // A view that is dropped ends what follows it.

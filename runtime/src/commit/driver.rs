@@ -274,7 +274,7 @@ impl Committer {
         let position = self.position.to_bytes();
         let write = || self.disk.publish(&overlays, &position).map_err(|e| state_error(&e));
         let changes = changes(&self.targets, &mut epoch.outputs);
-        let at = At::of(Some(&epoch.record));
+        let at = At::of(&epoch.record);
         self.views.publish(write, Published { at, changes })?;
         let mut written = 0;
         for (_, stream, staged, count) in &epoch.outputs {

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flow_ir::kernel::Record;
-use flow_ir::physical::{JobGraph, Stream, TableSpec, Vertex};
+use flow_ir::physical::{JobGraph, Stream, Vertex};
 use flow_ir::row::key_hash;
 use flow_registry::Registry;
 
@@ -29,6 +29,7 @@ use crate::connect::{Assignment, Log, NewTopic, OffsetQuery, Outgoing, TopicInfo
 use crate::error::{Result, RuntimeError};
 use crate::metrics::{Metrics, PartitionMetrics};
 use crate::state::Disk;
+use crate::view::At;
 use crate::world::Clock;
 
 /// Everything that an attempt works with.
@@ -41,6 +42,8 @@ pub(crate) struct Started {
     /// By vertex: the watermark that it got before.
     pub(crate) marks: Vec<i64>,
     pub(crate) registries: Arc<Vec<Option<Arc<dyn Registry>>>>,
+    /// By stream: of a view of another job, the number of its table there.
+    pub(crate) view_tables: Arc<Vec<Option<u32>>>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) committer: Committer,
     /// What every record of this attempt has in common.
@@ -74,7 +77,7 @@ pub(crate) fn start(attempt: &Attempt<'_>) -> Result<Started> {
     record.as_ref().map_or(Ok(()), |record| check_program(graph, record))?;
     let directory = directory(graph, record.as_ref());
     let numbers: Vec<u32> =
-        graph.tables.iter().map(|t| directory[&table_name(graph, t)].number).collect();
+        graph.tables.iter().map(|t| directory[&graph.table_name(t)].number).collect();
     let partitions = assign::partitions(graph, &*world.logs, record.as_ref())?;
     assign::warn_of_lost(graph, &partitions, record.as_ref().or(forgotten.as_ref()));
     let metrics = show_metrics(attempt, &partitions);
@@ -94,7 +97,12 @@ pub(crate) fn start(attempt: &Attempt<'_>) -> Result<Started> {
         || Outputs::open(attempt, &home, record.as_ref()),
     )?;
     let (disk, position) = store;
-    attempt.views.offer(&numbers, record.as_ref());
+    let at = At {
+        epoch: record.as_ref().map_or(0, |r| r.epoch),
+        inputs: partitions.iter().map(|p| p.position.clone()).collect(),
+        finished: record.as_ref().is_some_and(|r| r.finished),
+    };
+    attempt.views.offer(&numbers, at);
     let committer = Committer {
         state: idle(record.as_ref(), &*world.clock),
         writer,
@@ -119,6 +127,7 @@ pub(crate) fn start(attempt: &Attempt<'_>) -> Result<Started> {
         marks: marks(graph, record.as_ref()),
         template: template(graph, directory, changelog),
         registries: Arc::new(registries(attempt)?),
+        view_tables: Arc::new(assign::view_tables(graph, &partitions)),
         record,
         numbers,
         disk,
@@ -294,13 +303,6 @@ pub(super) fn forget_epochs(writer: &mut dyn Writer, internal: &Internal) -> Res
     }
 }
 
-/// What identifies a table from one program to the next.
-pub(super) fn table_name(graph: &JobGraph, table: &TableSpec) -> String {
-    let vertex = &graph.vertices[table.owner.index()];
-    let layout = format!("{:?} {:?} {:?}", table.kind, table.key, table.value);
-    format!("{:016x}/{}/{:016x}", vertex.identity, table.role, key_hash(layout.as_bytes()))
-}
-
 /// Under what a vertex's watermark is kept.
 pub(crate) fn mark_name(vertex: &Vertex) -> String {
     format!("{:016x}/{}", vertex.identity, vertex.op.kind())
@@ -312,13 +314,13 @@ fn directory(graph: &JobGraph, record: Option<&EpochRecord>) -> BTreeMap<String,
     for table in &graph.tables {
         let next = directory.values().map(|e| e.number + 1).max().unwrap_or(0);
         let operator = graph.vertices[table.owner.index()].name.clone();
-        directory.entry(table_name(graph, table)).or_insert(TableEntry { number: next, operator });
+        directory.entry(graph.table_name(table)).or_insert(TableEntry { number: next, operator });
     }
     directory
 }
 
 fn fingerprint(graph: &JobGraph) -> u64 {
-    let mut names: Vec<String> = graph.tables.iter().map(|t| table_name(graph, t)).collect();
+    let mut names: Vec<String> = graph.tables.iter().map(|t| graph.table_name(t)).collect();
     names.extend(graph.vertices.iter().map(mark_name));
     names.sort();
     key_hash(names.join("\n").as_bytes())
@@ -332,7 +334,7 @@ fn check_program(graph: &JobGraph, record: &EpochRecord) -> Result<()> {
     let now: BTreeMap<String, &str> = graph
         .tables
         .iter()
-        .map(|t| (table_name(graph, t), graph.vertices[t.owner.index()].name.as_str()))
+        .map(|t| (graph.table_name(t), graph.vertices[t.owner.index()].name.as_str()))
         .collect();
     let gone = record.directory.iter().filter(|(name, _)| !now.contains_key(*name));
     let gone: Vec<String> = gone

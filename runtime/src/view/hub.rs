@@ -31,16 +31,10 @@ pub struct At {
 }
 
 impl At {
-    /// Of a record; `None`: before the first epoch.
-    pub(crate) fn of(record: Option<&EpochRecord>) -> Self {
-        match record {
-            Some(record) => Self {
-                epoch: record.epoch,
-                inputs: record.inputs.clone(),
-                finished: record.finished,
-            },
-            None => Self { epoch: 0, inputs: Vec::new(), finished: false },
-        }
+    /// Of a record.
+    pub(crate) fn of(record: &EpochRecord) -> Self {
+        let EpochRecord { epoch, inputs, finished, .. } = record;
+        Self { epoch: *epoch, inputs: inputs.clone(), finished: *finished }
     }
 
     /// Whether everything before this offset of a topic's partition was read.
@@ -226,8 +220,8 @@ impl Views {
     }
 
     /// The store holds the state after this epoch.
-    pub(crate) fn offer(&self, numbers: &[u32], record: Option<&EpochRecord>) {
-        let at = Arc::new(At::of(record));
+    pub(crate) fn offer(&self, numbers: &[u32], at: At) {
+        let at = Arc::new(at);
         let mut store = self.exclusive();
         store.numbers = numbers.into();
         store.at = Some(at.clone());

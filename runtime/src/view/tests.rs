@@ -132,6 +132,10 @@ fn graph(counted: bool) -> JobGraph {
     graph
 }
 
+fn at(epoch: u64) -> At {
+    At { epoch, inputs: Vec::new(), finished: false }
+}
+
 /// A job that runs on the test's thread.
 struct Job {
     wiring: Wiring,
@@ -149,7 +153,7 @@ impl Job {
         let views = Views::new(&graph).expect("the graph has views");
         let opened = views.disk(folder.path(), || Ok(Disk::open(folder.path()).expect("it opens")));
         let disk = opened.expect("the store opens");
-        views.offer(&[4, 9], None);
+        views.offer(&[4, 9], at(0));
         let operator = |i: usize| match &graph.vertices[i].op {
             PhysicalOp::Source(_) | PhysicalOp::Sink(_) => None,
             _ => Some(instantiate(&graph, VertexId::from(i), &Interpreter).expect("an operator")),
@@ -208,7 +212,7 @@ impl Job {
             assert!(stream == StreamId(1) || staged.rows.is_empty(), "an index has no changes");
             changes.extend(staged.rows.into_iter().map(|rows| (0, rows)));
         }
-        let at = At { epoch: self.epoch, inputs: Vec::new(), finished: false };
+        let at = at(self.epoch);
         let seal = overlay.seal();
         let write = || Ok(self.disk.publish(&[&overlay], b"position").expect("it is written"));
         self.views.publish(write, Published { at, changes }).expect("it is published");
@@ -370,7 +374,7 @@ fn a_subscription_goes_on_where_it_ended_or_says_that_it_cannot() {
         (0..3).map(|_| later.blocking_next().expect("a step").at.epoch).collect();
     assert_eq!(epochs, [3, 4, 5]);
     // Nothing of before a start from elsewhere is kept.
-    job.views.offer(&[4, 9], None);
+    job.views.offer(&[4, 9], at(0));
     assert_eq!(later.blocking_next().expect_err("it has ended"), SubscriptionEnd::Gone);
     let resumed = job.views.resume(&[0], 5);
     assert!(resumed.is_ok(), "the start forgot what was before epoch 0");

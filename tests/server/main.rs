@@ -1,0 +1,242 @@
+//! `flow server` through the real binary: its API, what survives a kill, and what it refuses.
+
+#[path = "../support/command.rs"]
+mod command;
+
+mod commands;
+mod document;
+mod lifecycle;
+mod limits;
+mod queries;
+mod remote;
+mod security;
+
+use std::time::{Duration, Instant};
+
+use command::{Running, Sandbox, canonical};
+use serde_json::Value;
+use ureq::Agent;
+use ureq::http::{Method, Request};
+
+/// What does not happen in this time never will.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The log of a server in its sandbox.
+const LOG: &str = "server.log";
+
+/// Counts per page, with state.
+const COUNTS: &str = "
+SET 'job.name' = 'counts';
+CREATE STREAM clicks (page STRING NOT NULL, n BIGINT) WITH (connector = 'kafka', format = 'json');
+CREATE TABLE counts (PRIMARY KEY (page) NOT ENFORCED)
+WITH (connector = 'kafka', format = 'json', 'key.format' = 'json');
+INSERT INTO counts SELECT page, COUNT(*) AS clicks, SUM(n) AS n FROM clicks GROUP BY page;
+";
+
+/// Copies clicks, without state.
+const COPY: &str = "
+SET 'job.name' = 'copy';
+CREATE STREAM clicks (page STRING NOT NULL, n BIGINT) WITH (connector = 'kafka', format = 'json');
+CREATE STREAM copies WITH (connector = 'kafka', format = 'json');
+INSERT INTO copies SELECT page, n FROM clicks;
+";
+
+/// Clicks on three pages, one a line.
+fn clicks(numbers: std::ops::Range<u32>) -> String {
+    numbers.map(|n| format!("{{\"page\":\"p{}\",\"n\":{n}}}\n", n % 3)).collect()
+}
+
+/// What `counts` holds after these clicks.
+fn counted(numbers: std::ops::Range<u32>) -> Vec<String> {
+    let of = |page: u32| {
+        let all: Vec<u32> = numbers.clone().filter(|n| n % 3 == page).collect();
+        let (clicks, n) = (all.len(), all.iter().sum::<u32>());
+        canonical(&format!("{{\"page\":\"p{page}\",\"clicks\":{clicks},\"n\":{n}}}"))
+    };
+    (0..3).map(of).collect()
+}
+
+/// A server in a sandbox. It is killed when it is dropped.
+struct Server {
+    running: Option<Running>,
+    sandbox: Sandbox,
+    address: String,
+    token: Option<String>,
+    agent: Agent,
+}
+
+/// An answer.
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    text: String,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|e| panic!("{e}: {self:?}"))
+    }
+
+    /// Asserts the status; the body as JSON.
+    fn expect(self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{self:?}");
+        if self.text.is_empty() { Value::Null } else { self.json() }
+    }
+
+    /// Asserts the status, and that the body holds this.
+    fn tells(self, status: u16, part: &str) {
+        assert!(self.text.contains(part), "{part:?} is not told: {self:?}");
+        assert_eq!(self.status, status, "{self:?}");
+    }
+}
+
+impl Server {
+    /// On the embedded log, without tokens.
+    fn start() -> Self {
+        Self::start_in(Sandbox::new(), &[])
+    }
+
+    /// With topics of clicks.
+    fn with_clicks(numbers: std::ops::Range<u32>) -> Self {
+        let sandbox = Sandbox::new();
+        sandbox.fill("clicks", 2, "page", &clicks(numbers));
+        Self::start_in(sandbox, &[])
+    }
+
+    /// With more arguments.
+    fn start_in(sandbox: Sandbox, arguments: &[&str]) -> Self {
+        let base = ["server", "--local", "data", "--listen", "127.0.0.1:0"];
+        Self::of(sandbox, &[&base, arguments].concat(), &[])
+    }
+
+    fn of(sandbox: Sandbox, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        let mut running = sandbox.start_logging(arguments, variables, LOG);
+        let address = until("the server listens", || {
+            let log = sandbox.read(LOG);
+            assert!(!running.has_ended(), "it ended: {log}");
+            let (_, rest) = log.split_once("listens on ")?;
+            Some(rest.split_once('\n')?.0.to_string())
+        });
+        let config = Agent::config_builder().http_status_as_error(false);
+        let agent = config.timeout_global(Some(PATIENCE)).build().new_agent();
+        Self { running: Some(running), sandbox, address, token: None, agent }
+    }
+
+    fn with_token(mut self, token: &str) -> Self {
+        self.token = Some(token.to_string());
+        self
+    }
+
+    fn running(&mut self) -> &mut Running {
+        self.running.as_mut().expect("it runs")
+    }
+
+    /// `HOST:PORT`.
+    fn host(&self) -> &str {
+        self.address.split_once("://").expect("an address").1
+    }
+
+    fn ask(&self, method: &str, path: &str, body: Option<(&str, &[u8])>) -> Answer {
+        self.ask_with(method, path, body, &[])
+    }
+
+    fn ask_with(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<(&str, &[u8])>,
+        headers: &[(&str, &str)],
+    ) -> Answer {
+        let method: Method = method.parse().expect("a method");
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.address));
+        if let Some(token) = &self.token {
+            request = request.header("Authorization", format!("Bearer {token}"));
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let (kind, bytes) = body.unwrap_or(("application/json", b""));
+        if body.is_some() {
+            request = request.header("Content-Type", kind);
+        }
+        let agent = self.agent.configure_request(request.body(bytes).expect("a request"));
+        let mut answer =
+            self.agent.run(agent.allow_non_standard_methods(true).build()).expect("it answers");
+        let text = answer.body_mut().read_to_string().expect("text");
+        Answer { status: answer.status().as_u16(), text }
+    }
+
+    fn get(&self, path: &str) -> Answer {
+        self.ask("GET", path, None)
+    }
+
+    fn post(&self, path: &str, body: &Value) -> Answer {
+        self.ask("POST", path, Some(("application/json", body.to_string().as_bytes())))
+    }
+
+    /// Submits a program as text.
+    fn submit(&self, query: &str, source: &str) -> Answer {
+        self.post(&format!("/v1/jobs{query}"), &serde_json::json!({ "source": source }))
+    }
+
+    /// What the server says of a job once this holds.
+    fn wait_for(&self, job: &str, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
+        let mut last = Value::Null;
+        let found = try_until(|| {
+            last = self.get(&format!("/v1/jobs/{job}")).json();
+            holds(&last).then(|| last.clone())
+        });
+        found.unwrap_or_else(|| panic!("{job} never gets to be {what}: {last}"))
+    }
+
+    fn wait_for_state(&self, job: &str, state: &str) -> Value {
+        self.wait_for(job, state, |found| found["state"] == state)
+    }
+
+    /// Waits until a job has read all its input.
+    fn wait_for_input(&self, job: &str, records: u64) -> Value {
+        self.wait_for(job, "at the end of its input", |found| {
+            found["metrics"]["records_in"] == records && found["metrics"]["lag"] == 0
+        })
+    }
+
+    /// Waits until `counts` holds what these clicks make.
+    fn wait_for_counts(&self, numbers: std::ops::Range<u32>) {
+        let expected = counted(numbers);
+        until("the counts are right", || {
+            let topic = self.get("/v1/topics/counts").json();
+            topic["records"].as_i64().filter(|&records| records > 0)?;
+            let now: Vec<String> = self.sandbox.last_of_each_key("counts").into_values().collect();
+            (now == expected).then_some(())
+        });
+    }
+
+    /// `kill -9`; the sandbox is left as it is.
+    fn kill(mut self) -> Sandbox {
+        self.running.take().expect("it runs").kill();
+        self.sandbox
+    }
+
+    /// Ctrl-C.
+    fn interrupt(mut self) -> Sandbox {
+        let ended = self.running.take().expect("it runs").interrupt();
+        assert_eq!(ended.status.code(), Some(0), "{}", self.sandbox.read(LOG));
+        self.sandbox
+    }
+}
+
+/// Looks until there is something.
+fn until<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    try_until(look).unwrap_or_else(|| panic!("it never comes to it that {what}"))
+}
+
+fn try_until<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    let began = Instant::now();
+    while began.elapsed() < PATIENCE {
+        if let Some(found) = look() {
+            return Some(found);
+        }
+        std::thread::yield_now();
+    }
+    None
+}
