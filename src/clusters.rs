@@ -3,11 +3,13 @@
 //! A stream's client has the properties of its options, else those of the program's settings, else
 //! those that the process gives all its jobs, else the address in KAFKA_BOOTSTRAP_SERVERS. Streams
 //! with equal properties share one client. The home cluster is that of the first sink on Kafka, else
-//! of the first source there.
+//! of the first source there. Views of other jobs are on the cluster of streams that name none; where
+//! nothing names that, on the home cluster.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use flow_ir::connector::VIEW;
 use flow_ir::ids::StreamId;
 use flow_ir::physical::{JobGraph, PhysicalOp, Stream};
 use flow_runtime::connect::Log;
@@ -43,7 +45,8 @@ pub fn properties_of_environment() -> Properties {
 }
 
 impl Clusters {
-    /// The clusters of a job; `None` if it neither reads nor writes Kafka. `given` are properties
+    /// The clusters of a job; `None` if it neither reads nor writes Kafka, nor a view of a job that
+    /// may be there. `given` are properties
     /// for what the program leaves open.
     pub fn of_job(graph: &JobGraph, given: &Properties, secrets: &Secrets) -> Option<Self> {
         let on_kafka = |id: &StreamId| graph.stream(*id).connector == "kafka";
@@ -55,7 +58,10 @@ impl Clusters {
                 sources.push(source.stream);
             }
         }
-        let home = graph.stream(sinks.into_iter().chain(sources).find(on_kafka)?).clone();
+        let is_view = |id: &&StreamId| graph.stream(**id).connector == VIEW;
+        let view = sources.iter().find(is_view).copied();
+        let home = sinks.into_iter().chain(sources).find(on_kafka).or(view)?;
+        let home = graph.stream(home).clone();
         let mut defaults = properties_of_environment();
         defaults.extend(given.clone());
         defaults.extend(properties(&graph.settings.other));
@@ -78,7 +84,8 @@ impl Logs for Clusters {
 
     fn of(&self, stream: &Stream) -> Result<Arc<dyn Log>> {
         let mut wanted = self.defaults.clone();
-        wanted.extend(properties(&stream.options));
+        let at_home = stream.connector == VIEW && !wanted.contains_key(BOOTSTRAP_SERVERS);
+        wanted.extend(properties(if at_home { &self.home.options } else { &stream.options }));
         let mut open = self.open.lock().unwrap_or_else(|e| e.into_inner());
         if let Some(log) = open.get(&wanted) {
             return Ok(log.clone());

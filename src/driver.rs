@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::Path;
 
+use flow_compiler::check::views::ViewDecl;
 use flow_compiler::check::{CheckOptions, is_setting};
 use flow_compiler::compile::{CompileOptions, Compiled, compile};
 use flow_compiler::diagnostics::Diagnostic;
@@ -26,6 +27,8 @@ pub struct Additions {
     pub name: Option<String>,
     /// `--without-pass`.
     pub without_passes: Vec<String>,
+    /// The views of a server that the program may read.
+    pub views: Vec<ViewDecl>,
 }
 
 /// Reads files into a source map.
@@ -76,7 +79,8 @@ pub fn compile_among(
 
 /// What the command line and these variables add to a check.
 pub fn check_options(additions: &Additions, variables: BTreeMap<String, String>) -> CheckOptions {
-    let mut options = CheckOptions { variables, ..CheckOptions::default() };
+    let views = additions.views.clone();
+    let mut options = CheckOptions { variables, views, ..CheckOptions::default() };
     options.variables.extend(additions.defines.clone());
     // A name with a dot is no variable's: if it is no setting either, it is misspelt.
     let is_override = |name: &str| name.contains('.') || is_setting(name);

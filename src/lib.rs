@@ -9,6 +9,7 @@
 //! | `lsp` | the language server: `ide` over a protocol |
 //! | `catalog` | the compiler's view of registries |
 //! | `query` | questions to running jobs: views, streams, subscriptions |
+//! | `offered` | the views of a server, as the compiler knows them |
 //! | `registries` | registries by address, opened once |
 //! | `secrets` | `${secret:NAME}`, filled in where a broker or a registry is asked |
 //! | `clusters` | Kafka clusters of a job |
@@ -34,6 +35,8 @@ pub mod lock;
 #[cfg(feature = "run")]
 pub mod logging;
 pub mod lsp;
+#[cfg(feature = "run")]
+pub mod offered;
 #[cfg(feature = "run")]
 pub mod payload;
 #[cfg(feature = "run")]

@@ -147,6 +147,80 @@ fn a_job_tells_its_views() {
     assert_eq!(views[2].primary_key, None, "rows are counted");
 }
 
+fn read_by(name: &str, text: &str) -> Result<Compiled, Vec<Diagnostic>> {
+    let mut sources = SourceMap::new();
+    sources.add(format!("{name}.flow"), text);
+    let check = CheckOptions { views: views_of(&job().graph), ..CheckOptions::default() };
+    let options = CompileOptions { check, ..CompileOptions::default() };
+    compile(&sources, &MemoryCatalog::default(), &options)
+}
+
+#[test]
+fn a_program_reads_the_view_of_another_job_as_a_table() {
+    let text = "CREATE MATERIALIZED VIEW rich AS
+        SELECT a.id, a.owner, b.balance FROM account a JOIN bank.branches b ON a.branch = b.branch;";
+    let graph = read_by("reader", text).expect("it compiles").graph;
+    let read: Vec<(&str, &str)> =
+        graph.views_read().into_iter().map(|(job, view)| (job, view.name.as_str())).collect();
+    assert_eq!(read, [("bank", "bank.account"), ("bank", "bank.branches")]);
+    let views = views_of(&job().graph);
+    for (view, (_, stream)) in views.iter().zip(graph.views_read()) {
+        assert_eq!(stream.option(connector::VIEW_TABLE), Some(view.table.as_str()));
+        assert_eq!(Some(stream.primary_key.clone()), view.primary_key);
+    }
+    let normalizes = graph.vertices.iter().filter(|v| matches!(v.op, PhysicalOp::Normalize(_)));
+    assert_eq!(normalizes.count(), 2, "{}", explain_graph(&graph));
+    let own: Vec<String> = views_of(&graph).into_iter().map(|view| view.name).collect();
+    assert_eq!(own, ["rich"], "what it reads is none of its own views");
+}
+
+#[test]
+fn a_view_of_one_row_is_a_table_of_one_row() {
+    let mut sources = SourceMap::new();
+    let text = std::fs::read_to_string(folder().join("views.flow")).expect("the views are there");
+    let text = text + "CREATE MATERIALIZED VIEW all_of_it AS SELECT COUNT(*) AS n FROM accounts;";
+    sources.add("bank.flow", text);
+    let bank = compile(&sources, &MemoryCatalog::default(), &CompileOptions::default());
+    let views = views_of(&bank.expect("the views compile").graph);
+    assert_eq!(views.last().expect("it is there").primary_key, Some(vec![]));
+    let mut sources = SourceMap::new();
+    sources
+        .add("reader.flow", "CREATE MATERIALIZED VIEW half AS SELECT n / 2 AS n FROM all_of_it;");
+    let check = CheckOptions { views, ..CheckOptions::default() };
+    let options = CompileOptions { check, ..CompileOptions::default() };
+    let graph = compile(&sources, &MemoryCatalog::default(), &options).expect("it compiles").graph;
+    let normalizes = graph.vertices.iter().any(|v| matches!(v.op, PhysicalOp::Normalize(_)));
+    assert!(normalizes, "{}", explain_graph(&graph));
+}
+
+#[test]
+fn state_over_a_view_changes_its_identity_with_the_view() {
+    let text = "CREATE MATERIALIZED VIEW n AS SELECT branch, balance FROM branches;";
+    let identities = |graph: &flow_ir::physical::JobGraph| {
+        graph.tables.iter().map(|table| graph.table_name(table)).collect::<Vec<String>>()
+    };
+    let before = read_by("reader", text).expect("it compiles").graph;
+    let mut sources = SourceMap::new();
+    sources.add("reader.flow", text);
+    let mut views = views_of(&job().graph);
+    views.iter_mut().for_each(|view| view.table.push_str("-changed"));
+    let check = CheckOptions { views, ..CheckOptions::default() };
+    let options = CompileOptions { check, ..CompileOptions::default() };
+    let after = compile(&sources, &MemoryCatalog::default(), &options).expect("it compiles").graph;
+    assert!(identities(&before).iter().zip(identities(&after)).all(|(old, new)| *old != new));
+}
+
+#[test]
+fn a_view_without_rows_that_are_told_apart_and_the_own_job_are_not_read() {
+    let codes = |name: &str, text: &str| {
+        let found = read_by(name, text).expect_err("it is refused");
+        found.iter().map(|d| d.code.id()).collect::<Vec<_>>()
+    };
+    assert_eq!(codes("reader", "SELECT * FROM openings;"), ["E0810"]);
+    let itself = "SET 'job.name' = 'bank'; SELECT * FROM account;";
+    assert_eq!(codes("bank", itself), ["E0201"]);
+}
+
 #[test]
 fn a_program_names_its_own_view_before_that_of_another_job() {
     let text = "CREATE STREAM account (x BIGINT) WITH (connector = 'kafka', format = 'json');

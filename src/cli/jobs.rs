@@ -30,6 +30,11 @@ pub(super) struct RemoteArgs {
 }
 
 impl RemoteArgs {
+    /// Whether the command line names a server.
+    pub(super) fn is_named(&self) -> bool {
+        self.server.is_some() || self.context.is_some()
+    }
+
     pub(super) fn client(&self) -> Result<Client> {
         Client::new(self.server.as_deref(), self.context.as_deref())
     }
@@ -312,6 +317,9 @@ fn described(job: &JobInfo) -> String {
     );
     if let (Some(at), Some(held_by)) = (metrics.watermark_micros, metrics.watermark_held_by) {
         let _ = writeln!(out, "  watermark     {} (held by {held_by})", time(at));
+    }
+    if !job.read_by.is_empty() {
+        let _ = writeln!(out, "  read by       {}", job.read_by.join(", "));
     }
     if let Some(error) = &job.error {
         let _ = writeln!(out, "  error         {error}");

@@ -158,6 +158,7 @@ impl ProgramArgs {
             defines: self.defines.iter().cloned().collect::<BTreeMap<_, _>>(),
             name: self.name.clone(),
             without_passes: self.without_pass.clone(),
+            views: Vec::new(),
         }
     }
 }

@@ -10,8 +10,9 @@ use ureq::http::Method;
 use super::jobs::{RemoteArgs, confirmed};
 use super::{ProgramArgs, say};
 use crate::client::{Ask, Client};
-use crate::driver::{compile_and_report, read};
+use crate::driver::{Additions, compile_and_report, read};
 use crate::exit::{Failure, Result};
+use crate::offered;
 use crate::registries::Registries;
 use crate::server::api::jobs::{ARTIFACT, Outcome, Submitted};
 use crate::server::jobs::info::StateChanges;
@@ -45,10 +46,10 @@ pub(super) struct SubmitArgs {
 
 impl SubmitArgs {
     pub(super) fn run(self) -> Result {
-        let graph = self.graph()?;
+        let client = self.at.client()?;
+        let graph = self.graph(&client)?;
         let name = JobName::new(&graph.name).map_err(Failure::usage)?;
         let artifact = encode(&graph);
-        let client = self.at.client()?;
         let would = self.send(&client, &name, &artifact, true, self.fresh)?;
         say(&plan(&would, &client))?;
         let mut fresh = self.fresh;
@@ -87,7 +88,8 @@ impl SubmitArgs {
         })
     }
 
-    fn graph(&self) -> Result<JobGraph> {
+    /// The program, compiled here to the views that the server offers.
+    fn graph(&self, client: &Client) -> Result<JobGraph> {
         if self.file.extension().is_some_and(|e| e == "flowjob") {
             let path = self.file.display();
             let bytes = std::fs::read(&self.file)
@@ -100,7 +102,9 @@ impl SubmitArgs {
         }
         let sources = read(&[&self.file])?;
         let registries = Registries::with_local(self.program.local.as_deref());
-        Ok(compile_and_report(&sources, &registries, &self.program.additions())?.graph)
+        let views = offered::views(client)?;
+        let additions = Additions { views, ..self.program.additions() };
+        Ok(compile_and_report(&sources, &registries, &additions)?.graph)
     }
 
     fn send(

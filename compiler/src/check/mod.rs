@@ -171,7 +171,8 @@ struct Checker<'a> {
     scans: HashMap<RelationId, QueryId>,
     /// Views of other jobs that are read, by position in `CheckOptions::views`.
     served: HashMap<usize, RelationId>,
-    /// Whether the query is asked once: a program cannot read other jobs' views.
+    /// Whether the query is asked once: it reads the rows of other jobs' views, a program their
+    /// changes.
     asked: bool,
     /// CTEs in reach, innermost last.
     ctes: Vec<(Ident, Option<QueryId>)>,

@@ -372,6 +372,11 @@ impl Relation {
     pub fn is_view(&self) -> bool {
         self.stream.connector == connector::VIEW
     }
+
+    /// Whether it is another job's view that is read as the table in that job's changelog.
+    pub fn is_changelog(&self) -> bool {
+        self.is_view() && self.stream.option(connector::VIEW_TABLE).is_some()
+    }
 }
 
 impl Materialized {

@@ -30,6 +30,8 @@ pub struct ViewDecl {
     pub name: String,
     /// The job that keeps it.
     pub job: String,
+    /// The table that holds its rows, as `JobGraph::table_name` says.
+    pub table: String,
     /// Its columns; no two of one name.
     pub columns: Vec<Field>,
     /// The unique key, in the order that its rows lie in; `None`: equal rows are counted, and lie
@@ -64,6 +66,7 @@ pub fn views_of(graph: &JobGraph) -> Vec<ViewDecl> {
         ViewDecl {
             name: stream.name.clone(),
             job: graph.name.clone(),
+            table: graph.table_name(&graph.tables[op.rows.index()]),
             columns: columns.collect(),
             primary_key: (!op.counted).then(|| op.keys.clone()),
             indexes: of_it.map(index).collect(),
@@ -233,7 +236,11 @@ impl<'a> Checker<'a> {
         let written = &name.last().text;
         let job = name.parts.iter().rev().nth(1).map(|part| part.text.as_str());
         let views = &self.options.views;
-        let offered = |view: &ViewDecl| job.is_none_or(|job| job == view.job);
+        // A program is no reader of its own job: its next version would read the one before.
+        let own = self.module.name.as_deref().filter(|_| !self.asked);
+        let offered = |view: &ViewDecl| {
+            job.is_none_or(|job| job == view.job) && own != Some(view.job.as_str())
+        };
         let reached = views.iter().map(|v| if offered(v) { v.name.as_str() } else { "" });
         match find(written, reached) {
             Found::One(at) => {
@@ -255,22 +262,33 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// Reads a view of a running server; one relation per view.
+    /// Reads a view of a running server; one relation per view. A query that is asked once gets its
+    /// rows; a program reads their changes from the job's changelog, as those of a table.
     pub(super) fn read_served(&mut self, at: usize, used: Span) -> Option<QueryId> {
         let view = &self.options.views[at];
-        if !self.asked {
-            return self.report(plans::view_of_another_job(&view.name, &view.job, used));
+        if !self.asked && view.primary_key.is_none() {
+            return self.report(plans::view_without_key(&view.name, &view.job, used));
         }
         let relation = match self.served.get(&at) {
             Some(relation) => *relation,
             None => {
                 let key = view.primary_key.clone().unwrap_or_default();
                 let columns = view.columns.clone();
-                let id = self.view_stream(view.name.clone(), columns, key, used);
+                // Of several jobs' views each has a position of its own in a program.
+                let name = match self.asked {
+                    true => view.name.clone(),
+                    false => format!("{}.{}", view.job, view.name),
+                };
+                let id = self.view_stream(name, columns, key, used);
                 let relation = &mut self.module.relations[id.0 as usize];
-                relation.orders = view.orders();
-                let job = (connector::VIEW_JOB.to_string(), view.job.clone());
-                relation.stream.options.extend([job]);
+                let option = |name: &str, value: &str| (name.to_string(), value.to_string());
+                relation.stream.options.extend([option(connector::VIEW_JOB, &view.job)]);
+                if self.asked {
+                    relation.orders = view.orders();
+                } else {
+                    let table = option(connector::VIEW_TABLE, &view.table);
+                    relation.stream.options.extend([table]);
+                }
                 self.served.insert(at, id);
                 id
             }

@@ -97,11 +97,12 @@ pub fn index_needs_view(name: &str, what: &str, span: Span) -> Diagnostic {
     )
 }
 
-/// A program reads a view of another job.
-pub fn view_of_another_job(name: &str, job: &str, span: Span) -> Diagnostic {
-    let message = format!("{name} is a view of another job, which a program cannot read yet");
+/// A program reads a view of another job whose rows have no key.
+pub fn view_without_key(name: &str, job: &str, span: Span) -> Diagnostic {
+    let message = format!("{name} is a view of another job without a key: its changes say no row");
     Diagnostic::new(Code::E0810, message, span, format!("a view of job {job}")).with_help(format!(
-        "Ask for its rows by `flow query`; or let job {job} write a topic, and declare that here."
+        "Give it a key in job {job}: GROUP BY, SELECT DISTINCT, or the columns of a key that its \
+         query reads. `flow query` reads it as it is."
     ))
 }
 

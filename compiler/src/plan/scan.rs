@@ -1,7 +1,9 @@
 //! Reading streams and tables: one scan per relation, with the hidden columns that some query may
 //! need; computed columns are projected above it, a table's after its records became changes. A
-//! view of another job is changes already, and has nothing hidden.
+//! query that is asked once gets a view's rows as changes, with nothing hidden; a program reads the
+//! view of another job as a table.
 
+use flow_ir::connector::{VIEW_JOB, VIEW_TABLE};
 use flow_ir::decode_plan::DecodeColumn;
 use flow_ir::expr::{Expr, ExprKind};
 use flow_ir::ids::{NodeId, StreamId};
@@ -15,7 +17,8 @@ use crate::check::typed::{self, ColumnSource, RelationId};
 const CONTENT_OPTIONS: &[&str] = &[
     "topic",
     "path",
-    "job",
+    VIEW_JOB,
+    VIEW_TABLE,
     "scan.startup.mode",
     "scan.startup.timestamp-millis",
     "scan.bounded.mode",
@@ -26,7 +29,7 @@ impl Planner<'_> {
     pub(super) fn scan(&mut self, id: RelationId) -> Relation {
         let relation = self.module.relation(id);
         let scan = self.records(id);
-        if relation.primary_key.is_empty() || relation.is_view() {
+        if !is_table(relation) {
             return self.computed(scan, relation, &[]);
         }
         let records = Relation::first(scan, relation.stream.columns.len());
@@ -93,10 +96,10 @@ impl Planner<'_> {
 
     fn scan_op(&self, id: RelationId) -> Scan {
         let relation = self.module.relation(id);
-        let kind = match relation.primary_key.is_empty() {
-            _ if relation.is_view() => ScanKind::View,
-            true => ScanKind::Stream,
-            false => ScanKind::Table,
+        let kind = match relation.is_view() {
+            _ if is_table(relation) => ScanKind::Table,
+            true => ScanKind::View,
+            false => ScanKind::Stream,
         };
         let columns = relation.stream.columns.iter();
         let mut columns: Vec<DecodeColumn> = columns
@@ -142,6 +145,15 @@ impl Planner<'_> {
             watermark,
             time,
         }
+    }
+}
+
+/// Whether a relation's records replace the row of their key.
+fn is_table(relation: &typed::Relation) -> bool {
+    match relation.is_view() {
+        // A view of one row has a key of no columns.
+        true => relation.is_changelog(),
+        false => !relation.primary_key.is_empty(),
     }
 }
 

@@ -10,7 +10,7 @@ use flow_ir::physical::{Stream, SubjectSchema};
 use flow_registry::Registry;
 use flow_schema::{PayloadFormat, Schema, decode_plan};
 
-use super::{DEFAULT_FORMAT, Framing, frame_id};
+use super::{DEFAULT_FORMAT, Framing, ViewDecoder, frame_id};
 use crate::error::{Result, RuntimeError};
 
 /// The schemas that a record's key and value were written with; `None` where the payload is bare,
@@ -119,6 +119,22 @@ impl Decoders {
             made: HashMap::new(),
             unknown: String::new(),
         })
+    }
+
+    /// The one decoder for a view of another job, kept in the table of this number.
+    ///
+    /// # Errors
+    /// If the view has no such columns.
+    pub(crate) fn of_view(
+        stream: &Stream,
+        columns: &[DecodeColumn],
+        table: u32,
+        factory: Arc<dyn KernelFactory>,
+    ) -> Result<Self> {
+        let decoder = ViewDecoder::new(stream, columns, table)?;
+        let mut decoders = Self::new(stream, columns, factory, None)?;
+        decoders.made.insert(WriterIds::default(), Ok(Box::new(decoder)));
+        Ok(decoders)
     }
 
     /// Bytes of framing before key and value.

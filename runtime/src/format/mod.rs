@@ -5,11 +5,13 @@ mod debezium;
 mod decoders;
 mod encoders;
 mod framing;
+mod view;
 
 pub(crate) use debezium::Debezium;
 pub(crate) use decoders::{Decoders, WriterIds};
 pub(crate) use encoders::{encoding, row_json};
 pub use framing::{FRAME_BYTES, Framing, frame_id, frame_prefix};
+pub(crate) use view::ViewDecoder;
 
 /// The format that a stream uses where it names none.
 pub(crate) const DEFAULT_FORMAT: &str = "json";

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use flow_ir::connector::parse_duration;
+use flow_ir::connector::{VIEW, parse_duration};
 use flow_ir::ids::StreamId;
 use flow_ir::physical::{JobGraph, PhysicalOp, Stream};
 
 use super::lost;
+use super::read_views::ReadView;
 use crate::commit::{EpochRecord, InputPosition};
 use crate::connect::file::{FileReader, STANDARD, identity};
 use crate::connect::{Assignment, Log, OffsetQuery, TopicInfo};
@@ -33,8 +34,10 @@ pub(crate) struct Partition {
     idle_timeout_ms: Option<u64>,
     /// Read to its end before any other: a table without time, complete before it is joined.
     first: bool,
-    /// The first offset that its log still has.
+    /// The first offset that its log still has; `None` where older ones are not missed.
     pub(super) log_start: Option<i64>,
+    /// Of a view of another job: the number of its table there.
+    table: Option<u32>,
 }
 
 /// The topic of a stream.
@@ -67,8 +70,17 @@ pub(crate) fn partitions(
         let is_table_side = feeds_temporal_table(graph, id);
         let idle_timeout_ms = idle_timeout(stream, is_table_side);
         let first = is_table_side && !timed && stream.connector == FILES;
+        let mut table = None;
         let positions = match stream.connector.as_str() {
             FILES => vec![(file_position(stream, record)?, None)],
+            VIEW => {
+                let log = logs.of(stream)?;
+                let view = ReadView::find(stream, &log)?;
+                table = Some(view.table);
+                let before = known(stream, record).cloned().collect();
+                let positions = view.positions(stream, &log, before)?;
+                positions.into_iter().map(|position| (position, None)).collect()
+            }
             _ => topic_positions(stream, &logs.of(stream)?, record)?,
         };
         let partition = |(position, log_start)| Partition {
@@ -78,10 +90,17 @@ pub(crate) fn partitions(
             idle_timeout_ms,
             first,
             log_start,
+            table,
         };
         all.extend(positions.into_iter().map(partition));
     }
     Ok(all)
+}
+
+/// By stream: of a view of another job, the number of its table there.
+pub(crate) fn view_tables(graph: &JobGraph, partitions: &[Partition]) -> Vec<Option<u32>> {
+    let of = |i: usize| partitions.iter().find(|p| p.stream.index() == i)?.table;
+    (0..graph.streams.len()).map(of).collect()
 }
 
 /// Warns of records that the inputs no longer have. `before` is the last record of the job, also

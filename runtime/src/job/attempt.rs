@@ -169,6 +169,7 @@ impl Attempt<'_> {
                 graph: self.graph.clone(),
                 factory: self.factory.clone(),
                 registries: started.registries.clone(),
+                view_tables: started.view_tables.clone(),
                 inputs: assign::open(self.graph, &started.partitions, hand, &*self.world.logs)?,
                 exchange,
                 store,

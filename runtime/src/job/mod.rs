@@ -4,6 +4,7 @@ mod assign;
 mod attempt;
 mod lost;
 mod outputs;
+mod read_views;
 mod restore;
 mod start;
 mod versions;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use flow_ir::physical::JobGraph;
 
-use super::start::{forget_epochs, internal_topics, remove_store, table_name, why_other};
+use super::start::{forget_epochs, internal_topics, remove_store, why_other};
 use crate::error::Result;
 use crate::world::World;
 
@@ -35,7 +35,7 @@ impl StateChange {
 pub fn compare(before: &JobGraph, after: &JobGraph) -> StateChange {
     let tables = |graph: &JobGraph| -> Vec<(String, String)> {
         let named = graph.tables.iter().map(|table| {
-            (table_name(graph, table), graph.vertices[table.owner.index()].name.clone())
+            (graph.table_name(table), graph.vertices[table.owner.index()].name.clone())
         });
         named.collect()
     };

@@ -26,6 +26,8 @@ pub(crate) struct WorkerSetup {
     pub(crate) factory: Arc<dyn KernelFactory>,
     /// By stream; `None` where no format of the stream needs one.
     pub(crate) registries: Arc<Vec<Option<Arc<dyn Registry>>>>,
+    /// By stream: of a view of another job, the number of its table there.
+    pub(crate) view_tables: Arc<Vec<Option<u32>>>,
     pub(crate) inputs: Inputs,
     pub(crate) exchange: Exchange,
     pub(crate) store: StateStore,
@@ -54,7 +56,8 @@ impl Worker {
             if let PhysicalOp::Source(source) = &vertex.op {
                 let stream = source.stream.index();
                 let registry = setup.registries[stream].clone();
-                let scan = Scan::new(&graph, id, source, &setup.factory, registry)?;
+                let table = setup.view_tables[stream];
+                let scan = Scan::new(&graph, id, source, &setup.factory, registry, table)?;
                 scans[stream].push(scan);
                 operators.push(None);
             } else if let PhysicalOp::Sink(sink) = &vertex.op {

@@ -44,12 +44,14 @@ pub(crate) struct Scanned {
 }
 
 impl Scan {
+    /// A scan of a stream; of a view of another job with the number of its table there.
     pub(crate) fn new(
         graph: &JobGraph,
         vertex: VertexId,
         source: &Source,
         factory: &Arc<dyn KernelFactory>,
         registry: Option<Arc<dyn Registry>>,
+        view_table: Option<u32>,
     ) -> Result<Self> {
         let stream = graph.stream(source.stream);
         let types: Vec<_> = source.columns.iter().map(|c| c.ty.clone()).collect();
@@ -62,9 +64,14 @@ impl Scan {
             Ok((kernel, BatchBuilder::new(spec.output_layout())))
         });
         let skew = stream.option("max.future.skew").and_then(flow_ir::connector::parse_duration);
+        let (columns, factory) = (&source.columns, factory.clone());
+        let decoders = match view_table {
+            Some(table) => Decoders::of_view(stream, columns, table, factory)?,
+            None => Decoders::new(stream, columns, factory, registry)?,
+        };
         Ok(Self {
             vertex,
-            decoders: Decoders::new(stream, &source.columns, factory.clone(), registry)?,
+            decoders,
             watermark: watermark.transpose()?,
             watermark_column: hidden(Metadata::Watermark).map(|i| layout.column(i)),
             reads_tombstones: hidden(Metadata::Tombstone).is_some(),

@@ -137,6 +137,18 @@ impl From<Refused> for ApiError {
                 error.problem.changes = Some(changes);
                 error
             }
+            Refused::IsRead(name, readers) => {
+                let readers = readers.join(", ");
+                let message = format!("the views of job {name} are read by {readers}");
+                Self::new(StatusCode::CONFLICT, "is_read", message).with_help(format!(
+                    "It can neither be dropped nor be started anew while they read it: drop \
+                     {readers} first."
+                ))
+            }
+            Refused::ReadsItself(why) => Self::refused("reads_itself", why)
+                .with_help("Put both into one job, or let one of them write a topic."),
+            Refused::NoSuchView(why) => Self::refused("no_view", why)
+                .with_help("Compile the program anew: it then reads the view as it is now."),
             Refused::Disk(failure) => Self::away(failure.message),
         }
     }

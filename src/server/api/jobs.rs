@@ -114,7 +114,7 @@ struct Taken {
     (status = 401, body = Problem), (status = 403, body = Problem), (status = 429, body = Problem),
 ))]
 pub(super) async fn list(State(app): Shared) -> Json<JobList> {
-    Json(JobList { jobs: app.jobs.all().iter().map(|job| job.info()).collect() })
+    Json(JobList { jobs: app.jobs.infos() })
 }
 
 /// Submits a program, as text in JSON or compiled. A program under the name of a job becomes its
@@ -130,7 +130,7 @@ pub(super) async fn list(State(app): Shared) -> Json<JobList> {
         (status = 400, description = "No request of this kind", body = Problem),
         (status = 401, body = Problem), (status = 403, body = Problem),
         (status = 408, body = Problem),
-        (status = 409, description = "It would lose state", body = Problem),
+        (status = 409, description = "It would lose state, or its views are read", body = Problem),
         (status = 413, description = "Too large", body = Problem),
         (status = 415, description = "Neither JSON nor a compiled job", body = Problem),
         (status = 422, description = "The program has mistakes", body = Problem),
@@ -154,7 +154,7 @@ pub(super) async fn submit(
             guard::may(&caller, Scope::Admin)?;
         }
         match query.dry_run {
-            true => check(&app, taken),
+            true => check(&app, taken, query.fresh),
             false => run(&app, taken, &query),
         }
     })
@@ -195,8 +195,12 @@ fn compile(
     source: String,
     defines: std::collections::BTreeMap<String, String>,
 ) -> ApiResult<(JobGraph, String)> {
-    let additions =
-        Additions { defines, name: name.map(str::to_string), without_passes: Vec::new() };
+    let additions = Additions {
+        defines,
+        name: name.map(str::to_string),
+        without_passes: Vec::new(),
+        views: app.jobs.views(),
+    };
     let registries = app.jobs.setup().surroundings.registries();
     let work = move || {
         let mut sources = SourceMap::new();
@@ -223,8 +227,9 @@ fn compile(
 }
 
 /// What would happen.
-fn check(app: &App, taken: Taken) -> ApiResult<(StatusCode, Json<Submitted>)> {
+fn check(app: &App, taken: Taken, fresh: bool) -> ApiResult<(StatusCode, Json<Submitted>)> {
     let Taken { name, graph, warnings } = taken;
+    app.jobs.check_views(&name, &graph, fresh)?;
     let job = app.jobs.get(&name).ok();
     let change = job.as_ref().map(|_| app.jobs.preview(&name, &graph)).transpose()?;
     if let Some((was, is)) = change.as_ref().and_then(|change| change.shards) {
@@ -233,7 +238,7 @@ fn check(app: &App, taken: Taken) -> ApiResult<(StatusCode, Json<Submitted>)> {
     let submitted = Submitted {
         name: name.to_string(),
         outcome: Outcome::Checked,
-        version: job.map(|job| job.info().version),
+        version: job.map(|job| app.jobs.info(&job).version),
         goes_on: change.as_ref().is_none_or(flow_runtime::job::StateChange::goes_on),
         changes: change.as_ref().map(StateChanges::from),
         warnings,
@@ -277,7 +282,7 @@ pub(super) async fn show(
     State(app): Shared,
     Path(name): Path<JobName>,
 ) -> ApiResult<Json<JobInfo>> {
-    Ok(Json(app.jobs.get(&name)?.info()))
+    Ok(Json(app.jobs.info(&*app.jobs.get(&name)?)))
 }
 
 /// The plan of a job, as `flow explain` shows it.
@@ -371,7 +376,7 @@ async fn wish(app: &std::sync::Arc<App>, name: JobName, desired: Desired) -> Api
         Desired::Dropped | Desired::DroppedKeepingState => false,
     });
     let status = if there.await { StatusCode::OK } else { StatusCode::ACCEPTED };
-    Ok((status, Json(job.info())).into_response())
+    Ok((status, Json(app.jobs.info(&job))).into_response())
 }
 
 fn rests(state: JobState) -> bool {
@@ -427,7 +432,8 @@ pub(in crate::server) enum StateOfDropped {
         (status = 204, description = "It is gone"),
         (status = 400, body = Problem), (status = 401, body = Problem),
         (status = 403, body = Problem), (status = 404, body = Problem),
-        (status = 409, description = "Its state cannot be dropped", body = Problem),
+        (status = 409, description = "Its state cannot be dropped, or its views are read",
+            body = Problem),
         (status = 429, body = Problem), (status = 503, body = Problem),
     ))]
 pub(super) async fn remove(
@@ -446,13 +452,13 @@ pub(super) async fn remove(
     // A job that is gone is told as a change, and then is no longer in the table.
     while app.jobs.get(&name).is_ok() && began.elapsed() < app.limits.patience() / 2 {
         if job.state() != JobState::Dropping {
-            let why = job.info().error.unwrap_or_default();
+            let why = app.jobs.info(&job).error.unwrap_or_default();
             return Err(ApiError::new(StatusCode::CONFLICT, "not_dropped", why));
         }
         let _ = tokio::time::timeout(Duration::from_millis(50), changes.changed()).await;
     }
     Ok(match app.jobs.get(&name) {
-        Ok(_) => (http::StatusCode::ACCEPTED, Json(job.info())).into_response(),
+        Ok(_) => (http::StatusCode::ACCEPTED, Json(app.jobs.info(&job))).into_response(),
         Err(_) => StatusCode::NO_CONTENT.into_response(),
     })
 }

@@ -3,6 +3,8 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use flow_compiler::check::views::{IndexDecl, ViewDecl};
+use flow_ir::types::Field;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -23,6 +25,8 @@ pub struct ViewInfo {
     pub name: String,
     /// The job that keeps it.
     pub job: String,
+    /// What identifies its rows in that job: another one where its program changes them.
+    pub table: String,
     /// Its columns.
     pub columns: Vec<Column>,
     /// A unique key; none: equal rows are counted.
@@ -33,6 +37,9 @@ pub struct ViewInfo {
     pub epoch: Option<u64>,
     /// Who follows a view of the job now.
     pub subscriptions: usize,
+    /// The jobs that read a view of the job.
+    #[serde(default)]
+    pub readers: Vec<String>,
 }
 
 /// An index of a view.
@@ -44,29 +51,30 @@ pub struct IndexInfo {
     pub columns: Vec<String>,
 }
 
-fn infos(offer: &Offer) -> impl Iterator<Item = ViewInfo> {
-    let epoch = offer.store.at().borrow().as_ref().map(|at| at.epoch);
-    offer.views.iter().map(move |view| {
+impl ViewInfo {
+    /// A view of a job; an offer if the job has started.
+    fn of(view: &ViewDecl, offer: Option<&Offer>, readers: &[String]) -> Self {
         let name = |&column: &usize| view.columns[column].name.clone();
-        let columns = view.columns.iter();
-        let columns = columns.map(|c| Column { name: c.name.clone(), ty: c.ty.to_string() });
-        let index = |index: &flow_compiler::check::views::IndexDecl| IndexInfo {
+        let column = |c: &Field| Column { name: c.name.clone(), ty: c.ty.to_string() };
+        let index = |index: &IndexDecl| IndexInfo {
             name: index.name.clone(),
             columns: index.columns.iter().map(name).collect(),
         };
-        ViewInfo {
+        Self {
             name: view.name.clone(),
             job: view.job.clone(),
-            columns: columns.collect(),
+            table: view.table.clone(),
+            columns: view.columns.iter().map(column).collect(),
             key: view.primary_key.as_ref().map(|key| key.iter().map(name).collect()),
             indexes: view.indexes.iter().map(index).collect(),
-            epoch,
-            subscriptions: offer.store.subscriptions(),
+            epoch: offer.and_then(|offer| Some(offer.store.at().borrow().as_ref()?.epoch)),
+            subscriptions: offer.map_or(0, |offer| offer.store.subscriptions()),
+            readers: readers.to_vec(),
         }
-    })
+    }
 }
 
-/// All materialized views.
+/// All materialized views, also of jobs that rest.
 #[utoipa::path(get, path = "/v1/views", tag = "views",
     responses(
         (status = 200, body = Vec<ViewInfo>),
@@ -74,7 +82,12 @@ fn infos(offer: &Offer) -> impl Iterator<Item = ViewInfo> {
         (status = 408, body = Problem), (status = 429, body = Problem),
     ))]
 pub(super) async fn list(State(app): Shared) -> Json<Vec<ViewInfo>> {
-    Json(Asker::offers(&app.jobs).iter().flat_map(infos).collect())
+    let (offers, readers) = (Asker::offers(&app.jobs), app.jobs.readers());
+    let info = |view: &ViewDecl| {
+        let offer = offers.iter().find(|offer| offer.job == view.job);
+        ViewInfo::of(view, offer, readers.get(&view.job).map_or(&[], Vec::as_slice))
+    };
+    Json(app.jobs.views().iter().map(info).collect())
 }
 
 /// How rows are wanted. Every other parameter is a column of the view and the value that it has in

@@ -87,6 +87,9 @@ pub struct JobInfo {
     pub created_ms: i64,
     /// When this version was submitted, milliseconds since 1970.
     pub submitted_ms: i64,
+    /// The jobs that read its views: while there are any, it is not dropped.
+    #[serde(default)]
+    pub read_by: Vec<String>,
     /// What it counts, of its last attempt.
     pub metrics: Option<JobMetrics>,
 }

@@ -13,9 +13,9 @@ use flow_runtime::{Config, Ended, JobHandle, RuntimeError, start};
 use flow_stdlib::interp::Interpreter;
 use tokio::sync::watch;
 
-use super::Host;
 use super::info::{JobInfo, State};
 use super::rules::{Activity, Step, next, wait_after};
+use super::{Host, is_dropped};
 use crate::lock::StateLock;
 use crate::query::Offer;
 use crate::server::logs::{LogPrinter, Ring};
@@ -130,7 +130,12 @@ impl Job {
         self.lock().current_metrics()
     }
 
-    /// The job as the API shows it.
+    /// Whether it is to be dropped.
+    pub fn is_dropped(&self) -> bool {
+        is_dropped(self.lock().record.desired)
+    }
+
+    /// The job as the API shows it, without those that read its views.
     pub fn info(&self) -> JobInfo {
         let inner = self.lock();
         let error = match &inner.record.settled {
@@ -149,6 +154,7 @@ impl Job {
             memory_bytes: if is_active { inner.memory_bytes as u64 } else { 0 },
             created_ms: inner.record.created_ms,
             submitted_ms: inner.record.submitted_ms,
+            read_by: Vec::new(),
             metrics: inner.current_metrics().map(|m| (&*m).into()),
         }
     }
@@ -171,7 +177,8 @@ impl Job {
         }
         let after = inner.state();
         drop(inner);
-        if before != after {
+        // A job that rests because the server closes is about to start, with the next server.
+        if before != after && !(host.is_closing() && after == State::Starting) {
             self.tell(after);
         }
         if presence == Presence::Gone {

@@ -6,12 +6,13 @@
 
 pub mod info;
 mod job;
+mod readers;
 mod rules;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -78,7 +79,7 @@ type Table = RwLock<BTreeMap<JobName, Arc<Job>>>;
 pub struct Jobs {
     host: Arc<Host>,
     table: Arc<Table>,
-    /// Submissions come one after the other.
+    /// Submissions and drops come one after the other.
     submitting: Mutex<()>,
     keeper: Mutex<Option<JoinHandle<()>>>,
 }
@@ -117,6 +118,12 @@ pub enum Refused {
     LosesState(StateChange),
     /// The job has another number of shards, which never changes.
     OtherShards(u32, u32),
+    /// Jobs read its views: it is neither dropped nor started anew.
+    IsRead(JobName, Vec<String>),
+    /// What it would read is made of what it keeps.
+    ReadsItself(String),
+    /// The job does not keep the view that it would read, or no longer so.
+    NoSuchView(String),
     /// The disk does not take it.
     Disk(Failure),
 }
@@ -174,9 +181,10 @@ impl Jobs {
     /// # Errors
     /// See `Refused`.
     pub fn submit(&self, submission: Submission) -> Answer<Submitted> {
-        let _one = self.submitting.lock().unwrap_or_else(|e| e.into_inner());
+        let _one = self.one_by_one();
         let Submission { name, mut graph, fresh, parallelism } = submission;
         graph.name = name.to_string();
+        self.check_views(&name, &graph, fresh)?;
         match self.get(&name) {
             Ok(job) => self.replace(&job, graph, fresh, parallelism),
             Err(_) => self.add(name, graph, fresh, parallelism),
@@ -190,6 +198,10 @@ impl Jobs {
     pub fn preview(&self, name: &JobName, graph: &JobGraph) -> Answer<StateChange> {
         let before = self.get(name)?.graph().map_err(|e| Refused::Disk(Failure::failed(e)))?;
         Ok(compare(&before, graph))
+    }
+
+    fn one_by_one(&self) -> MutexGuard<'_, ()> {
+        self.submitting.lock().unwrap_or_else(|e| e.into_inner())
     }
 
     fn add(
@@ -268,6 +280,11 @@ impl Jobs {
     /// # Errors
     /// See `Refused`.
     pub fn want(&self, name: &JobName, desired: Desired) -> Answer<Arc<Job>> {
+        // No reader is submitted while a job is dropped.
+        let _one = is_dropped(desired).then(|| self.one_by_one());
+        if is_dropped(desired) {
+            self.refuse_if_read(name)?;
+        }
         let job = self.get(name)?;
         let mut inner = job.lock();
         if is_dropped(inner.record.desired) && !is_dropped(desired) {

@@ -15,7 +15,9 @@ pub use ops::*;
 pub use stream::*;
 pub use verify::{InvalidGraph, verify};
 
+use crate::connector::{VIEW, VIEW_JOB};
 use crate::ids::{StreamId, VertexId};
+use crate::row::key_hash;
 use crate::span::Span;
 use crate::types::Field;
 
@@ -198,6 +200,13 @@ pub struct TableSpec {
     pub value: Vec<crate::types::Type>,
 }
 
+impl TableSpec {
+    /// Hash of what its keys and rows are made of.
+    pub fn layout(&self) -> u64 {
+        key_hash(format!("{:?} {:?} {:?}", self.kind, self.key, self.value).as_bytes())
+    }
+}
+
 impl JobGraph {
     /// The edges into a vertex, by port.
     pub fn inputs(&self, vertex: VertexId) -> Vec<&Edge> {
@@ -209,6 +218,28 @@ impl JobGraph {
     /// The edges out of a vertex.
     pub fn outputs(&self, vertex: VertexId) -> impl Iterator<Item = &Edge> {
         self.edges.iter().filter(move |e| e.from == vertex)
+    }
+
+    /// What identifies a table from one program to the next: its operator, its role, and what its
+    /// keys and rows are made of.
+    pub fn table_name(&self, table: &TableSpec) -> String {
+        let vertex = &self.vertices[table.owner.index()];
+        format!("{:016x}/{}/{:016x}", vertex.identity, table.role, table.layout())
+    }
+
+    /// The views of other jobs that it reads, as job and stream, each once.
+    pub fn views_read(&self) -> Vec<(&str, &Stream)> {
+        let mut read: Vec<(&str, &Stream)> = Vec::new();
+        for vertex in &self.vertices {
+            let PhysicalOp::Source(source) = &vertex.op else { continue };
+            let stream = self.stream(source.stream);
+            if let Some(job) = stream.option(VIEW_JOB).filter(|_| stream.connector == VIEW)
+                && read.iter().all(|(_, known)| known.name != stream.name)
+            {
+                read.push((job, stream));
+            }
+        }
+        read
     }
 
     /// The declaration of a stream.

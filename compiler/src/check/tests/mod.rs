@@ -110,6 +110,7 @@ fn options() -> CheckOptions {
     let view = |name: &str, primary_key: Option<Vec<usize>>| ViewDecl {
         name: name.to_string(),
         job: "sales".to_string(),
+        table: format!("{name}/rows"),
         columns: columns.clone(),
         primary_key,
         indexes: vec![IndexDecl { name: format!("{name}_by_total"), columns: vec![1] }],
