@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use flow_ir::kernel::Record;
 use flow_runtime::connect::local::{Access, LocalLog, Purpose};
 use flow_runtime::connect::{Assignment, Log, NewTopic, OffsetQuery, Outcome, Outgoing};
 
@@ -130,6 +131,86 @@ fn tombstones_reach_a_reader_that_is_behind() {
     assert_eq!(read(0), Some((None, 2)), "the old one is taken away, the new one is not");
     put(Some(b"w"), None);
     assert_eq!(read(0), Some((Some(b"w".to_vec()), 3)));
+}
+
+/// Records of the one partition of `c` from an offset to its end: key and value, by offset.
+fn last_records(log: &LocalLog, reader: &mut dyn flow_runtime::connect::Reader) -> Vec<Seen> {
+    let end = log.offsets("c", OffsetQuery::End).expect("answered")[0];
+    let mut seen = Vec::new();
+    while reader.position(0) < end {
+        let Some(fetched) = reader.poll(Duration::ZERO).expect("read") else { continue };
+        let mut records = Vec::new();
+        fetched.batch.records(&mut records);
+        let seen_of = |r: &Record<'_>| {
+            let text = |bytes: Option<&[u8]>| bytes.map(|b| String::from_utf8_lossy(b).to_string());
+            (r.offset, text(r.key).unwrap_or_default(), text(r.value))
+        };
+        seen.extend(records.iter().map(seen_of));
+    }
+    seen
+}
+
+type Seen = (i64, String, Option<String>);
+
+/// A position in a compacted topic holds what stands before it was read, all that comes after not:
+/// so its records come in the order of their offsets.
+#[test]
+fn records_of_a_compacted_topic_come_by_offset_old_and_new_ones() {
+    let log = LocalLog::memory();
+    let topic = NewTopic { name: "c".into(), partitions: 1, compacted: true, config: vec![] };
+    log.create_topic(&topic).expect("created");
+    let mut writer = log.writer("w").expect("a writer");
+    let mut model: Vec<Seen> = Vec::new();
+    let mut write = |model: &mut Vec<Seen>, numbers: std::ops::Range<i64>| {
+        writer.begin().expect("begins");
+        let mut sent: Vec<Seen> = Vec::new();
+        for n in numbers {
+            // Keys come against their order, and again and again.
+            let (key, value) = (format!("k{:04}", (7_919 * n) % 997), (n % 5 > 0).then_some(n));
+            let value = value.map(|n| n.to_string());
+            let record = Outgoing {
+                topic: "c",
+                key: Some(key.as_bytes()),
+                value: value.as_deref().map(str::as_bytes),
+                ..Outgoing::default()
+            };
+            writer.send(&record).expect("taken");
+            sent.push((n, key, value));
+        }
+        assert_eq!(writer.commit(), Outcome::Committed);
+        model.retain(|(_, old, _)| sent.iter().all(|(_, key, _)| key != old));
+        let later = |i: usize| sent[i + 1..].iter().all(|(_, key, _)| *key != sent[i].1);
+        model.extend((0..sent.len()).filter(|&i| later(i)).map(|i| sent[i].clone()));
+    };
+    let reader = |offset| {
+        log.reader(&[Assignment { topic: "c".into(), partition: 0, offset }]).expect("a reader")
+    };
+    write(&mut model, 0..700);
+    write(&mut model, 700..9_000);
+    let mut follows = reader(0);
+    let mut read = last_records(&log, &mut *follows);
+    assert_eq!(read, model);
+    for from in [1, 8_004, 8_503, 8_999] {
+        let expected: Vec<Seen> = model.iter().filter(|r| r.0 >= from).cloned().collect();
+        assert_eq!(last_records(&log, &mut *reader(from)), expected, "from {from}");
+    }
+    // What is written while it follows, superseded records as well as last ones.
+    for step in 0..40 {
+        write(&mut model, 9_000 + step * 300..9_300 + step * 300);
+        if step % 3 > 0 {
+            read.extend(last_records(&log, &mut *follows));
+        }
+    }
+    read.extend(last_records(&log, &mut *follows));
+    assert!(read.is_sorted_by(|a, b| a.0 < b.0), "each offset once, in order");
+    let mut last = std::collections::BTreeMap::new();
+    read.into_iter().for_each(|(offset, key, value)| drop(last.insert(key, (offset, value))));
+    let expected = model.iter().map(|(at, key, value)| (key.clone(), (*at, value.clone())));
+    assert_eq!(last, expected.collect());
+    let by_key = Assignment { topic: "c".into(), partition: 0, offset: 0 };
+    let mut found = last_records(&log, &mut *log.reader_of_last(&[by_key]).expect("a reader"));
+    found.sort();
+    assert_eq!(found, model);
 }
 
 #[test]

@@ -252,6 +252,15 @@ pub trait Log: Send + Sync {
     /// If a topic is missing or the log cannot be reached.
     fn reader(&self, assignment: &[Assignment]) -> Result<Box<dyn Reader>>;
 
+    /// The same for one that only wants each key's last record of compacted topics, in whatever
+    /// order: its positions hold where it has read to the ends that stood when it began.
+    ///
+    /// # Errors
+    /// As `reader`.
+    fn reader_of_last(&self, assignment: &[Assignment]) -> Result<Box<dyn Reader>> {
+        self.reader(assignment)
+    }
+
     /// A writer of this transactional id; fences earlier ones.
     ///
     /// # Errors

@@ -291,13 +291,13 @@ mod tests {
             (&b, Some(&bare)),
             (&a, None),
         ]);
-        let no = Value::Bool(false);
+        let no = Value::Boolean(false);
         assert_eq!(
             rows,
             [
                 (text("a"), Value::Int(2), no.clone()),
                 (text("b"), Value::Null, no),
-                (text("a"), Value::Null, Value::Bool(true)),
+                (text("a"), Value::Null, Value::Boolean(true)),
             ]
         );
         assert_eq!(origin, [0, 2, 3]);

@@ -133,7 +133,7 @@ fn restore(
     };
     let assignment: Vec<_> = position.offsets.iter().enumerate().map(assigned).collect();
     let ends = changelog.log.offsets(changelog.topic, OffsetQuery::End)?;
-    let mut reader = changelog.log.reader(&assignment)?;
+    let mut reader = changelog.log.reader_of_last(&assignment)?;
     let mut restorer = Restorer::new(changelog.specs, changelog.numbers, disk);
     let behind = |reader: &dyn crate::connect::Reader| {
         ends.iter().enumerate().any(|(p, end)| reader.position(p) < *end)

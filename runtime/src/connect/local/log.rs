@@ -21,7 +21,8 @@ use serde::{Deserialize, Serialize};
 
 use super::batch::Walk;
 use super::kv::{Changes, Kv};
-use super::reader::LocalReader;
+use super::reader::{LocalReader, Order};
+use super::recent::Recent;
 use super::writer::LocalWriter;
 use crate::connect::{Assignment, Log, NewTopic, OffsetQuery, Reader, TopicInfo, Writer};
 use crate::error::{Result, RuntimeError};
@@ -62,6 +63,10 @@ pub(super) struct Topic {
     pub(super) ends: Vec<i64>,
     /// Up to where readers may go, a partition: less than the end while a marker is held.
     pub(super) stable: Vec<i64>,
+    /// Of a compacted topic with readers: what was last written, a partition.
+    pub(super) recent: Vec<Recent>,
+    /// Readers that follow it, of a compacted topic.
+    readers: usize,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -163,7 +168,7 @@ impl State {
             match serde_json::from_slice::<TopicMeta>(value) {
                 Ok(meta) => {
                     let ends = vec![0; meta.partitions as usize];
-                    state.topics.insert(name, Topic { stable: ends.clone(), ends, meta });
+                    state.topics.insert(name, Topic::new(meta, ends));
                 }
                 Err(e) => broken = Some(format!("topic {name}: {e}")),
             }
@@ -204,6 +209,28 @@ impl State {
         self.generations.get(id) == Some(&generation)
     }
 
+    /// A reader of a compacted topic begins or ends: what is written is kept for it meanwhile.
+    pub(super) fn follow(&mut self, topic: &str, begins: bool) {
+        let Some(topic) = self.topics.get_mut(topic) else { return };
+        match begins {
+            true => topic.readers += 1,
+            false => topic.readers = topic.readers.saturating_sub(1),
+        }
+        if topic.readers == 0 {
+            topic.recent.clear();
+        } else {
+            topic.recent.resize_with(topic.ends.len(), Recent::default);
+        }
+    }
+
+    /// Keeps a batch of a compacted topic for its readers.
+    pub(super) fn keep_recent(&mut self, topic: &str, partition: u32, base: i64, batch: Vec<u8>) {
+        let topic = self.topics.get_mut(topic);
+        if let Some(recent) = topic.and_then(|topic| topic.recent.get_mut(partition as usize)) {
+            recent.push(base, batch.into());
+        }
+    }
+
     /// Notes new ends after a commit.
     pub(super) fn advance(&mut self, topic: &str, partition: u32, end: i64) {
         let hold = self.hold_markers;
@@ -217,6 +244,15 @@ impl State {
 }
 
 impl Topic {
+    fn new(meta: TopicMeta, ends: Vec<i64>) -> Self {
+        Self { meta, stable: ends.clone(), ends, recent: Vec::new(), readers: 0 }
+    }
+
+    /// Whether what is written is kept in memory for readers.
+    pub(super) fn is_followed(&self) -> bool {
+        self.readers > 0
+    }
+
     /// An error unless the topic of this name has the partition.
     pub(super) fn refuse_unless_has(&self, partition: u32, name: &str) -> Result<()> {
         match (partition as usize) < self.ends.len() {
@@ -271,7 +307,7 @@ impl Log for LocalLog {
         self.shared.kv.write(Changes::one(&key, &json))?;
         let ends = vec![0; topic.partitions as usize];
         let info = meta.info(&topic.name);
-        state.topics.insert(topic.name.clone(), Topic { meta, stable: ends.clone(), ends });
+        state.topics.insert(topic.name.clone(), Topic::new(meta, ends));
         self.shared.changed.notify_all();
         Ok(info)
     }
@@ -290,7 +326,11 @@ impl Log for LocalLog {
     }
 
     fn reader(&self, assignment: &[Assignment]) -> Result<Box<dyn Reader>> {
-        Ok(Box::new(LocalReader::new(self.shared.clone(), assignment)?))
+        Ok(Box::new(LocalReader::new(self.shared.clone(), assignment, Order::Offset)?))
+    }
+
+    fn reader_of_last(&self, assignment: &[Assignment]) -> Result<Box<dyn Reader>> {
+        Ok(Box::new(LocalReader::new(self.shared.clone(), assignment, Order::Key)?))
     }
 
     fn writer(&self, transactional_id: &str) -> Result<Box<dyn Writer>> {

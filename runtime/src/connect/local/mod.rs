@@ -4,8 +4,10 @@
 //!
 //! * A transaction's records are buffered until its commit; then offsets are given, everything is
 //!   written in one batch and, on disk, synced. Readers see whole transactions only.
-//! * A compacted topic holds the last record per key and hands them out in key order. Tombstones
-//!   are kept for a week, so that a local store that is behind hears of deleted keys.
+//! * A compacted topic holds the last record per key. Tombstones are kept for a week, so that a
+//!   local store that is behind hears of deleted keys. Its readers get records in the order of
+//!   their offsets: while there are readers, from what was last written, which is kept in memory;
+//!   else from rounds over all keys. Who only wants the last records gets them in key order.
 //! * Another process reaches the log through its owner's Unix socket (`access`, `server`,
 //!   `remote`).
 //! * In memory, a test may hold back the markers that end transactions, partition by partition, as
@@ -16,6 +18,7 @@ mod batch;
 mod kv;
 mod log;
 mod reader;
+mod recent;
 mod remote;
 mod server;
 mod wire;

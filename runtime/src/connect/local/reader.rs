@@ -1,5 +1,6 @@
 //! Reads partitions of the embedded log, taking turns between those that have records.
 
+use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +8,18 @@ use super::batch::Stored;
 use super::log::{Shared, compacted_prefix, data_key, data_prefix, offset_of};
 use crate::connect::{Assignment, FETCH_RECORDS_MAX, Fetched, Reader};
 use crate::error::Result;
+
+/// Bytes that a round over the keys of a compacted topic brings at most.
+const ROUND_BYTES: usize = 16 << 20;
+
+/// In which order a reader gets the records of compacted topics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// Of their offsets: its positions always hold.
+    Offset,
+    /// Of their keys: its positions hold at the end.
+    Key,
+}
 
 /// A reader's view of one partition.
 struct Partition {
@@ -20,8 +33,12 @@ struct Partition {
     /// Where it ends, as last looked up.
     end: i64,
     paused: bool,
-    /// Compacted: the key after which the scan of this round goes on, and where the round ends.
+    /// Compacted, in key order: the key at which the scan of this round goes on, and where the
+    /// round ends.
     round: Option<(Vec<u8>, i64)>,
+    /// Compacted, in the order of offsets: what this round found, and the position behind it.
+    found: VecDeque<(i64, Vec<u8>)>,
+    found_until: i64,
 }
 
 /// Reads some partitions.
@@ -30,12 +47,17 @@ pub(super) struct LocalReader {
     partitions: Vec<Partition>,
     /// Whose turn it is.
     turn: usize,
+    order: Order,
 }
 
 impl LocalReader {
     /// A reader of these partitions, which may come from a peer.
-    pub(super) fn new(shared: Arc<Shared>, assignment: &[Assignment]) -> Result<Self> {
-        let state = shared.lock();
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        assignment: &[Assignment],
+        order: Order,
+    ) -> Result<Self> {
+        let mut state = shared.lock();
         let mut partitions = Vec::with_capacity(assignment.len());
         for assigned in assignment {
             let topic = state.topic(&assigned.topic);
@@ -51,10 +73,15 @@ impl LocalReader {
                 end: 0,
                 paused: false,
                 round: None,
+                found: VecDeque::new(),
+                found_until: 0,
             });
         }
+        for followed in partitions.iter().filter(|p| p.compacted && order == Order::Offset) {
+            state.follow(&followed.topic, true);
+        }
         drop(state);
-        let mut reader = Self { shared, partitions, turn: 0 };
+        let mut reader = Self { shared, partitions, turn: 0, order };
         reader.look_up_ends();
         Ok(reader)
     }
@@ -78,9 +105,10 @@ impl LocalReader {
             if partition.paused || partition.position >= partition.stable {
                 continue;
             }
-            let stored = match partition.compacted {
-                true => partition.scan_compacted(&self.shared)?,
-                false => partition.scan(&self.shared)?,
+            let stored = match (partition.compacted, self.order) {
+                (true, Order::Offset) => partition.scan_by_offset(&self.shared)?,
+                (true, Order::Key) => partition.scan_by_key(&self.shared)?,
+                (false, _) => partition.scan(&self.shared)?,
             };
             let next_offset = partition.position;
             if stored.records_len() > 0 {
@@ -113,9 +141,63 @@ impl Partition {
         Ok(stored)
     }
 
+    /// What was last written, if it goes back to the position. Else a round goes over all keys for
+    /// what was written since, as much of it as it may bring, and hands that out.
+    fn scan_by_offset(&mut self, shared: &Shared) -> Result<Stored> {
+        if self.found.is_empty() {
+            if let Some((stored, position)) = self.recent(shared) {
+                self.position = position;
+                return Ok(stored);
+            }
+            self.find(shared)?;
+        }
+        let mut stored = Stored::new(0);
+        while stored.records_len() < FETCH_RECORDS_MAX
+            && let Some((offset, record)) = self.found.pop_front()
+        {
+            self.position = stored.push(offset, record);
+        }
+        if self.found.is_empty() {
+            self.position = self.found_until;
+        }
+        Ok(stored)
+    }
+
+    fn recent(&self, shared: &Shared) -> Option<(Stored, i64)> {
+        let state = shared.lock();
+        let recent = state.topic(&self.topic)?.recent.get(self.partition as usize)?;
+        recent.read(self.position, self.stable)
+    }
+
+    /// Goes over all keys and finds the records that were written next after the position.
+    fn find(&mut self, shared: &Shared) -> Result<()> {
+        let prefix = compacted_prefix(self.number, self.partition);
+        let (mut found, mut bytes) = (BinaryHeap::new(), 0);
+        let (position, mut until) = (self.position, self.stable);
+        shared.kv.scan(&prefix, &prefix, |_, value| {
+            let Some((offset, record)) = value.split_first_chunk::<8>() else { return true };
+            let offset = i64::from_be_bytes(*offset);
+            if (position..until).contains(&offset) {
+                bytes += record.len();
+                found.push((offset, record.to_vec()));
+            }
+            while bytes > ROUND_BYTES
+                && found.len() > 1
+                && let Some((last, record)) = found.pop()
+            {
+                bytes -= record.len();
+                until = last;
+            }
+            true
+        })?;
+        self.found = found.into_sorted_vec().into();
+        self.found_until = until;
+        Ok(())
+    }
+
     /// A round goes over all keys and hands out what was written since the position; the position
     /// moves to the end that stood when the round began.
-    fn scan_compacted(&mut self, shared: &Shared) -> Result<Stored> {
+    fn scan_by_key(&mut self, shared: &Shared) -> Result<Stored> {
         let prefix = compacted_prefix(self.number, self.partition);
         let (from, until) = self.round.take().unwrap_or((prefix.clone(), self.stable));
         let mut stored = Stored::new(0);
@@ -172,11 +254,22 @@ impl Reader for LocalReader {
 
     fn at_end(&self, partition: usize) -> bool {
         let p = &self.partitions[partition];
-        p.round.is_none() && p.position >= p.end
+        p.round.is_none() && p.found.is_empty() && p.position >= p.end
     }
 
     fn lag(&self, partition: usize) -> u64 {
         let p = &self.partitions[partition];
         p.end.saturating_sub(p.position).max(0) as u64
+    }
+}
+
+impl Drop for LocalReader {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        for followed in self.partitions.iter().filter(|p| p.compacted) {
+            if self.order == Order::Offset {
+                state.follow(&followed.topic, false);
+            }
+        }
     }
 }

@@ -37,6 +37,17 @@ struct Transaction {
 /// Where a partition ends after a transaction: topic, partition, offset.
 type End = (String, u32, i64);
 
+/// A batch for the readers of a compacted topic: topic, partition, offset of its first record.
+type Followed = (String, u32, i64, Vec<u8>);
+
+/// What a transaction comes to.
+#[derive(Default)]
+struct Made {
+    changes: Changes,
+    ends: Vec<End>,
+    followed: Vec<Followed>,
+}
+
 /// A record of a compacted topic.
 struct Keyed<'a> {
     key: &'a [u8],
@@ -57,9 +68,9 @@ impl LocalWriter {
     }
 
     /// What the transaction writes, and where its partitions end with it.
-    fn changes(&self, transaction: Transaction, state: &State) -> Result<(Changes, Vec<End>)> {
-        let mut changes = Changes::default();
-        let mut ends = Vec::new();
+    fn make(&self, transaction: Transaction, state: &State) -> Result<Made> {
+        let mut made = Made::default();
+        let changes = &mut made.changes;
         for (name, partitions) in transaction.topics {
             let Some(topic) = state.topic(&name) else { continue };
             let number = topic.meta.number;
@@ -72,21 +83,26 @@ impl LocalWriter {
                     end += count;
                 }
                 if topic.meta.compacted {
-                    self.put_compacted(number, partition, &stored, &mut changes)?;
+                    self.put_compacted(number, partition, &stored, changes)?;
+                    if topic.is_followed() {
+                        let kept = stored.into_iter();
+                        let kept = kept.map(|(base, batch)| (name.clone(), partition, base, batch));
+                        made.followed.extend(kept);
+                    }
                 } else {
                     for (offset, batch) in stored {
                         changes.put(&data_key(number, partition, offset), &batch);
                     }
                 }
                 changes.put(&end_key(number, partition), &end.to_be_bytes());
-                ends.push((name.clone(), partition, end));
+                made.ends.push((name.clone(), partition, end));
             }
         }
         for (group, at) in transaction.offsets {
             let key = group_key(&group, &at.topic, at.partition);
             changes.put(&key, &at.offset.to_be_bytes());
         }
-        Ok((changes, ends))
+        Ok(made)
     }
 
     /// Adds the last record of each key in these batches, which have their first offsets in front.
@@ -221,13 +237,16 @@ impl Writer for LocalWriter {
         if !state.is_current(&self.id, self.generation) {
             return Outcome::Fenced;
         }
-        let (changes, ends) = match self.changes(open, &state) {
+        let Made { changes, ends, followed } = match self.make(open, &state) {
             Ok(made) => made,
             Err(error) => return Outcome::Aborted(error.to_string()),
         };
         if let Err(error) = self.shared.kv.write(changes) {
             // The store's own log decides whether the batch is there; only opening it again tells.
             return Outcome::Unknown(error.to_string());
+        }
+        for (topic, partition, base, batch) in followed {
+            state.keep_recent(&topic, partition, base, batch);
         }
         for (topic, partition, end) in ends {
             state.advance(&topic, partition, end);
