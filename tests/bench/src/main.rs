@@ -1,5 +1,5 @@
 //! `flow-bench`: fills topics with Nexmark events, and reads and copies topics with plain Kafka
-//! clients, as what Flow's speed is compared with. `./bench` runs it.
+//! clients, as what Flow's speed is compared with; and asks a server. `./bench` runs it.
 //!
 //! What it measures goes to standard output as JSON, under the names of `flow run --stats`.
 
@@ -8,6 +8,7 @@ mod copy;
 mod load;
 mod measure;
 mod nexmark;
+mod serve;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -49,6 +50,10 @@ enum Command {
         #[arg(long, default_value = "100")]
         commit_interval: u64,
     },
+    /// Asks a server for rows by key, and says how long that takes
+    Lookup(serve::Lookup),
+    /// Writes to a server, and says how long that takes to be seen
+    Freshness(serve::Freshness),
 }
 
 /// Which topic is read.
@@ -77,6 +82,8 @@ fn main() -> ExitCode {
         Command::Copy { input, to, commit_interval } => {
             copy::run(&input, &to, Duration::from_millis(commit_interval))
         }
+        Command::Lookup(lookup) => lookup.run(),
+        Command::Freshness(freshness) => freshness.run(),
     };
     match told {
         Ok(figures) => {

@@ -254,22 +254,27 @@ impl Builder<'_> {
     }
 
     fn zone(&mut self, pair: Node<'_>) -> Expr {
-        let parts = pair.clone().into_inner();
+        let mut parts = pair.clone().into_inner().peekable();
         let levels = parts.clone().count();
         if !self.enter(levels, &pair) {
             return self.refused(self.span(&pair));
         }
         let mut bare_name = false;
         let mut zone = self.refused(self.span(&pair));
-        for part in parts {
+        while let Some(part) = parts.next() {
             match part.as_rule() {
                 Rule::field => (zone, bare_name) = self.field(zone, &part, bare_name),
                 Rule::index => {
                     zone = self.index(zone, &part, bare_name);
                     bare_name = false;
                 }
-                rule => {
-                    bare_name = rule == Rule::ident;
+                Rule::ident => {
+                    let has_field = parts.peek().is_some_and(|next| next.as_rule() == Rule::field);
+                    bare_name = true;
+                    zone = self.name(&part, has_field);
+                }
+                _ => {
+                    bare_name = false;
                     zone = self.primary(part);
                 }
             }
