@@ -19,8 +19,8 @@ use crate::server::logs::LogBook;
     flow repl --server http://127.0.0.1:7878\n  flow repl --local data < statements.flow\n\n\
     Statements end with a semicolon; \\? lists commands, \\help statements. Ctrl-C stops a query,\n\
     Ctrl-D leaves. Without --local, --server and --context all topics, jobs and states are in a\n\
-    temporary folder and gone at the end. From a pipe the first mistake ends it, with exit code 1,\n\
-    unless \\set on_error continue.")]
+    temporary folder and gone at the end. From a pipe the first mistake ends it, with exit code\n\
+    1, unless \\set on_error continue.")]
 pub(super) struct ReplArgs {
     /// Folder of the embedded log, its jobs and states; the server runs in this process
     #[arg(long, value_name = "DIR", conflicts_with_all = ["server", "context"])]

@@ -37,14 +37,17 @@ impl InContext {
         }
         let session = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // A command in front of its statement is no text of the language.
-        let text = match line.find('\\') {
-            Some(start) => {
-                let word = line.get(start..).and_then(|l| l.find(char::is_whitespace));
-                let end = word.map_or(line.len(), |len| start + len);
-                let blank = " ".repeat(end - start);
-                format!("{}{blank}{}", &line[..start], &line[end..])
-            }
-            None => line.to_string(),
+        let text = if rest.starts_with('\\') {
+            let start = before.len() - rest.len();
+            let is_argument = |c: char| !c.is_whitespace() && !c.is_ascii_digit() && c != '.';
+            let word = rest.find(char::is_whitespace).unwrap_or(rest.len());
+            let behind = rest.get(word..).and_then(|behind| behind.find(is_argument));
+            let end = start + behind.map_or(rest.len(), |at| word + at);
+            let blank = " ".repeat(end - start);
+            let (head, tail) = (line.get(..start).unwrap_or(""), line.get(end..).unwrap_or(""));
+            format!("{head}{blank}{tail}")
+        } else {
+            line.to_string()
         };
         let sources = session.sources(&Script { name: "<stdin>".into(), text });
         let found = session.with_catalog(|catalog, options| {

@@ -167,7 +167,7 @@ pub(super) fn page(topic: &str) -> String {
 fn written(rule: &str) -> String {
     let body = rules().get(rule).copied().unwrap_or("");
     let mut reader = Reader { rest: body, depth: 0 };
-    tidy(&reader.choice())
+    tidy(&reader.choice().0)
 }
 
 /// Reads a rule's body and writes it for people.
@@ -192,7 +192,14 @@ impl Reader<'_> {
         }
     }
 
-    fn choice(&mut self) -> String {
+    /// A choice as text, in braces if there is more than one.
+    fn braced(&mut self) -> String {
+        let (text, many) = self.choice();
+        if many { format!("{{ {text} }}") } else { text }
+    }
+
+    /// A choice as text, and whether there is more than one.
+    fn choice(&mut self) -> (String, bool) {
         let mut all: Vec<String> = Vec::new();
         loop {
             let one = self.sequence();
@@ -200,7 +207,8 @@ impl Reader<'_> {
                 all.push(one);
             }
             if !self.eat('|') {
-                return all.join(" | ");
+                let many = all.len() > 1;
+                return (all.join(" | "), many);
             }
         }
     }
@@ -227,12 +235,9 @@ impl Reader<'_> {
         }
         self.eat('^');
         let inner = if self.eat('(') {
-            let inner = self.choice();
+            let inner = self.braced();
             self.eat(')');
-            match inner.contains(" | ") {
-                true => format!("{{ {inner} }}"),
-                false => inner,
-            }
+            inner
         } else if self.eat('"') {
             let end = self.rest.find('"').unwrap_or(self.rest.len());
             let text = self.rest.get(..end).unwrap_or("").to_string();
@@ -248,8 +253,10 @@ impl Reader<'_> {
         if inner.is_empty() {
             return inner;
         }
-        let bare = || match inner.strip_prefix("{ ").and_then(|i| i.strip_suffix(" }")) {
-            Some(bare) => bare.to_string(),
+        // Brackets do what braces would.
+        let braces = inner.strip_prefix("{ ").and_then(|i| i.strip_suffix(" }"));
+        let bare = || match braces.filter(|inside| is_balanced(inside)) {
+            Some(inside) => inside.to_string(),
             None => inner.clone(),
         };
         if self.eat('?') {
@@ -286,28 +293,30 @@ impl Reader<'_> {
         }
         match rules().get(name) {
             Some(body) if self.depth < DEPTH_MAX => {
-                let inner = Reader { rest: body, depth: self.depth + 1 }.choice();
-                if inner.contains(" | ") { format!("{{ {inner} }}") } else { inner }
+                Reader { rest: body, depth: self.depth + 1 }.braced()
             }
             _ => name.replace('_', " "),
         }
     }
 }
 
+/// Whether each brace in a text has its partner there.
+fn is_balanced(text: &str) -> bool {
+    let mut open = 0_usize;
+    for c in text.chars() {
+        match (c, open) {
+            ('{', _) => open += 1,
+            ('}', 0) => return false,
+            ('}', _) => open -= 1,
+            _ => {}
+        }
+    }
+    open == 0
+}
+
 /// Closes up punctuation.
 fn tidy(text: &str) -> String {
-    let mut out = text.replace("( ", "(").replace(" )", ")").replace(" ,", ",");
-    // A choice within a part that may be left out needs no braces.
-    while let Some(at) = out.find("[{ ") {
-        let Some(end) = out.get(at..).and_then(|rest| rest.find(" }]")) else { break };
-        let inner = out.get(at + 3..at + end).unwrap_or("");
-        if inner.contains("{ ") {
-            break;
-        }
-        let bare = format!("[{inner}]");
-        out.replace_range(at..at + end + 3, &bare);
-    }
-    out
+    text.replace("( ", "(").replace(" )", ")").replace(" ,", ",")
 }
 
 /// Breaks lines between words.

@@ -160,7 +160,7 @@ impl Shell {
             false => self.statement(script, &step.range),
         };
         drop(running);
-        if self.switches.timing && done == Done::Well {
+        if self.switches.timing && done == Done::Well && !step.is_command {
             self.screen.line(&format!("Time: {:.3} ms", begun.elapsed().as_secs_f64() * 1e3));
         }
         done

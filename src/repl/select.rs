@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use flow_compiler::check::typed::{QueryId, QueryOp, TypedModule};
-use flow_compiler::diagnostics::Code;
+use flow_compiler::diagnostics::{Code, Diagnostic};
 use flow_ir::physical::Changelog;
 use serde_json::json;
 
@@ -29,19 +29,7 @@ struct Way {
 impl Shell {
     /// SELECT.
     pub(super) fn query(&mut self, typed: &Typed<'_>) -> Done {
-        self.learn_views();
-        let (checked, answer) = self.session().check_query(typed.script, typed.alone);
-        let limited = answer.is_some_and(|answer| answer.limit.is_some());
-        let way = if checked.ok {
-            self.tell(&checked.diagnostics, &checked.sources);
-            way(&checked.module, limited)
-        } else if checked.diagnostics.iter().all(|d| !d.is_error() || d.code == Code::E0201) {
-            // What is not declared here may be a view of the server, which says so if it is not.
-            Way { ends: true, updating: None }
-        } else {
-            self.tell(&checked.diagnostics, &checked.sources);
-            return Done::Failed;
-        };
+        let Some(way) = self.way(typed) else { return Done::Failed };
         if !way.ends {
             return self.follow(typed, way.updating);
         }
@@ -53,7 +41,24 @@ impl Shell {
 
     /// SUBSCRIBE.
     pub(super) fn subscribe(&mut self, typed: &Typed<'_>) -> Done {
-        self.follow(typed, Some(true))
+        match self.way(typed) {
+            Some(_) => self.follow(typed, Some(true)),
+            None => Done::Failed,
+        }
+    }
+
+    /// Checks a query, and finds how it is asked; `None` if it is wrong, which is told.
+    fn way(&mut self, typed: &Typed<'_>) -> Option<Way> {
+        let learned = self.learn_views();
+        let (checked, answer) = self.session().check_query(typed.script, typed.alone);
+        let unknown = |d: &Diagnostic| !d.is_error() || d.code == Code::E0201;
+        if !checked.ok && !learned && checked.diagnostics.iter().all(unknown) {
+            // What is not declared here may be a view of the server, which says so if it is not.
+            return Some(Way { ends: true, updating: None });
+        }
+        let limited = answer.is_some_and(|answer| answer.limit.is_some());
+        let is_right = self.tell(&checked.diagnostics, &checked.sources);
+        is_right.then(|| way(&checked.module, limited))
     }
 
     fn body(&self, typed: &Typed<'_>) -> serde_json::Value {

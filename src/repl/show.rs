@@ -187,13 +187,12 @@ impl Shell {
             return done;
         }
         let Some(relation) = relation else { return done };
-        let mut rows = vec![vec![Cell::text("connector"), Cell::text(&relation.stream.connector)]];
         // Options may hold passwords; the names of those that do say so.
-        rows.extend(relation.stream.options.iter().map(|(key, value)| {
+        let rows = relation.stream.options.iter().map(|(key, value)| {
             let value = if is_secret(key) { "…" } else { value };
             vec![Cell::text(key), Cell::text(value)]
-        }));
-        self.show_rows(&[("option", "STRING"), ("value", "STRING")], rows)
+        });
+        self.show_rows(&[("option", "STRING"), ("value", "STRING")], rows.collect())
     }
 
     /// A view of the server: its columns are those of a query.

@@ -154,6 +154,7 @@ impl Shell {
 
     /// Checks a declaration behind the others and keeps it.
     fn declare(&mut self, typed: &Typed<'_>, kind: ObjectKind, name: &str) -> Done {
+        self.learn_views();
         let checked = self.session().check(typed.script, typed.alone);
         if !self.tell(&checked.diagnostics, &checked.sources) {
             return Done::Failed;

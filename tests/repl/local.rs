@@ -25,13 +25,19 @@ fn a_first_session_needs_nothing_but_the_binary() {
     terminal.shows("│ Bern │");
     terminal.shows("3 rows");
     terminal.prompt();
-    terminal.line("CREATE MATERIALIZED VIEW totals AS SELECT city, SUM(amount) AS total FROM orders GROUP BY city;");
+    terminal.line(
+        "CREATE MATERIALIZED VIEW totals AS SELECT city, SUM(amount) AS total FROM orders \
+         GROUP BY city;",
+    );
     terminal.shows("Job totals runs the materialized view.");
     terminal.prompt();
     terminal.line("SUBSCRIBE TO totals;");
     terminal.shows("│ Oslo │   3.5 │");
     terminal.keys(CTRL_C);
     terminal.shows("Stopped after 2 rows.");
+    terminal.prompt();
+    terminal.line("SELECT total FROM totals WHERE town = 'Oslo';");
+    terminal.shows("<stdin>:1:31");
     terminal.prompt();
     terminal.line("SHOW JOBS;");
     terminal.shows("│ totals │ running │");

@@ -1,5 +1,5 @@
-//! `flow repl` in a terminal, and behind a pipe. The terminal is a real pty with a terminal's screen
-//! behind it; tests wait for what is on that screen, never for time.
+//! `flow repl` in a terminal, and behind a pipe. The terminal is a real pty with a terminal's
+//! screen behind it; tests wait for what is on that screen, never for time.
 
 mod editing;
 mod local;
