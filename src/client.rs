@@ -2,8 +2,8 @@
 //!
 //! The server is the one of `--server`, else FLOW_SERVER, else that of a context in the user's
 //! `~/.config/flow/config.toml`, else the one on this machine. A token comes from FLOW_TOKEN or the
-//! context, never from the command line, where other users of the machine could see it; the token of
-//! a context goes to that context's server only.
+//! context, never from the command line, where other users of the machine could see it; the token
+//! of a context goes to that context's server only.
 //!
 //! ```toml
 //! context = "production"          # unless --context or FLOW_CONTEXT says another

@@ -2,9 +2,9 @@
 //!
 //! A stream's client has the properties of its options, else those of the program's settings, else
 //! those that the process gives all its jobs, else the address in KAFKA_BOOTSTRAP_SERVERS. Streams
-//! with equal properties share one client. The home cluster is that of the first sink on Kafka, else
-//! of the first source there. Views of other jobs are on the cluster of streams that name none; where
-//! nothing names that, on the home cluster.
+//! with equal properties share one client. The home cluster is that of the first sink on Kafka,
+//! else of the first source there. Views of other jobs are on the cluster of streams that name
+//! none; where nothing names that, on the home cluster.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

@@ -1,5 +1,5 @@
-//! The views that a server offers, as the checker knows relations: so that programs and queries over
-//! them are checked, and completed, where they are written.
+//! The views that a server offers, as the checker knows relations: so that programs and queries
+//! over them are checked, and completed, where they are written.
 
 use flow_compiler::check::catalog::MemoryCatalog;
 use flow_compiler::check::views::{IndexDecl, ViewDecl};

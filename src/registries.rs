@@ -1,5 +1,5 @@
-//! Registries by address, opened once and asked through a cache. Secrets of their options are filled
-//! in here, so that programs and compiled jobs hold none.
+//! Registries by address, opened once and asked through a cache. Secrets of their options are
+//! filled in here, so that programs and compiled jobs hold none.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

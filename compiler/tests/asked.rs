@@ -158,7 +158,8 @@ fn read_by(name: &str, text: &str) -> Result<Compiled, Vec<Diagnostic>> {
 #[test]
 fn a_program_reads_the_view_of_another_job_as_a_table() {
     let text = "CREATE MATERIALIZED VIEW rich AS
-        SELECT a.id, a.owner, b.balance FROM account a JOIN bank.branches b ON a.branch = b.branch;";
+        SELECT a.id, a.owner, b.balance
+        FROM account a JOIN bank.branches b ON a.branch = b.branch;";
     let graph = read_by("reader", text).expect("it compiles").graph;
     let read: Vec<(&str, &str)> =
         graph.views_read().into_iter().map(|(job, view)| (job, view.name.as_str())).collect();

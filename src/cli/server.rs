@@ -22,8 +22,8 @@ const CONFIG: &str = "flow.toml";
 #[command(after_help = "Examples:\n  flow server --local data\n  \
     KAFKA_BOOTSTRAP_SERVERS=HOST:9092 flow server --data /var/lib/flow\n  \
     flow server token new --scope write --data /var/lib/flow\n\n\
-    Jobs, versions and states lie in the data folder and survive any end of the process. Without a\n\
-    token the server listens on loopback only. Ctrl-C lets every job finish its epoch.")]
+    Jobs, versions and states lie in the data folder and survive any end of the process.\n\
+    Without a token the server listens on loopback only. Ctrl-C lets every job finish its epoch.")]
 pub(super) struct ServerArgs {
     #[command(subcommand)]
     command: Option<ServerCommand>,

@@ -1,7 +1,7 @@
 //! A question's text to a compiled query, which is kept for the next time that it is asked.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use flow_compiler::compile::{CompileOptions, CompiledQuery, compile_query};
 use flow_compiler::diagnostics::render::{RenderStyle, render};
@@ -36,10 +36,13 @@ pub struct Compiled {
     pub reads: Vec<Offer>,
 }
 
+/// Compiled questions, by text and by what was offered: jobs and their versions.
+type Kept = HashMap<(Question, Vec<(String, u32)>), Arc<Compiled>>;
+
 /// Compiles questions.
 pub struct Compiler {
     registries: Registries,
-    kept: Mutex<HashMap<(Question, Vec<(String, u32)>), Arc<Compiled>>>,
+    kept: Mutex<Kept>,
 }
 
 impl Compiler {
@@ -93,9 +96,7 @@ impl Compiler {
         Ok(Compiled { graph: Arc::new(query.graph.clone()), reads, query })
     }
 
-    fn kept(
-        &self,
-    ) -> std::sync::MutexGuard<'_, HashMap<(Question, Vec<(String, u32)>), Arc<Compiled>>> {
+    fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(|e| e.into_inner())
     }
 }

@@ -49,8 +49,8 @@ struct Followed {
 }
 
 impl Follow {
-    /// Begins with the rows of the views' last epochs; or, with `after`, goes on behind an epoch that
-    /// the reader has seen. Computes on the caller's thread.
+    /// Begins with the rows of the views' last epochs; or, with `after`, goes on behind an epoch
+    /// that the reader has seen. Computes on the caller's thread.
     ///
     /// # Errors
     /// See `Unanswered`.

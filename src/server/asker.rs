@@ -31,7 +31,7 @@ pub(in crate::server) struct Asker {
 /// An answer that goes on.
 pub(in crate::server) enum Ongoing {
     /// Of views.
-    Views(Follow),
+    Views(Box<Follow>),
     /// Of streams.
     Streams {
         /// The query.
@@ -103,7 +103,7 @@ impl Asker {
             return Ok(Ongoing::Streams { live, _place: place });
         }
         let start = move || Follow::start(&compiled, after, deadline);
-        self.compute(deadline, start).await.map(Ongoing::Views)
+        Ok(Ongoing::Views(Box::new(self.compute(deadline, start).await?)))
     }
 
     /// A program that reads a declared stream, for who writes to it.
@@ -153,8 +153,8 @@ impl Asker {
     fn stream_permit(&self) -> Result<OwnedSemaphorePermit, Unanswered> {
         self.over_streams.clone().try_acquire_owned().map_err(|_| {
             Unanswered::NotNow(format!(
-                "{STREAM_QUERIES_MAX} queries over streams run already; a materialized view answers \
-                 any number"
+                "{STREAM_QUERIES_MAX} queries over streams run already; a materialized view \
+                 answers any number"
             ))
         })
     }

@@ -9,7 +9,8 @@
 //!  DIR/server/audit.jsonl                  who did what (`audit`)
 //!  DIR/server/jobs/NAME/job.json           what is wanted of the job, and how it ended
 //!  DIR/server/jobs/NAME/versions/N.flowjob every version of its program
-//!  DIR/server/state/NAME                   the state of a job, unless it lies with the embedded log
+//!  DIR/server/state/NAME                   the state of a job, unless it lies with the embedded
+//!  log
 //! ```
 
 use std::fs::File;

@@ -1,5 +1,5 @@
-//! A registry that asks who comes: its credentials are secrets, which are filled in when it is asked
-//! and are in nothing that is written or shown.
+//! A registry that asks who comes: its credentials are secrets, which are filled in when it is
+//! asked and are in nothing that is written or shown.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -11,8 +11,8 @@ pub const VIEW_OF: &str = "of";
 /// Names the job that keeps a view, where it is another one.
 pub const VIEW_JOB: &str = "job";
 
-/// Names the table that holds a view's rows in the job that keeps it (`JobGraph::table_name`), where
-/// a program reads them from that job's changelog.
+/// Names the table that holds a view's rows in the job that keeps it (`JobGraph::table_name`),
+/// where a program reads them from that job's changelog.
 pub const VIEW_TABLE: &str = "view.table";
 
 /// The connector of what an ad-hoc query answers with; no program can name it.

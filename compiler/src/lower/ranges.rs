@@ -386,7 +386,7 @@ impl Access {
                 break;
             }
             let longer = prefixes.iter().flat_map(|prefix| {
-                points.iter().map(|point| [prefix.as_slice(), &[point.clone()]].concat())
+                points.iter().map(|point| [prefix.as_slice(), std::slice::from_ref(point)].concat())
             });
             prefixes = longer.collect();
             length += 1;

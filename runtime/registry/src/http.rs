@@ -294,8 +294,8 @@ impl Registry for HttpRegistry {
     }
 }
 
-/// What is wrong with the registry's certificate, if that is it: the TLS library's words, which come
-/// as an error of reading or writing.
+/// What is wrong with the registry's certificate, if that is it: the TLS library's words, which
+/// come as an error of reading or writing.
 fn untrusted(error: &ureq::Error) -> Option<String> {
     let told = error.to_string();
     told.contains("certificate").then_some(told)

@@ -97,12 +97,7 @@ pub(crate) fn start(attempt: &Attempt<'_>) -> Result<Started> {
         || Outputs::open(attempt, &home, record.as_ref()),
     )?;
     let (disk, position) = store;
-    let at = At {
-        epoch: record.as_ref().map_or(0, |r| r.epoch),
-        inputs: partitions.iter().map(|p| p.position.clone()).collect(),
-        finished: record.as_ref().is_some_and(|r| r.finished),
-    };
-    attempt.views.offer(&numbers, at);
+    attempt.views.offer(&numbers, standing(record.as_ref(), &partitions));
     let committer = Committer {
         state: idle(record.as_ref(), &*world.clock),
         writer,
@@ -189,6 +184,15 @@ fn both<A, B: Send>(
         let there = there.join().unwrap_or_else(panicked);
         Ok((here?, there?))
     })
+}
+
+/// What the job has read before this attempt.
+fn standing(record: Option<&EpochRecord>, partitions: &[Partition]) -> At {
+    At {
+        epoch: record.map_or(0, |r| r.epoch),
+        inputs: partitions.iter().map(|p| p.position.clone()).collect(),
+        finished: record.is_some_and(|r| r.finished),
+    }
 }
 
 /// Counters for the partitions of this attempt, shown from now on.

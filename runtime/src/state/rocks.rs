@@ -248,6 +248,9 @@ impl Disk {
     }
 }
 
+/// Takes keys and values until it breaks.
+type Each<'a> = dyn FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>, StateError> + 'a;
+
 /// The store as it was at some moment, between two epochs.
 pub struct DiskSnapshot<'a> {
     disk: &'a Disk,
@@ -268,7 +271,8 @@ impl DiskSnapshot<'_> {
         self.scan(&from, &to, &mut each)
     }
 
-    /// The same of the entries of a group with keys from `from` to before `to` (`None`: to the end).
+    /// The same of the entries of a group with keys from `from` to before `to` (`None`: to the
+    /// end).
     pub fn range(
         &self,
         table: u32,
@@ -291,7 +295,7 @@ impl DiskSnapshot<'_> {
         &self,
         from: &[u8],
         to: &[u8],
-        each: &mut dyn FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>, StateError>,
+        each: &mut Each<'_>,
     ) -> Result<ControlFlow<()>, StateError> {
         let mut options = ReadOptions::default();
         options.set_snapshot(&self.snapshot);

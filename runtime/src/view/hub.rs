@@ -180,8 +180,11 @@ impl Views {
     }
 }
 
+/// What a snapshot is made of: the store, table numbers, the epoch.
+type Parts = (Arc<Disk>, Arc<[u32]>, Arc<At>);
+
 impl Store {
-    fn parts(&self) -> std::result::Result<(Arc<Disk>, Arc<[u32]>, Arc<At>), ViewError> {
+    fn parts(&self) -> std::result::Result<Parts, ViewError> {
         match (&self.disk, &self.at) {
             (Some(disk), Some(at)) => Ok((disk.clone(), self.numbers.clone(), at.clone())),
             (Some(_) | None, _) => Err(ViewError::NotReady),

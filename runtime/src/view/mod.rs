@@ -12,8 +12,8 @@
 //! * A subscription's first step belongs to the epoch after its snapshot's; none is left out.
 //! * Readers never make the job wait: they read a snapshot of the store, and one that does not take
 //!   its steps is cut off.
-//! * The store stays open from one attempt of a job to the next, and while the job is paused, for as
-//!   long as someone holds its `Views`.
+//! * The store stays open from one attempt of a job to the next, and while the job is paused, for
+//!   as long as someone holds its `Views`.
 
 mod hub;
 mod order;

@@ -1,5 +1,5 @@
-//! Views against plain maps: random changes cut into epochs, read whole and by ranges, by key and by
-//! index, from snapshots old and new, and through subscriptions.
+//! Views against plain maps: random changes cut into epochs, read whole and by ranges, by key and
+//! by index, from snapshots old and new, and through subscriptions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Bound, ControlFlow};
@@ -321,14 +321,20 @@ proptest! {
             prop_assert_eq!(&job.read(&[]), &model);
         }
         let value = |bound: &Bound<i64>| bound.map(Value::Int);
-        let by_key = KeyRange { index: None, equal: vec![], from: value(&keys.0), to: value(&keys.1) };
+        let by_key =
+            KeyRange { index: None, equal: vec![], from: value(&keys.0), to: value(&keys.1) };
         let expected = |keep: &dyn Fn(&Row) -> bool| -> Rows {
             model.iter().filter(|(row, _)| keep(row)).map(|(row, w)| (row.clone(), *w)).collect()
         };
         prop_assert_eq!(job.read(&[by_key]), expected(&|r| within(Some(&r.0), &keys.0, &keys.1)));
         let text = |bound: &Bound<String>| bound.clone().map(Value::String);
         let index = Some("i".to_string());
-        let by_text = KeyRange { index: index.clone(), equal: vec![], from: text(&texts.0), to: text(&texts.1) };
+        let by_text = KeyRange {
+            index: index.clone(),
+            equal: vec![],
+            from: text(&texts.0),
+            to: text(&texts.1),
+        };
         prop_assert_eq!(
             job.read(std::slice::from_ref(&by_text)),
             expected(&|r| within(r.1.as_ref(), &texts.0, &texts.1))
@@ -347,7 +353,12 @@ proptest! {
         let all = [by_number("a"), by_number("b"), by_number("a"), by_text];
         let either = |r: &Row| of("a", r) || of("b", r) || within(r.1.as_ref(), &texts.0, &texts.1);
         prop_assert_eq!(job.read(&all), expected(&either));
-        let strange = KeyRange { index: Some("none".into()), equal: vec![], from: Bound::Unbounded, to: Bound::Unbounded };
+        let strange = KeyRange {
+            index: Some("none".into()),
+            equal: vec![],
+            from: Bound::Unbounded,
+            to: Bound::Unbounded,
+        };
         prop_assert_eq!(job.read(&[strange]), expected(&|_| true));
         // What came by subscription adds up to the same, in the order of the epochs.
         let mut seen = BTreeSet::new();

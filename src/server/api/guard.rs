@@ -127,7 +127,7 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 /// Refuses what a web page of another site may have asked for.
 fn from_here(headers: &HeaderMap) -> ApiResult<()> {
     let text = |name| headers.get(name).map(|v: &header::HeaderValue| v.to_str().unwrap_or("?"));
-    let host = text(header::HOST).is_none_or(|host| is_loopback(host));
+    let host = text(header::HOST).is_none_or(is_loopback);
     let origin = text(header::ORIGIN)
         .is_none_or(|origin| origin.split_once("://").is_some_and(|(_, host)| is_loopback(host)));
     match host && origin {

@@ -318,7 +318,7 @@ pub enum Subscribe {
     /// A view, stream or table.
     Name(ObjectName),
     /// A query.
-    Query(Query),
+    Query(Box<Query>),
 }
 
 /// A parameter of CREATE FUNCTION.

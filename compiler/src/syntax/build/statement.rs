@@ -96,7 +96,7 @@ impl Builder<'_> {
 
     fn subscribe(&mut self, pair: &Node<'_>) -> Subscribe {
         match child(pair, Rule::query) {
-            Some(query) => Subscribe::Query(self.query(query)),
+            Some(query) => Subscribe::Query(Box::new(self.query(query))),
             None => Subscribe::Name(self.first_name(pair)),
         }
     }

@@ -119,7 +119,7 @@ impl<'a> Layout<'a> {
         let width = self.widths[to] - self.widths[from];
         none(&self.begun, from + 1, to)
             && none(&self.ended, from, to - 1)
-            && !(self.must_end && !self.line.is_at_start())
+            && (!self.must_end || self.line.is_at_start())
             && self.line.column() + width + after <= self.columns
     }
 

@@ -1,6 +1,7 @@
 //! Kafka as a log: rdkafka behind the same interface as the embedded log.
 //!
-//! * `config`: properties of clients; `security`: who asks, whom to trust. `client`: what librdkafka tells, and what errors mean.
+//! * `config`: properties of clients; `security`: who asks, whom to trust. `client`: what
+//!   librdkafka tells, and what errors mean.
 //! * `admin`, `describe`: topics and offsets.
 //! * `source`, `batch`: reading; a fetched batch hands out the bytes of native messages.
 //! * `transaction`: writing, one transaction at a time.

@@ -1,6 +1,6 @@
-//! Who asks and whom to trust: options of Kafka's Java client, which programs bring along from Flink,
-//! said in librdkafka's words. What has no equivalent, or is left open, is refused with what to write
-//! instead. Passwords and keys are never shown.
+//! Who asks and whom to trust: options of Kafka's Java client, which programs bring along from
+//! Flink, said in librdkafka's words. What has no equivalent, or is left open, is refused with what
+//! to write instead. Passwords and keys are never shown.
 
 use std::collections::BTreeMap;
 
@@ -211,8 +211,8 @@ fn key_store(properties: &mut Properties) -> Result<()> {
         )
         .with_help(
             "Convert it: `keytool -importkeystore -srckeystore STORE -destkeystore STORE.p12 \
-             -deststoretype pkcs12`, and say 'PKCS12'; or set 'properties.ssl.certificate.location' \
-             and 'properties.ssl.key.location' to PEM files.",
+             -deststoretype pkcs12`, and say 'PKCS12'; or set \
+             'properties.ssl.certificate.location' and 'properties.ssl.key.location' to PEM files.",
         ));
     }
     if is(kind.as_deref(), "PEM")
