@@ -37,7 +37,7 @@ fn a_first_session_needs_nothing_but_the_binary() {
     terminal.shows("Stopped after 2 rows.");
     terminal.prompt();
     terminal.line("SELECT total FROM totals WHERE town = 'Oslo';");
-    terminal.shows("<stdin>:1:31");
+    terminal.shows("<stdin>:1:32");
     terminal.prompt();
     terminal.line("SHOW JOBS;");
     terminal.shows("│ totals │ running │");
