@@ -110,8 +110,8 @@ fn sources(folders: &[&str]) -> Result<Vec<Source>, Failed> {
     Ok(found)
 }
 
-/// Codes that no case file can show: E0119 takes a source of 16 MiB, the others a server's views or a
-/// question to it. The compiler's tests have them.
+/// Codes that no case file can show: E0119 takes a source of 16 MiB, the others a server's views or
+/// a question to it. The compiler's tests have them.
 const WITHOUT_CASE: [Code; 4] = [Code::E0119, Code::E0810, Code::E0811, Code::E0812];
 
 /// All Rust files of the project.

@@ -69,7 +69,6 @@ pub(crate) fn start(attempt: &Attempt<'_>) -> Result<Started> {
     let last = last_record(&home, &internal.epochs.name);
     let (record, forgotten) = if attempt.fresh {
         forget(attempt, &mut *writer, &internal, &store_folder)?;
-        // One that cannot be read is forgotten like any other.
         (None, last.ok().flatten())
     } else {
         (last?, None)
@@ -132,7 +131,7 @@ pub(crate) fn start(attempt: &Attempt<'_>) -> Result<Started> {
     })
 }
 
-/// Makes a start from nothing: epochs, views and local state are forgotten.
+/// Makes a start from nothing: epochs, also unreadable ones, views and local state are forgotten.
 fn forget(
     attempt: &Attempt<'_>,
     writer: &mut dyn Writer,
