@@ -8,6 +8,7 @@
 //! | `flow` | must compile, without a warning |
 //! | `flow,continues` | the same, behind the blocks of `flow` before it |
 //! | `flow,fails=E0301`, `flow,warns=W0311` | must give exactly this code |
+//! | `flow,each=E0901` | each statement alone, behind the blocks before it, must give this code |
 //! | `flow,asked` | must compile as a question, to the views of the blocks before it |
 //! | `flow,reads` | must compile as another program of a server with those views |
 //! | `flow,case`, then `jsonl,feed=S`, `jsonl,expect=S` | run as a case, in every regime |

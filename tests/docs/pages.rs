@@ -11,7 +11,7 @@ use crate::block::{Block, Page};
 
 /// Blocks that may be there, with what may stand behind the language.
 const KINDS: [(&str, &[&str]); 7] = [
-    ("flow", &["continues", "fails", "warns", "asked", "reads", "case", "file"]),
+    ("flow", &["continues", "fails", "warns", "each", "asked", "reads", "case", "file"]),
     ("jsonl", &["feed", "expect", "file"]),
     ("console", &[]),
     ("toml", &["file"]),

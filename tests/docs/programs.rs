@@ -43,7 +43,7 @@ pub(crate) fn trials(page: &'static Page) -> Vec<Trial> {
 fn before(page: &Page, index: usize) -> String {
     let mut chain = Vec::new();
     for block in page.blocks[..index].iter().rev() {
-        let compiles = ["fails", "warns"].iter().all(|name| block.value(name).is_none());
+        let compiles = ["fails", "warns", "each"].iter().all(|name| block.value(name).is_none());
         if block.language != "flow"
             || !compiles
             || ["asked", "reads", "case"].iter().any(|name| block.is(name))
@@ -62,14 +62,26 @@ fn before(page: &Page, index: usize) -> String {
 /// Compiles a block, and compares what is said of it.
 fn program(page: &Page, index: usize) -> Result<(), Failed> {
     let block = &page.blocks[index];
+    if let Some(code) = block.value("each") {
+        let first = before(page, index);
+        let statements = block.text.split_inclusive(";\n");
+        return statements.map(|one| says(page, index, &first, one, &[code])).collect();
+    }
+    let first = if block.is("continues") { before(page, index) } else { String::new() };
+    let wanted: Vec<&str> = block.value("fails").or(block.value("warns")).into_iter().collect();
+    says(page, index, &first, &block.text, &wanted)
+}
+
+/// Whether a program of a block gives just these codes.
+fn says(page: &Page, index: usize, first: &str, text: &str, wanted: &[&str]) -> Result<(), Failed> {
+    let block = &page.blocks[index];
     let folder = registry()?;
     let registries = Registries::with_local(Some(folder.path()));
     let mut sources = SourceMap::new();
     let found = if block.is("asked") {
         ask(page, index, &registries, &mut sources)?
     } else {
-        let first = if block.is("continues") { before(page, index) } else { String::new() };
-        sources.add(title(page, block), format!("{first}{}", block.text));
+        sources.add(title(page, block), format!("{first}{text}"));
         let views = if block.is("reads") { views(page, index, &registries)? } else { Vec::new() };
         match compiled(&sources, &registries, views) {
             Ok(compiled) => compiled.diagnostics,
@@ -79,10 +91,9 @@ fn program(page: &Page, index: usize) -> Result<(), Failed> {
     let rendered = render(&found, &sources, RenderStyle::Plain);
     let codes: Vec<&str> =
         found.iter().map(|d| d.code.id()).filter(|code| *code != NOTHING_RUNS).collect();
-    let wanted: Vec<&str> = block.value("fails").or(block.value("warns")).into_iter().collect();
     match codes == wanted {
         true => Ok(()),
-        false => Err(format!("expected {wanted:?}, and it gives:\n{rendered}").into()),
+        false => Err(format!("{text}\nexpected {wanted:?}, and it gives:\n{rendered}").into()),
     }
 }
 
