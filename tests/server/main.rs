@@ -8,6 +8,7 @@ mod document;
 mod lifecycle;
 mod limits;
 mod queries;
+mod readers;
 mod remote;
 mod security;
 
