@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::Server;
+use super::{Answer, Sandbox, Server, clicks};
 
 /// A job with a view, under the name that requests are made for.
 const COUNTS: &str = "
@@ -45,7 +45,7 @@ impl Dice {
     }
 
     fn one_in(&mut self, n: u64) -> bool {
-        self.roll() % n == 0
+        self.roll().is_multiple_of(n)
     }
 }
 
@@ -80,6 +80,15 @@ fn hint(name: &str) -> Option<Value> {
         "stream" => Some(json!("clicks")),
         "records" => Some(json!([{"page": "p"}])),
         _ => None,
+    }
+}
+
+/// What there is under a path.
+fn there_is(path: &str) -> &'static str {
+    match path.split('/').nth(2) {
+        Some("topics" | "streams") => "clicks",
+        Some("schemas") => "clicks-value",
+        _ => "counts",
     }
 }
 
@@ -200,7 +209,7 @@ impl Document {
         for parameter in operation["parameters"].as_array().into_iter().flatten() {
             let name = parameter["name"].as_str().expect("a name");
             let text = match dice.one_in(2) {
-                true => "counts",
+                true => there_is(path),
                 false => *dice.pick(&TEXTS),
             };
             let text = text.replace(' ', "%20");
@@ -234,16 +243,25 @@ impl Document {
             (kind.as_str(), bytes)
         });
         let body = body.as_ref().map(|(kind, bytes)| (*kind, bytes.as_slice()));
-        let answer = server.ask_with(method, &url, body, &headers);
+        let answer = match ENDLESS.contains(&format!("{method} {path}").as_str()) {
+            // Its body goes on for ever when it succeeds.
+            true => {
+                let answer = server.exchange(method, &url, body, &headers);
+                Answer { status: answer.status().as_u16(), text: String::new() }
+            }
+            false => server.ask_with(method, &url, body, &headers),
+        };
         let at = format!("{method} {url}");
         let described = &operation["responses"][answer.status.to_string()];
         // A path that a name broke out of is another path.
         let other = url.contains("/..") && [400, 404, 405].contains(&answer.status);
         assert!(described.is_object() || other, "{at}: {answer:?} is not described");
-        // A question that gives itself no time is told that it had none.
-        assert!(answer.status < 500 || answer.status == 504, "{at}: {answer:?}");
+        // A question comes too early for a job that starts, or gives itself no time.
+        let asks = path.starts_with("/v1/query") || path.starts_with("/v1/views");
+        let untimely = asks && [503, 504].contains(&answer.status);
+        assert!(answer.status < 500 || untimely, "{at}: {answer:?}");
         let schema = &described["content"]["application/json"]["schema"];
-        if schema.is_object() && !other {
+        if schema.is_object() && !other && !answer.text.is_empty() {
             self.check(schema, &answer.json(), &at);
         }
         answer.status
@@ -252,7 +270,11 @@ impl Document {
 
 #[test]
 fn every_answer_is_one_that_the_document_describes() {
-    let server = Server::with_clicks(0..5);
+    let sandbox = Sandbox::new();
+    sandbox.fill("clicks", 2, "page", &clicks(0..5));
+    sandbox.write("click.avsc", "{\"type\": \"record\", \"name\": \"Click\", \"fields\": []}");
+    sandbox.must(&["schema", "register", "clicks-value", "click.avsc", "--local", "data"]);
+    let server = Server::start_in(sandbox, &[]);
     let document = Document(server.get("/v1/openapi.json").expect(200));
     assert!(document.0["openapi"].as_str().is_some_and(|v| v.starts_with("3.1")));
     let mut dice = Dice(7);

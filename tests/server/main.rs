@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 
 use command::{Running, Sandbox, canonical};
 use serde_json::Value;
-use ureq::Agent;
-use ureq::http::{Method, Request};
+use ureq::http::{Method, Request, Response};
+use ureq::{Agent, Body};
 
 /// What does not happen in this time never will.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -148,6 +148,19 @@ impl Server {
         body: Option<(&str, &[u8])>,
         headers: &[(&str, &str)],
     ) -> Answer {
+        let mut answer = self.exchange(method, path, body, headers);
+        let text = answer.body_mut().read_to_string().expect("text");
+        Answer { status: answer.status().as_u16(), text }
+    }
+
+    /// The head of an answer, whose body can be read.
+    fn exchange(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<(&str, &[u8])>,
+        headers: &[(&str, &str)],
+    ) -> Response<Body> {
         let method: Method = method.parse().expect("a method");
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.address));
         if let Some(token) = &self.token {
@@ -161,10 +174,7 @@ impl Server {
             request = request.header("Content-Type", kind);
         }
         let agent = self.agent.configure_request(request.body(bytes).expect("a request"));
-        let mut answer =
-            self.agent.run(agent.allow_non_standard_methods(true).build()).expect("it answers");
-        let text = answer.body_mut().read_to_string().expect("text");
-        Answer { status: answer.status().as_u16(), text }
+        self.agent.run(agent.allow_non_standard_methods(true).build()).expect("it answers")
     }
 
     fn get(&self, path: &str) -> Answer {

@@ -84,14 +84,17 @@ INSERT INTO shown SELECT n FROM clicks;",
     server.wait_for_input("shown", 3);
     let lines = until("rows are shown", || {
         let lines = server.flow(&["jobs", "logs", "shown"]).stdout;
-        (lines.matches("PRINT").count() == 3).then_some(lines)
+        (lines.matches("PRINT").count() == 3 && lines.contains("running")).then_some(lines)
     });
     assert!(lines.contains("INFO  running"), "{lines}");
     let following = server
         .sandbox
         .start_with(&["jobs", "logs", "shown", "--follow"], &[("FLOW_SERVER", &server.address)]);
     server.sandbox.produce("clicks", "page", &clicks(3..5));
-    server.wait_for_input("shown", 5);
+    until("two more rows are shown", || {
+        let lines = server.flow(&["jobs", "logs", "shown"]).stdout;
+        (lines.matches("PRINT").count() == 5).then_some(())
+    });
     // The stream ends with the server.
     server.interrupt();
     let followed = following.end();
@@ -101,13 +104,14 @@ INSERT INTO shown SELECT n FROM clicks;",
 
 #[test]
 fn mistakes_are_found_before_anything_is_sent() {
-    let sandbox = Sandbox::new();
-    sandbox.write("wrong.flow", "INSERT INTO nowhere SELECT 1 AS n;");
+    let server = Server::start();
+    server.sandbox.write("wrong.flow", "INSERT INTO nowhere SELECT 1 AS n;");
+    server.flow(&["submit", "wrong.flow"]).expect(1, &["nowhere"]);
+    assert_eq!(server.sandbox.read("data/server/audit.jsonl"), "", "nothing was sent");
+    server.sandbox.write("copy.flow", COPY);
     let nobody = [("FLOW_SERVER", "http://127.0.0.1:1")];
-    sandbox.start_with(&["submit", "wrong.flow"], &nobody).end().expect(1, &["nowhere"]);
-    sandbox.write("copy.flow", COPY);
     let told = ["no server answers at http://127.0.0.1:1", "FLOW_SERVER"];
-    sandbox.start_with(&["submit", "copy.flow"], &nobody).end().expect(4, &told);
+    server.sandbox.start_with(&["submit", "copy.flow"], &nobody).end().expect(4, &told);
 }
 
 #[test]

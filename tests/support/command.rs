@@ -173,6 +173,19 @@ impl Sandbox {
         Running::new(command.spawn().expect("the command starts"))
     }
 
+    /// Starts a command that writes its standard error to a file of the sandbox.
+    pub(crate) fn start_logging(
+        &self,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+        log: &str,
+    ) -> Running {
+        let file = std::fs::File::create(self.path(log)).expect("the folder can be written");
+        let mut command = self.command(arguments);
+        command.envs(variables.iter().copied()).stderr(file);
+        Running::new(command.spawn().expect("the command starts"))
+    }
+
     /// Creates a topic of JSON records and fills it; `key` is a field.
     pub(crate) fn fill(&self, topic: &str, partitions: u32, key: &str, lines: &str) {
         let partitions = partitions.to_string();

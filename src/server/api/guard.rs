@@ -6,6 +6,7 @@
 //! point here.
 
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -13,6 +14,7 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
 
 use super::error::{ApiError, ApiResult};
 use crate::server::App;
@@ -63,7 +65,9 @@ async fn in_time(app: &App, request: Request, next: Next) -> Response {
     let answered = async {
         // It is closed by nobody.
         let _permit = app.requests.acquire().await;
-        next.run(request).await
+        // A panic is a bug, and this request's problem alone: its message is in the log.
+        let answer = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+        answer.unwrap_or_else(|_| ApiError::internal().into_response())
     };
     tokio::time::timeout(patience, answered).await.unwrap_or_else(|_| {
         let message = format!("the request was not complete and answered in {patience:?}");

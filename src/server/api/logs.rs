@@ -106,11 +106,14 @@ fn follow(
                 let event = event.json_data(&line).unwrap_or_default();
                 return Some((Ok(event), follower));
             }
-            tokio::select! {
-                changed = follower.news.changed() => if changed.is_err() { return None },
-                _ = follower.closing.wait_for(|closing| *closing) => return None,
-            }
+            let is_over = tokio::select! {
+                changed = follower.news.changed() => changed.is_err(),
+                _ = follower.closing.wait_for(|closing| *closing) => true,
+            };
             follower.lines = follower.job.logs.after(follower.seen, usize::MAX).into_iter();
+            if is_over && follower.lines.len() == 0 {
+                return None;
+            }
         }
     })
 }

@@ -70,7 +70,7 @@ pub(super) type Shared = axum::extract::State<Arc<App>>;
         description = "Jobs of a Flow server. Every request but those for health and this document \
                        takes a bearer token, unless the server has none and listens on loopback."
     ),
-    components(schemas(error::Problem, jobs::StateOfDropped)),
+    components(schemas(error::Problem, jobs::StateOfDropped, records::From)),
     security(("token" = []))
 )]
 struct Document;

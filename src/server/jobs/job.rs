@@ -423,13 +423,22 @@ impl Inner {
         }
     }
 
+    /// Whether this version is to run.
+    fn wants(&self, version: u32) -> bool {
+        let is_current = self.record.version == version && self.record.settled.is_none();
+        is_current && self.record.desired == Desired::Running
+    }
+
     pub(super) fn state(&self) -> State {
         let is_dropped =
             matches!(self.record.desired, Desired::Dropped | Desired::DroppedKeepingState);
         match (&self.run, &self.record.settled) {
             (Run::Dropping(_), _) => State::Dropping,
             _ if is_dropped => State::Dropping,
-            (Run::Active(active), _) if active.stopping => State::Stopping,
+            // Another version, or none, is wanted: the keeper is about to stop it.
+            (Run::Active(active), _) if active.stopping || !self.wants(active.version) => {
+                State::Stopping
+            }
             (Run::Active(active), _) if active.commits => State::Running,
             (Run::Active(_), _) => State::Starting,
             (Run::Waiting(_), _) => State::Waiting,
