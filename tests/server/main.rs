@@ -11,6 +11,7 @@ mod queries;
 mod readers;
 mod remote;
 mod security;
+mod tls;
 
 use std::time::{Duration, Instant};
 
