@@ -14,6 +14,8 @@ mod produce;
 #[cfg(feature = "run")]
 mod progress;
 #[cfg(feature = "run")]
+mod query;
+#[cfg(feature = "run")]
 mod repl;
 #[cfg(feature = "run")]
 mod run;
@@ -72,6 +74,9 @@ enum Command {
     Topic(topic::TopicCommand),
     /// Serve editors: the Language Server Protocol on standard input and output
     Lsp(lsp::LspArgs),
+    /// Ask the jobs of a server one thing
+    #[cfg(feature = "run")]
+    Query(query::QueryArgs),
     /// Work with statements, their results and jobs in a shell
     #[cfg(feature = "run")]
     Repl(repl::ReplArgs),
@@ -121,6 +126,8 @@ impl Cli {
             #[cfg(feature = "run")]
             Command::Topic(command) => command.run(),
             Command::Lsp(args) => args.run(),
+            #[cfg(feature = "run")]
+            Command::Query(args) => args.run(),
             #[cfg(feature = "run")]
             Command::Repl(args) => args.run(),
             #[cfg(feature = "run")]

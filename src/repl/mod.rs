@@ -44,7 +44,7 @@ mod views;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use crate::exit::Result;
+use crate::exit::{Exit, Failure, Result};
 use crate::registries::Registries;
 use screen::Screen;
 use script::{Script, Step, cut, is_blank};
@@ -111,6 +111,29 @@ pub fn run(server: Arc<dyn Server>, registries: Registries, greeting: &str) -> R
     interrupt::listen();
     let mut shell = Shell::new(server, Session::new(registries), Screen::new());
     input::run(&mut shell, greeting)
+}
+
+/// Asks one thing, after declarations, and writes the answer to standard output.
+///
+/// # Errors
+/// If it has mistakes or is refused; that is told.
+pub fn ask(
+    server: Arc<dyn Server>,
+    registries: Registries,
+    declarations: &str,
+    sql: &str,
+    format: Format,
+) -> Result {
+    interrupt::listen();
+    let mut shell = Shell::new(server, Session::new(registries), Screen::new());
+    shell.switches.format = format;
+    for (name, text) in [("declarations", declarations), ("query", sql)] {
+        let script = Script { name: name.to_string(), text: text.to_string() };
+        if shell.run_all(&script) == Done::Failed {
+            return Err(Failure::shown(Exit::Mistakes));
+        }
+    }
+    Ok(())
 }
 
 impl Shell {

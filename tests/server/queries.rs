@@ -316,3 +316,26 @@ fn what_cannot_be_answered_is_told_at_its_place() {
     server.get("/v1/views/counts/rows?limit=x").expect(400);
     server.get("/v1/views/none/rows").expect(404);
 }
+
+#[test]
+fn the_command_line_asks_the_same() {
+    let server = with_views(0..30);
+    let ask = |rest: &[&str]| {
+        let sql = "SELECT page, n FROM counts WHERE n > 135 ORDER BY page";
+        let base = ["query", sql, "--server", server.address.as_str()];
+        server.sandbox.must(&[&base, rest].concat())
+    };
+    assert_eq!(ask(&["--format", "csv"]), "page,n\np1,145\np2,155\n");
+    assert_eq!(
+        ask(&["--format", "json"]),
+        "{\"page\":\"p1\",\"n\":145}\n{\"page\":\"p2\",\"n\":155}\n"
+    );
+    assert!(ask(&[]).contains("p1"), "{}", ask(&[]));
+    server.sandbox.write("clicks.flow", CLICKS);
+    let sql = "SELECT n FROM clicks WHERE n > 27 ORDER BY n LIMIT 1";
+    let asked = ["query", sql, "--declarations", "clicks.flow", "--format", "csv", "--server"];
+    assert_eq!(server.sandbox.must(&[&asked[..], &[&server.address]].concat()), "n\n28\n");
+    let ended =
+        server.sandbox.flow(&["query", "SELECT x FROM counts", "--server", &server.address]);
+    assert_eq!(ended.status.code(), Some(1));
+}

@@ -254,9 +254,17 @@ impl Views {
         Ok(())
     }
 
+    /// Closes the store for good: the job is gone, or has other views now. Subscriptions end.
+    pub fn retire(&self) {
+        self.close();
+        let mut feeds = self.feeds();
+        let last = feeds.last();
+        feeds.end(last);
+    }
+
     /// Closes the store, after its readers are done. Views cannot be read then; a job that starts
     /// with them opens it again.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         self.closing.store(true, Ordering::Relaxed);
         let disk = std::mem::take(&mut *self.exclusive()).disk;
         self.published.send_replace(None);

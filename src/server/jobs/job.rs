@@ -341,7 +341,7 @@ impl Job {
             (host.setup.surroundings.clone(), Arc::new(LogPrinter(self.logs.clone())));
         let act = move || -> Result<(), String> {
             if let Some((_, views)) = views {
-                views.close();
+                views.retire();
             }
             if keeps_state {
                 return Ok(());
@@ -379,7 +379,7 @@ impl Inner {
             if *of == version {
                 return Ok(views.clone());
             }
-            views.close();
+            views.retire();
         }
         let views = Arc::new(Views::new(graph)?);
         self.views = Some((version, views.clone()));
