@@ -65,7 +65,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// The same, which must go well; its standard output.
-fn done(arguments: &[&str], folder: &Path, input: &str) -> String {
+pub(crate) fn done(arguments: &[&str], folder: &Path, input: &str) -> String {
     let output = flow(arguments, folder, input);
     assert!(output.status.success(), "flow {arguments:?}: {}", text(&output.stderr));
     text(&output.stdout)

@@ -19,3 +19,4 @@ mod log;
 mod lost;
 mod registry;
 mod secure;
+mod views;

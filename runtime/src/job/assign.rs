@@ -310,7 +310,8 @@ pub(crate) fn deal(partitions: &[Partition], workers: usize) -> Vec<Vec<usize>> 
     hands
 }
 
-/// The inputs of one worker, with their readers: one a log, one a file.
+/// The inputs of one worker, with their readers: one a file; one a log, or as many as there are
+/// streams of the same topic, since a reader has a partition once.
 ///
 /// # Errors
 /// If a topic or file cannot be read.
@@ -322,7 +323,7 @@ pub(crate) fn open(
 ) -> Result<Inputs> {
     let inputs: Vec<Input> = hand.iter().map(|&index| input(index, &partitions[index])).collect();
     let mut readers = Vec::new();
-    let mut by_cluster: Vec<(Arc<dyn Log>, Vec<usize>)> = Vec::new();
+    let mut by_log: Vec<(Arc<dyn Log>, Vec<usize>)> = Vec::new();
     for (i, input) in inputs.iter().enumerate() {
         let position = &partitions[input.index].position;
         if input.ended {
@@ -334,12 +335,19 @@ pub(crate) fn open(
             continue;
         }
         let log = logs.of(graph.stream(input.stream))?;
-        match by_cluster.iter_mut().find(|(l, _)| l.cluster() == log.cluster()) {
+        let other = |&of: &usize| {
+            let of: &Input = &inputs[of];
+            (&of.topic, of.partition) != (&input.topic, input.partition)
+        };
+        let takes = |(l, of): &&mut (Arc<dyn Log>, Vec<usize>)| {
+            l.cluster() == log.cluster() && of.iter().all(other)
+        };
+        match by_log.iter_mut().find(takes) {
             Some((_, inputs)) => inputs.push(i),
-            None => by_cluster.push((log, vec![i])),
+            None => by_log.push((log, vec![i])),
         }
     }
-    for (log, of_log) in by_cluster {
+    for (log, of_log) in by_log {
         let assignment = |&i: &usize| Assignment {
             topic: inputs[i].topic.clone(),
             partition: inputs[i].partition,
