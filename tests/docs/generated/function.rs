@@ -23,8 +23,8 @@ const FAMILIES: [(Family, &str); 9] = [
 pub(crate) fn functions() -> Result<String, Failed> {
     let mut out = String::from(
         "# Functions\n\nEvery operator and function with the arguments it takes, written by the \
-         table that the checker reads. Each example is a test.\n\nLower-case words for arguments are \
-         sets of types: any, number, integer, float. `…` means that the last argument may be \
+         table that the checker reads. Each example is a test.\n\nLower-case words for arguments \
+         are sets of types: any, number, integer, float. `…` means that the last argument may be \
          repeated. Arguments widen to what is asked for ([Types](../types.md)). Unless it is \
          said otherwise, NULL as an argument gives NULL.\n",
     );

@@ -19,7 +19,8 @@ pub(crate) fn connectors() -> Result<String, Failed> {
     let mut out = String::from(
         "# Connectors and formats\n\nEvery option of `WITH (…)`, written by the table that the \
          checker reads. An option that is not listed is an error \
-         ([E0702](diagnostics.md#e0702-unknown-option)). How they are used is on the page [Streams, connectors, formats](../streams.md).\n\n\
+         ([E0702](diagnostics.md#e0702-unknown-option)). How they are used is on the \
+         page [Streams, connectors, formats](../streams.md).\n\n\
          ## Options of every stream\n\n",
     );
     out.push_str(&table(STREAM_OPTIONS));
