@@ -137,17 +137,17 @@ pub(super) fn text(app: &App) -> String {
 fn of_partitions(page: &mut Page, named: &[(String, std::sync::Arc<Metrics>)]) {
     page.family("flow_partition_lag_records", "gauge", "Records still to read, by partition.");
     for (job, metrics) in named {
-        for (partition, lag, _) in partitions(metrics) {
-            let labels = [("job", job.as_str()), ("partition", partition)];
+        for ([stream, partition], lag, _) in partitions(metrics) {
+            let labels = [("job", job.as_str()), ("stream", stream), ("partition", partition)];
             page.sample("flow_partition_lag_records", &labels, lag);
         }
     }
     let help = "Watermark of a partition, seconds since 1970.";
     page.family("flow_partition_watermark_seconds", "gauge", help);
     for (job, metrics) in named {
-        for (partition, _, watermark) in partitions(metrics) {
+        for ([stream, partition], _, watermark) in partitions(metrics) {
             if let Some(at) = watermark {
-                let labels = [("job", job.as_str()), ("partition", partition)];
+                let labels = [("job", job.as_str()), ("stream", stream), ("partition", partition)];
                 page.sample("flow_partition_watermark_seconds", &labels, at as f64 / 1e6);
             }
         }

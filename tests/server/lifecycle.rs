@@ -237,7 +237,7 @@ fn metrics_are_told_by_job_stream_and_partition() {
     for line in [
         "flow_job_state{job=\"counts\",state=\"running\"} 1",
         "flow_records_in_total{job=\"counts\",stream=\"clicks\"} 20",
-        "flow_partition_lag_records{job=\"counts\",partition=\"clicks-0\"} 0",
+        "flow_partition_lag_records{job=\"counts\",stream=\"clicks\",partition=\"clicks-0\"} 0",
         "# TYPE flow_epochs_total counter",
     ] {
         assert!(page.contains(line), "{line} is not in {page}");

@@ -174,12 +174,14 @@ impl From<&Metrics> for JobMetrics {
     }
 }
 
-/// A partition that a job reads, for metrics.
-pub fn partitions(metrics: &Metrics) -> impl Iterator<Item = (&str, u64, Option<i64>)> {
+/// The partitions that a job reads, for metrics: stream and name, lag and watermark. Streams may
+/// share a topic.
+pub fn partitions(metrics: &Metrics) -> impl Iterator<Item = ([&str; 2], u64, Option<i64>)> {
     metrics.partitions.iter().map(|p| {
+        let stream = metrics.streams[p.stream.index()].name.as_str();
         let watermark = p.watermark.load(Ordering::Relaxed);
         let watermark = (p.timed && watermark != i64::MIN).then_some(watermark);
-        (p.name.as_str(), p.lag.get(), watermark)
+        ([stream, p.name.as_str()], p.lag.get(), watermark)
     })
 }
 
