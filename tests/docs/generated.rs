@@ -13,8 +13,11 @@ use crate::block::folder;
 /// Where they are, below `docs/src`.
 pub(crate) const FOLDER: &str = "reference/generated/";
 
+/// Writes a page.
+type Writer = fn() -> Result<String, Failed>;
+
 /// The pages: file and text.
-const PAGES: [(&str, fn() -> Result<String, Failed>); 8] = [
+const PAGES: [(&str, Writer); 8] = [
     ("functions.md", function::functions),
     ("aggregates.md", function::aggregates),
     ("connectors.md", options::connectors),
@@ -27,7 +30,7 @@ const PAGES: [(&str, fn() -> Result<String, Failed>); 8] = [
 
 /// A test per page.
 pub(crate) fn trials() -> Vec<Trial> {
-    let trial = |(file, page): (&'static str, fn() -> Result<String, Failed>)| {
+    let trial = |(file, page): (&'static str, Writer)| {
         Trial::test(format!("generated::{file}"), move || {
             let path = folder().join(FOLDER).join(file);
             let text = page()?;

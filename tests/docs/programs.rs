@@ -64,8 +64,8 @@ fn program(page: &Page, index: usize) -> Result<(), Failed> {
     let block = &page.blocks[index];
     if let Some(code) = block.value("each") {
         let first = before(page, index);
-        let statements = block.text.split_inclusive(";\n");
-        return statements.map(|one| says(page, index, &first, one, &[code])).collect();
+        let mut statements = block.text.split_inclusive(";\n");
+        return statements.try_for_each(|one| says(page, index, &first, one, &[code]));
     }
     let first = if block.is("continues") { before(page, index) } else { String::new() };
     let wanted: Vec<&str> = block.value("fails").or(block.value("warns")).into_iter().collect();
