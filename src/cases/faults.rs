@@ -67,6 +67,10 @@ impl Log for FaultyLog {
         self.log.offsets(topic, query)
     }
 
+    fn group_offsets(&self, group: &str, topic: &str) -> Result<Vec<Option<i64>>> {
+        self.log.group_offsets(group, topic)
+    }
+
     fn reader(&self, assignment: &[Assignment]) -> Result<Box<dyn Reader>> {
         self.log.reader(assignment)
     }

@@ -150,7 +150,11 @@ impl OptionPlace {
             Some(OptionKind::OneOf(words)) => words.iter().map(|word| plain(word)).collect(),
             Some(OptionKind::Boolean) => vec![plain("true"), plain("false")],
             Some(
-                OptionKind::Text | OptionKind::Integer | OptionKind::Duration | OptionKind::Columns,
+                OptionKind::Text
+                | OptionKind::Integer
+                | OptionKind::Duration
+                | OptionKind::Columns
+                | OptionKind::Offsets,
             )
             | None => Vec::new(),
         }
@@ -212,5 +216,8 @@ pub(super) fn takes(kind: OptionKind) -> String {
         OptionKind::Duration => "a time such as '5 s'".into(),
         OptionKind::OneOf(words) => words.join(", "),
         OptionKind::Columns => "column names separated by ;".into(),
+        OptionKind::Offsets => {
+            "offsets such as 'partition:0,offset:42;partition:1,offset:300'".into()
+        }
     }
 }

@@ -71,7 +71,10 @@ impl Live {
         graph.settings.commit_interval_ms = COMMIT_INTERVAL_MS;
         if bounded {
             for stream in graph.streams.iter_mut().filter(|s| s.connector == "kafka") {
-                stream.options.insert("scan.bounded.mode".into(), "latest-offset".into());
+                let mode = stream.options.entry("scan.bounded.mode".into()).or_default();
+                if mode.is_empty() || mode == "unbounded" {
+                    *mode = "latest-offset".into();
+                }
             }
         }
         let folder = tempfile::Builder::new().prefix("flow-query-").tempdir();

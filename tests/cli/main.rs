@@ -5,11 +5,14 @@
 mod command;
 #[path = "../support/full_disk.rs"]
 mod full_disk;
+#[path = "../support/start_modes.rs"]
+mod start_modes;
 
 mod bad_input;
 mod disk;
 mod files;
 mod forms;
+mod modes;
 mod programs;
 mod runs;
 mod topics;

@@ -6,6 +6,8 @@ mod command;
 mod conformance;
 #[path = "../support/full_disk.rs"]
 mod full_disk;
+#[path = "../support/start_modes.rs"]
+mod start_modes;
 #[path = "../support/mod.rs"]
 mod support;
 #[path = "../support/survival.rs"]
@@ -17,6 +19,7 @@ mod infra;
 mod job;
 mod log;
 mod lost;
+mod modes;
 mod registry;
 mod secure;
 mod views;

@@ -138,6 +138,10 @@ impl Log for SimLog {
         self.0.log.offsets(topic, query)
     }
 
+    fn group_offsets(&self, group: &str, topic: &str) -> Result<Vec<Option<i64>>> {
+        self.0.log.group_offsets(group, topic)
+    }
+
     fn reader(&self, assignment: &[Assignment]) -> Result<Box<dyn Reader>> {
         self.0.refuse_the_dead()?;
         let reader = self.0.log.reader(assignment)?;

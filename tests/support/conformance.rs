@@ -23,6 +23,7 @@ pub(crate) fn run(log: &Arc<dyn Log>, tag: &str) {
     suite.an_earlier_writer_is_fenced();
     suite.an_open_transaction_is_settled_by_the_next_writer();
     suite.offsets_are_found_by_end_and_time();
+    suite.a_group_s_offsets_are_committed_with_the_records();
     suite.reading_starts_anywhere_and_stops_at_the_end();
     suite.compacted_topics_keep_the_last_record_of_a_key();
     suite.a_paused_partition_is_not_read();
@@ -226,6 +227,25 @@ impl Suite {
         assert!(ask(OffsetQuery::Timestamp(9_000))[0] >= 3);
     }
 
+    fn a_group_s_offsets_are_committed_with_the_records(&self) {
+        let topic = self.topic("groups", 2, false);
+        let group = format!("group-{}", self.tag);
+        let offsets = || self.log.group_offsets(&group, &topic).expect("answered");
+        assert_eq!(offsets(), [None, None]);
+        let mut writer = self.writer("groups");
+        for (offset, commits) in [(7, true), (9, false)] {
+            writer.begin().expect("begins");
+            self.send(&mut *writer, &topic, 0, &["v"]);
+            let at = Assignment { topic: topic.clone(), partition: 1, offset };
+            writer.send_offsets(&group, &[at]).expect("taken");
+            match commits {
+                true => assert_eq!(writer.commit(), Outcome::Committed),
+                false => writer.abort().expect("given up"),
+            }
+        }
+        assert_eq!(offsets(), [None, Some(7)]);
+    }
+
     fn reading_starts_anywhere_and_stops_at_the_end(&self) {
         let topic = self.topic("seek", 1, false);
         let mut writer = self.writer("seek");
@@ -289,6 +309,8 @@ impl Suite {
         let name = format!("absent-{}", self.tag);
         let assignment = Assignment { topic: name.clone(), partition: 0, offset: 0 };
         let error = self.log.reader(&[assignment]).err().expect("there is nothing to read");
+        assert!(error.to_string().contains(&name), "{error}");
+        let error = self.log.group_offsets("g", &name).expect_err("no such topic");
         assert!(error.to_string().contains(&name), "{error}");
         let error = self.log.offsets(&name, OffsetQuery::End).expect_err("no such topic");
         assert!(error.to_string().contains(&name), "{error}");

@@ -1,6 +1,8 @@
 //! What WITH (…) may say, as data: connectors, formats and their options. The checker reads it
 //! without linking any connector; a test of the runtime asserts that each has an implementation.
 
+use std::collections::BTreeMap;
+
 /// The connector of materialized views, which no program can name. A stream with the option
 /// `VIEW_OF` is an index: the rows of that view in another order.
 pub const VIEW: &str = "view";
@@ -17,6 +19,19 @@ pub const VIEW_TABLE: &str = "view.table";
 
 /// The connector of what an ad-hoc query answers with; no program can name it.
 pub const ANSWER: &str = "answer";
+
+/// Names the consumer group whose offsets the modes `group-offsets` mean.
+pub const GROUP_ID: &str = "properties.group.id";
+
+/// Options that a mode needs: the option that chooses it, the mode, and what it needs.
+pub const MODE_NEEDS: &[(&str, &str, &str)] = &[
+    ("scan.startup.mode", "timestamp", "scan.startup.timestamp-millis"),
+    ("scan.startup.mode", "group-offsets", GROUP_ID),
+    ("scan.startup.mode", "specific-offsets", "scan.startup.specific-offsets"),
+    ("scan.bounded.mode", "timestamp", "scan.bounded.timestamp-millis"),
+    ("scan.bounded.mode", "group-offsets", GROUP_ID),
+    ("scan.bounded.mode", "specific-offsets", "scan.bounded.specific-offsets"),
+];
 
 /// Whether a connector can be read or written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +57,8 @@ pub enum OptionKind {
     OneOf(&'static [&'static str]),
     /// Column names separated by `;` or `,`.
     Columns,
+    /// Offsets of partitions, as `parse_offsets` reads them.
+    Offsets,
 }
 
 /// One option.
@@ -144,10 +161,17 @@ pub const CONNECTORS: &[ConnectorSpec] = &[
         options: &[
             text("topic", "The topic; the stream's name when left out."),
             text("properties.bootstrap.servers", "Addresses of brokers, HOST:PORT."),
+            text(GROUP_ID, "For mode group-offsets: the group whose offsets are meant."),
             text("properties.*", "Passed to the Kafka client."),
             of(
                 "scan.startup.mode",
-                OptionKind::OneOf(&["earliest-offset", "latest-offset", "timestamp"]),
+                OptionKind::OneOf(&[
+                    "earliest-offset",
+                    "latest-offset",
+                    "timestamp",
+                    "group-offsets",
+                    "specific-offsets",
+                ]),
                 "Where the first start begins.",
             ),
             of(
@@ -156,9 +180,33 @@ pub const CONNECTORS: &[ConnectorSpec] = &[
                 "For mode timestamp: milliseconds since 1970.",
             ),
             of(
+                "scan.startup.specific-offsets",
+                OptionKind::Offsets,
+                "For mode specific-offsets: the first offset of partitions; others begin at the \
+                 earliest.",
+            ),
+            of(
                 "scan.bounded.mode",
-                OptionKind::OneOf(&["unbounded", "latest-offset"]),
-                "Whether the job ends at the offsets found at its first start.",
+                OptionKind::OneOf(&[
+                    "unbounded",
+                    "latest-offset",
+                    "timestamp",
+                    "group-offsets",
+                    "specific-offsets",
+                ]),
+                "Whether the job ends, and where: at offsets found at its first start.",
+            ),
+            of(
+                "scan.bounded.timestamp-millis",
+                OptionKind::Integer,
+                "For mode timestamp: milliseconds since 1970; the first record of that time or a \
+                 later one is not read.",
+            ),
+            of(
+                "scan.bounded.specific-offsets",
+                OptionKind::Offsets,
+                "For mode specific-offsets: the first offset that is not read; nothing of other \
+                 partitions is.",
             ),
             of(
                 "scan.lost-records",
@@ -291,6 +339,21 @@ pub fn parse_duration(text: &str) -> Option<i64> {
     Some(total)
 }
 
+/// Offsets by partition: `partition:0,offset:42;partition:1,offset:300`. `None` if the text is
+/// none, or names a partition twice.
+pub fn parse_offsets(text: &str) -> Option<BTreeMap<u32, i64>> {
+    let mut offsets = BTreeMap::new();
+    for pair in text.trim().trim_end_matches(';').split(';') {
+        let (partition, offset) = pair.split_once(',')?;
+        let partition = partition.trim().strip_prefix("partition:")?.trim().parse().ok()?;
+        let offset: u64 = offset.trim().strip_prefix("offset:")?.trim().parse().ok()?;
+        if offsets.insert(partition, i64::try_from(offset).ok()?).is_some() {
+            return None;
+        }
+    }
+    Some(offsets)
+}
+
 /// A size such as `64 MB`, `512 kb`, `1g` in bytes, by powers of 1,024; a bare number is bytes.
 pub fn parse_size(text: &str) -> Option<u64> {
     let text = text.trim();
@@ -323,6 +386,26 @@ mod tests {
         assert_eq!(parse_size("7"), Some(7));
         for bad in ["", "MB", "1.5 GB", "99999999999 TB"] {
             assert_eq!(parse_size(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn offsets_by_partition() {
+        let offsets = |text| parse_offsets(text).map(|o| o.into_iter().collect::<Vec<_>>());
+        let two = Some(vec![(0, 42), (1, 300)]);
+        assert_eq!(offsets("partition:0,offset:42;partition:1,offset:300"), two);
+        assert_eq!(offsets(" partition: 1, offset: 300; partition:0,offset:42; "), two);
+        for bad in [
+            "",
+            ";",
+            "0:42",
+            "partition:0",
+            "partition:0,offset:-1",
+            "partition:0,offset:1;;partition:1,offset:1",
+            "partition:0,offset:1;partition:0,offset:2",
+            "partition:0,offset:99999999999999999999",
+        ] {
+            assert_eq!(offsets(bad), None, "{bad}");
         }
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use flow_ir::connector::{
-    self, CONNECTORS, ConnectorSpec, FORMATS, FormatSpec, OptionKind, OptionSpec, STREAM_OPTIONS,
-    parse_duration,
+    self, CONNECTORS, ConnectorSpec, FORMATS, FormatSpec, GROUP_ID, MODE_NEEDS, OptionKind,
+    OptionSpec, STREAM_OPTIONS, parse_duration, parse_offsets,
 };
 use flow_ir::span::Span;
 
@@ -131,6 +131,7 @@ impl Checker<'_> {
         let options = Options { values, spans, connector, value_format, key_format };
         self.key_format_fits(&options);
         self.known_options(&options, entries, at);
+        self.modes_are_whole(&options, at);
         whole.then_some(options)
     }
 
@@ -222,6 +223,30 @@ impl Checker<'_> {
         }
     }
 
+    /// Reports modes without the options that they need, and such options without any mode.
+    fn modes_are_whole(&mut self, options: &Options, at: Span) {
+        let owner = |name: &str, value: &str| format!("'{name}' = '{value}'");
+        let given = |name: &str| options.spans.contains_key(name);
+        for &(mode, of, needed) in MODE_NEEDS {
+            let doc = |name: &str| {
+                options.connector.options.iter().find(|o| o.name == name).map_or("", |o| o.doc)
+            };
+            if options.get(mode) == Some(of) && !given(needed) {
+                let span = options.value_span(mode).unwrap_or(at);
+                let found = problems::missing_option(needed, &owner(mode, of), doc(needed), span);
+                self.found.push(found);
+            }
+            if let (Some((span, _)), false) = (options.spans.get(needed), given(mode))
+                && needed != GROUP_ID
+                && !doc(needed).is_empty()
+            {
+                let found =
+                    problems::missing_option(mode, &format!("'{needed}'"), doc(mode), *span);
+                self.found.push(found);
+            }
+        }
+    }
+
     /// Fills in `${NAME}`; `${secret:NAME}` stays.
     pub(super) fn substitute(&mut self, text: &str, span: Span) -> Option<String> {
         let mut out = String::with_capacity(text.len());
@@ -282,6 +307,10 @@ pub(super) fn wrong_value(spec: &OptionSpec, text: &str) -> Option<String> {
         OptionKind::Integer => (text.parse::<u64>().is_ok(), String::from("a whole number")),
         OptionKind::Boolean => {
             (matches!(text, "true" | "false"), String::from("'true' or 'false'"))
+        }
+        OptionKind::Offsets => {
+            let takes = "offsets such as 'partition:0,offset:42;partition:1,offset:300'";
+            (parse_offsets(text).is_some(), String::from(takes))
         }
         OptionKind::Duration => {
             (parse_duration(text).is_some(), String::from("a time such as '5 s' or '100 ms'"))

@@ -3,7 +3,7 @@
 //! query that is asked once gets a view's rows as changes, with nothing hidden; a program reads the
 //! view of another job as a table.
 
-use flow_ir::connector::{VIEW_JOB, VIEW_TABLE};
+use flow_ir::connector::{GROUP_ID, VIEW_JOB, VIEW_TABLE};
 use flow_ir::decode_plan::DecodeColumn;
 use flow_ir::expr::{Expr, ExprKind};
 use flow_ir::ids::{NodeId, StreamId};
@@ -21,7 +21,10 @@ const CONTENT_OPTIONS: &[&str] = &[
     VIEW_TABLE,
     "scan.startup.mode",
     "scan.startup.timestamp-millis",
+    "scan.startup.specific-offsets",
     "scan.bounded.mode",
+    "scan.bounded.timestamp-millis",
+    "scan.bounded.specific-offsets",
 ];
 
 impl Planner<'_> {
@@ -168,6 +171,10 @@ fn content(relation: &typed::Relation) -> String {
         if let Some(value) = stream.option(option) {
             content += &format!(" {option}={value}");
         }
+    }
+    let modes = ["scan.startup.mode", "scan.bounded.mode"];
+    if modes.iter().any(|mode| stream.option(mode) == Some("group-offsets")) {
+        content += &format!(" {GROUP_ID}={}", stream.option(GROUP_ID).unwrap_or_default());
     }
     content
 }

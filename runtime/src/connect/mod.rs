@@ -246,6 +246,12 @@ pub trait Log: Send + Sync {
     /// If the topic is missing or the log cannot be reached.
     fn offsets(&self, topic: &str, query: OffsetQuery) -> Result<Vec<i64>>;
 
+    /// The offsets that a group has committed for each partition of a topic: the next to read.
+    ///
+    /// # Errors
+    /// As `offsets`, and if the log does not let this client see the group.
+    fn group_offsets(&self, group: &str, topic: &str) -> Result<Vec<Option<i64>>>;
+
     /// A reader of committed records of these partitions.
     ///
     /// # Errors

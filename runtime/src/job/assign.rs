@@ -6,6 +6,7 @@ use flow_ir::connector::{VIEW, parse_duration};
 use flow_ir::ids::StreamId;
 use flow_ir::physical::{JobGraph, PhysicalOp, Stream};
 
+use super::first::First;
 use super::lost;
 use super::read_views::ReadView;
 use crate::commit::{EpochRecord, InputPosition};
@@ -219,9 +220,12 @@ fn topic_positions(
         if let Some(warning) = lost::unread(stream, &mut before, &firsts)? {
             tracing::warn!("{warning}");
         }
-        // Partitions that were added since join in at their beginning.
+        // Partitions that were added since join in at their beginning, unless the stream ends with
+        // what its bounds say.
         let watermark = before.iter().map(|p| p.watermark).min().unwrap_or(i64::MIN);
-        let added = before.len() as u32..info.partitions;
+        let is_bounded = before.iter().all(|p| p.bound.is_some());
+        let until = if is_bounded { 0 } else { info.partitions };
+        let added = before.len() as u32..until;
         let added = added.map(|p| InputPosition {
             watermark,
             ..fresh(stream, log, &info, p, firsts[p as usize])
@@ -243,13 +247,12 @@ fn first_positions(
     info: &TopicInfo,
     firsts: &[i64],
 ) -> Result<Vec<InputPosition>> {
-    let starts = match start_query(stream)? {
-        OffsetQuery::Earliest => firsts.to_vec(),
-        query @ (OffsetQuery::End | OffsetQuery::Timestamp(_)) => log.offsets(&info.name, query)?,
+    let first = First { stream, log: &**log, topic: info, firsts };
+    let starts = first.starts()?;
+    let bounds = match stream.connector.as_str() {
+        CASES => Some(log.offsets(&info.name, OffsetQuery::End)?),
+        _ => first.bounds(&starts)?,
     };
-    let bounded =
-        stream.connector == CASES || stream.option("scan.bounded.mode") == Some("latest-offset");
-    let bounds = bounded.then(|| log.offsets(&info.name, OffsetQuery::End)).transpose()?;
     let position = |p: u32| {
         let bound = bounds.as_ref().map(|bounds| bounds[p as usize]);
         InputPosition { bound, ..fresh(stream, log, info, p, starts[p as usize]) }
@@ -277,27 +280,6 @@ fn fresh(
         bound: None,
         ended: false,
         idle: false,
-    }
-}
-
-fn start_query(stream: &Stream) -> Result<OffsetQuery> {
-    match stream.option("scan.startup.mode") {
-        None | Some("earliest-offset") => Ok(OffsetQuery::Earliest),
-        Some("latest-offset") => Ok(OffsetQuery::End),
-        Some("timestamp") => {
-            let millis = stream.option("scan.startup.timestamp-millis");
-            let millis = millis.and_then(|text| text.parse().ok());
-            millis.map(OffsetQuery::Timestamp).ok_or_else(|| {
-                RuntimeError::user(format!(
-                    "stream {}: 'scan.startup.timestamp-millis' is missing",
-                    stream.name
-                ))
-            })
-        }
-        Some(other) => Err(RuntimeError::user(format!(
-            "stream {}: 'scan.startup.mode' = '{other}' is not known",
-            stream.name
-        ))),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod assign;
 mod attempt;
+mod first;
 mod lost;
 mod outputs;
 mod read_views;

@@ -118,6 +118,7 @@ fn takes(kind: OptionKind) -> String {
             words.iter().map(|word| code(word)).collect::<Vec<_>>().join(", ")
         }
         OptionKind::Columns => "columns, separated by `;`".into(),
+        OptionKind::Offsets => "offsets, `partition:0,offset:42;partition:1,offset:300`".into(),
     }
 }
 

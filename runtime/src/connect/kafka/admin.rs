@@ -212,6 +212,27 @@ impl Admin {
         }
     }
 
+    /// What a group has committed for each partition of a topic.
+    pub(super) fn group_offsets(&self, group: &str, topic: &str) -> Result<Vec<Option<i64>>> {
+        let doing = format!("offsets of group {group} in topic {topic} are asked for");
+        let wrong = |e: KafkaError| self.at.client_error(&doing, &e);
+        let info = self.topic(topic)?.ok_or_else(|| self.at.missing(topic))?;
+        let made = self.config.group(group).create_with_context(Context::default());
+        let consumer: BaseConsumer<Context> = made.map_err(|e| Config::refused(&e))?;
+        let mut partitions = TopicPartitionList::with_capacity(info.partitions as usize);
+        partitions.add_partition_range(topic, 0, info.partitions.saturating_sub(1) as i32);
+        let answer = consumer.committed_offsets(partitions, REQUEST_TIMEOUT).map_err(wrong)?;
+        let mut offsets = vec![None; info.partitions as usize];
+        for found in answer.elements() {
+            found.error().map_err(wrong)?;
+            let slot = offsets.get_mut(found.partition() as usize);
+            if let (Offset::Offset(offset), Some(slot)) = (found.offset(), slot) {
+                *slot = Some(offset);
+            }
+        }
+        Ok(offsets)
+    }
+
     /// Asks each partition's leader for the first offset at this time (milliseconds since 1970) or
     /// later, -1 where there is none; `LATEST` and `EARLIEST` ask for ends.
     fn ask(&self, topic: &TopicInfo, time: i64) -> Result<Vec<i64>> {

@@ -98,6 +98,10 @@ impl Log for KafkaLog {
         self.shared.admin.offsets(topic, query)
     }
 
+    fn group_offsets(&self, group: &str, topic: &str) -> Result<Vec<Option<i64>>> {
+        self.shared.admin.group_offsets(group, topic)
+    }
+
     fn reader(&self, assignment: &[Assignment]) -> Result<Box<dyn Reader>> {
         Ok(Box::new(KafkaReader::new(self.shared.clone(), assignment)?))
     }

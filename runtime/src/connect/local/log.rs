@@ -129,11 +129,8 @@ impl LocalLog {
         all
     }
 
-    /// The offset that tools show for a group.
-    ///
-    /// # Errors
-    /// If the disk cannot be read.
-    pub fn group_offset(&self, group: &str, topic: &str, partition: u32) -> Result<Option<i64>> {
+    /// The offset that a group has committed for a partition.
+    fn group_offset(&self, group: &str, topic: &str, partition: u32) -> Result<Option<i64>> {
         let value = self.shared.kv.get(&group_key(group, topic, partition))?;
         Ok(value.and_then(|v| v.try_into().ok()).map(i64::from_be_bytes))
     }
@@ -323,6 +320,11 @@ impl Log for LocalLog {
                 partitions.map(|p| first_at(&self.shared.kv, &found, p, at)).collect()
             }
         }
+    }
+
+    fn group_offsets(&self, group: &str, topic: &str) -> Result<Vec<Option<i64>>> {
+        let info = self.topic(topic)?.ok_or_else(|| self.shared.missing(topic))?;
+        (0..info.partitions).map(|p| self.group_offset(group, topic, p)).collect()
     }
 
     fn reader(&self, assignment: &[Assignment]) -> Result<Box<dyn Reader>> {

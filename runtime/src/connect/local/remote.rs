@@ -96,6 +96,13 @@ impl Log for RemoteLog {
         }
     }
 
+    fn group_offsets(&self, group: &str, topic: &str) -> Result<Vec<Option<i64>>> {
+        match self.owner.ask(&Request::GroupOffsets(group.to_string(), topic.to_string()))? {
+            Response::GroupOffsets(offsets) => Ok(offsets),
+            other => Err(self.owner.other(&other)),
+        }
+    }
+
     fn reader(&self, assignment: &[Assignment]) -> Result<Box<dyn Reader>> {
         let number = match self.owner.ask(&Request::OpenReader(assignment.to_vec()))? {
             Response::Opened(number) => number,

@@ -124,6 +124,9 @@ impl Connection {
             Request::Topics => Response::Topics(self.log.topics()?),
             Request::CreateTopic(topic) => Response::Topic(self.log.create_topic(&topic)?),
             Request::Offsets(topic, query) => Response::Offsets(self.log.offsets(&topic, query)?),
+            Request::GroupOffsets(group, topic) => {
+                Response::GroupOffsets(self.log.group_offsets(&group, &topic)?)
+            }
             Request::OpenReader(assignment) => {
                 refuse_if_full(self.readers.iter().flatten().count())?;
                 let reader = self.log.reader(&assignment)?;

@@ -29,6 +29,8 @@ pub(super) enum Request {
     CreateTopic(NewTopic),
     /// `Log::offsets`.
     Offsets(String, OffsetQuery),
+    /// `Log::group_offsets` of a group and a topic.
+    GroupOffsets(String, String),
     /// `Log::reader`; the answer is its number.
     OpenReader(Vec<Assignment>),
     /// `Reader::poll` of a reader, waiting this many milliseconds.
@@ -70,6 +72,8 @@ pub(super) enum Response {
     Topic(TopicInfo),
     /// Offsets by partition.
     Offsets(Vec<i64>),
+    /// What a group has committed, by partition.
+    GroupOffsets(Vec<Option<i64>>),
     /// Number of a reader or writer on this connection.
     Opened(usize),
     /// What a poll brought; the body holds the batches.
