@@ -17,6 +17,7 @@
 //! | `repl` | the shell, a client of a server |
 //! | `server` | many jobs in one process, and the API to them |
 //! | `logging` | where the process's own log goes |
+//! | `status` | lines that are redrawn at the bottom of the terminal |
 //! | `world` | logs, registries and output of a job that runs here |
 
 #[cfg(feature = "run")]
@@ -49,5 +50,7 @@ pub mod secrets;
 pub mod server;
 #[cfg(feature = "run")]
 pub mod signals;
+#[cfg(feature = "run")]
+pub mod status;
 #[cfg(feature = "run")]
 pub mod world;

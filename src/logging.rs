@@ -20,7 +20,7 @@ pub fn of_command() {
         .with_env_filter(filter("warn"))
         .with_target(false)
         .without_time()
-        .with_writer(std::io::stderr)
+        .with_writer(|| crate::status::Stderr)
         .init();
 }
 

@@ -1,7 +1,7 @@
 //! The world of a job that runs in this process: which log holds which stream, registries, output.
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -15,6 +15,7 @@ use flow_runtime::world::{Logs, Printer, Registries as JobRegistries, SystemCloc
 use crate::clusters::{Clusters, Properties};
 use crate::registries::{Registries, of_stream};
 use crate::secrets::Secrets;
+use crate::status;
 
 /// The log of a job that neither reads nor writes a broker, in its state folder.
 const STATE_LOG: &str = "embedded";
@@ -85,7 +86,7 @@ impl Surroundings {
 pub fn world(graph: &JobGraph, local: Option<&Path>, state_dir: &Path) -> World {
     let embedded = local.map(|folder| Embedded { folder: folder.to_path_buf(), open: None });
     let alone = Surroundings { embedded, ..Surroundings::default() };
-    alone.world(graph, state_dir, Arc::new(Stdout))
+    alone.world(graph, state_dir, Arc::new(Stdout::new()))
 }
 
 /// Where a job's state lies: `--state-dir`, else with the embedded log, else `.flow/NAME`.
@@ -154,12 +155,21 @@ impl JobRegistries for StreamRegistries {
     }
 }
 
-/// Prints to standard output.
-struct Stdout;
+/// Prints to standard output; on a terminal above the lines that show the job's progress.
+struct Stdout {
+    is_terminal: bool,
+}
+
+impl Stdout {
+    fn new() -> Self {
+        Self { is_terminal: std::io::stdout().is_terminal() }
+    }
+}
 
 impl Printer for Stdout {
     fn line(&self, stream: &str, line: &str) {
+        let print = || writeln!(std::io::stdout(), "{stream}> {line}");
         // A reader that went away is no reason to stop the job.
-        let _ = writeln!(std::io::stdout(), "{stream}> {line}");
+        let _ = if self.is_terminal { status::above(print) } else { print() };
     }
 }

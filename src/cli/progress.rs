@@ -1,47 +1,104 @@
-//! What `flow run` tells: a line a second while it works, figures at the end.
+//! What `flow run` tells: on a terminal a few lines that are redrawn in place, else a line a second
+//! while it works; figures at the end.
 
 use std::time::{Duration, Instant};
 
 use flow_runtime::metrics::Metrics;
 use serde_json::json;
 
-/// Time between two lines.
-const INTERVAL: Duration = Duration::from_secs(1);
+use crate::status;
 
-/// Shows a line a second.
+/// Time between two lines.
+const LINE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Time between two drawings.
+const DRAW_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Shows how a job gets on.
 pub(super) struct Progress {
+    job: String,
+    /// Whether it is drawn in place.
+    is_drawn: bool,
     began: Instant,
     shown: Instant,
     records_in: u64,
+    records_out: u64,
 }
 
 impl Progress {
-    pub(super) fn new(began: Instant) -> Self {
-        Self { began, shown: began, records_in: 0 }
+    /// Of a job that began then; drawn in place if that is wanted and can be done.
+    pub(super) fn new(job: &str, began: Instant, draw: bool) -> Self {
+        let is_drawn = draw && status::can_be_drawn();
+        Self { job: job.into(), is_drawn, began, shown: began, records_in: 0, records_out: 0 }
     }
 
-    /// Shows a line if a second has gone by.
+    /// Shows the figures if it is time to.
     pub(super) fn show(&mut self, metrics: &Metrics) {
         let since = self.shown.elapsed();
-        if since < INTERVAL {
+        let interval = if self.is_drawn { DRAW_INTERVAL } else { LINE_INTERVAL };
+        if since < interval {
             return;
         }
-        let (records_in, out) = (metrics.records_in(), metrics.records_out());
-        let rate = records_in.saturating_sub(self.records_in) as f64 / since.as_secs_f64();
-        let seconds = self.began.elapsed().as_secs();
-        let watermark = match metrics.watermark() {
-            Some((i64::MIN, name)) => format!("none yet ({name})"),
-            Some((at, name)) => format!("{} ({name})", time(at)),
-            None => "-".to_string(),
-        };
-        eprintln!(
-            "{seconds:>4}s  in {records_in}  out {out}  {rate:.0}/s  lag {}  \
-             watermark {watermark}  state {}",
-            metrics.lag(),
-            bytes(metrics.state_memory_bytes.get())
-        );
+        let (records_in, records_out) = (metrics.records_in(), metrics.records_out());
+        let rate = |now: u64, before: u64| now.saturating_sub(before) as f64 / since.as_secs_f64();
+        let rate_in = rate(records_in, self.records_in);
+        match self.is_drawn {
+            true => {
+                status::draw(&self.block(metrics, rate_in, rate(records_out, self.records_out)))
+            }
+            false => eprintln!("{}", self.line(metrics, rate_in)),
+        }
         self.shown = Instant::now();
-        self.records_in = records_in;
+        (self.records_in, self.records_out) = (records_in, records_out);
+    }
+
+    /// Takes away what is drawn in place.
+    pub(super) fn end(self) {
+        if self.is_drawn {
+            status::clear();
+        }
+    }
+
+    fn line(&self, metrics: &Metrics, rate_in: f64) -> String {
+        format!(
+            "{:>4}s  in {}  out {}  {rate_in:.0}/s  lag {}  watermark {}  state {}",
+            self.began.elapsed().as_secs(),
+            metrics.records_in(),
+            metrics.records_out(),
+            metrics.lag(),
+            watermark(metrics),
+            bytes(metrics.state_memory_bytes.get())
+        )
+    }
+
+    /// The lines that are redrawn; rates in records a second.
+    fn block(&self, metrics: &Metrics, rate_in: f64, rate_out: f64) -> Vec<String> {
+        let restarts = match metrics.restarts.get() {
+            0 => String::new(),
+            n => format!(", {n} restarts"),
+        };
+        vec![
+            format!("{}  running for {} s{restarts}", self.job, self.began.elapsed().as_secs()),
+            format!("  in         {}  {rate_in:.0}/s", metrics.records_in()),
+            format!("  out        {}  {rate_out:.0}/s", metrics.records_out()),
+            format!("  lag        {}", metrics.lag()),
+            format!("  watermark  {}", watermark(metrics)),
+            format!(
+                "  state      {} in memory, {} on disk",
+                bytes(metrics.state_memory_bytes.get()),
+                bytes(metrics.state_disk_bytes.get())
+            ),
+            format!("  epochs     {}", metrics.epochs.get()),
+        ]
+    }
+}
+
+/// The watermark and the partition that holds it.
+fn watermark(metrics: &Metrics) -> String {
+    match metrics.watermark() {
+        Some((i64::MIN, name)) => format!("none yet ({name})"),
+        Some((at, name)) => format!("{} ({name})", time(at)),
+        None => "-".to_string(),
     }
 }
 
@@ -169,7 +226,7 @@ fn bytes(n: u64) -> String {
 }
 
 /// A time in microseconds for people.
-fn time(micros: i64) -> String {
+pub(super) fn time(micros: i64) -> String {
     use flow_ir::types::DataType;
     use flow_ir::value::Value;
     let ty = DataType::TimestampLtz { precision: 3 };

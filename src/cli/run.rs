@@ -1,5 +1,6 @@
 //! `flow run`.
 
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -68,15 +69,19 @@ impl RunArgs {
         config.fresh = self.fresh;
         let world = world(&graph, local, &state_dir);
         let name = graph.name.clone();
-        if reads_standard_input(&graph) {
+        let reads_input = reads_standard_input(&graph);
+        if reads_input {
             eprintln!(
                 "{name} reads standard input, which cannot be read again: every run starts anew"
             );
         }
         let job = start(graph, Arc::new(Interpreter), config, world)?;
         crate::signals::on_interrupt();
-        let mut progress = Progress::new(began);
+        // Where somebody types, nothing is drawn over.
+        let is_typed = reads_input && std::io::stdin().is_terminal();
+        let mut progress = Progress::new(&name, began, !is_typed);
         watch(&job, &mut progress);
+        progress.end();
         let metrics = job.metrics();
         let ended = job.join();
         let metrics = Stats::new(&name, &metrics, began.elapsed(), compile_time);

@@ -7,6 +7,8 @@ mod command;
 mod full_disk;
 #[path = "../support/start_modes.rs"]
 mod start_modes;
+#[path = "../support/terminal.rs"]
+mod terminal;
 
 mod bad_input;
 mod disk;
@@ -14,6 +16,7 @@ mod files;
 mod forms;
 mod modes;
 mod programs;
+mod progress;
 mod runs;
 mod topics;
 

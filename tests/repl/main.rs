@@ -4,6 +4,7 @@
 mod editing;
 mod local;
 mod pipe;
+#[path = "../support/terminal.rs"]
 mod pty;
 mod results;
 mod server;

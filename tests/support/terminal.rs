@@ -1,5 +1,6 @@
 //! A terminal with a program in it: keys go in, and what comes out is drawn on a screen as a
 //! terminal would.
+#![allow(dead_code)] // each test binary uses its own part
 
 use std::io::{Read, Write};
 use std::path::Path;
@@ -76,6 +77,7 @@ impl Terminal {
         command.env("TERM", "xterm-256color");
         command.env("HOME", home);
         command.env_remove("FLOW_HISTORY");
+        command.env_remove("FLOW_LOG");
         command.env_remove("FLOW_SERVER");
         command.env_remove("NO_COLOR");
         let child = pair.slave.spawn_command(command).expect("flow starts");
