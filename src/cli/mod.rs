@@ -3,6 +3,8 @@
 mod build;
 mod check;
 mod completions;
+#[cfg(feature = "run")]
+mod describe;
 mod explain;
 mod fmt;
 #[cfg(feature = "run")]
@@ -68,7 +70,7 @@ enum Command {
     /// Run test cases: program, input, expected output
     #[cfg(feature = "run")]
     Test(test::TestArgs),
-    /// List, create, fill and read topics
+    /// List, create, describe, fill and read topics
     #[cfg(feature = "run")]
     #[command(subcommand)]
     Topic(topic::TopicCommand),
@@ -90,7 +92,7 @@ enum Command {
     #[cfg(feature = "run")]
     #[command(subcommand)]
     Jobs(jobs::JobsCommand),
-    /// List, show and register schemas
+    /// List, show, check and register schemas
     #[command(subcommand)]
     Schema(schema::SchemaCommand),
     /// Print a completion script for a shell

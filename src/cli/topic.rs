@@ -14,6 +14,7 @@ use flow_runtime::connect::local::{Access, Purpose};
 use flow_runtime::connect::{Assignment, Log, NewTopic, OffsetQuery, Reader};
 use flow_runtime::error::Who;
 
+use super::describe::describe;
 use super::produce::produce;
 use super::schema::RegistryArgs;
 use super::{define, say};
@@ -23,9 +24,9 @@ use crate::payload::Shower;
 use crate::secrets::Secrets;
 
 /// How long one look for new records waits.
-const POLL: Duration = Duration::from_millis(100);
+pub(super) const POLL: Duration = Duration::from_millis(100);
 
-/// List, create, fill and read topics.
+/// List, create, describe, fill and read topics.
 #[derive(Debug, Subcommand)]
 #[command(after_help = "Examples:\n  flow topic create orders --partitions 4 --local data\n  \
     flow topic produce orders --local data --format avro < orders.jsonl\n  \
@@ -49,6 +50,16 @@ pub(super) enum TopicCommand {
         /// Keep the last record per key only
         #[arg(long)]
         compacted: bool,
+        #[command(flatten)]
+        at: LogArgs,
+    },
+    /// Show a topic's partitions, offsets, newest records' times and schemas
+    #[command(after_help = "Examples:\n  flow topic describe orders --local data\n  \
+        flow topic describe orders --bootstrap 127.0.0.1:9092 --registry http://127.0.0.1:8081\n\n\
+        Records are counted by offsets: on Kafka, marks of transactions count too.")]
+    Describe {
+        /// The topic
+        topic: String,
         #[command(flatten)]
         at: LogArgs,
     },
@@ -184,6 +195,7 @@ impl TopicCommand {
                 let made = at.open()?.log().create_topic(&topic)?;
                 say(&format!("{}: {} partitions\n", made.name, made.partitions))
             }
+            TopicCommand::Describe { topic, at } => describe(&topic, &at),
             TopicCommand::Produce { topic, file, format, key, at } => {
                 let input: Box<dyn Read + Send> = match &file {
                     None => Box::new(std::io::stdin()),
@@ -258,6 +270,6 @@ fn consume(topic: &str, follow: bool, keys: bool, max: usize, at: &LogArgs) -> R
     Ok(())
 }
 
-fn at_end(reader: &dyn Reader, partitions: usize) -> bool {
+pub(super) fn at_end(reader: &dyn Reader, partitions: usize) -> bool {
     (0..partitions).all(|p| reader.at_end(p))
 }

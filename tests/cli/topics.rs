@@ -22,6 +22,36 @@ fn topics_are_created_filled_listed_and_read() {
 }
 
 #[test]
+fn a_topic_is_described_with_its_offsets_times_and_schemas() {
+    let sandbox = Sandbox::new();
+    sandbox.must(&["topic", "create", "t", "--partitions", "2", "--local", "data"]);
+    let describe = ["topic", "describe", "t", "--local", "data"];
+    let head = "partition         start           end       records  newest\n";
+    let empty = "           0             0             0  -\n";
+    assert_eq!(
+        sandbox.must(&describe),
+        format!(
+            "t  2 partitions, 0 records\n{head}        0  {empty}        1  {empty}\
+             no schemas of t in data/schemas\n"
+        )
+    );
+    sandbox.produce("t", "k", "{\"k\":\"a\"}\n{\"k\":\"a\"}\n");
+    sandbox.write("t.avsc", SCHEMA);
+    sandbox.must(&["schema", "register", "t-value", "t.avsc", "--local", "data"]);
+    let told = sandbox.must(&describe);
+    assert!(told.starts_with("t  2 partitions, 2 records\n"), "{told}");
+    assert!(told.ends_with("\nvalue  t-value: id 1, version 1, BACKWARD\n"), "{told}");
+    let rows: Vec<Vec<&str>> =
+        told.lines().skip(2).take(2).map(|line| line.split_whitespace().collect()).collect();
+    let filled = rows.iter().find(|row| row[2] == "2").expect("both records are in one partition");
+    assert_eq!(filled[1..4], ["0", "2", "2"]);
+    assert!(filled[4].starts_with("20"), "the time of writing: {told}");
+    assert!(rows.iter().any(|row| row[1..] == ["0", "0", "0", "-"]), "{told}");
+    let absent = sandbox.flow(&["topic", "describe", "absent", "--local", "data"]);
+    absent.expect(4, &["there is no topic absent"]);
+}
+
+#[test]
 fn what_cannot_be_written_is_told_with_its_line() {
     let sandbox = Sandbox::new();
     let produce = ["topic", "produce", "t", "--key", "k", "--local", "data"];
@@ -73,4 +103,27 @@ fn schemas_are_listed_shown_and_held_to_compatibility() {
     assert!(last.contains("how many"), "{last}");
     let absent = sandbox.flow(&["schema", "get", "other", "--local", "data"]);
     absent.expect(4, &["other is not in"]);
+}
+
+#[test]
+fn a_schema_is_checked_without_being_registered() {
+    let sandbox = Sandbox::new();
+    let check = ["schema", "check", "s-value", "new.avsc", "--local", "data"];
+    sandbox.write("new.avsc", SCHEMA);
+    let told = "s-value: compatible with anything: there is no version to compare (BACKWARD)\n";
+    assert_eq!(sandbox.must(&check), told);
+    assert_eq!(sandbox.must(&["schema", "list", "--local", "data"]), "");
+
+    sandbox.must(&["schema", "register", "s-value", "new.avsc", "--local", "data"]);
+    let more = r#"{"name": "n", "type": "long"}, {"name": "by", "type": "string", "default": ""}"#;
+    sandbox.write("new.avsc", SCHEMA.replace(r#"{"name": "n", "type": "long"}"#, more));
+    assert_eq!(sandbox.must(&check), "s-value: compatible with version 1 (BACKWARD)\n");
+    assert_eq!(sandbox.must(&["schema", "list", "--local", "data"]), "s-value  versions 1\n");
+
+    sandbox.write("new.avsc", SCHEMA.replace("\"long\"", "\"string\""));
+    sandbox.flow(&check).expect(1, &["breaks BACKWARD of s-value", "version 1: n: "]);
+    sandbox.write("new.avsc", "{\"type\": \"rec\"}");
+    sandbox.flow(&check).expect(1, &["new.avsc is no Avro schema"]);
+    let absent = sandbox.flow(&["schema", "check", "s-value", "absent.avsc", "--local", "data"]);
+    absent.expect(4, &["absent.avsc cannot be read"]);
 }
