@@ -105,6 +105,16 @@ fn credentials_are_filled_in_where_the_registry_is_asked_and_nowhere_else() {
     sandbox.write("clicks.jsonl", "{\"page\":\"a\",\"n\":1}\n{\"page\":\"b\",\"n\":2}\n");
     let produce = ["topic", "produce", "gated", "clicks.jsonl", "--format", "avro"];
     done(&[&produce, &bearer[..]].concat());
+    let told = done(&[&["topic", "describe", "gated"], &bearer[..]].concat());
+    let partition = told.lines().nth(2).map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let partition = partition.expect("it has a partition");
+    assert!(partition[..2] == ["0", "0"] && partition[4].starts_with("20"), "{told}");
+    assert!(told.contains("\nvalue  gated-value: id ") && told.contains(", version 1, "), "{told}");
+    let check = [&["schema", "check", "gated-value", "click.avsc"], &bearer[..]].concat();
+    assert!(done(&check).starts_with("gated-value: compatible with version 1 ("));
+    sandbox.write("string.avsc", SCHEMA.replace("\"long\"", "\"string\""));
+    let check = [&["schema", "check", "gated-value", "string.avsc"], &bearer[..]].concat();
+    sandbox.start_with(&check, &secret).end().expect(1, &["version 1: n: "]);
 
     done(&["check", "p.flow"]);
     for stage in ["typed", "logical", "optimized", "physical"] {
