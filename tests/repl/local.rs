@@ -80,6 +80,7 @@ fn what_a_folder_holds_is_there_in_the_next_session() {
     terminal.prompt();
     terminal.line("DESCRIBE cities;");
     terminal.shows("BIGINT");
+    terminal.prompt();
     terminal.keys(CTRL_D);
     assert_eq!(terminal.exit_code(), 0);
 }
