@@ -1,6 +1,12 @@
 //! Files as sources and sinks, standard input and output among them.
 
+use std::io::Write;
+use std::time::{Duration, Instant};
+
 use super::command::Sandbox;
+
+/// What does not happen in this time never will.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Doubles numbers from one path to another.
 fn program(from: &str, to: &str) -> String {
@@ -44,6 +50,24 @@ fn from_standard_input_to_standard_output_every_time() {
         let expected = input.replace('2', "4").replace('1', "2").replace('5', "10");
         assert_eq!(ended.stdout, expected);
     }
+}
+
+#[test]
+fn a_line_of_standard_input_does_not_wait_for_more() {
+    let sandbox = sandbox("-", "out.jsonl");
+    let (job, mut input) = sandbox.start_with_pipe(&["run", "double.flow"]);
+    let mut written = String::new();
+    for n in 1..4 {
+        writeln!(input, "{{\"n\":{n}}}").expect("it reads");
+        written.push_str(&format!("{{\"n\":{}}}\n", n * 2));
+        let began = Instant::now();
+        while !sandbox.path("out.jsonl").exists() || sandbox.read("out.jsonl") != written {
+            assert!(began.elapsed() < PATIENCE, "line {n} never comes out");
+            std::thread::yield_now();
+        }
+    }
+    drop(input);
+    job.end().expect(0, &["double finished"]);
 }
 
 #[test]

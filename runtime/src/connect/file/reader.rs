@@ -81,13 +81,13 @@ impl RecordBatch for Lines {
 
 /// A source of lines with a position.
 struct Input<R> {
-    reader: R,
+    reader: BufReader<R>,
     position: i64,
     path: String,
 }
 
-impl<R: BufRead> Input<R> {
-    /// The next lines; `None` at the end.
+impl<R: Read> Input<R> {
+    /// The next lines: those that are there, at least one; `None` at the end.
     fn next(&mut self) -> Result<Option<Lines>> {
         let base = self.position;
         let mut batch = Lines { bytes: Vec::new(), lines: Vec::new(), base };
@@ -110,6 +110,10 @@ impl<R: BufRead> Input<R> {
             if !line.is_empty() {
                 batch.lines.push(start..start + line.len());
             }
+            // Whoever types or pipes line by line is not kept waiting for more.
+            if self.reader.buffer().is_empty() && !batch.lines.is_empty() {
+                break;
+            }
         }
         self.position += batch.bytes.len() as i64;
         Ok((!batch.bytes.is_empty()).then_some(batch))
@@ -118,7 +122,7 @@ impl<R: BufRead> Input<R> {
 
 /// Where lines come from.
 enum Origin {
-    File(Input<BufReader<std::io::Take<File>>>),
+    File(Input<std::io::Take<File>>),
     /// A thread reads, so that a poll can give up.
     Standard(Receiver<Result<Lines>>),
 }
