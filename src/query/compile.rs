@@ -1,13 +1,12 @@
 //! A question's text to a compiled query, which is kept for the next time that it is asked.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use flow_compiler::compile::{CompileOptions, CompiledQuery, compile_query};
 use flow_compiler::diagnostics::render::{RenderStyle, render};
 use flow_compiler::source::SourceMap;
-use flow_ir::connector::{VIEW, VIEW_JOB};
-use flow_ir::physical::{JobGraph, PhysicalOp, Stream};
+use flow_ir::physical::JobGraph;
 
 use super::{Offer, Unanswered};
 use crate::catalog::RegistryCatalog;
@@ -90,30 +89,13 @@ impl Compiler {
             Unanswered::Mistakes(render(&diagnostics, &sources, RenderStyle::Plain))
         })?;
         let of = |job: &str| offers.iter().find(|offer| offer.job == job).cloned();
-        let jobs: std::collections::BTreeSet<String> =
-            views_read(&query.graph).filter_map(job_of).map(str::to_string).collect();
-        let reads = jobs.iter().filter_map(|job| of(job)).collect();
+        let read = query.graph.views_read();
+        let jobs: BTreeSet<&str> = read.iter().map(|(job, _)| *job).collect();
+        let reads = jobs.into_iter().filter_map(of).collect();
         Ok(Compiled { graph: Arc::new(query.graph.clone()), reads, query })
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(|e| e.into_inner())
     }
-}
-
-/// The streams of a query that are views.
-fn views_read(graph: &JobGraph) -> impl Iterator<Item = &Stream> {
-    graph
-        .vertices
-        .iter()
-        .filter_map(|vertex| match &vertex.op {
-            PhysicalOp::Source(source) => Some(graph.stream(source.stream)),
-            _ => None,
-        })
-        .filter(|stream| stream.connector == VIEW)
-}
-
-/// The job whose view a stream is.
-pub(super) fn job_of(stream: &Stream) -> Option<&str> {
-    stream.option(VIEW_JOB)
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use flow_ir::physical::{JobGraph, Stream};
 use flow_runtime::connect::Log;
@@ -227,6 +227,3 @@ struct Silent;
 impl Printer for Silent {
     fn line(&self, _: &str, _: &str) {}
 }
-
-/// How long a query over streams may take where nothing is said.
-pub const STREAMS_PATIENCE: Duration = Duration::from_secs(60);

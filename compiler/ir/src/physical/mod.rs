@@ -234,7 +234,7 @@ impl JobGraph {
             let PhysicalOp::Source(source) = &vertex.op else { continue };
             let stream = self.stream(source.stream);
             if let Some(job) = stream.option(VIEW_JOB).filter(|_| stream.connector == VIEW)
-                && read.iter().all(|(_, known)| known.name != stream.name)
+                && read.iter().all(|(of, known)| (*of, &known.name) != (job, &stream.name))
             {
                 read.push((job, stream));
             }
