@@ -209,13 +209,12 @@ impl Shell {
         self.session().note_started(&submitted.name, typed.text);
         let path = format!("/v1/jobs/{}", segment(&submitted.name));
         match self.settled(&path) {
-            Ok(job) => match job.error {
-                Some(error) => {
+            Ok(job) => {
+                if let Some(error) = job.error {
                     let (name, state) = (&submitted.name, &job.state);
                     return self.mistake(&format!("job {name} is {state}: {error}"));
                 }
-                None => {}
-            },
+            }
             Err(problem) => return self.problem(&problem),
         }
         let said = match (submitted.outcome.as_str(), submitted.version) {

@@ -214,7 +214,10 @@ impl Job {
         }
         let at = at(self.epoch);
         let seal = overlay.seal();
-        let write = || Ok(self.disk.publish(&[&overlay], b"position").expect("it is written"));
+        let write = || {
+            self.disk.publish(&[&overlay], b"position").expect("it is written");
+            Ok(())
+        };
         self.views.publish(write, Published { at, changes }).expect("it is published");
         self.wiring.published(seal);
     }
