@@ -1,6 +1,5 @@
 //! Rows, then what changes them: a query over views that goes on with the epochs of their jobs.
 
-use std::ops::ControlFlow;
 use std::time::Instant;
 
 use flow_runtime::query::Query;
@@ -11,8 +10,8 @@ use futures_util::future::select_all;
 
 use super::answer::{Changes, Column, Position, Shown};
 use super::compile::Compiled;
-use super::once::{bind, fields};
-use super::{QUERY_MEMORY_BYTES, Unanswered, in_time};
+use super::once::{bind, feed, fields};
+use super::{QUERY_MEMORY_BYTES, Unanswered};
 
 /// Why no more changes come.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,27 +78,11 @@ impl Follow {
                 jobs.push(Followed { subscription, places, at });
                 continue;
             }
-            let mut failed = None;
             let (at, subscription) = offer.store.subscribe(&views, |snapshot| {
-                for &(source, view) in &places {
-                    let ranges = query.sources()[source].ranges().to_vec();
-                    snapshot.scan(view, &ranges, |rows| {
-                        let pushed = in_time(deadline)
-                            .and_then(|()| query.push(source, &rows).map_err(Unanswered::from));
-                        match pushed {
-                            Ok(()) => ControlFlow::Continue(()),
-                            Err(error) => {
-                                failed = Some(error);
-                                ControlFlow::Break(())
-                            }
-                        }
-                    })?;
-                }
-                Ok(Position::of(&offer.job, snapshot.at()))
+                let fed = feed(&mut query, &places, snapshot, None, deadline);
+                Ok(fed.map(|()| Position::of(&offer.job, snapshot.at())))
             })?;
-            if let Some(error) = failed {
-                return Err(error);
-            }
+            let at = at?;
             jobs.push(Followed { subscription, places, at });
         }
         let shown = Shown::new(&fields(compiled), compiled.query.columns.len())?;

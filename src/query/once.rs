@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use flow_ir::types::Field;
 use flow_runtime::query::{Arrangement, Query};
+use flow_runtime::view::Snapshot;
 use flow_runtime::world::{Clock, SystemClock};
 use flow_stdlib::interp::Interpreter;
 
@@ -74,26 +75,35 @@ pub(super) fn read(
     deadline: Instant,
 ) -> Result<Position, Unanswered> {
     let places = bind(query, offer)?;
-    let mut failed = None;
-    let at = offer.store.read(|snapshot| {
-        for &(source, view) in &places {
-            let ranges = query.sources()[source].ranges().to_vec();
-            snapshot.scan(view, &ranges, |rows| {
-                let pushed = in_time(deadline)
-                    .and_then(|()| query.push(source, &rows).map_err(Unanswered::from));
-                if let Err(error) = pushed {
-                    failed = Some(error);
-                }
-                let full = enough.is_some_and(|rows| query.answered() as u64 >= rows);
-                match failed.is_some() || full {
-                    true => ControlFlow::Break(()),
-                    false => ControlFlow::Continue(()),
-                }
-            })?;
-        }
-        Ok(Position::of(&offer.job, snapshot.at()))
-    })?;
-    failed.map_or(Ok(at), Err)
+    offer.store.read(|snapshot| {
+        let fed = feed(query, &places, snapshot, enough, deadline);
+        Ok(fed.map(|()| Position::of(&offer.job, snapshot.at())))
+    })?
+}
+
+/// Gives a query the rows that its sources want of the views of a snapshot.
+pub(super) fn feed(
+    query: &mut Query,
+    places: &[(usize, usize)],
+    snapshot: &Snapshot<'_>,
+    enough: Option<u64>,
+    deadline: Instant,
+) -> Result<(), Unanswered> {
+    let mut fed = Ok(());
+    for &(source, view) in places {
+        let ranges = query.sources()[source].ranges().to_vec();
+        snapshot.scan(view, &ranges, |rows| {
+            fed = in_time(deadline)
+                .and_then(|()| query.push(source, &rows).map_err(Unanswered::from));
+            let full = enough.is_some_and(|rows| query.answered() as u64 >= rows);
+            match fed.is_err() || full {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            }
+        })?;
+        fed.clone()?;
+    }
+    Ok(())
 }
 
 /// Binds the sources that read a job: source and number of the view.

@@ -44,7 +44,15 @@ pub(super) struct Inner {
     memory_bytes: usize,
     metrics: Option<Arc<Metrics>>,
     /// The views of this version; they can be read while the job rests.
-    views: Option<(u32, Arc<Views>)>,
+    views: Option<Kept>,
+}
+
+/// The views of a version that was started.
+struct Kept {
+    version: u32,
+    store: Arc<Views>,
+    /// What they are to others, made once; `None` if there are none.
+    offer: Option<Offer>,
 }
 
 enum Run {
@@ -120,9 +128,7 @@ impl Job {
 
     /// The views that it offers.
     pub fn offer(&self) -> Option<Offer> {
-        let inner = self.lock();
-        let (version, views) = inner.views.as_ref()?;
-        Offer::of(inner.graph.as_ref().ok()?, *version, views)
+        self.lock().views.as_ref()?.offer.clone()
     }
 
     /// What the job counts now, or counted last.
@@ -340,8 +346,8 @@ impl Job {
         let (surroundings, printer) =
             (host.setup.surroundings.clone(), Arc::new(LogPrinter(self.logs.clone())));
         let act = move || -> Result<(), String> {
-            if let Some((_, views)) = views {
-                views.retire();
+            if let Some(kept) = views {
+                kept.store.retire();
             }
             if keeps_state {
                 return Ok(());
@@ -375,15 +381,16 @@ impl Inner {
     /// The views of the version that starts; those of another one let go of the store.
     fn views_of(&mut self, graph: &JobGraph) -> Result<Arc<Views>, RuntimeError> {
         let version = self.record.version;
-        if let Some((of, views)) = &self.views {
-            if *of == version {
-                return Ok(views.clone());
+        if let Some(kept) = &self.views {
+            if kept.version == version {
+                return Ok(kept.store.clone());
             }
-            views.retire();
+            kept.store.retire();
         }
-        let views = Arc::new(Views::new(graph)?);
-        self.views = Some((version, views.clone()));
-        Ok(views)
+        let store = Arc::new(Views::new(graph)?);
+        let offer = Offer::of(graph, version, &store);
+        self.views = Some(Kept { version, store: store.clone(), offer });
+        Ok(store)
     }
 
     /// A wish that begins anew: earlier failures no longer count.
