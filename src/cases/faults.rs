@@ -63,6 +63,10 @@ impl Log for FaultyLog {
         self.log.create_topic(topic)
     }
 
+    fn add_partitions(&self, topic: &str, partitions: u32) -> Result<TopicInfo> {
+        self.log.add_partitions(topic, partitions)
+    }
+
     fn offsets(&self, topic: &str, query: OffsetQuery) -> Result<Vec<i64>> {
         self.log.offsets(topic, query)
     }

@@ -26,7 +26,7 @@ use crate::secrets::Secrets;
 /// How long one look for new records waits.
 pub(super) const POLL: Duration = Duration::from_millis(100);
 
-/// List, create, describe, fill and read topics.
+/// List, create, alter, describe, fill and read topics.
 #[derive(Debug, Subcommand)]
 #[command(after_help = "Examples:\n  flow topic create orders --partitions 4 --local data\n  \
     flow topic produce orders --local data --format avro < orders.jsonl\n  \
@@ -50,6 +50,20 @@ pub(super) enum TopicCommand {
         /// Keep the last record per key only
         #[arg(long)]
         compacted: bool,
+        #[command(flatten)]
+        at: LogArgs,
+    },
+    /// Give a topic more partitions
+    #[command(after_help = "Example:\n  flow topic alter orders --partitions 8 --local data\n\n\
+        Records stay where they are. Those of a key that come later may go to another partition \
+        than those\nbefore, and are then no longer in order with them. Jobs that read the topic \
+        find the partitions\nby themselves: 'scan.topic-partition-discovery.interval'.")]
+    Alter {
+        /// Its name
+        topic: String,
+        /// Its partitions, old and new ones together
+        #[arg(long)]
+        partitions: u32,
         #[command(flatten)]
         at: LogArgs,
     },
@@ -194,6 +208,10 @@ impl TopicCommand {
                 let topic = NewTopic { name: topic, partitions, compacted, config: Vec::new() };
                 let made = at.open()?.log().create_topic(&topic)?;
                 say(&format!("{}: {} partitions\n", made.name, made.partitions))
+            }
+            TopicCommand::Alter { topic, partitions, at } => {
+                let now = at.open()?.log().add_partitions(&topic, partitions)?;
+                say(&format!("{}: {} partitions\n", now.name, now.partitions))
             }
             TopicCommand::Describe { topic, at } => describe(&topic, &at),
             TopicCommand::Produce { topic, file, format, key, at } => {

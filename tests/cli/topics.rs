@@ -69,6 +69,19 @@ fn what_cannot_be_written_is_told_with_its_line() {
 }
 
 #[test]
+fn a_topic_gets_partitions_and_loses_none() {
+    let sandbox = Sandbox::new();
+    sandbox.fill("t", 2, "k", "{\"k\":\"a\"}\n");
+    let alter = |partitions| ["topic", "alter", "t", "--partitions", partitions, "--local", "data"];
+    assert_eq!(sandbox.must(&alter("3")), "t: 3 partitions\n");
+    assert_eq!(sandbox.must(&["topic", "list", "--local", "data"]), "t  3 partitions, 1 records\n");
+    sandbox.flow(&alter("2")).expect(4, &["topic t has 3 partitions", "only ever added"]);
+    sandbox.flow(&alter("9999")).expect(4, &["9999 partitions", "1024"]);
+    let absent = ["topic", "alter", "absent", "--partitions", "2", "--local", "data"];
+    sandbox.flow(&absent).expect(4, &["there is no topic absent"]);
+}
+
+#[test]
 fn avro_is_written_and_shown_by_the_registered_schema() {
     let sandbox = Sandbox::new();
     sandbox.write("click.avsc", SCHEMA);

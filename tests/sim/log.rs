@@ -134,6 +134,10 @@ impl Log for SimLog {
         self.0.log.create_topic(topic)
     }
 
+    fn add_partitions(&self, topic: &str, partitions: u32) -> Result<TopicInfo> {
+        self.0.log.add_partitions(topic, partitions)
+    }
+
     fn offsets(&self, topic: &str, query: OffsetQuery) -> Result<Vec<i64>> {
         self.0.log.offsets(topic, query)
     }
@@ -166,6 +170,10 @@ impl Reader for SimReader {
             return Ok(fetched);
         }
         self.reader.poll(wait)
+    }
+
+    fn add(&mut self, assignment: &[Assignment]) -> Result<()> {
+        self.reader.add(assignment)
     }
 
     fn pause(&mut self, partition: usize, paused: bool) {

@@ -27,6 +27,8 @@ pub(crate) fn run(log: &Arc<dyn Log>, tag: &str) {
     suite.reading_starts_anywhere_and_stops_at_the_end();
     suite.compacted_topics_keep_the_last_record_of_a_key();
     suite.a_paused_partition_is_not_read();
+    suite.a_topic_gets_more_partitions();
+    suite.a_reader_takes_more_partitions();
     suite.a_missing_topic_is_named();
 }
 
@@ -305,6 +307,65 @@ impl Suite {
         assert_eq!(next().0, 0);
     }
 
+    fn a_topic_gets_more_partitions(&self) {
+        let topic = self.topic("grow", 1, false);
+        self.commit(&mut *self.writer("grow"), &topic, &["a"]);
+        let before = self.log.topic(&topic).expect("asked").expect("it is there");
+        let grown = self.log.add_partitions(&topic, 3).expect("it grows");
+        assert_eq!((&grown.id, grown.partitions), (&before.id, 3));
+        assert_eq!(self.log.topic(&topic).expect("asked"), Some(grown.clone()));
+        assert_eq!(self.log.add_partitions(&topic, 3).expect("it has them"), grown);
+        let error = self.log.add_partitions(&topic, 2).expect_err("none is taken away");
+        assert!(error.to_string().contains("has 3 partitions"), "{error}");
+        let mut writer = self.writer("grow");
+        writer.begin().expect("begins");
+        self.send(&mut *writer, &topic, 2, &["z"]);
+        assert_eq!(writer.commit(), Outcome::Committed);
+        assert_eq!(self.values(&topic, 0), ["a"]);
+        assert_eq!(self.values(&topic, 2), ["z"]);
+    }
+
+    fn a_reader_takes_more_partitions(&self) {
+        let [topic, other] = ["take", "take-other"].map(|name| self.topic(name, 1, false));
+        self.commit(&mut *self.writer("take"), &topic, &["a", "b"]);
+        let mut reader = self.reader(&topic, 0, 0);
+        assert_eq!(self.drain(&mut *reader).len(), 2);
+        let position = reader.position(0);
+        self.log.add_partitions(&topic, 3).expect("it grows");
+        let mut writer = self.writer("take");
+        writer.begin().expect("begins");
+        for (topic, partition, values) in
+            [(&topic, 0, &["c"][..]), (&topic, 1, &["x", "y"]), (&other, 0, &["o"])]
+        {
+            self.send(&mut *writer, topic, partition, values);
+        }
+        assert_eq!(writer.commit(), Outcome::Committed);
+        let at = |topic: &String, partition, offset| Assignment {
+            topic: topic.clone(),
+            partition,
+            offset,
+        };
+        // The new partition that is empty is read beside the others, one of them from its middle.
+        let more = [at(&topic, 1, 1), at(&topic, 2, 0), at(&other, 0, 0)];
+        reader.add(&more).expect("it reads them too");
+        assert!(reader.position(0) >= position, "what it had stays where it was");
+        let (start, mut came) = (Instant::now(), Vec::new());
+        while came.len() < 3 || !(0..4).all(|p| reader.at_end(p)) {
+            assert!(start.elapsed() < PATIENCE, "only {came:?} comes");
+            let polled = reader.poll(Duration::from_millis(50)).expect("it can be read");
+            let Some(fetched) = polled else { continue };
+            let mut records: Vec<Record<'_>> = Vec::new();
+            fetched.batch.records(&mut records);
+            let text =
+                |r: &Record<'_>| String::from_utf8_lossy(r.value.unwrap_or(b"")).into_owned();
+            came.extend(records.iter().map(|r| (fetched.partition, text(r))));
+        }
+        came.sort();
+        let expected = [(0, "c"), (1, "y"), (3, "o")];
+        assert_eq!(came, expected.map(|(partition, value)| (partition, value.to_string())));
+        assert_eq!(reader.position(2), 0);
+    }
+
     fn a_missing_topic_is_named(&self) {
         let name = format!("absent-{}", self.tag);
         let assignment = Assignment { topic: name.clone(), partition: 0, offset: 0 };
@@ -313,6 +374,8 @@ impl Suite {
         let error = self.log.group_offsets("g", &name).expect_err("no such topic");
         assert!(error.to_string().contains(&name), "{error}");
         let error = self.log.offsets(&name, OffsetQuery::End).expect_err("no such topic");
+        assert!(error.to_string().contains(&name), "{error}");
+        let error = self.log.add_partitions(&name, 2).expect_err("no such topic");
         assert!(error.to_string().contains(&name), "{error}");
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //!  Log::open ─► describe / create_topic / offsets      at any time, from any thread
-//!           ├─► reader(assignment) ─► poll*            one thread; positions only grow
+//!           ├─► reader(assignment) ─► poll* ─► add ─► poll* …   one thread; positions only grow
 //!           └─► writer(id) ─► begin ─► send* ─► commit ─► begin …
 //!                    │                     └─► abort ─► begin …
 //!                    └ returns when the transaction that an earlier writer of this id left open
@@ -25,11 +25,18 @@ use std::time::Duration;
 use flow_ir::kernel::{Headers, Record};
 use serde::{Deserialize, Serialize};
 
-use crate::error::Result;
+use crate::error::{Result, RuntimeError};
 pub use crate::partition::murmur2;
 
 /// Records fetched at once at most, a batch's target size.
 pub const FETCH_RECORDS_MAX: usize = 4_096;
+
+/// Refuses to take partitions away from a topic.
+fn fewer_partitions(topic: &TopicInfo, wanted: u32) -> RuntimeError {
+    let TopicInfo { name, partitions, .. } = topic;
+    RuntimeError::user(format!("topic {name} has {partitions} partitions, {wanted} would be fewer"))
+        .with_help("Partitions are only ever added: records would go with one that is taken away.")
+}
 
 /// What can be done about records that are gone before they were read.
 pub(crate) const LOST_RECORDS_HELP: &str = "Retention has deleted them, or the topic was cut. \
@@ -118,6 +125,13 @@ pub trait Reader: Send {
     /// # Errors
     /// If the log cannot be reached or a partition's records are gone.
     fn poll(&mut self, wait: Duration) -> Result<Option<Fetched>>;
+
+    /// Reads these partitions too, which it does not read yet. They are numbered on from those
+    /// that it has.
+    ///
+    /// # Errors
+    /// If one is not there or the log cannot be reached; the reader is then of no more use.
+    fn add(&mut self, assignment: &[Assignment]) -> Result<()>;
 
     /// Stops or goes on handing out a partition's records.
     fn pause(&mut self, partition: usize, paused: bool);
@@ -239,6 +253,12 @@ pub trait Log: Send + Sync {
     fn create_topics(&self, topics: &[NewTopic]) -> Result<Vec<TopicInfo>> {
         topics.iter().map(|topic| self.create_topic(topic)).collect()
     }
+
+    /// Gives a topic more partitions: this many in all. What is in it stays where it is.
+    ///
+    /// # Errors
+    /// If the topic is missing or has more already, or the log refuses it.
+    fn add_partitions(&self, topic: &str, partitions: u32) -> Result<TopicInfo>;
 
     /// An offset of each partition of a topic.
     ///

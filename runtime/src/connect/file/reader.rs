@@ -12,7 +12,7 @@ use flow_ir::kernel::Record;
 use flow_ir::row::key_hash;
 
 use super::{LINE_BYTES_MAX, STANDARD};
-use crate::connect::{FETCH_RECORDS_MAX, Fetched, Reader, RecordBatch};
+use crate::connect::{Assignment, FETCH_RECORDS_MAX, Fetched, Reader, RecordBatch};
 use crate::error::{Result, RuntimeError};
 
 /// Bytes at a file's start whose hash identifies it.
@@ -194,6 +194,10 @@ impl Reader for FileReader {
         self.position = lines.base + lines.bytes.len() as i64;
         let next_offset = self.position;
         Ok(Some(Fetched { partition: 0, batch: Box::new(lines), next_offset }))
+    }
+
+    fn add(&mut self, _: &[Assignment]) -> Result<()> {
+        Err(RuntimeError::internal("a file is one partition"))
     }
 
     fn pause(&mut self, _: usize, paused: bool) {

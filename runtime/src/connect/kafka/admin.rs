@@ -6,7 +6,9 @@
 
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic as NativeTopic, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, NewPartitions, NewTopic as NativeTopic, TopicReplication,
+};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
@@ -15,7 +17,7 @@ use super::client::{Context, Endpoint, Meaning};
 use super::config::Config;
 use super::describe::{Described, describe};
 use super::{ANY_TOPIC, CONNECT_TIMEOUT, REQUEST_TIMEOUT};
-use crate::connect::{NewTopic, OffsetQuery, TopicInfo};
+use crate::connect::{NewTopic, OffsetQuery, TopicInfo, fewer_partitions};
 use crate::error::{Result, RuntimeError};
 
 /// How long a broker may take to answer at all, in looks: a refusal need not wait for the last.
@@ -170,6 +172,25 @@ impl Admin {
         let names: Vec<&str> = topics.iter().map(|topic| topic.name.as_str()).collect();
         let doing = format!("{} made", these(&names));
         let native: Vec<NativeTopic<'_>> = topics.iter().map(|topic| native(topic)).collect();
+        let answer = self
+            .change(&doing, async |client, options| client.create_topics(&native, options).await)?;
+        for made in answer {
+            match made {
+                Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+                Err((name, code)) => {
+                    return Err(self.at.error(&format!("topic {name} is made"), code));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks for a change and waits for the answer.
+    fn change<T>(
+        &self,
+        doing: &str,
+        ask: impl AsyncFnOnce(&AdminClient<Context>, &AdminOptions) -> Result<T, KafkaError>,
+    ) -> Result<T> {
         // A client of its own: nobody would serve its events between the rare calls.
         let made = self.config.admin().create_with_context(Context::default());
         let client: AdminClient<Context> = made.map_err(|e| Config::refused(&e))?;
@@ -179,19 +200,42 @@ impl Admin {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()
             .map_err(|e| RuntimeError::external(format!("{doing}: {e}")))?;
-        let answer = runtime.block_on(client.create_topics(&native, &options));
+        let answer = runtime.block_on(ask(&client, &options));
         // It takes its thread 100 ms to end, which nobody has to wait for. If there is no thread to
         // wait instead, the client ends here.
         let _ = std::thread::Builder::new().spawn(move || drop(client));
-        for made in answer.map_err(|e| self.failed(&doing, &e))? {
-            match made {
-                Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-                Err((name, code)) => {
-                    return Err(self.at.error(&format!("topic {name} is made"), code));
-                }
-            }
+        answer.map_err(|e| self.failed(doing, &e))
+    }
+
+    /// Gives a topic more partitions, this many in all, and waits until they can be used.
+    pub(super) fn add_partitions(&self, topic: &str, partitions: u32) -> Result<TopicInfo> {
+        let doing = format!("topic {topic} gets {partitions} partitions");
+        let info = self.topic(topic)?.ok_or_else(|| self.at.missing(topic))?;
+        if info.partitions == partitions {
+            return Ok(info);
         }
-        Ok(())
+        if info.partitions > partitions {
+            return Err(fewer_partitions(&info, partitions));
+        }
+        let wanted = NewPartitions::new(topic, partitions as usize);
+        let answer = self.change(&doing, async |client, options| {
+            client.create_partitions([&wanted], options).await
+        })?;
+        if let Some(Err((_, code))) = answer.into_iter().next() {
+            return Err(self.at.error(&doing, code));
+        }
+        let asked = Instant::now();
+        loop {
+            let info = self.topic(topic)?.filter(|info| info.partitions >= partitions);
+            if let Some(info) = info {
+                self.ask(&info, LATEST)?;
+                return Ok(info);
+            }
+            if asked.elapsed() >= REQUEST_TIMEOUT {
+                return Err(self.at.unreachable(&doing));
+            }
+            std::thread::sleep(RETRY_PAUSE);
+        }
     }
 
     /// An offset of each partition of a topic. The end is the high watermark.

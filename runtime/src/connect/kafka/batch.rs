@@ -57,25 +57,29 @@ impl Drop for Queue {
 }
 
 impl FetchQueue {
-    /// Forwards the queues of these partitions to one. `None`: a name is no topic's.
-    pub(super) fn new(client: Arc<Client>, partitions: &[(&str, i32)]) -> Option<Self> {
-        let native = client.client().native_ptr();
+    /// A queue that no partition is forwarded to yet. `None`: there is no memory for it.
+    pub(super) fn new(client: Arc<Client>) -> Option<Self> {
         // SAFETY: the client is alive, and outlives the handle.
-        let queue = Queue(NonNull::new(unsafe { sys::rd_kafka_queue_new(native) })?);
-        let mut queues = Vec::with_capacity(partitions.len());
+        let queue = unsafe { sys::rd_kafka_queue_new(client.client().native_ptr()) };
+        let queue = Queue(NonNull::new(queue)?);
+        let found = Vec::with_capacity(FETCH_RECORDS_MAX);
+        Some(Self { queue, partitions: Vec::new(), found, client })
+    }
+
+    /// Forwards the queues of further partitions to it; they are numbered on. `None`: a name is no
+    /// topic's.
+    pub(super) fn add(&mut self, partitions: &[(&str, i32)]) -> Option<()> {
+        let native = self.client.client().native_ptr();
         for &(topic, partition) in partitions {
             let topic = CString::new(topic).ok()?;
-            // SAFETY: as above; `topic` is a C string.
+            // SAFETY: the client is alive, and outlives the handle; `topic` is a C string.
             let own =
                 unsafe { sys::rd_kafka_queue_get_partition(native, topic.as_ptr(), partition) };
-            queues.push(PartitionQueue { queue: Queue(NonNull::new(own)?), topic, partition });
+            let queue = Queue(NonNull::new(own)?);
+            self.partitions.push(PartitionQueue { queue, topic, partition });
+            self.forward(self.partitions.len() - 1, true);
         }
-        let found = Vec::with_capacity(FETCH_RECORDS_MAX);
-        let made = Self { queue, partitions: queues, found, client };
-        for partition in 0..made.partitions.len() {
-            made.forward(partition, true);
-        }
-        Some(made)
+        Some(())
     }
 
     /// Whether a partition's messages come out of `fetch`.

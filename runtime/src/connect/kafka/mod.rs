@@ -94,6 +94,10 @@ impl Log for KafkaLog {
         self.shared.admin.create(topics)
     }
 
+    fn add_partitions(&self, topic: &str, partitions: u32) -> Result<TopicInfo> {
+        self.shared.admin.add_partitions(topic, partitions)
+    }
+
     fn offsets(&self, topic: &str, query: OffsetQuery) -> Result<Vec<i64>> {
         self.shared.admin.offsets(topic, query)
     }

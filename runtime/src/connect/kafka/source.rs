@@ -15,10 +15,10 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Headers as _, Message as _, OwnedMessage};
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::Shared;
 use super::batch::{Client, FetchQueue, Message, Messages};
 use super::client::{Context, Meaning, text};
 use super::config::Config;
+use super::{REQUEST_TIMEOUT, Shared};
 use crate::connect::{Assignment, Fetched, LOST_RECORDS_HELP, OffsetQuery, Reader, RecordBatch};
 use crate::error::{Result, RuntimeError};
 
@@ -27,6 +27,9 @@ const DOWN_MAX: Duration = Duration::from_secs(20);
 
 /// How old a known end of a partition may be.
 const ENDS_AGE_MAX: Duration = Duration::from_millis(100);
+
+/// Pause before a broker is asked again for a partition that it does not know yet.
+const LEARN_PAUSE: Duration = Duration::from_millis(10);
 
 /// What is known of a partition.
 struct Partition {
@@ -63,32 +66,9 @@ impl KafkaReader {
         let config = shared.config.reader();
         let made = config.create_with_context(Context::default());
         let client: Arc<Client> = Arc::new(made.map_err(|e| Config::refused(&e))?);
-        let partition = |a: &Assignment| Partition {
-            topic: a.topic.clone(),
-            partition: a.partition as i32,
-            position: a.offset,
-            ready: VecDeque::new(),
-            paused: false,
-            met_end: None,
-            end: None,
-        };
-        let partitions: Vec<Partition> = assignment.iter().map(partition).collect();
-        let names: Vec<_> = partitions.iter().map(|p| (p.topic.as_str(), p.partition)).collect();
-        let queue = FetchQueue::new(client.clone(), &names)
-            .ok_or_else(|| RuntimeError::internal("the queue of a Kafka reader cannot be made"))?;
-        let mut list = TopicPartitionList::with_capacity(partitions.len());
-        let doing = "partitions are assigned";
-        for p in &partitions {
-            let offset = Offset::Offset(p.position);
-            list.add_partition_offset(&p.topic, p.partition, offset)
-                .map_err(|e| shared.at.client_error(doing, &e))?;
-        }
-        client.assign(&list).map_err(|e| shared.at.client_error(doing, &e))?;
-        for index in 0..partitions.len() {
-            queue.forward(index, true);
-        }
-        Ok(Self {
-            partitions,
+        let queue = FetchQueue::new(client.clone()).ok_or_else(no_queue)?;
+        let mut reader = Self {
+            partitions: Vec::new(),
             queue,
             client,
             shared,
@@ -96,7 +76,57 @@ impl KafkaReader {
             last: None,
             down_since: None,
             ends_at: Instant::now(),
-        })
+        };
+        reader.assign(assignment)?;
+        Ok(reader)
+    }
+
+    /// Begins to fetch partitions behind those that it has.
+    fn assign(&mut self, assignment: &[Assignment]) -> Result<()> {
+        let (first, at) = (self.partitions.len(), &self.shared.at);
+        let names: Vec<_> =
+            assignment.iter().map(|a| (a.topic.as_str(), a.partition as i32)).collect();
+        self.queue.add(&names).ok_or_else(no_queue)?;
+        let mut list = TopicPartitionList::with_capacity(assignment.len());
+        let doing = "partitions are assigned";
+        for a in assignment {
+            list.add_partition_offset(&a.topic, a.partition as i32, Offset::Offset(a.offset))
+                .map_err(|e| at.client_error(doing, &e))?;
+        }
+        let assigned = match first {
+            0 => self.client.assign(&list),
+            // What others have fetched and where they stand is not touched.
+            _ => self.client.incremental_assign(&list),
+        };
+        assigned.map_err(|e| at.client_error(doing, &e))?;
+        self.partitions.extend(assignment.iter().map(Partition::new));
+        for index in first..self.partitions.len() {
+            self.queue.forward(index, true);
+        }
+        Ok(())
+    }
+
+    /// Lets the client learn of partitions that were added to topics: it would take one that it
+    /// does not know for one that is gone.
+    fn learn(&self, assignment: &[Assignment]) -> Result<()> {
+        let asked = Instant::now();
+        for Assignment { topic, partition, .. } in assignment {
+            let doing = format!("partition {topic}-{partition} is looked up");
+            loop {
+                let answer = self.client.fetch_metadata(Some(topic), REQUEST_TIMEOUT);
+                let answer = answer.map_err(|e| self.shared.at.client_error(&doing, &e))?;
+                let known = answer.topics().iter().flat_map(|t| t.partitions());
+                if known.into_iter().any(|p| p.id() == *partition as i32) {
+                    break;
+                }
+                // The broker that was asked hears of it later than the one that the job asked.
+                if asked.elapsed() >= REQUEST_TIMEOUT {
+                    return Err(self.shared.at.unreachable(&doing));
+                }
+                std::thread::sleep(LEARN_PAUSE);
+            }
+        }
+        Ok(())
     }
 
     /// Takes what is fetched next.
@@ -230,7 +260,23 @@ impl KafkaReader {
     }
 }
 
+fn no_queue() -> RuntimeError {
+    RuntimeError::internal("the queue of a Kafka reader cannot be made")
+}
+
 impl Partition {
+    fn new(assigned: &Assignment) -> Self {
+        Self {
+            topic: assigned.topic.clone(),
+            partition: assigned.partition as i32,
+            position: assigned.offset,
+            ready: VecDeque::new(),
+            paused: false,
+            met_end: None,
+            end: None,
+        }
+    }
+
     /// Where reading goes on after everything that is fetched.
     fn fetched_until(&self) -> i64 {
         self.ready.back().map_or(self.position, |(_, next)| *next)
@@ -265,6 +311,12 @@ impl Reader for KafkaReader {
             }
         }
         Ok(None)
+    }
+
+    fn add(&mut self, assignment: &[Assignment]) -> Result<()> {
+        check_topics(&self.shared, assignment)?;
+        self.learn(assignment)?;
+        self.assign(assignment)
     }
 
     fn pause(&mut self, partition: usize, paused: bool) {

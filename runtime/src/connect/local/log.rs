@@ -24,7 +24,9 @@ use super::kv::{Changes, Kv};
 use super::reader::{LocalReader, Order};
 use super::recent::Recent;
 use super::writer::LocalWriter;
-use crate::connect::{Assignment, Log, NewTopic, OffsetQuery, Reader, TopicInfo, Writer};
+use crate::connect::{
+    Assignment, Log, NewTopic, OffsetQuery, Reader, TopicInfo, Writer, fewer_partitions,
+};
 use crate::error::{Result, RuntimeError};
 
 /// Partitions of a topic at most.
@@ -245,6 +247,17 @@ impl Topic {
         Self { meta, stable: ends.clone(), ends, recent: Vec::new(), readers: 0 }
     }
 
+    /// Takes on more partitions, empty ones.
+    fn grow(&mut self, meta: TopicMeta) {
+        let partitions = meta.partitions as usize;
+        self.meta = meta;
+        self.ends.resize(partitions, 0);
+        self.stable.resize(partitions, 0);
+        if self.is_followed() {
+            self.recent.resize_with(partitions, Recent::default);
+        }
+    }
+
     /// Whether what is written is kept in memory for readers.
     pub(super) fn is_followed(&self) -> bool {
         self.readers > 0
@@ -262,6 +275,12 @@ impl Topic {
 impl TopicMeta {
     fn info(&self, name: &str) -> TopicInfo {
         TopicInfo { name: name.into(), id: self.id.clone(), partitions: self.partitions }
+    }
+
+    /// As it is kept, under the topic's name.
+    fn stored(&self, name: &str) -> Changes {
+        let json = serde_json::to_vec(self).expect("a topic is plain data");
+        Changes::one(&[b"t", name.as_bytes()].concat(), &json)
     }
 }
 
@@ -299,12 +318,25 @@ impl Log for LocalLog {
             id: uuid::Uuid::new_v4().simple().to_string(),
             compacted: topic.compacted,
         };
-        let json = serde_json::to_vec(&meta).expect("a topic is plain data");
-        let key = [b"t", topic.name.as_bytes()].concat();
-        self.shared.kv.write(Changes::one(&key, &json))?;
+        self.shared.kv.write(meta.stored(&topic.name))?;
         let ends = vec![0; topic.partitions as usize];
         let info = meta.info(&topic.name);
         state.topics.insert(topic.name.clone(), Topic::new(meta, ends));
+        self.shared.changed.notify_all();
+        Ok(info)
+    }
+
+    fn add_partitions(&self, topic: &str, partitions: u32) -> Result<TopicInfo> {
+        let mut state = self.shared.lock();
+        let found = state.topics.get_mut(topic).ok_or_else(|| self.shared.missing(topic))?;
+        if partitions < found.meta.partitions {
+            return Err(fewer_partitions(&found.meta.info(topic), partitions));
+        }
+        check_partitions(topic, partitions)?;
+        let meta = TopicMeta { partitions, ..found.meta.clone() };
+        self.shared.kv.write(meta.stored(topic))?;
+        found.grow(meta);
+        let info = found.meta.info(topic);
         self.shared.changed.notify_all();
         Ok(info)
     }
@@ -357,13 +389,16 @@ fn check_topic(topic: &NewTopic) -> Result<()> {
         return Err(RuntimeError::user(format!("{name:?} is not a name for a topic"))
             .with_help("Use 1 to 249 letters, digits, dots, underscores and hyphens."));
     }
-    if !(1..=PARTITIONS_MAX).contains(&topic.partitions) {
-        return Err(RuntimeError::user(format!(
-            "topic {name}: {} partitions; 1 to {PARTITIONS_MAX} are possible",
-            topic.partitions
-        )));
+    check_partitions(name, topic.partitions)
+}
+
+fn check_partitions(topic: &str, partitions: u32) -> Result<()> {
+    match (1..=PARTITIONS_MAX).contains(&partitions) {
+        true => Ok(()),
+        false => Err(RuntimeError::user(format!(
+            "topic {topic}: {partitions} partitions; 1 to {PARTITIONS_MAX} are possible"
+        ))),
     }
-    Ok(())
 }
 
 /// The first offset with a timestamp at or after `at` milliseconds, else the end.

@@ -57,32 +57,8 @@ impl LocalReader {
         assignment: &[Assignment],
         order: Order,
     ) -> Result<Self> {
-        let mut state = shared.lock();
-        let mut partitions = Vec::with_capacity(assignment.len());
-        for assigned in assignment {
-            let topic = state.topic(&assigned.topic);
-            let topic = topic.ok_or_else(|| shared.missing(&assigned.topic))?;
-            topic.refuse_unless_has(assigned.partition, &assigned.topic)?;
-            partitions.push(Partition {
-                topic: assigned.topic.clone(),
-                number: topic.meta.number,
-                partition: assigned.partition,
-                compacted: topic.meta.compacted,
-                position: assigned.offset.max(0),
-                stable: 0,
-                end: 0,
-                paused: false,
-                round: None,
-                found: VecDeque::new(),
-                found_until: 0,
-            });
-        }
-        for followed in partitions.iter().filter(|p| p.compacted && order == Order::Offset) {
-            state.follow(&followed.topic, true);
-        }
-        drop(state);
-        let mut reader = Self { shared, partitions, turn: 0, order };
-        reader.look_up_ends();
+        let mut reader = Self { shared, partitions: Vec::new(), turn: 0, order };
+        reader.add(assignment)?;
         Ok(reader)
     }
 
@@ -242,6 +218,36 @@ impl Reader for LocalReader {
         });
         self.look_up_ends();
         self.fetch()
+    }
+
+    fn add(&mut self, assignment: &[Assignment]) -> Result<()> {
+        let mut state = self.shared.lock();
+        let mut added = Vec::with_capacity(assignment.len());
+        for assigned in assignment {
+            let topic = state.topic(&assigned.topic);
+            let topic = topic.ok_or_else(|| self.shared.missing(&assigned.topic))?;
+            topic.refuse_unless_has(assigned.partition, &assigned.topic)?;
+            added.push(Partition {
+                topic: assigned.topic.clone(),
+                number: topic.meta.number,
+                partition: assigned.partition,
+                compacted: topic.meta.compacted,
+                position: assigned.offset.max(0),
+                stable: 0,
+                end: 0,
+                paused: false,
+                round: None,
+                found: VecDeque::new(),
+                found_until: 0,
+            });
+        }
+        for followed in added.iter().filter(|p| p.compacted && self.order == Order::Offset) {
+            state.follow(&followed.topic, true);
+        }
+        drop(state);
+        self.partitions.extend(added);
+        self.look_up_ends();
+        Ok(())
     }
 
     fn pause(&mut self, partition: usize, paused: bool) {

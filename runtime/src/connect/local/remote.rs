@@ -89,6 +89,13 @@ impl Log for RemoteLog {
         }
     }
 
+    fn add_partitions(&self, topic: &str, partitions: u32) -> Result<TopicInfo> {
+        match self.owner.ask(&Request::AddPartitions(topic.to_string(), partitions))? {
+            Response::Topic(topic) => Ok(topic),
+            other => Err(self.owner.other(&other)),
+        }
+    }
+
     fn offsets(&self, topic: &str, query: OffsetQuery) -> Result<Vec<i64>> {
         match self.owner.ask(&Request::Offsets(topic.to_string(), query))? {
             Response::Offsets(offsets) => Ok(offsets),
@@ -108,7 +115,7 @@ impl Log for RemoteLog {
             Response::Opened(number) => number,
             other => return Err(self.owner.other(&other)),
         };
-        let places = assignment.iter().map(|a| (a.offset, false, 0)).collect();
+        let places = assignment.iter().map(place).collect();
         Ok(Box::new(RemoteReader { owner: self.owner.clone(), number, places }))
     }
 
@@ -124,6 +131,11 @@ impl Log for RemoteLog {
             written: BTreeMap::new(),
         }))
     }
+}
+
+/// What is known of a partition before the first poll.
+fn place(assigned: &Assignment) -> (i64, bool, u64) {
+    (assigned.offset, false, 0)
 }
 
 struct RemoteReader {
@@ -153,6 +165,12 @@ impl Reader for RemoteReader {
             return Err(RuntimeError::internal("the owner hands out a partition nobody asked for"));
         }
         Ok(Some(Fetched { partition, batch: Box::new(stored), next_offset }))
+    }
+
+    fn add(&mut self, assignment: &[Assignment]) -> Result<()> {
+        self.owner.ask(&Request::AddToReader(self.number, assignment.to_vec()))?;
+        self.places.extend(assignment.iter().map(place));
+        Ok(())
     }
 
     fn pause(&mut self, partition: usize, paused: bool) {

@@ -123,6 +123,9 @@ impl Connection {
             Request::Cluster => Response::Cluster(self.log.cluster()),
             Request::Topics => Response::Topics(self.log.topics()?),
             Request::CreateTopic(topic) => Response::Topic(self.log.create_topic(&topic)?),
+            Request::AddPartitions(topic, partitions) => {
+                Response::Topic(self.log.add_partitions(&topic, partitions)?)
+            }
             Request::Offsets(topic, query) => Response::Offsets(self.log.offsets(&topic, query)?),
             Request::GroupOffsets(group, topic) => {
                 Response::GroupOffsets(self.log.group_offsets(&group, &topic)?)
@@ -132,6 +135,12 @@ impl Connection {
                 let reader = self.log.reader(&assignment)?;
                 self.readers.push(Some((reader, assignment.len())));
                 Response::Opened(self.readers.len() - 1)
+            }
+            Request::AddToReader(number, assignment) => {
+                let (reader, partitions) = self.reader(number)?;
+                reader.add(&assignment)?;
+                *partitions += assignment.len();
+                Response::Done
             }
             Request::CloseReader(number) => {
                 if let Some(reader) = self.readers.get_mut(number) {

@@ -27,12 +27,16 @@ pub(super) enum Request {
     Topics,
     /// `Log::create_topic`.
     CreateTopic(NewTopic),
+    /// `Log::add_partitions`.
+    AddPartitions(String, u32),
     /// `Log::offsets`.
     Offsets(String, OffsetQuery),
     /// `Log::group_offsets` of a group and a topic.
     GroupOffsets(String, String),
     /// `Log::reader`; the answer is its number.
     OpenReader(Vec<Assignment>),
+    /// `Reader::add` of a reader.
+    AddToReader(usize, Vec<Assignment>),
     /// `Reader::poll` of a reader, waiting this many milliseconds.
     Poll(usize, u64),
     /// `Reader::pause` of a reader's partition.
@@ -68,7 +72,7 @@ pub(super) enum Response {
     Cluster(String),
     /// Topics.
     Topics(Vec<TopicInfo>),
-    /// The topic that was created, or was there.
+    /// The topic that was created or changed, or was there.
     Topic(TopicInfo),
     /// Offsets by partition.
     Offsets(Vec<i64>),
