@@ -2,6 +2,7 @@
 //! and coordinator without locks, read by whoever shows them.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, RwLock};
 
 use flow_ir::ids::StreamId;
 use flow_ir::physical::JobGraph;
@@ -69,13 +70,15 @@ pub struct PartitionMetrics {
     pub idle: Counter,
 }
 
+/// The partitions that a job reads, in an order that stays: more may follow, none goes.
+pub type Partitions = Arc<Vec<Arc<PartitionMetrics>>>;
+
 /// Everything that a job counts.
 #[derive(Debug, Default)]
 pub struct Metrics {
     /// By `StreamId`.
     pub streams: Vec<StreamMetrics>,
-    /// The partitions read.
-    pub partitions: Vec<PartitionMetrics>,
+    partitions: RwLock<Partitions>,
     /// Committed epochs.
     pub epochs: Counter,
     /// Attempts that were started again after a failure.
@@ -102,13 +105,25 @@ impl Metrics {
         Self { streams: graph.streams.iter().map(stream).collect(), ..Self::default() }
     }
 
+    /// The partitions read now.
+    pub fn partitions(&self) -> Partitions {
+        self.partitions.read().unwrap_or_else(|e| e.into_inner()).clone()
+    }
+
+    /// Adds partitions behind those that there are. Returns all.
+    pub fn add_partitions(&self, more: impl IntoIterator<Item = PartitionMetrics>) -> Partitions {
+        let mut partitions = self.partitions.write().unwrap_or_else(|e| e.into_inner());
+        Arc::make_mut(&mut partitions).extend(more.into_iter().map(Arc::new));
+        partitions.clone()
+    }
+
     /// The lowest watermark of partitions that still deliver, and which one holds it.
-    pub fn watermark(&self) -> Option<(i64, &str)> {
-        self.partitions
-            .iter()
-            .filter(|p| p.timed && p.ended.get() == 0 && p.idle.get() == 0)
-            .map(|p| (p.watermark.load(Ordering::Relaxed), p.name.as_str()))
-            .min()
+    pub fn watermark(&self) -> Option<(i64, String)> {
+        let partitions = self.partitions();
+        let delivers =
+            partitions.iter().filter(|p| p.timed && p.ended.get() == 0 && p.idle.get() == 0);
+        let lowest = delivers.map(|p| (p.watermark.load(Ordering::Relaxed), &p.name)).min()?;
+        Some((lowest.0, lowest.1.clone()))
     }
 
     /// Records read, all streams.
@@ -123,6 +138,6 @@ impl Metrics {
 
     /// Records still to read, as last known.
     pub fn lag(&self) -> u64 {
-        self.partitions.iter().map(|p| p.lag.get()).sum()
+        self.partitions().iter().map(|p| p.lag.get()).sum()
     }
 }

@@ -42,10 +42,6 @@ impl Offer {
     /// If that is not so in time.
     pub async fn reached(&self, token: &Token, deadline: Instant) -> Result<(), Unanswered> {
         let has = |at: &Option<Arc<At>>| {
-            let position = |topic: &str, partition: u32, at: &At| {
-                let of = |i: &&_| is_of(i, topic, partition);
-                at.inputs.iter().filter(of).map(|input| input.offset).min()
-            };
             at.as_ref().is_some_and(|at| token.is_reached(|t, p| position(t, p, at)))
         };
         let mut at = self.store.at();
@@ -61,6 +57,41 @@ impl Offer {
     }
 }
 
-fn is_of(input: &flow_runtime::commit::InputPosition, topic: &str, partition: u32) -> bool {
-    input.topic == topic && input.partition == partition
+/// Where a partition is read on: at 0 if its topic is read, and it has not joined in yet.
+fn position(topic: &str, partition: u32, at: &At) -> Option<i64> {
+    let of_topic = at.inputs.iter().filter(|input| input.topic == topic);
+    let own = of_topic.clone().filter(|input| input.partition == partition);
+    let read = own.map(|input| input.offset).min();
+    read.or_else(|| of_topic.clone().next().map(|_| 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use flow_runtime::commit::InputPosition;
+
+    use super::*;
+
+    #[test]
+    fn a_partition_that_has_not_joined_in_is_waited_for() {
+        let input = |partition: u32, offset| InputPosition {
+            stream: "s".into(),
+            cluster: "c".into(),
+            topic: "orders".into(),
+            topic_id: "id".into(),
+            partition,
+            start: 0,
+            offset,
+            watermark: i64::MIN,
+            bound: None,
+            ended: false,
+            idle: false,
+        };
+        let at = |inputs| At { epoch: 1, inputs, finished: false };
+        let token = Token::of("orders", vec![0, 0, 4]);
+        let reached = |at: At| token.is_reached(|t, p| position(t, p, &at));
+        assert!(!reached(at(vec![input(0, 9), input(1, 9)])));
+        assert!(!reached(at(vec![input(0, 9), input(1, 9), input(2, 3)])));
+        assert!(reached(at(vec![input(0, 0), input(1, 0), input(2, 4)])));
+        assert!(reached(at(Vec::new())), "another topic");
+    }
 }

@@ -5,10 +5,10 @@ use std::fmt::{Display, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use flow_runtime::metrics::{Metrics, StreamMetrics};
+use flow_runtime::metrics::{Metrics, PartitionMetrics, StreamMetrics};
 
 use super::App;
-use super::jobs::info::{State, partitions};
+use super::jobs::info::State;
 
 /// What is counted of requests.
 #[derive(Default)]
@@ -134,21 +134,31 @@ pub(super) fn text(app: &App) -> String {
     page.0
 }
 
+/// The labels of a partition. Streams may share a topic.
+fn labels<'a>(
+    job: &'a str,
+    metrics: &'a Metrics,
+    partition: &'a PartitionMetrics,
+) -> [(&'static str, &'a str); 3] {
+    let stream = metrics.streams[partition.stream.index()].name.as_str();
+    [("job", job), ("stream", stream), ("partition", &partition.name)]
+}
+
 fn of_partitions(page: &mut Page, named: &[(String, std::sync::Arc<Metrics>)]) {
     page.family("flow_partition_lag_records", "gauge", "Records still to read, by partition.");
     for (job, metrics) in named {
-        for ([stream, partition], lag, _) in partitions(metrics) {
-            let labels = [("job", job.as_str()), ("stream", stream), ("partition", partition)];
-            page.sample("flow_partition_lag_records", &labels, lag);
+        for p in metrics.partitions().iter() {
+            page.sample("flow_partition_lag_records", &labels(job, metrics, p), p.lag.get());
         }
     }
     let help = "Watermark of a partition, seconds since 1970.";
     page.family("flow_partition_watermark_seconds", "gauge", help);
     for (job, metrics) in named {
-        for ([stream, partition], _, watermark) in partitions(metrics) {
-            if let Some(at) = watermark {
-                let labels = [("job", job.as_str()), ("stream", stream), ("partition", partition)];
-                page.sample("flow_partition_watermark_seconds", &labels, at as f64 / 1e6);
+        for p in metrics.partitions().iter().filter(|p| p.timed) {
+            let at = p.watermark.load(Ordering::Relaxed);
+            if at != i64::MIN {
+                let name = "flow_partition_watermark_seconds";
+                page.sample(name, &labels(job, metrics, p), at as f64 / 1e6);
             }
         }
     }
@@ -156,7 +166,7 @@ fn of_partitions(page: &mut Page, named: &[(String, std::sync::Arc<Metrics>)]) {
     page.family("flow_watermark_seconds", "gauge", help);
     for (job, metrics) in named {
         if let Some((at, held_by)) = metrics.watermark().filter(|(at, _)| *at != i64::MIN) {
-            let labels = [("job", job.as_str()), ("held_by", held_by)];
+            let labels = [("job", job.as_str()), ("held_by", held_by.as_str())];
             page.sample("flow_watermark_seconds", &labels, at as f64 / 1e6);
         }
     }

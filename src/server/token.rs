@@ -19,8 +19,8 @@ impl Token {
     }
 
     /// Whether whoever has read each partition up to these offsets has read what was written.
-    /// `position` gives the next offset to read; `None` for a topic that is not read counts as
-    /// reached, since nothing of it can be waited for.
+    /// `position` gives the next offset to read, 0 for a partition that is yet to join in; `None`
+    /// for a topic that is not read counts as reached, since nothing of it can be waited for.
     pub fn is_reached(&self, position: impl Fn(&str, u32) -> Option<i64>) -> bool {
         self.0.iter().all(|(topic, offsets)| {
             let reached = |(partition, &offset): (usize, &i64)| {

@@ -5,6 +5,8 @@
 mod command;
 #[path = "../support/full_disk.rs"]
 mod full_disk;
+#[path = "../support/growing.rs"]
+mod growing;
 #[path = "../support/start_modes.rs"]
 mod start_modes;
 #[path = "../support/terminal.rs"]
@@ -15,6 +17,7 @@ mod disk;
 mod files;
 mod forms;
 mod modes;
+mod partitions;
 mod programs;
 mod progress;
 mod runs;

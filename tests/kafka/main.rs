@@ -6,6 +6,8 @@ mod command;
 mod conformance;
 #[path = "../support/full_disk.rs"]
 mod full_disk;
+#[path = "../support/growing.rs"]
+mod growing;
 #[path = "../support/start_modes.rs"]
 mod start_modes;
 #[path = "../support/mod.rs"]
@@ -20,6 +22,7 @@ mod job;
 mod log;
 mod lost;
 mod modes;
+mod partitions;
 mod registry;
 mod secure;
 mod views;

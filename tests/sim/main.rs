@@ -4,6 +4,7 @@
 //!
 //! Everything random follows from a seed, which a failure prints; `FLOW_SIM_SEED` repeats one.
 
+mod growth;
 mod log;
 mod random;
 
@@ -21,7 +22,7 @@ use flow_registry::Registry;
 use flow_runtime::connect::local::LocalLog;
 use flow_runtime::connect::{Assignment, Log, NewTopic, OffsetQuery, Outcome, Outgoing, murmur2};
 use flow_runtime::world::{Printer, Registries as JobRegistries, SystemClock, World};
-use flow_runtime::{Config, Ended, RuntimeError, start};
+use flow_runtime::{Config, Ended, JobHandle, RuntimeError, start};
 use flow_stdlib::interp::Interpreter;
 
 use log::{Action, Crash, SimLog};
@@ -31,23 +32,23 @@ use random::Random;
 const PROGRAM: &str = "
 SET 'job.name' = 'sim';
 SET 'epoch.max.records' = '8';
-SET 'commit.interval' = '10 s';
+SET 'commit.interval' = '${INTERVAL}';
 
 CREATE TABLE customers (
   customer STRING, country STRING, at TIMESTAMP(3),
   PRIMARY KEY (customer) NOT ENFORCED, WATERMARK FOR at AS at
 ) WITH (connector = 'kafka', format = 'json', 'key.format' = 'raw', 'key.fields' = 'customer',
-        'scan.bounded.mode' = 'latest-offset');
+        ${READS});
 
 CREATE STREAM orders (
   order_id STRING, customer STRING, amount BIGINT, at TIMESTAMP(3),
   WATERMARK FOR at AS at - INTERVAL '3' SECOND
-) WITH (connector = 'kafka', format = 'json', 'scan.bounded.mode' = 'latest-offset');
+) WITH (connector = 'kafka', format = 'json', ${READS});
 
 CREATE STREAM payments (
   order_id STRING, paid BIGINT, at TIMESTAMP(3),
   WATERMARK FOR at AS at - INTERVAL '3' SECOND
-) WITH (connector = 'kafka', format = 'json', 'scan.bounded.mode' = 'latest-offset');
+) WITH (connector = 'kafka', format = 'json', ${READS});
 
 CREATE VIEW enriched AS
 SELECT o.order_id, o.customer, o.amount, o.at, c.country
@@ -78,13 +79,19 @@ FROM orders
 GROUP BY customer;
 ";
 
+/// Reads what is there when the job starts for the first time.
+const BOUNDED: &str = "'scan.bounded.mode' = 'latest-offset'";
+
 /// Streams whose output is append-only.
 const APPENDED: [&str; 3] = ["enriched_orders", "revenue", "paid"];
 
 /// The stream whose last record of a key is the answer.
 const UPDATED: &str = "totals";
 
-/// Seeds of `random_lives`, unless `FLOW_SIM_SEED` gives one.
+/// What does not happen in this time never will.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Seeds of lives at random, unless `FLOW_SIM_SEED` gives one.
 const SEEDS: std::ops::Range<u64> = 0..24;
 
 /// What a job left in its topics: per append-only stream the records, sorted; the last ones by key.
@@ -103,17 +110,33 @@ struct Sim {
 
 impl Sim {
     fn new() -> Self {
+        // Records cut its epochs, not time.
+        let sim = Self::reading(BOUNDED, "10 s");
+        for name in ["customers", "orders", "payments"].into_iter().chain(APPENDED).chain([UPDATED])
+        {
+            sim.create(name, 2);
+        }
+        sim.feed();
+        sim
+    }
+
+    /// Without topics; its streams have these options, its epochs take this long at most.
+    fn reading(options: &str, interval: &str) -> Self {
         let mut sources = SourceMap::new();
-        sources.add("sim.flow", PROGRAM);
+        sources
+            .add("sim.flow", PROGRAM.replace("${READS}", options).replace("${INTERVAL}", interval));
         let compiled = compile_with(&sources, &Registries::default(), &Additions::default());
         let graph = compiled.expect("the program has no mistakes").graph;
-        let sim = Self {
+        Self {
             graph,
             log: LocalLog::memory(),
             folder: tempfile::tempdir().expect("a temporary folder"),
-        };
-        sim.feed();
-        sim
+        }
+    }
+
+    fn create(&self, name: &str, partitions: u32) {
+        let topic = NewTopic { name: name.into(), partitions, compacted: false, config: vec![] };
+        self.log.create_topic(&topic).expect("created");
     }
 
     fn feed(&self) {
@@ -140,12 +163,6 @@ impl Sim {
                 records.push(("payments", id, row.to_string()));
             }
         }
-        let topics = ["customers", "orders", "payments"].into_iter();
-        for name in topics.chain(APPENDED).chain([UPDATED]) {
-            let topic =
-                NewTopic { name: name.into(), partitions: 2, compacted: false, config: vec![] };
-            self.log.create_topic(&topic).expect("created");
-        }
         let mut writer = self.log.writer("feed").expect("a writer");
         writer.begin().expect("begins");
         for (topic, key, value) in &records {
@@ -163,8 +180,12 @@ impl Sim {
 
     /// One life of the job.
     fn live(&self, log: &SimLog) -> Result<Ended, RuntimeError> {
+        self.begin(log, 2)?.join()
+    }
+
+    fn begin(&self, log: &SimLog, parallelism: usize) -> Result<JobHandle, RuntimeError> {
         let mut config = Config::new(self.state());
-        config.parallelism = Some(2);
+        config.parallelism = Some(parallelism);
         // Workers that take a row at a time cut an epoch where it is due.
         config.batch_rows = 1;
         let world = World {
@@ -173,7 +194,7 @@ impl Sim {
             registries: Arc::new(Nothing),
             printer: Arc::new(Nothing),
         };
-        start(self.graph.clone(), Arc::new(Interpreter), config, world)?.join()
+        start(self.graph.clone(), Arc::new(Interpreter), config, world)
     }
 
     fn delete_store(&self) {

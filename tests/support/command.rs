@@ -249,17 +249,31 @@ impl Sandbox {
     /// Waits until a job that runs has committed all records up to these ends of its streams, each
     /// the sum over partitions.
     pub(crate) fn wait_for_input(&self, job: &mut Running, name: &str, ends: &[(&str, i64)]) {
+        let read = |record: &EpochRecord, stream: &str| -> i64 {
+            record.inputs.iter().filter(|i| i.stream == stream).map(|i| i.offset).sum()
+        };
+        self.wait_for_record(job, name, |record| {
+            ends.iter().all(|(stream, end)| read(record, stream) >= *end)
+        });
+    }
+
+    /// Waits until this holds of the last epoch record of a job that runs, and gives the record.
+    pub(crate) fn wait_for_record(
+        &self,
+        job: &mut Running,
+        name: &str,
+        holds: impl Fn(&EpochRecord) -> bool,
+    ) -> EpochRecord {
         let client = self.client(job).expect("the job runs");
         let mut records = EpochRecords::of(client, job, name).expect("the job runs");
+        let mut last = None;
         loop {
-            assert!(!records.is_overdue(), "{name} does not read all its input");
+            assert!(!records.is_overdue(), "{name} never gets there: {last:?}");
             let Some(record) = records.next().expect("the job runs") else { continue };
-            let read = |stream: &str| -> i64 {
-                record.inputs.iter().filter(|i| i.stream == stream).map(|i| i.offset).sum()
-            };
-            if ends.iter().all(|(stream, end)| read(stream) >= *end) {
-                return;
+            if holds(&record) {
+                return record;
             }
+            last = Some(record);
         }
     }
 

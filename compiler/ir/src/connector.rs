@@ -3,6 +3,12 @@
 
 use std::collections::BTreeMap;
 
+/// The connector of topics.
+pub const KAFKA: &str = "kafka";
+
+/// How often topics are looked up for new partitions.
+pub const DISCOVERY_INTERVAL: &str = "scan.topic-partition-discovery.interval";
+
 /// The connector of materialized views, which no program can name. A stream with the option
 /// `VIEW_OF` is an index: the rows of that view in another order.
 pub const VIEW: &str = "view";
@@ -154,7 +160,7 @@ pub const STREAM_OPTIONS: &[OptionSpec] = &[
 /// The connectors.
 pub const CONNECTORS: &[ConnectorSpec] = &[
     ConnectorSpec {
-        name: "kafka",
+        name: KAFKA,
         directions: BOTH,
         formatted: true,
         delivery: Delivery::InTransaction,
@@ -207,6 +213,12 @@ pub const CONNECTORS: &[ConnectorSpec] = &[
                 OptionKind::Offsets,
                 "For mode specific-offsets: the first offset that is not read; nothing of other \
                  partitions is.",
+            ),
+            of(
+                DISCOVERY_INTERVAL,
+                OptionKind::Duration,
+                "How often the topic is looked up for partitions that were added; 5 min when left \
+                 out, 0: at starts only.",
             ),
             of(
                 "scan.lost-records",

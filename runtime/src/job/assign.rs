@@ -6,14 +6,16 @@ use flow_ir::connector::{VIEW, parse_duration};
 use flow_ir::ids::StreamId;
 use flow_ir::physical::{JobGraph, PhysicalOp, Stream};
 
+use super::discovery::Found;
 use super::first::First;
-use super::lost;
+use super::floor::floor;
 use super::read_views::ReadView;
+use super::{lost, start};
 use crate::commit::{EpochRecord, InputPosition};
 use crate::connect::file::{FileReader, STANDARD, identity};
-use crate::connect::{Assignment, Log, OffsetQuery, TopicInfo};
+use crate::connect::{Log, OffsetQuery, TopicInfo};
 use crate::error::{Result, RuntimeError};
-use crate::worker::{Input, Inputs, ReaderSlot};
+use crate::worker::{Input, Inputs};
 use crate::world::Logs;
 
 /// What `InputPosition::cluster` says of files.
@@ -31,6 +33,8 @@ const TABLE_IDLE_TIMEOUT_MS: u64 = 5_000;
 pub(crate) struct Partition {
     pub(crate) stream: StreamId,
     pub(crate) position: InputPosition,
+    /// It joins in with a watermark that none of its own rows has raised.
+    joins: bool,
     pub(crate) timed: bool,
     idle_timeout_ms: Option<u64>,
     /// Read to its end before any other: a table without time, complete before it is joined.
@@ -57,6 +61,7 @@ pub(crate) fn partitions(
     record: Option<&EpochRecord>,
 ) -> Result<Vec<Partition>> {
     let mut all = Vec::new();
+    let floor = floor(graph, &start::marks(graph, record));
     for (i, stream) in graph.streams.iter().enumerate() {
         let id = StreamId::from(i);
         let sources = graph.vertices.iter().filter_map(|vertex| {
@@ -71,6 +76,7 @@ pub(crate) fn partitions(
         let is_table_side = feeds_temporal_table(graph, id);
         let idle_timeout_ms = idle_timeout(stream, is_table_side);
         let first = is_table_side && !timed && stream.connector == FILES;
+        let join_at = if timed { floor[i] } else { i64::MIN };
         let mut table = None;
         let positions = match stream.connector.as_str() {
             FILES => vec![(file_position(stream, record)?, None)],
@@ -82,18 +88,20 @@ pub(crate) fn partitions(
                 let positions = view.positions(stream, &log, before)?;
                 positions.into_iter().map(|position| (position, None)).collect()
             }
-            _ => topic_positions(stream, &logs.of(stream)?, record)?,
+            _ => topic_positions(stream, &logs.of(stream)?, record, join_at)?,
         };
-        let partition = |(position, log_start)| Partition {
+        let before = known(stream, record).count();
+        let partition = |(number, (position, log_start)): (usize, _)| Partition {
             stream: id,
             position,
+            joins: before > 0 && number >= before,
             timed,
             idle_timeout_ms,
             first,
             log_start,
             table,
         };
-        all.extend(positions.into_iter().map(partition));
+        all.extend(positions.into_iter().enumerate().map(partition));
     }
     Ok(all)
 }
@@ -188,11 +196,39 @@ fn file_position(stream: &Stream, record: Option<&EpochRecord>) -> Result<InputP
     })
 }
 
-/// Where each partition of a topic is read on, with its first offset.
+/// Partitions that were found while the job runs. They begin with their first records, at the time
+/// that their stream has passed on.
+pub(crate) fn joining(
+    graph: &JobGraph,
+    all: &[Partition],
+    found: &Found,
+    floor: &[i64],
+) -> Vec<Partition> {
+    let stream = graph.stream(found.stream);
+    let known = all.iter().filter(|p| p.stream == found.stream);
+    let Some(other) = known.clone().next() else { return Vec::new() };
+    let watermark = if other.timed { floor[found.stream.index()] } else { i64::MIN };
+    let partition = |(number, &first): (u32, &i64)| Partition {
+        position: InputPosition {
+            watermark,
+            ..fresh(stream, &found.log, &found.topic, number, first)
+        },
+        joins: true,
+        log_start: Some(first),
+        ..other.clone()
+    };
+    // The log may have been asked for offsets a moment after it was asked for the topic.
+    let firsts = (0..found.topic.partitions).zip(&found.firsts);
+    firsts.skip(known.count()).map(partition).collect()
+}
+
+/// Where each partition of a topic is read on, with its first offset. Partitions that were added
+/// since the record join in with a watermark.
 fn topic_positions(
     stream: &Stream,
     log: &Arc<dyn Log>,
     record: Option<&EpochRecord>,
+    join_at: i64,
 ) -> Result<Vec<(InputPosition, Option<i64>)>> {
     let topic = topic_of(stream);
     let info = log.topic(topic)?.ok_or_else(|| {
@@ -205,13 +241,7 @@ fn topic_positions(
     })?;
     let mut before: Vec<InputPosition> = known(stream, record).cloned().collect();
     if let Some(other) = before.iter().find(|p| p.topic != topic || p.topic_id != info.id) {
-        let message = format!(
-            "stream {}: topic {topic} is not the one that this job began to read ({})",
-            stream.name, other.topic
-        );
-        return Err(RuntimeError::user(message).with_help(
-            "The topic was deleted and made again, or renamed: start anew with --fresh.",
-        ));
+        return Err(other_topic(&stream.name, topic, &other.topic));
     }
     let firsts = log.offsets(topic, OffsetQuery::Earliest)?;
     let positions = if before.is_empty() {
@@ -222,12 +252,11 @@ fn topic_positions(
         }
         // Partitions that were added since join in at their beginning, unless the stream ends with
         // what its bounds say.
-        let watermark = before.iter().map(|p| p.watermark).min().unwrap_or(i64::MIN);
         let is_bounded = before.iter().all(|p| p.bound.is_some());
         let until = if is_bounded { 0 } else { info.partitions };
         let added = before.len() as u32..until;
         let added = added.map(|p| InputPosition {
-            watermark,
+            watermark: join_at,
             ..fresh(stream, log, &info, p, firsts[p as usize])
         });
         before.extend(added.collect::<Vec<_>>());
@@ -238,6 +267,14 @@ fn topic_positions(
         (p, first)
     };
     Ok(positions.into_iter().map(with_first).collect())
+}
+
+/// A topic has the name of the one that a stream read `before`, and is another one.
+pub(super) fn other_topic(stream: &str, topic: &str, before: &str) -> RuntimeError {
+    RuntimeError::user(format!(
+        "stream {stream}: topic {topic} is not the one that this job began to read ({before})"
+    ))
+    .with_help("The topic was deleted and made again, or renamed: start anew with --fresh.")
 }
 
 /// Where a first start begins, and ends if it is bounded.
@@ -303,45 +340,27 @@ pub(crate) fn open(
     hand: &[usize],
     logs: &dyn Logs,
 ) -> Result<Inputs> {
-    let inputs: Vec<Input> = hand.iter().map(|&index| input(index, &partitions[index])).collect();
-    let mut readers = Vec::new();
-    let mut by_log: Vec<(Arc<dyn Log>, Vec<usize>)> = Vec::new();
-    for (i, input) in inputs.iter().enumerate() {
-        let position = &partitions[input.index].position;
+    let mut inputs = Inputs::default();
+    let mut of_logs = Vec::new();
+    for &index in hand {
+        let position = &partitions[index].position;
+        let input = input(index, &partitions[index]);
         if input.ended {
-            continue;
-        }
-        if position.cluster == FILES {
-            let reader = Box::new(FileReader::open(&position.topic, position.offset)?);
-            readers.push(ReaderSlot { reader, inputs: vec![i] });
-            continue;
-        }
-        let log = logs.of(graph.stream(input.stream))?;
-        let other = |&of: &usize| {
-            let of: &Input = &inputs[of];
-            (&of.topic, of.partition) != (&input.topic, input.partition)
-        };
-        let takes = |(l, of): &&mut (Arc<dyn Log>, Vec<usize>)| {
-            l.cluster() == log.cluster() && of.iter().all(other)
-        };
-        match by_log.iter_mut().find(takes) {
-            Some((_, inputs)) => inputs.push(i),
-            None => by_log.push((log, vec![i])),
+            inputs.add_ended(input);
+        } else if position.cluster == FILES {
+            let reader = FileReader::open(&position.topic, position.offset)?;
+            inputs.add_with_reader(input, Box::new(reader));
+        } else {
+            let log = logs.of(graph.stream(input.stream))?;
+            of_logs.push((input, log));
         }
     }
-    for (log, of_log) in by_log {
-        let assignment = |&i: &usize| Assignment {
-            topic: inputs[i].topic.clone(),
-            partition: inputs[i].partition,
-            offset: inputs[i].offset,
-        };
-        let reader = log.reader(&of_log.iter().map(assignment).collect::<Vec<_>>())?;
-        readers.push(ReaderSlot { reader, inputs: of_log });
-    }
-    Ok(Inputs::new(inputs, readers))
+    inputs.add(of_logs)?;
+    Ok(inputs)
 }
 
-fn input(index: usize, partition: &Partition) -> Input {
+/// A partition as a worker reads it.
+pub(crate) fn input(index: usize, partition: &Partition) -> Input {
     let position = &partition.position;
     Input {
         index,
@@ -351,7 +370,7 @@ fn input(index: usize, partition: &Partition) -> Input {
         offset: position.offset,
         bound: position.bound,
         watermark: position.watermark,
-        own_watermark: position.watermark,
+        own_watermark: if partition.joins { i64::MIN } else { position.watermark },
         ended: position.ended,
         idle: position.idle,
         idle_timeout_ms: partition.idle_timeout_ms,

@@ -1,17 +1,18 @@
 //! One attempt to run a job: from the log's truth to running workers, and the loop over epochs.
 //! Whatever fails ends the attempt; the next one begins as after a crash.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use flow_ir::ids::VertexId;
 use flow_ir::kernel::KernelFactory;
-use flow_ir::physical::{ClockSetting, JobGraph, PhysicalOp};
+use flow_ir::physical::{ClockSetting, JobGraph};
 
 use super::assign::{self, Partition};
+use super::discovery::{Discovery, Found};
+use super::floor::floor;
 use super::start::{self, Started};
 use crate::commit::{Committer, Done, EpochOutput, EpochRecord, InputPosition, Moved};
 use crate::config::{Config, EPOCH_TIME_MAX};
@@ -21,7 +22,8 @@ use crate::metrics::Metrics;
 use crate::state::{StateStore, StoreConfig, shard_of};
 use crate::view::Views;
 use crate::worker::{
-    Budget, Command, EpochEnd, EpochStart, Exchange, Message, Policies, Reply, Worker, WorkerSetup,
+    Budget, Command, EpochEnd, EpochStart, Exchange, Joining, Message, Policies, Reply, Worker,
+    WorkerSetup,
 };
 use crate::world::World;
 
@@ -100,24 +102,26 @@ impl Attempt<'_> {
         if started.record.as_ref().is_some_and(|r| r.finished) {
             return Ok(Ended::AlreadyFinished);
         }
-        let floor = Arc::new(RwLock::new(vec![i64::MIN; self.graph.streams.len()]));
+        let now_ms = self.world.clock.monotonic_ms();
+        let logs = &*self.world.logs;
+        let discovery = Discovery::new(self.graph, &started.partitions, logs, now_ms)?;
         let crew = self.hire(&started)?;
         let mut coordinator = Coordinator {
             attempt: self,
+            discovery,
+            joined: false,
+            // What operators had forwarded before the start counts for partitions that were idle.
+            floor: Arc::new(RwLock::new(floor(self.graph, &started.marks))),
             partitions: started.partitions,
             marks: started.marks,
             clock: started.record.as_ref().map_or(i64::MIN, |r| r.clock),
             template: started.template,
             committer: started.committer,
             metrics: started.metrics,
-            floor,
             event_time: i64::MIN,
             looked_ms: self.started_ms,
             crew,
         };
-        // What operators had forwarded before the start counts for partitions that were idle.
-        let marks = coordinator.marks.clone();
-        coordinator.raise_floor(&marks);
         let ended = coordinator.run();
         coordinator.crew.dismiss();
         ended.map_err(|error| self.name_successor(error, &coordinator.committer.epochs_topic))
@@ -268,6 +272,9 @@ const WORKER_WATCH: Duration = Duration::from_millis(500);
 struct Coordinator<'a> {
     attempt: &'a Attempt<'a>,
     partitions: Vec<Partition>,
+    discovery: Discovery,
+    /// Whether partitions have joined in that no epoch has noted yet.
+    joined: bool,
     marks: Vec<i64>,
     clock: i64,
     template: EpochRecord,
@@ -287,6 +294,9 @@ impl Coordinator<'_> {
         let mut must = true;
         let mut waiting: Option<EpochOutput> = None;
         loop {
+            for found in self.discovery.poll(self.attempt.world.clock.monotonic_ms())? {
+                self.join(&found);
+            }
             self.begin_epoch();
             // The epoch before is committed while this one computes.
             if let Some(output) = waiting.take() {
@@ -306,6 +316,30 @@ impl Coordinator<'_> {
                 return Err(RuntimeError::fenced());
             }
             waiting = Some(output);
+        }
+    }
+
+    /// Lets partitions that were found join in with the epoch that begins.
+    fn join(&mut self, found: &Found) {
+        let graph = self.attempt.graph;
+        let floor = self.floor.read().unwrap_or_else(|e| e.into_inner()).clone();
+        let joining = assign::joining(graph, &self.partitions, found, &floor);
+        for Partition { position, .. } in &joining {
+            let (topic, number, stream) = (&position.topic, position.partition, &position.stream);
+            tracing::info!("stream {stream} reads the new partition {topic}-{number}");
+        }
+        assign::warn_of_lost(graph, &joining, None);
+        let shown = self.metrics.add_partitions(joining.iter().map(start::partition_metrics));
+        let workers = self.crew.commands.len();
+        let mut hands: Vec<Vec<_>> = (0..workers).map(|_| Vec::new()).collect();
+        for partition in joining {
+            let index = self.partitions.len();
+            hands[index % workers].push((assign::input(index, &partition), found.log.clone()));
+            self.partitions.push(partition);
+            self.joined = true;
+        }
+        for (commands, inputs) in self.crew.commands.iter().zip(hands) {
+            let _ = commands.send(Command::Join(Joining { inputs, partitions: shown.clone() }));
         }
     }
 
@@ -361,7 +395,8 @@ impl Coordinator<'_> {
 
     /// Puts together what the workers made of the epoch.
     fn gather(&mut self, ends: Vec<EpochEnd>) -> EpochOutput {
-        let mut moved = Moved::Nothing;
+        let mut moved =
+            if std::mem::take(&mut self.joined) { Moved::Positions } else { Moved::Nothing };
         let (mut outputs, mut asides, mut overlays) = (Vec::new(), Vec::new(), Vec::new());
         let mut marks = vec![i64::MAX; self.marks.len()];
         let mut state_bytes = 0;
@@ -419,25 +454,10 @@ impl Coordinator<'_> {
 
     /// Notes how far time has gone on behind each stream.
     fn raise_floor(&self, marks: &[i64]) {
-        let graph = self.attempt.graph;
-        let mut streams_of: HashMap<VertexId, Vec<usize>> = HashMap::new();
+        let reached = floor(self.attempt.graph, marks);
         let mut floor = self.floor.write().unwrap_or_else(|e| e.into_inner());
-        for (i, vertex) in graph.vertices.iter().enumerate() {
-            let id = VertexId::from(i);
-            let mut streams: Vec<usize> = if let PhysicalOp::Source(source) = &vertex.op {
-                vec![source.stream.index()]
-            } else {
-                let inputs = graph.inputs(id).into_iter();
-                inputs.flat_map(|e| streams_of.get(&e.from).cloned().unwrap_or_default()).collect()
-            };
-            streams.sort_unstable();
-            streams.dedup();
-            for &stream in &streams {
-                if marks[i] != i64::MAX {
-                    floor[stream] = floor[stream].max(marks[i]);
-                }
-            }
-            streams_of.insert(id, streams);
+        for (floor, reached) in floor.iter_mut().zip(reached) {
+            *floor = reached.max(*floor);
         }
     }
 }

@@ -2,7 +2,9 @@
 
 mod assign;
 mod attempt;
+mod discovery;
 mod first;
+mod floor;
 mod lost;
 mod outputs;
 mod read_views;

@@ -162,7 +162,7 @@ fn idle(record: Option<&EpochRecord>, clock: &dyn Clock) -> CommitState {
 }
 
 /// What the watermark of each vertex had reached.
-fn marks(graph: &JobGraph, record: Option<&EpochRecord>) -> Vec<i64> {
+pub(super) fn marks(graph: &JobGraph, record: Option<&EpochRecord>) -> Vec<i64> {
     let mark = |v: &Vertex| record.and_then(|r| r.marks.get(&mark_name(v)).copied());
     graph.vertices.iter().map(|v| mark(v).unwrap_or(i64::MIN)).collect()
 }
@@ -196,8 +196,8 @@ fn standing(record: Option<&EpochRecord>, partitions: &[Partition]) -> At {
 
 /// Counters for the partitions of this attempt, shown from now on.
 fn show_metrics(attempt: &Attempt<'_>, partitions: &[Partition]) -> Arc<Metrics> {
-    let partitions = partitions.iter().map(partition_metrics).collect();
-    let metrics = Arc::new(Metrics { partitions, ..Metrics::new(attempt.graph) });
+    let metrics = Arc::new(Metrics::new(attempt.graph));
+    metrics.add_partitions(partitions.iter().map(partition_metrics));
     *attempt.shown.write().unwrap_or_else(|e| e.into_inner()) = metrics.clone();
     metrics
 }
@@ -374,7 +374,8 @@ pub(super) fn why_other(name: &str, now: &BTreeMap<String, &str>) -> &'static st
     if same_but_layout { "its columns have other types" } else { "changed or gone" }
 }
 
-fn partition_metrics(partition: &Partition) -> PartitionMetrics {
+/// Counters of a partition.
+pub(super) fn partition_metrics(partition: &Partition) -> PartitionMetrics {
     let position = &partition.position;
     let name = match position.cluster.as_str() {
         FILES => position.topic.clone(),

@@ -36,12 +36,6 @@ impl At {
         let EpochRecord { epoch, inputs, finished, .. } = record;
         Self { epoch: *epoch, inputs: inputs.clone(), finished: *finished }
     }
-
-    /// Whether everything before this offset of a topic's partition was read.
-    pub fn has(&self, topic: &str, partition: u32, offset: i64) -> bool {
-        let mut of = self.inputs.iter().filter(|i| i.topic == topic && i.partition == partition);
-        of.all(|input| input.offset >= offset)
-    }
 }
 
 /// What an epoch changed, for publication.

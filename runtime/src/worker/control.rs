@@ -4,9 +4,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::Instant;
 
+use super::inputs::Input;
+use super::outputs::Staged;
+use crate::connect::Log;
 use crate::error::RuntimeError;
+use crate::metrics::Partitions;
 use crate::state::Overlay;
-use crate::worker::outputs::Staged;
 use flow_ir::ids::{StreamId, VertexId};
 
 /// The budget of one epoch, shared by the workers: whoever uses it up cuts it for all.
@@ -53,12 +56,22 @@ impl Budget {
 
 /// To a worker.
 pub(crate) enum Command {
+    /// Partitions join in with the next epoch.
+    Join(Joining),
     /// Run an epoch.
     Epoch(EpochStart),
     /// The overlays up to this seal are in the local store: their rows may leave memory.
     Published(u32),
     /// End.
     Stop,
+}
+
+/// Partitions that join in.
+pub(crate) struct Joining {
+    /// Those that the worker is to read, each with its log.
+    pub(crate) inputs: Vec<(Input, Arc<dyn Log>)>,
+    /// All that the job reads from now on.
+    pub(crate) partitions: Partitions,
 }
 
 /// What an epoch begins with.

@@ -1,14 +1,15 @@
 //! The partitions that a worker reads: whose turn it is, how far each has got, what is in hand. A
 //! batch that was fetched may be larger than what an epoch may still read; the rest waits here.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use flow_ir::ids::StreamId;
 use flow_ir::kernel::Record;
 
 use super::control::InputState;
-use crate::connect::{Fetched, Reader, RecordBatch};
+use crate::connect::{Assignment, Fetched, Log, Reader, RecordBatch};
 use crate::error::Result;
 
 /// Batches of one partition in hand at most; a partition with more is paused.
@@ -44,10 +45,12 @@ pub(crate) struct Input {
     pub(crate) first: bool,
 }
 
-/// A reader and the inputs that its partitions are, by position.
-pub(crate) struct ReaderSlot {
-    pub(crate) reader: Box<dyn Reader>,
-    pub(crate) inputs: Vec<usize>,
+/// What a reader reads.
+struct Slot {
+    /// The log; none for a file.
+    cluster: Option<String>,
+    /// The inputs that the reader's partitions are, by position.
+    inputs: Vec<usize>,
 }
 
 /// A batch in hand.
@@ -67,9 +70,19 @@ pub(crate) struct Live {
     silent_since: Option<u64>,
 }
 
-/// All inputs of a worker.
+impl Live {
+    fn new(input: Input) -> Self {
+        Self { input, backlog: VecDeque::new(), paused: false, silent_since: None }
+    }
+}
+
+/// All inputs of a worker. There is one reader a file; one a log, or as many as there are streams
+/// of the same topic, since a reader has a partition once.
+#[derive(Default)]
 pub(crate) struct Inputs {
-    readers: Vec<ReaderSlot>,
+    readers: Vec<Box<dyn Reader>>,
+    /// By reader.
+    slots: Vec<Slot>,
     /// Reader and partition in it, by input; none for an input that had ended at the start.
     places: Vec<Option<(usize, usize)>>,
     pub(crate) live: Vec<Live>,
@@ -78,18 +91,61 @@ pub(crate) struct Inputs {
 }
 
 impl Inputs {
-    /// The inputs that these readers read; `readers` name them by position in `inputs`.
-    pub(crate) fn new(inputs: Vec<Input>, readers: Vec<ReaderSlot>) -> Self {
-        let mut places = vec![None; inputs.len()];
-        for (r, slot) in readers.iter().enumerate() {
-            for (p, &input) in slot.inputs.iter().enumerate() {
-                places[input] = Some((r, p));
+    /// Adds an input that has ended.
+    pub(crate) fn add_ended(&mut self, input: Input) {
+        self.places.push(None);
+        self.live.push(Live::new(input));
+    }
+
+    /// Adds an input with a reader of its own.
+    pub(crate) fn add_with_reader(&mut self, input: Input, reader: Box<dyn Reader>) {
+        self.readers.push(reader);
+        self.slots.push(Slot { cluster: None, inputs: Vec::new() });
+        self.push(input, self.slots.len() - 1);
+    }
+
+    /// Adds inputs from logs: to readers that are there, else to new ones.
+    ///
+    /// # Errors
+    /// If a topic cannot be read.
+    pub(crate) fn add(&mut self, inputs: Vec<(Input, Arc<dyn Log>)>) -> Result<()> {
+        let mut wanted: BTreeMap<usize, (Arc<dyn Log>, Vec<Assignment>)> = BTreeMap::new();
+        for (input, log) in inputs {
+            let slot = self.slot(&input, log.cluster());
+            let Input { topic, partition, offset, .. } = input.clone();
+            let (_, assignment) = wanted.entry(slot).or_insert_with(|| (log, Vec::new()));
+            assignment.push(Assignment { topic, partition, offset });
+            self.push(input, slot);
+        }
+        for (slot, (log, assignment)) in wanted {
+            match self.readers.get_mut(slot) {
+                Some(reader) => reader.add(&assignment)?,
+                // New slots follow those of all readers, and come in their order.
+                None => self.readers.push(log.reader(&assignment)?),
             }
         }
-        let live =
-            |input| Live { input, backlog: VecDeque::new(), paused: false, silent_since: None };
-        let live = inputs.into_iter().map(live).collect();
-        Self { readers, places, live, reader_turn: 0, input_turn: 0 }
+        Ok(())
+    }
+
+    /// The slot of a reader that can take a partition of a log: a new one, if there is none.
+    fn slot(&mut self, input: &Input, cluster: String) -> usize {
+        let other = |&of: &usize| {
+            let of = &self.live[of].input;
+            (&of.topic, of.partition) != (&input.topic, input.partition)
+        };
+        let cluster = Some(cluster);
+        let takes = |slot: &Slot| slot.cluster == cluster && slot.inputs.iter().all(other);
+        self.slots.iter().position(takes).unwrap_or_else(|| {
+            self.slots.push(Slot { cluster, inputs: Vec::new() });
+            self.slots.len() - 1
+        })
+    }
+
+    fn push(&mut self, input: Input, slot: usize) {
+        let inputs = &mut self.slots[slot].inputs;
+        self.places.push(Some((slot, inputs.len())));
+        inputs.push(self.live.len());
+        self.live.push(Live::new(input));
     }
 
     /// Whether nothing more will come from any of them.
@@ -134,11 +190,11 @@ impl Inputs {
         for _ in 0..self.readers.len() {
             let turn = self.reader_turn;
             self.reader_turn = (self.reader_turn + 1) % self.readers.len();
-            let open = self.readers[turn].inputs.iter().any(|&i| !self.live[i].input.ended);
+            let open = self.slots[turn].inputs.iter().any(|&i| !self.live[i].input.ended);
             if !open {
                 continue;
             }
-            let fetched = self.readers[turn].reader.poll(wait)?;
+            let fetched = self.readers[turn].poll(wait)?;
             let came = fetched.is_some();
             if let Some(fetched) = fetched {
                 self.take(turn, fetched);
@@ -150,7 +206,7 @@ impl Inputs {
     }
 
     fn take(&mut self, reader: usize, fetched: Fetched) {
-        let index = self.readers[reader].inputs[fetched.partition];
+        let index = self.slots[reader].inputs[fetched.partition];
         let live = &mut self.live[index];
         live.silent_since = None;
         if live.input.ended {
@@ -160,32 +216,32 @@ impl Inputs {
         live.backlog.push_back(Backlog { batch, done: 0, next_offset });
         if live.backlog.len() >= BACKLOG_BATCHES_MAX && !live.paused {
             live.paused = true;
-            self.readers[reader].reader.pause(fetched.partition, true);
+            self.readers[reader].pause(fetched.partition, true);
         }
     }
 
     /// Notes ends, positions and silence of a reader's partitions; reads on from paused ones.
     fn settle(&mut self, reader: usize, now_ms: u64) {
-        let slot = &mut self.readers[reader];
+        let (slot, reader) = (&self.slots[reader], &mut self.readers[reader]);
         for (partition, &index) in slot.inputs.iter().enumerate() {
             let live = &mut self.live[index];
             if live.input.ended || !live.backlog.is_empty() {
                 if live.paused && live.backlog.len() < BACKLOG_BATCHES_MAX / 2 {
                     live.paused = false;
-                    slot.reader.pause(partition, false);
+                    reader.pause(partition, false);
                 }
                 continue;
             }
             if std::mem::take(&mut live.paused) {
-                slot.reader.pause(partition, false);
+                reader.pause(partition, false);
             }
             // Markers move the position although they hand out nothing.
-            live.input.offset = live.input.offset.max(slot.reader.position(partition));
+            live.input.offset = live.input.offset.max(reader.position(partition));
             let at_bound = live.input.bound.is_some_and(|bound| live.input.offset >= bound);
-            if at_bound || slot.reader.finished(partition) {
+            if at_bound || reader.finished(partition) {
                 live.input.ended = true;
-                slot.reader.pause(partition, true);
-            } else if slot.reader.at_end(partition) {
+                reader.pause(partition, true);
+            } else if reader.at_end(partition) {
                 let since = *live.silent_since.get_or_insert(now_ms);
                 let timeout = live.input.idle_timeout_ms;
                 if timeout.is_some_and(|timeout| now_ms.saturating_sub(since) >= timeout) {
@@ -203,16 +259,13 @@ impl Inputs {
         live.input.ended = true;
         live.backlog.clear();
         if let Some((reader, partition)) = self.places[index] {
-            self.readers[reader].reader.pause(partition, true);
+            self.readers[reader].pause(partition, true);
         }
     }
 
     /// Records between an input's position and its end, as last known.
     pub(crate) fn lag(&self, index: usize) -> u64 {
-        let behind = |(reader, partition): (usize, usize)| {
-            let slot: &ReaderSlot = &self.readers[reader];
-            slot.reader.lag(partition)
-        };
+        let behind = |(reader, partition): (usize, usize)| self.readers[reader].lag(partition);
         let backlog = &self.live[index].backlog;
         let in_hand: usize = backlog.iter().map(|b| b.batch.len() - b.done).sum();
         self.places[index].map_or(0, behind) + in_hand as u64

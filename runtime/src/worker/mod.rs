@@ -27,16 +27,16 @@ use flow_ir::kernel::{ErrorBuffer, KernelCx, KernelFactory, Record};
 use flow_ir::physical::JobGraph;
 
 pub(crate) use asides::{Failed, Policies, describe};
-pub(crate) use control::{Aside, Budget, Command, EpochEnd, EpochStart, Reply};
+pub(crate) use control::{Aside, Budget, Command, EpochEnd, EpochStart, Joining, Reply};
 pub(crate) use inbox::{Exchange, Message};
-pub(crate) use inputs::{Input, Inputs, ReaderSlot};
+pub(crate) use inputs::{Input, Inputs};
 pub(crate) use outputs::{Encoding, SinkWriter, Staged};
 pub(crate) use setup::WorkerSetup;
 pub(crate) use wiring::{Parts, Wiring};
 
 use crate::config::POLL_WAIT;
 use crate::error::{Result, RuntimeError};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Partitions};
 use crate::world::Clock;
 use inputs::Backlog;
 use source::Scan;
@@ -51,6 +51,8 @@ pub(crate) struct Worker {
     scans: Vec<Vec<Scan>>,
     policies: Arc<Policies>,
     metrics: Arc<Metrics>,
+    /// The counters of all partitions of the job.
+    partitions: Partitions,
     factory: Arc<dyn KernelFactory>,
     clock: Arc<dyn Clock>,
     batch_rows: usize,
@@ -71,10 +73,23 @@ impl Worker {
                         return;
                     }
                 }
+                Command::Join(joining) => {
+                    if let Err(error) = self.join(joining) {
+                        // The coordinator hears of it where it waits for the epoch.
+                        let _ = replies.send((self.id, Err(error)));
+                        return;
+                    }
+                }
                 Command::Published(seal) => self.wiring.published(seal),
                 Command::Stop => return,
             }
         }
+    }
+
+    /// Reads more partitions from the next epoch on.
+    fn join(&mut self, joining: Joining) -> Result<()> {
+        self.partitions = joining.partitions;
+        self.inputs.add(joining.inputs)
     }
 
     fn epoch(&mut self, start: &EpochStart) -> Result<EpochEnd> {
@@ -119,7 +134,6 @@ impl Worker {
     /// that has records to read.
     fn drift_limit(&self) -> i64 {
         let behind = self
-            .metrics
             .partitions
             .iter()
             .filter(|p| p.timed && p.ended.get() == 0 && p.idle.get() == 0 && p.lag.get() > 0);
@@ -217,7 +231,7 @@ impl Worker {
         let input = &mut self.inputs.live[index].input;
         input.watermark = input.watermark.max(watermark);
         input.own_watermark = input.own_watermark.max(own_watermark);
-        let shown = &self.metrics.partitions[input.index];
+        let shown = &self.partitions[input.index];
         shown.watermark.store(input.watermark, Ordering::Relaxed);
         shown.lag.set(self.inputs.lag(index));
         Ok(())
@@ -252,7 +266,7 @@ impl Worker {
         let (outputs, overlay, marks) = self.wiring.end_epoch()?;
         self.derived_reports()?;
         for (index, live) in self.inputs.live.iter().enumerate() {
-            let shown = &self.metrics.partitions[live.input.index];
+            let shown = &self.partitions[live.input.index];
             shown.lag.set(self.inputs.lag(index));
             shown.ended.set(u64::from(live.input.ended));
             shown.idle.set(u64::from(live.input.idle));

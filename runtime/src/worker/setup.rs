@@ -85,6 +85,7 @@ impl Worker {
             inputs: setup.inputs,
             scans,
             policies: setup.policies,
+            partitions: setup.metrics.partitions(),
             metrics: setup.metrics,
             factory: setup.factory,
             clock: setup.clock,

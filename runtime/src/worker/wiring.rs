@@ -47,6 +47,8 @@ struct Node {
     ended: bool,
     /// The watermark of the epoch before.
     mark: i64,
+    /// Whether its time is that of the partitions that this worker reads.
+    is_local: bool,
     /// The input column that holds a row's position in its source batch.
     position: Option<Column>,
     /// Whether its input is a source's batch as it is, row by row.
@@ -99,6 +101,7 @@ impl Wiring {
             (None, Some(sink)) => Role::Sink(Box::new(sink)),
             (None, None) => Role::Source,
         });
+        let is_local = local(graph);
         let nodes = roles.enumerate().zip(parts.marks).map(|((i, role), mark)| {
             let (id, vertex) = (VertexId::from(i), &graph.vertices[i]);
             let types: Vec<_> = vertex.columns.iter().map(|c| c.ty.clone()).collect();
@@ -111,6 +114,7 @@ impl Wiring {
                 ports: ports(graph, id, workers),
                 ended: false,
                 mark,
+                is_local: is_local[i],
                 position: position_column(graph, id),
                 is_first: is_first(graph, id),
             }
@@ -312,8 +316,10 @@ impl Wiring {
 
     /// Ends a vertex: watermark, epoch's end, then its outputs.
     fn end_vertex(&mut self, vertex: VertexId, mark: i64) -> Result<()> {
-        // Time never goes back, also where a silent partition joins in again.
-        let mark = mark.max(self.nodes[vertex.index()].mark);
+        // Time never goes back. Before an exchange it is that of this worker's partitions alone,
+        // and is held back by one that joins in at the time that all workers have reached.
+        let node = &self.nodes[vertex.index()];
+        let mark = if node.is_local { mark } else { mark.max(node.mark) };
         self.call(vertex, None, |op, cx| op.on_watermark(mark, cx))?;
         self.call(vertex, None, |op, cx| op.on_epoch_end(cx))?;
         let node = &mut self.nodes[vertex.index()];
@@ -395,6 +401,21 @@ fn ports(graph: &JobGraph, id: VertexId, workers: usize) -> Vec<Port> {
         Port { marks, missing: marks, watermark: i64::MAX }
     };
     graph.inputs(id).into_iter().map(port).collect()
+}
+
+/// By vertex, whether it gets its rows from sources of the same worker and keeps nothing.
+fn local(graph: &JobGraph) -> Vec<bool> {
+    let mut local: Vec<bool> = Vec::with_capacity(graph.vertices.len());
+    for (i, vertex) in graph.vertices.iter().enumerate() {
+        let here = |edge: &flow_ir::physical::Edge| {
+            edge.partitioning == Partitioning::Forward && local[edge.from.index()]
+        };
+        let inputs = graph.inputs(VertexId::from(i));
+        let is_source = matches!(vertex.op, PhysicalOp::Source(_));
+        let is_fed = inputs.into_iter().any(here) && vertex.op.tables().is_empty();
+        local.push(is_source || is_fed);
+    }
+    local
 }
 
 /// Whether a vertex works row by row on what a source hands out, so that a row that fails is known

@@ -1,8 +1,6 @@
 //! Jobs as the API shows them. Options of streams are never part of it, and secrets stay references
 //! in a program and its plan: their values are only where a client is made.
 
-use std::sync::atomic::Ordering;
-
 use flow_runtime::job::StateChange;
 use flow_runtime::metrics::Metrics;
 use serde::{Deserialize, Serialize};
@@ -162,8 +160,8 @@ impl From<&Metrics> for JobMetrics {
             records_in: metrics.records_in(),
             records_out: metrics.records_out(),
             lag: metrics.lag(),
-            watermark_micros: held.map(|(at, _)| at).filter(|&at| at != i64::MIN),
-            watermark_held_by: held.map(|(_, name)| name.to_string()),
+            watermark_micros: held.as_ref().map(|(at, _)| *at).filter(|&at| at != i64::MIN),
+            watermark_held_by: held.map(|(_, name)| name),
             epochs: metrics.epochs.get(),
             commit_seconds: metrics.commit_micros.get() as f64 / 1e6,
             state_memory_bytes: metrics.state_memory_bytes.get(),
@@ -172,17 +170,6 @@ impl From<&Metrics> for JobMetrics {
             streams: metrics.streams.iter().map(stream).collect(),
         }
     }
-}
-
-/// The partitions that a job reads, for metrics: stream and name, lag and watermark. Streams may
-/// share a topic.
-pub fn partitions(metrics: &Metrics) -> impl Iterator<Item = ([&str; 2], u64, Option<i64>)> {
-    metrics.partitions.iter().map(|p| {
-        let stream = metrics.streams[p.stream.index()].name.as_str();
-        let watermark = p.watermark.load(Ordering::Relaxed);
-        let watermark = (p.timed && watermark != i64::MIN).then_some(watermark);
-        ([stream, p.name.as_str()], p.lag.get(), watermark)
-    })
 }
 
 /// What a new version of a program does to the state of the one before.
