@@ -9,9 +9,11 @@
 //! | `plan` | typed module to logical plan |
 //! | `optimize` | logical plan to a better one, by named passes |
 //! | `lower` | logical plan to job graph |
+//! | `codegen` | kernels of a job graph to machine code |
 //! | `compile` | all of it in one call |
 
 pub mod check;
+pub mod codegen;
 pub mod compile;
 pub mod diagnostics;
 mod exprs;

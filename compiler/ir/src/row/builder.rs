@@ -12,11 +12,11 @@ pub struct BatchBuilder {
     layout: Arc<RowLayout>,
     /// The fixed words of a row whose columns are all NULL.
     blank: Vec<u64>,
-    words: Vec<u64>,
+    pub(super) words: Vec<u64>,
     /// First word of the open row: where the last finished row ends.
-    start: usize,
-    starts: Vec<u32>,
-    weights: Option<Vec<i64>>,
+    pub(super) start: usize,
+    pub(super) starts: Vec<u32>,
+    pub(super) weights: Option<Vec<i64>>,
 }
 
 impl BatchBuilder {

@@ -28,6 +28,7 @@ mod cell;
 mod container;
 mod key;
 mod layout;
+mod room;
 mod value;
 
 pub use batch::{RowBatch, RowRef};
@@ -39,6 +40,7 @@ pub use key::{
     key_group, key_hash, order_i64,
 };
 pub use layout::{Column, RowLayout};
+pub use room::RowRoom;
 pub use value::{push_value, read_value};
 
 /// Splits a variable slot into (byte offset, byte length).
