@@ -29,6 +29,8 @@ pub mod client;
 #[cfg(feature = "run")]
 pub mod clusters;
 pub mod driver;
+#[cfg(feature = "run")]
+mod engine;
 pub mod exit;
 pub mod ide;
 #[cfg(feature = "run")]

@@ -13,6 +13,7 @@ use flow_runtime::error::{Result, RuntimeError};
 use flow_runtime::world::{Logs, Printer, Registries as JobRegistries, SystemClock, World};
 
 use crate::clusters::{Clusters, Properties};
+use crate::engine::Engine;
 use crate::registries::{Registries, of_stream};
 use crate::secrets::Secrets;
 use crate::status;
@@ -33,6 +34,8 @@ pub struct Surroundings {
     pub secrets: Secrets,
     /// Whether programs come from others, who may not name folders of this machine.
     pub guarded: bool,
+    /// What does the per-record work.
+    pub engine: Engine,
 }
 
 /// An embedded log.

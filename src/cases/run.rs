@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::engine::Engine;
 use flow_compiler::compile::Compiled;
 use flow_compiler::diagnostics::Diagnostic;
 use flow_compiler::diagnostics::render::{RenderStyle, render};
@@ -17,7 +18,6 @@ use flow_runtime::world::{
     Logs, Printer, Registries as JobRegistries, SystemClock, World, warn_of_restart,
 };
 use flow_runtime::{Config, RuntimeError, start};
-use flow_stdlib::interp::Interpreter;
 
 use super::compare::{Produced, difference, fold, text_difference};
 use super::faults::{FaultyLog, LOST};
@@ -259,7 +259,7 @@ impl Run<'_> {
             registries: Arc::new(OneFolder(Registries::with_local(Some(self.folder)))),
             printer: Arc::new(Silent),
         };
-        let job = start(self.graph.clone(), Arc::new(Interpreter), config, world)?;
+        let job = start(self.graph.clone(), Engine::new(false).factory(), config, world)?;
         let began = Instant::now();
         while !job.is_finished() {
             if began.elapsed() > PATIENCE {

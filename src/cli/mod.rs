@@ -144,6 +144,14 @@ impl Cli {
     }
 }
 
+/// Arguments of every command that runs jobs.
+#[derive(Clone, Debug, Args)]
+struct EngineArgs {
+    /// Interpret everything: no native code
+    #[arg(long)]
+    no_jit: bool,
+}
+
 /// Arguments of every command that compiles a program.
 #[derive(Clone, Debug, Args)]
 struct ProgramArgs {

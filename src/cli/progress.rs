@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use flow_compiler::codegen::Compiled;
 use flow_runtime::metrics::Metrics;
 use serde_json::json;
 
@@ -107,6 +108,8 @@ pub(super) struct Stats {
     job: String,
     wall: Duration,
     compile: Duration,
+    /// What native code took; `None` where everything was interpreted.
+    native: Option<Compiled>,
     cpu: Duration,
     peak_memory_bytes: u64,
     metrics: serde_json::Value,
@@ -114,7 +117,13 @@ pub(super) struct Stats {
 }
 
 impl Stats {
-    pub(super) fn new(job: &str, metrics: &Metrics, wall: Duration, compile: Duration) -> Self {
+    pub(super) fn new(
+        job: &str,
+        metrics: &Metrics,
+        wall: Duration,
+        compile: Duration,
+        native: Option<Compiled>,
+    ) -> Self {
         let streams: Vec<_> = metrics
             .streams
             .iter()
@@ -146,7 +155,7 @@ impl Stats {
             "commit_seconds": metrics.commit_micros.get() as f64 / 1e6,
         });
         let (cpu, peak_memory_bytes) = usage();
-        Self { job: job.into(), wall, compile, cpu, peak_memory_bytes, metrics, lines }
+        Self { job: job.into(), wall, compile, native, cpu, peak_memory_bytes, metrics, lines }
     }
 
     /// All figures as JSON.
@@ -157,6 +166,13 @@ impl Stats {
             all.insert("wall_seconds".into(), json!(self.wall.as_secs_f64()));
             all.insert("cpu_seconds".into(), json!(self.cpu.as_secs_f64()));
             all.insert("compile_seconds".into(), json!(self.compile.as_secs_f64()));
+            let native = self.native.map(|native| {
+                json!({
+                    "compile_seconds": native.time.as_secs_f64(),
+                    "code_bytes": native.code_bytes,
+                })
+            });
+            all.insert("native".into(), json!(native));
             all.insert("peak_memory_bytes".into(), json!(self.peak_memory_bytes));
         }
         format!("{all:#}\n")

@@ -2,18 +2,17 @@
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use flow_ir::physical::{JobGraph, decode};
 use flow_runtime::job::reads_standard_input;
 use flow_runtime::{Config, Ended, JobHandle, start};
-use flow_stdlib::interp::Interpreter;
 
 use super::progress::{Progress, Stats};
-use super::{ProgramArgs, size};
+use super::{EngineArgs, ProgramArgs, size};
 use crate::driver::{compile_and_report, read};
+use crate::engine::Engine;
 use crate::exit::{Failure, Result};
 use crate::registries::Registries;
 use crate::world::{state_dir, world};
@@ -50,6 +49,8 @@ pub(super) struct RunArgs {
     /// Do not ask before forgetting
     #[arg(long, requires = "fresh")]
     yes: bool,
+    #[command(flatten)]
+    engine: EngineArgs,
 }
 
 impl RunArgs {
@@ -75,7 +76,8 @@ impl RunArgs {
                 "{name} reads standard input, which cannot be read again: every run starts anew"
             );
         }
-        let job = start(graph, Arc::new(Interpreter), config, world)?;
+        let engine = Engine::new(self.engine.no_jit);
+        let job = start(graph, engine.factory(), config, world)?;
         crate::signals::on_interrupt();
         // Where somebody types, nothing is drawn over.
         let is_typed = reads_input && std::io::stdin().is_terminal();
@@ -84,7 +86,7 @@ impl RunArgs {
         progress.end();
         let metrics = job.metrics();
         let ended = job.join();
-        let metrics = Stats::new(&name, &metrics, began.elapsed(), compile_time);
+        let metrics = Stats::new(&name, &metrics, began.elapsed(), compile_time, engine.compiled());
         if let Some(path) = &self.stats {
             let json = metrics.to_json();
             std::fs::write(path, json).map_err(|e| {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::say;
+use super::{EngineArgs, say};
 use crate::exit::Result;
 use crate::server::auth::{self, Scope, Tokens};
 use crate::server::config::{Config, LogFormat, Size};
@@ -38,6 +38,8 @@ pub(super) struct ServerArgs {
     /// How the log on standard error is written [default: text]
     #[arg(long, value_enum, value_name = "FORMAT")]
     log_format: Option<LogFormat>,
+    #[command(flatten)]
+    engine: EngineArgs,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -142,6 +144,7 @@ impl ServerArgs {
         let mut config = self.place.config()?;
         config.listen = self.listen.or(config.listen);
         config.memory = self.memory.or(config.memory);
+        config.jobs.jit &= !self.engine.no_jit;
         config.log.format = self.log_format.unwrap_or(config.log.format);
         let book = Arc::new(LogBook::default());
         crate::logging::of_server(config.log.format, book.clone());

@@ -11,7 +11,6 @@ use flow_runtime::connect::local::LocalLog;
 use flow_runtime::view::{Step, Subscription, SubscriptionEnd, Views};
 use flow_runtime::world::{Logs, Printer, World};
 use flow_runtime::{Config, Ended as JobEnd, RuntimeError, Stopper, start};
-use flow_stdlib::interp::Interpreter;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
@@ -93,7 +92,7 @@ impl Live {
         config.memory_bytes = QUERY_MEMORY_BYTES;
         config.views = Some(views);
         let job = graph.name.clone();
-        let handle = start(graph, Arc::new(Interpreter), config, world)?;
+        let handle = start(graph, surroundings.engine.factory(), config, world)?;
         let (stopper, kept) = (handle.stopper(), folder.clone());
         let (over, ended) = oneshot::channel();
         let waiting = std::thread::Builder::new().name("query".into()).spawn(move || {

@@ -62,11 +62,13 @@ pub struct JobsConfig {
     pub files: Option<PathBuf>,
     /// Lines of its log that are kept for a job.
     pub log_lines: usize,
+    /// Whether the per-record work is compiled to native code, or else interpreted.
+    pub jit: bool,
 }
 
 impl Default for JobsConfig {
     fn default() -> Self {
-        Self { parallelism: 1, restarts: 10, files: None, log_lines: 1_000 }
+        Self { parallelism: 1, restarts: 10, files: None, log_lines: 1_000, jit: true }
     }
 }
 
@@ -188,7 +190,7 @@ const KEYS: [(&str, &[&str]); 7] = [
         ],
     ),
     ("registry", &["url"]),
-    ("jobs", &["parallelism", "restarts", "files", "log_lines"]),
+    ("jobs", &["parallelism", "restarts", "files", "log_lines", "jit"]),
     ("secrets", &["folder"]),
     ("tls", &["certificate", "key"]),
     ("limits", &["body", "connections", "requests", "streams", "rate", "seconds"]),
@@ -273,6 +275,7 @@ mod tests {
             restarts = 3
             files = "f"
             log_lines = 4
+            jit = false
             [secrets]
             folder = "s"
             [tls]

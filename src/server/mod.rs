@@ -49,6 +49,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
 use crate::clusters::properties_of_environment;
+use crate::engine::Engine;
 use crate::exit::{Failure, Result};
 use crate::secrets::Secrets;
 use crate::world::{Embedded, Surroundings};
@@ -212,6 +213,7 @@ fn app(
         registry: config.registry.url,
         secrets: Secrets::with_folder(config.secrets.folder),
         guarded: true,
+        engine: Engine::new(!config.jobs.jit),
     };
     let audit = Audit::open(store.root())?;
     let commands = Commands::new(surroundings.clone(), store.id());

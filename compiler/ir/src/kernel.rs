@@ -220,6 +220,45 @@ pub struct Payloads<'a> {
     pub partition: i32,
 }
 
+/// What is done with each record of a scan.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ScanSpec {
+    /// How it is read.
+    pub decode: DecodePlan,
+    /// Gives what a row raises the watermark of its partition to, as microseconds; NULL raises
+    /// nothing. The row's own `Metadata::Watermark` columns have the watermark before it.
+    pub watermark: Option<KernelSpec>,
+    /// A row dated further than this after its record's timestamp raises nothing; microseconds.
+    pub max_future_skew: Option<i64>,
+    /// The filter and projection that the row then goes through.
+    pub map: Option<KernelSpec>,
+}
+
+/// What a scan carries from record to record of one partition; microseconds since 1970, `i64::MIN`
+/// before any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Marks {
+    /// The partition's watermark.
+    pub watermark: i64,
+    /// The highest that a row was for raising it to.
+    pub event_time: i64,
+    /// Rows dated too far ahead.
+    pub ahead: u64,
+}
+
+/// Where a scan puts what it makes.
+#[derive(Debug)]
+pub struct ScanOut<'a> {
+    /// The rows, those of the map if there is one.
+    pub rows: &'a mut BatchBuilder,
+    /// Position of each row's record in its batch. Of no use where there is a map.
+    pub origin: &'a mut Vec<u32>,
+    /// Records that cannot be read, and rows without a watermark, by their records' positions.
+    pub bad: &'a mut ErrorBuffer,
+    /// Rows that failed in the map, likewise.
+    pub failed: &'a mut ErrorBuffer,
+}
+
 /// Filters and projects batches.
 pub trait Kernel: Send {
     /// Appends to `out` a row for each input row that passes, with its weight.
@@ -242,6 +281,18 @@ pub trait Decoder: Send {
         out: &mut BatchBuilder,
         origin: &mut Vec<u32>,
         bad: &mut ErrorBuffer,
+    );
+}
+
+/// Reads records, raises the watermark by them, and filters and projects their rows.
+pub trait Scanner: Send {
+    /// Takes each record once, in order.
+    fn scan(
+        &mut self,
+        from: &Payloads<'_>,
+        cx: &KernelCx,
+        marks: &mut Marks,
+        out: &mut ScanOut<'_>,
     );
 }
 
@@ -306,6 +357,12 @@ pub trait KernelFactory: Send + Sync {
     /// # Errors
     /// If the plan is not well formed.
     fn decoder(&self, plan: &DecodePlan) -> Result<Box<dyn Decoder>, KernelError>;
+
+    /// A scan.
+    ///
+    /// # Errors
+    /// If its plan or one of its programs is not well formed.
+    fn scanner(&self, spec: &ScanSpec) -> Result<Box<dyn Scanner>, KernelError>;
 
     /// An encoder.
     ///

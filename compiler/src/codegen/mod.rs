@@ -1,26 +1,222 @@
 //! Native code for the per-record work of a job: scalar programs, decode plans and encode plans
 //! become machine code for exactly this program and these schemas. The interpreter
-//! (`flow_stdlib::interp`) defines what they mean.
+//! (`flow_stdlib::interp`) defines what they mean, and native code leaves it whatever is unusual:
+//!
+//! * a row or record in which anything fails is given back, and the interpreter does it again and
+//!   says what is wrong, so that errors have one meaning and one wording;
+//! * an operation that costs more than a call is one, of the function that the interpreter calls;
+//! * a plan of a form that is not compiled is interpreted whole.
+//!
+//! The only place that names Cranelift. `emit` writes CLIF, `scalar`, `rows` and `avro` say what is
+//! written, `module` owns code and calls it, `shims` is what code calls.
 
+mod avro;
+mod emit;
+mod encode;
+mod io;
+mod kernel;
+mod module;
+mod rows;
+mod scalar;
+mod scan;
+mod shims;
+mod soon;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use cranelift_codegen::ir::types::{I32, I64};
+use cranelift_codegen::ir::{AbiParam, UserFuncName};
+use cranelift_codegen::isa::OwnedTargetIsa;
+use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
+use cranelift_module::{Linkage, Module};
 use flow_ir::decode_plan::DecodePlan;
 use flow_ir::encode_plan::EncodePlan;
-use flow_ir::kernel::{Decoder, Encoder, Kernel, KernelError, KernelFactory, KernelSpec};
+use flow_ir::kernel::{
+    Decoder, Encoder, Kernel, KernelError, KernelFactory, KernelSpec, ScanSpec, Scanner,
+};
 use flow_stdlib::interp::Interpreter;
+use flow_stdlib::interp::scan::Staged;
 
-/// Makes kernels of machine code.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Native;
+use emit::Emit;
+use encode::NativeEncoder;
+use kernel::NativeKernel;
+use module::{Code, host_isa};
+use scan::{NativeDecoder, NativeScan};
+use soon::Soon;
+
+/// Makes kernels of machine code for this processor.
+#[derive(Clone)]
+pub struct Native {
+    compiler: Arc<Compiler>,
+    background: bool,
+}
+
+/// Compiles functions, and counts.
+struct Compiler {
+    isa: OwnedTargetIsa,
+    micros: AtomicU64,
+    bytes: AtomicU64,
+}
+
+/// What compiling has cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Compiled {
+    /// Time spent.
+    pub time: Duration,
+    /// Machine code made, in bytes.
+    pub code_bytes: u64,
+}
+
+/// A text form of what is compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Cranelift's IR, before it is optimised.
+    Clif,
+    /// Machine code.
+    Assembly,
+}
+
+impl Native {
+    /// For the processor that this runs on.
+    ///
+    /// # Errors
+    /// If Cranelift makes no code for it.
+    pub fn new() -> Result<Self, KernelError> {
+        Self::with(false)
+    }
+
+    /// The same, with Cranelift's verifier on: for tests.
+    ///
+    /// # Errors
+    /// If Cranelift makes no code for this processor.
+    pub fn verifying() -> Result<Self, KernelError> {
+        Self::with(true)
+    }
+
+    fn with(verify: bool) -> Result<Self, KernelError> {
+        let isa = host_isa(verify)?;
+        let (micros, bytes) = (AtomicU64::new(0), AtomicU64::new(0));
+        Ok(Self { compiler: Arc::new(Compiler { isa, micros, bytes }), background: false })
+    }
+
+    /// Scans are compiled on threads of their own, and interpreted until that is done.
+    #[must_use]
+    pub fn in_background(self) -> Self {
+        Self { background: true, ..self }
+    }
+
+    /// What compiling has cost so far.
+    pub fn compiled(&self) -> Compiled {
+        Compiled {
+            time: Duration::from_micros(self.compiler.micros.load(Ordering::Relaxed)),
+            code_bytes: self.compiler.bytes.load(Ordering::Relaxed),
+        }
+    }
+
+    /// A kernel's code as text.
+    ///
+    /// # Errors
+    /// If the program is not well formed.
+    pub fn print_kernel(&self, spec: &KernelSpec, form: Form) -> Result<String, KernelError> {
+        spec.verify().map_err(|e| KernelError(e.to_string()))?;
+        self.compiler.function(&[], Some(form), |e| kernel::body(e, spec)).map(|(_, text)| text)
+    }
+}
+
+impl Compiler {
+    /// A compiled scan; `None` if its plan is of a form that is interpreted.
+    fn scan(&self, spec: &ScanSpec) -> Result<Option<NativeScan>, KernelError> {
+        let interpreter = Interpreter.scanner(spec)?;
+        if !scan::is_compiled(spec) {
+            return Ok(None);
+        }
+        let (code, _) = self.function(&scan::KEEP, None, |e| scan::body(e, spec))?;
+        Ok(Some(NativeScan::new(spec, code, interpreter)))
+    }
+
+    /// Compiles one function; its text, if a form is asked for.
+    fn function(
+        &self,
+        keep: &[i32],
+        form: Option<Form>,
+        body: impl FnOnce(&mut Emit<'_>) -> Result<(), KernelError>,
+    ) -> Result<(Code, String), KernelError> {
+        let began = Instant::now();
+        let internal = |e: &dyn std::fmt::Display| KernelError(format!("native code: {e}"));
+        let mut module = module::module(self.isa.clone());
+        let mut signature = module.make_signature();
+        signature.params.push(AbiParam::new(I64));
+        signature.returns.push(AbiParam::new(I32));
+        let id = module
+            .declare_function("run", Linkage::Export, &signature)
+            .map_err(|e| internal(&e))?;
+        let mut cx = module.make_context();
+        cx.func.signature = signature;
+        cx.func.name = UserFuncName::user(0, id.as_u32());
+        cx.set_disasm(form == Some(Form::Assembly));
+        let mut builder_cx = FunctionBuilderContext::new();
+        let builder = FunctionBuilder::new(&mut cx.func, &mut builder_cx);
+        let context = Emit::function(builder, &mut module, keep, body)?;
+        let mut text = match form {
+            Some(Form::Clif) => cx.func.display().to_string(),
+            Some(Form::Assembly) | None => String::new(),
+        };
+        module.define_function(id, &mut cx).map_err(|e| internal(&e))?;
+        if let Some(compiled) = cx.compiled_code() {
+            self.bytes.fetch_add(compiled.code_info().total_size.into(), Ordering::Relaxed);
+            text.push_str(compiled.vcode.as_deref().unwrap_or(""));
+        }
+        let code = Code::new(module, id, context)?;
+        self.micros.fetch_add(began.elapsed().as_micros() as u64, Ordering::Relaxed);
+        Ok((code, text))
+    }
+}
+
+impl std::fmt::Debug for Native {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Native").field("compiled", &self.compiled()).finish_non_exhaustive()
+    }
+}
 
 impl KernelFactory for Native {
     fn kernel(&self, spec: &KernelSpec) -> Result<Box<dyn Kernel>, KernelError> {
-        Interpreter.kernel(spec)
+        spec.verify().map_err(|e| KernelError(e.to_string()))?;
+        let (code, _) = self.compiler.function(&[], None, |e| kernel::body(e, spec))?;
+        Ok(Box::new(NativeKernel::new(spec, code)?))
     }
 
     fn decoder(&self, plan: &DecodePlan) -> Result<Box<dyn Decoder>, KernelError> {
-        Interpreter.decoder(plan)
+        let spec = ScanSpec { decode: plan.clone(), ..ScanSpec::default() };
+        match self.compiler.scan(&spec)? {
+            Some(scan) => Ok(Box::new(NativeDecoder(scan))),
+            None => Interpreter.decoder(plan),
+        }
+    }
+
+    fn scanner(&self, spec: &ScanSpec) -> Result<Box<dyn Scanner>, KernelError> {
+        if !scan::is_compiled(spec) {
+            let decoder = self.decoder(&spec.decode)?;
+            return Ok(Box::new(Staged::new(spec, decoder, self)?));
+        }
+        let interpreter = Interpreter.scanner(spec)?;
+        let (compiler, spec) = (self.compiler.clone(), spec.clone());
+        let make = move || -> Result<Box<dyn Scanner>, KernelError> {
+            match compiler.scan(&spec)? {
+                Some(scan) => Ok(Box::new(scan)),
+                None => Interpreter.scanner(&spec),
+            }
+        };
+        if self.background { Ok(Box::new(Soon::new(interpreter, make))) } else { make() }
     }
 
     fn encoder(&self, plan: &EncodePlan) -> Result<Box<dyn Encoder>, KernelError> {
-        Interpreter.encoder(plan)
+        if !encode::is_compiled(plan) {
+            return Interpreter.encoder(plan);
+        }
+        plan.verify().map_err(|e| KernelError(e.0))?;
+        let (code, _) = self.compiler.function(&[], None, |e| encode::body(e, plan))?;
+        Ok(Box::new(NativeEncoder::new(plan, code)?))
     }
 }

@@ -1,14 +1,15 @@
-//! Decoders of one scan, one per pair of writer schemas, made when the first record of a schema
+//! What reads the records of one scan, one per pair of writer schemas, made when the first record of a schema
 //! comes.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use flow_ir::decode_plan::{DecodeColumn, Origin};
-use flow_ir::kernel::{Decoder, KernelFactory, Record};
+use flow_ir::decode_plan::{DecodeColumn, DecodePlan, Origin};
+use flow_ir::kernel::{KernelFactory, KernelSpec, Record, ScanSpec, Scanner};
 use flow_ir::physical::{Stream, SubjectSchema};
 use flow_registry::Registry;
 use flow_schema::{PayloadFormat, Schema, decode_plan};
+use flow_stdlib::interp::scan::Staged;
 
 use super::{DEFAULT_FORMAT, Framing, ViewDecoder, frame_id};
 use crate::error::{Result, RuntimeError};
@@ -30,15 +31,31 @@ struct Payload {
     declared: Option<Schema>,
 }
 
+/// What a scan does with a record that is read, whatever schema it has.
+pub(crate) struct ScanSteps {
+    /// See `ScanSpec`, also for the others.
+    pub(crate) watermark: Option<KernelSpec>,
+    pub(crate) max_future_skew: Option<i64>,
+    pub(crate) map: Option<KernelSpec>,
+}
+
+impl ScanSteps {
+    fn after(&self, decode: DecodePlan) -> ScanSpec {
+        let (watermark, map) = (self.watermark.clone(), self.map.clone());
+        ScanSpec { decode, watermark, max_future_skew: self.max_future_skew, map }
+    }
+}
+
 /// Decoders of one scan.
 pub(crate) struct Decoders {
     columns: Vec<DecodeColumn>,
+    steps: ScanSteps,
     key: Payload,
     value: Payload,
     factory: Arc<dyn KernelFactory>,
     registry: Option<Arc<dyn Registry>>,
     /// Decoders, and why others cannot be made, by schemas that are known.
-    made: HashMap<WriterIds, Result<Box<dyn Decoder>, String>>,
+    made: HashMap<WriterIds, Result<Box<dyn Scanner>, String>>,
     /// Why the last records of an unknown schema were not read.
     unknown: String,
 }
@@ -102,6 +119,7 @@ impl Decoders {
     pub(crate) fn new(
         stream: &Stream,
         columns: &[DecodeColumn],
+        steps: ScanSteps,
         factory: Arc<dyn KernelFactory>,
         registry: Option<Arc<dyn Registry>>,
     ) -> Result<Self> {
@@ -112,6 +130,7 @@ impl Decoders {
         let value_format = stream.value_format.as_deref();
         Ok(Self {
             columns: columns.to_vec(),
+            steps,
             key: Payload::new(stream, key_format, schemas.key.as_ref(), reads_key)?,
             value: Payload::new(stream, value_format, schemas.value.as_ref(), reads_value)?,
             factory,
@@ -129,11 +148,15 @@ impl Decoders {
         stream: &Stream,
         columns: &[DecodeColumn],
         table: u32,
+        steps: ScanSteps,
         factory: Arc<dyn KernelFactory>,
     ) -> Result<Self> {
-        let decoder = ViewDecoder::new(stream, columns, table)?;
-        let mut decoders = Self::new(stream, columns, factory, None)?;
-        decoders.made.insert(WriterIds::default(), Ok(Box::new(decoder)));
+        let decoder = Box::new(ViewDecoder::new(stream, columns, table)?);
+        let plan = DecodePlan { columns: columns.to_vec(), ..DecodePlan::default() };
+        let scanner = Staged::new(&steps.after(plan), decoder, &*factory)
+            .map_err(|e| RuntimeError::internal(e.0))?;
+        let mut decoders = Self::new(stream, columns, steps, factory, None)?;
+        decoders.made.insert(WriterIds::default(), Ok(Box::new(scanner)));
         Ok(decoders)
     }
 
@@ -158,7 +181,7 @@ impl Decoders {
     pub(crate) fn get(
         &mut self,
         ids: WriterIds,
-    ) -> Result<std::result::Result<&mut Box<dyn Decoder>, &str>> {
+    ) -> Result<std::result::Result<&mut Box<dyn Scanner>, &str>> {
         if !self.made.contains_key(&ids) {
             let made = match self.make(ids)? {
                 Ok(decoder) => Ok(decoder),
@@ -174,7 +197,7 @@ impl Decoders {
         Ok(made.as_mut().map_err(|why| why.as_str()))
     }
 
-    fn make(&self, ids: WriterIds) -> Result<Result<Box<dyn Decoder>, NoDecoder>> {
+    fn make(&self, ids: WriterIds) -> Result<Result<Box<dyn Scanner>, NoDecoder>> {
         let mut writers = [None, None];
         for (writer, id) in writers.iter_mut().zip([ids.key, ids.value]) {
             if let Some(id) = id {
@@ -193,7 +216,7 @@ impl Decoders {
                 None => PayloadFormat::Raw,
             };
             let plan = decode_plan(key, value, &self.columns).map_err(|e| e.to_string())?;
-            self.factory.decoder(&plan).map_err(|e| e.0)
+            self.factory.scanner(&self.steps.after(plan)).map_err(|e| e.0)
         };
         Ok(plan().map_err(NoDecoder::Unreadable))
     }

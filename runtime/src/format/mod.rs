@@ -8,7 +8,7 @@ mod framing;
 mod view;
 
 pub(crate) use debezium::Debezium;
-pub(crate) use decoders::{Decoders, WriterIds};
+pub(crate) use decoders::{Decoders, ScanSteps, WriterIds};
 pub(crate) use encoders::{encoding, row_json};
 pub use framing::{FRAME_BYTES, Framing, frame_id, frame_prefix};
 pub(crate) use view::ViewDecoder;

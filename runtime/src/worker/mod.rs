@@ -39,7 +39,7 @@ use crate::error::{Result, RuntimeError};
 use crate::metrics::{Metrics, Partitions};
 use crate::world::Clock;
 use inputs::Backlog;
-use source::Scan;
+use source::{Scan, Scanned};
 
 /// A worker and everything that it owns.
 pub(crate) struct Worker {
@@ -209,21 +209,23 @@ impl Worker {
         let stream = self.inputs.live[index].input.stream;
         let cx = KernelCx { on_error: self.policies.on_error(Some(stream)), ..*cx };
         let mut scans = std::mem::take(&mut self.scans[stream.index()]);
-        let mut bad = ErrorBuffer::default();
+        let (mut bad, mut failed) = (ErrorBuffer::default(), ErrorBuffer::default());
         let mut unread = BTreeSet::new();
         let (mut watermark, mut own_watermark, mut ahead) = (i64::MIN, i64::MIN, 0);
         for scan in &mut scans {
             let input = &self.inputs.live[index].input;
-            let scanned = scan.scan(input, records, range.clone(), &cx, &mut bad)?;
+            let Scanned { rows, marks } =
+                scan.scan(input, records, range.clone(), &cx, &mut bad, &mut failed)?;
             self.bad_records(index, records, &mut bad, &mut unread)?;
-            watermark = watermark.max(scanned.watermark);
-            own_watermark = own_watermark.max(scanned.event_time);
-            ahead = ahead.max(scanned.ahead);
-            self.event_time = self.event_time.max(scanned.event_time);
+            watermark = watermark.max(marks.watermark);
+            own_watermark = own_watermark.max(marks.event_time);
+            ahead = ahead.max(marks.ahead);
+            self.event_time = self.event_time.max(marks.event_time);
+            self.wiring.failed_records(scan.makes, &mut failed);
             let partition = self.inputs.live[index].input.partition;
-            self.wiring.push_source(scan.vertex, &scanned.rows, partition, cx)?;
+            self.wiring.push_source(scan.makes, &rows, partition, cx)?;
             self.reports(index, records, &scan.origin)?;
-            scan.recycle(scanned.rows);
+            scan.recycle(rows);
         }
         self.late_records(index, records);
         self.scans[stream.index()] = scans;

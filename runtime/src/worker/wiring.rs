@@ -201,6 +201,17 @@ impl Wiring {
         pushed
     }
 
+    /// Takes over rows that failed in a map that a scan does, by the positions of their records.
+    pub(crate) fn failed_records(&mut self, map: VertexId, failed: &mut ErrorBuffer) {
+        self.failed.extend(failed.errors.drain(..).map(|error| Failed {
+            vertex: map,
+            position: Some(error.row as usize),
+            source_row: None,
+            error,
+            row: None,
+        }));
+    }
+
     /// Ends a source vertex.
     pub(crate) fn end_source(&mut self, vertex: VertexId, watermark: i64) -> Result<()> {
         self.end_vertex(vertex, watermark)

@@ -10,7 +10,6 @@ use flow_ir::physical::JobGraph;
 use flow_runtime::metrics::Metrics;
 use flow_runtime::view::Views;
 use flow_runtime::{Config, Ended, JobHandle, RuntimeError, start};
-use flow_stdlib::interp::Interpreter;
 use tokio::sync::watch;
 
 use super::info::{JobInfo, State};
@@ -314,8 +313,9 @@ impl Job {
                 config.fresh = inner.record.fresh;
                 config.views = Some(views);
                 let printer = Arc::new(LogPrinter(self.logs.clone()));
+                let engine = host.setup.surroundings.engine.factory();
                 let world = host.setup.surroundings.world(&graph, &folder, printer);
-                Ok((start(graph, Arc::new(Interpreter), config, world)?, lock))
+                Ok((start(graph, engine, config, world)?, lock))
             });
         match started {
             Ok((handle, lock)) => {

@@ -8,6 +8,8 @@ pub mod decode;
 pub mod encode;
 mod register;
 mod scalar;
+pub mod scan;
+mod single;
 mod step;
 
 use std::sync::Arc;
@@ -17,7 +19,7 @@ use flow_ir::encode_plan::EncodePlan;
 use flow_ir::ids::Reg;
 use flow_ir::kernel::{
     Decoder, Encoder, ErrorBuffer, ErrorCode, Kernel, KernelCx, KernelError, KernelFactory,
-    KernelSpec, OnError, RowError,
+    KernelSpec, OnError, RowError, ScanSpec, Scanner,
 };
 use flow_ir::row::{BatchBuilder, RowLayout, push_value, read_value};
 use flow_ir::scalar::ScalarProgram;
@@ -25,6 +27,7 @@ use flow_ir::value::Value;
 
 pub use compare::compare_values;
 pub use scalar::InterpKernel;
+pub use single::Single;
 
 /// Makes interpreted kernels.
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,6 +40,11 @@ impl KernelFactory for Interpreter {
 
     fn decoder(&self, plan: &DecodePlan) -> Result<Box<dyn Decoder>, KernelError> {
         Ok(Box::new(decode::PlanDecoder::new(plan)?))
+    }
+
+    fn scanner(&self, spec: &ScanSpec) -> Result<Box<dyn Scanner>, KernelError> {
+        let decoder = self.decoder(&spec.decode)?;
+        Ok(Box::new(scan::Staged::new(spec, decoder, self)?))
     }
 
     fn encoder(&self, plan: &EncodePlan) -> Result<Box<dyn Encoder>, KernelError> {

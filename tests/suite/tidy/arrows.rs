@@ -6,7 +6,7 @@ use super::text::{lines_where, names};
 use super::{Source, all_sources, sources};
 
 /// The compiler's stages in order, with what each may name beside itself.
-const STAGES: [(&str, &[&str]); 7] = [
+const STAGES: [(&str, &[&str]); 8] = [
     ("source", &[]),
     ("diagnostics", &["source"]),
     ("syntax", &["source", "diagnostics"]),
@@ -14,16 +14,18 @@ const STAGES: [(&str, &[&str]); 7] = [
     ("plan", &["source", "diagnostics", "check", "scalar"]),
     ("optimize", &["source", "diagnostics", "scalar"]),
     ("lower", &["source", "diagnostics", "check", "scalar"]),
+    ("codegen", &[]),
 ];
 
 /// What operators must not name.
 const NOT_IN_OPERATORS: [&str; 5] = ["tokio", "connect", "commit", "rocksdb", "rdkafka"];
 
 /// Libraries with the only places that may name them.
-const LIBRARY_HOMES: [(&str, &[&str]); 5] = [
+const LIBRARY_HOMES: [(&str, &[&str]); 6] = [
+    ("cranelift_codegen", &["compiler/src/codegen/"]),
     ("miette", &["compiler/src/diagnostics/render.rs"]),
     ("pest", &["compiler/src/syntax/"]),
-    ("apache_avro", &["compiler/schema/", "stdlib/tests/", "stdlib/examples/", "tests/bench/"]),
+    ("apache_avro", &["compiler/schema/", "stdlib/tests/", "compiler/examples/", "tests/bench/"]),
     ("rdkafka", &["runtime/src/connect/kafka/", "tests/"]),
     ("rocksdb", &["runtime/src/state/", "runtime/src/connect/local/"]),
 ];

@@ -206,6 +206,20 @@ impl BatchBuilder {
         RowBatch::from_parts(self.layout.clone(), words, starts, self.weights.take())
     }
 
+    /// Appends all rows of a batch of this layout and gives a spent batch back for its buffers. An
+    /// empty builder takes them over without a copy.
+    pub fn append(&mut self, batch: RowBatch) -> RowBatch {
+        if self.is_empty() && self.words.is_empty() {
+            let spent = self.take();
+            let (words, starts, weights) = batch.into_buffers();
+            self.start = words.len();
+            (self.words, self.starts, self.weights) = (words, starts, weights);
+            return spent;
+        }
+        self.push_batch(&batch);
+        batch
+    }
+
     /// Gives the buffers of a spent batch back, so that the next rows need no allocation.
     pub fn recycle(&mut self, batch: RowBatch) {
         if !self.words.is_empty() || self.starts.len() > 1 {

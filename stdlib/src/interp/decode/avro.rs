@@ -185,7 +185,7 @@ impl Op {
 
 /// A datum and the conversion to its type.
 #[derive(Debug)]
-enum Datum {
+pub(super) enum Datum {
     Null,
     Scalar(Scalar),
     Array { item: Box<Datum>, element: Element, items: ContainerBuilder, words: Vec<u64> },
@@ -197,14 +197,14 @@ enum Datum {
 
 /// A record that is read as a ROW, in a builder of its own.
 #[derive(Debug)]
-struct RowDatum {
+pub(super) struct RowDatum {
     steps: Steps,
     row: BatchBuilder,
     required: Required,
 }
 
 impl Datum {
-    fn new(datum: &AvroDatum, ty: &DataType) -> Self {
+    pub(super) fn new(datum: &AvroDatum, ty: &DataType) -> Self {
         let element = |ty: &Type| Element { slot: ty.slot(), nullable: ty.nullable };
         match (datum, ty) {
             (AvroDatum::Scalar(form), _) => Datum::Scalar(Scalar::new(form, ty)),
@@ -252,7 +252,7 @@ impl Datum {
         }
     }
 
-    fn read<S: Sink>(
+    pub(super) fn read<S: Sink>(
         &mut self,
         input: &mut Input<'_>,
         sink: &mut S,
@@ -325,7 +325,7 @@ impl Datum {
 }
 
 /// Passes over data. `depth` counts the blocks, unions and recursive records that it is inside of.
-fn skip(
+pub(super) fn skip(
     what: &[AvroSkip],
     input: &mut Input<'_>,
     recursive: &[Vec<AvroSkip>],

@@ -25,6 +25,16 @@ impl<'a> Input<'a> {
         Self { rest: payload, items_left: payload.len() + EMPTY_ITEMS_MAX }
     }
 
+    /// The rest of a payload that may still have so many items.
+    pub(super) fn with_items(rest: &'a [u8], items_left: usize) -> Self {
+        Self { rest, items_left }
+    }
+
+    /// Items that may still come.
+    pub(super) fn items_left(&self) -> usize {
+        self.items_left
+    }
+
     /// The bytes that are left.
     #[inline(always)]
     pub(super) fn rest(&self) -> &'a [u8] {

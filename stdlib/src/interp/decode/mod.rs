@@ -9,6 +9,7 @@
 //! containers, always cost the record.
 
 mod avro;
+mod field;
 mod flat;
 mod input;
 mod json;
@@ -26,6 +27,8 @@ use flow_ir::kernel::{
 };
 use flow_ir::row::{BatchBuilder, RowLayout};
 use flow_ir::types::{DataType, Slot, Type};
+
+pub use field::{FieldReader, Left, varint};
 
 use avro::AvroReader;
 use flat::{LANES, Lanes};

@@ -4,6 +4,7 @@ use flow_ir::row::{ArrayRef, BatchBuilder, ContainerBuilder};
 use flow_ir::types::Slot;
 
 use super::Bad;
+use crate::host::HostOut;
 
 /// Takes one value.
 pub(super) trait Sink {
@@ -40,6 +41,29 @@ impl Sink for ColumnSink<'_> {
 
     fn container(&mut self, words: &[u64]) {
         self.row.set_container(self.column, words);
+    }
+}
+
+/// A value by itself.
+impl Sink for HostOut<'_> {
+    fn null(&mut self) -> Result<(), Bad> {
+        Ok(())
+    }
+
+    fn word(&mut self, value: u64) {
+        HostOut::word(self, value);
+    }
+
+    fn wide(&mut self, value: [u64; 2]) {
+        HostOut::wide(self, value);
+    }
+
+    fn bytes(&mut self, value: &[u8]) {
+        HostOut::bytes(self, value);
+    }
+
+    fn container(&mut self, words: &[u64]) {
+        HostOut::container(self).extend_from_slice(words);
     }
 }
 

@@ -15,6 +15,24 @@ use crate::text::{field_of, write_uuid};
 /// Digits of the widest DECIMAL.
 const DIGITS_MAX: u32 = 38;
 
+/// One datum, written by itself: what native code calls for values that it does not write in machine
+/// code.
+#[derive(Debug)]
+pub struct FieldWriter(Datum);
+
+impl FieldWriter {
+    /// Writes values of this type; the plan was verified.
+    pub fn new(datum: &AvroWrite, ty: &DataType) -> Self {
+        Self(Datum::new(datum, ty))
+    }
+
+    /// Appends a value. `false`, and what was appended does not count, if the schema does not take
+    /// it.
+    pub fn write(&self, value: HostArg<'_>, out: &mut Vec<u8>) -> bool {
+        self.0.write(value, out).is_ok()
+    }
+}
+
 /// Data written one after the other from the fields of a row.
 #[derive(Debug)]
 pub(super) struct AvroPuts {

@@ -13,6 +13,8 @@ use flow_ir::kernel::{Encoder, ErrorBuffer, ErrorCode, KernelError, PayloadArena
 use flow_ir::row::{RowBatch, RowLayout, RowRef};
 use flow_ir::types::{DataType, Type};
 
+pub use avro::FieldWriter;
+
 use avro::AvroPuts;
 use json::JsonObject;
 

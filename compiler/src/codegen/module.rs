@@ -1,0 +1,260 @@
+//! Owning machine code and calling it: what generated code and its caller share, and the few places
+//! where memory is handed over. What holds for every call:
+//!
+//! * the pointers in `Io` are to slices that outlive the call, and the code reads inputs only
+//!   within the lengths given and writes outputs only within the room given;
+//! * a row or record that is not done whole leaves no trace: the code stops before it, and says why;
+//! * nothing unwinds through generated frames: what is called from them catches panics (`shims`).
+
+use cranelift_codegen::isa::OwnedTargetIsa;
+use cranelift_codegen::settings::{self, Configurable};
+use cranelift_jit::{JITBuilder, JITModule};
+use cranelift_module::{FuncId, default_libcall_names};
+use flow_ir::kernel::{KernelError, Marks, PayloadArena, Payloads};
+use flow_ir::row::{BatchBuilder, RowBatch};
+
+use super::io::{Exit, Io, RawRecord};
+use super::shims::{self, Context};
+
+/// Where code is made: this processor, with all that it can.
+pub(super) fn host_isa(verify: bool) -> Result<OwnedTargetIsa, KernelError> {
+    let mut flags = settings::builder();
+    let set = [
+        ("opt_level", "speed"),
+        ("is_pic", "false"),
+        ("use_colocated_libcalls", "false"),
+        ("enable_verifier", if verify { "true" } else { "false" }),
+    ];
+    for (name, value) in set {
+        flags.set(name, value).map_err(|e| KernelError(e.to_string()))?;
+    }
+    let builder = cranelift_native::builder().map_err(|e| KernelError(e.to_string()))?;
+    builder.finish(settings::Flags::new(flags)).map_err(|e| KernelError(e.to_string()))
+}
+
+/// An empty module that knows the shims.
+pub(super) fn module(isa: OwnedTargetIsa) -> JITModule {
+    let mut builder = JITBuilder::with_isa(isa, default_libcall_names());
+    builder.symbols(shims::all().map(|(name, address)| (name.to_string(), address)));
+    JITModule::new(builder)
+}
+
+/// One compiled function.
+pub(super) struct Code {
+    /// Holds the memory that `entry` is in; `None` only while it is dropped.
+    module: Option<JITModule>,
+    entry: extern "C" fn(*mut Io) -> u32,
+    context: Context,
+    origin: Vec<u32>,
+    raw: Vec<RawRecord>,
+    ends: Vec<u32>,
+    out: Vec<u8>,
+}
+
+impl Code {
+    /// Finishes a module of which `entry` is the function to call.
+    #[expect(unsafe_code, reason = "an address becomes a function")]
+    pub(super) fn new(
+        mut module: JITModule,
+        entry: FuncId,
+        context: Context,
+    ) -> Result<Self, KernelError> {
+        module.finalize_definitions().map_err(|e| KernelError(e.to_string()))?;
+        let address = module.get_finalized_function(entry);
+        // SAFETY: `entry` was declared with the signature (pointer) -> i32 in the system's calling
+        // convention by `emit::signature`, and its memory lives as long as `module`.
+        let entry =
+            unsafe { std::mem::transmute::<*const u8, extern "C" fn(*mut Io) -> u32>(address) };
+        let module = Some(module);
+        let (origin, raw) = (Vec::new(), Vec::new());
+        let (ends, out) = (Vec::new(), Vec::new());
+        Ok(Self { module, entry, context, origin, raw, ends, out })
+    }
+
+    fn call(&mut self, io: &mut Io) -> Exit {
+        self.context.reset();
+        io.context = (&raw mut self.context).cast();
+        match (self.entry)(io) {
+            0 => Exit::Done,
+            2 => Exit::Room,
+            _ => Exit::Row,
+        }
+    }
+}
+
+impl std::fmt::Debug for Code {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Code").finish_non_exhaustive()
+    }
+}
+
+impl Drop for Code {
+    #[expect(unsafe_code, reason = "the memory of code is freed by hand")]
+    fn drop(&mut self) {
+        if let Some(module) = self.module.take() {
+            // SAFETY: `entry` is private, is called by `&mut self` only, and so runs nowhere now.
+            unsafe { module.free_memory() };
+        }
+    }
+}
+
+/// Bytes of room for payloads, at least.
+const OUT_BYTES_MIN: usize = 64 << 10;
+
+/// Records that are handed to code at once.
+const RECORDS_AT_ONCE: usize = 512;
+
+impl Code {
+    /// Turns the rows from number `from` on into rows. Gives why it stopped, and at which row. The
+    /// batch is of the layout that the code was made for, and so is the builder.
+    pub(super) fn rows_to_rows(
+        &mut self,
+        rows: &RowBatch,
+        from: usize,
+        clock: i64,
+        out: &mut BatchBuilder,
+    ) -> (Exit, usize) {
+        let mut io = Io { clock, next: from as u64, ..Io::over_rows(rows) };
+        let mut need = 0;
+        loop {
+            let left = rows.len() - io.next as usize;
+            let words = rows.words().len() - rows.starts()[io.next as usize] as usize;
+            let words = words + left * out.layout().fixed_words() + need;
+            let before = out.len();
+            let exit = self.into_rows(&mut io, words, left, out);
+            if rows.weights().is_some() {
+                let made = &self.origin[..out.len() - before];
+                out.weigh_last(made.iter().map(|&row| rows.weight(row as usize)));
+            }
+            match exit {
+                Exit::Room => need = (io.need as usize).div_ceil(8),
+                exit => return (exit, io.next as usize),
+            }
+        }
+    }
+
+    /// Reads the records from position `from` of the selection on into rows, whose records'
+    /// positions are appended to `origin`. Gives why it stopped, and at which position.
+    pub(super) fn records_to_rows(
+        &mut self,
+        payloads: &Payloads<'_>,
+        from: usize,
+        clock: i64,
+        marks: &mut Marks,
+        out: &mut BatchBuilder,
+        origin: &mut Vec<u32>,
+    ) -> (Exit, usize) {
+        let mut done = from;
+        while done < payloads.select.len() {
+            let chunk = &payloads.select[done..];
+            let chunk = &chunk[..chunk.len().min(RECORDS_AT_ONCE)];
+            let bytes = self.take_records(payloads, chunk);
+            let mut need = 0;
+            let mut io = Io::over_records(&self.raw, payloads);
+            (io.clock, io.watermark, io.event_time) = (clock, marks.watermark, marks.event_time);
+            loop {
+                let left = self.raw.len() - io.next as usize;
+                // Texts are padded to whole words.
+                let slots = out.layout().fixed_words() + out.layout().len();
+                let words = bytes.div_ceil(8) + left * slots + need;
+                let before = out.len();
+                let exit = self.into_rows(&mut io, words, left, out);
+                let made = &self.origin[..out.len() - before];
+                origin.extend(made.iter().map(|&record| chunk[record as usize]));
+                (marks.watermark, marks.event_time) = (io.watermark, io.event_time);
+                match exit {
+                    Exit::Room => need = (io.need as usize).div_ceil(8),
+                    Exit::Row => return (exit, done + io.next as usize),
+                    Exit::Done => break,
+                }
+            }
+            done += chunk.len();
+        }
+        (Exit::Done, done)
+    }
+
+    /// Writes the rows from number `from` on as payloads. Gives why it stopped, and at which row.
+    pub(super) fn rows_to_bytes(
+        &mut self,
+        rows: &RowBatch,
+        from: usize,
+        out: &mut PayloadArena,
+    ) -> (Exit, usize) {
+        let mut io = Io { next: from as u64, ..Io::over_rows(rows) };
+        self.ends.resize(self.ends.len().max(rows.len()), 0);
+        loop {
+            io.out = self.out.as_mut_ptr();
+            io.out_end = io.out.wrapping_add(self.out.len());
+            io.out_zero = io.out as u64;
+            io.ends = self.ends.as_mut_ptr();
+            io.rows = 0;
+            let exit = self.call(&mut io);
+            let written = io.out as usize - io.out_zero as usize;
+            let base = out.bytes.len();
+            out.bytes.extend_from_slice(&self.out[..written]);
+            for end in &self.ends[..io.rows as usize] {
+                out.ends.push(u32::try_from(base + *end as usize).expect("under 4 GiB"));
+            }
+            match exit {
+                Exit::Room => {
+                    let more = (io.need as usize).max(self.out.len() * 2).max(OUT_BYTES_MIN);
+                    self.out.resize(more, 0);
+                }
+                exit => return (exit, io.next as usize),
+            }
+        }
+    }
+
+    /// Makes the records of a selection readable for code. Gives the bytes of their values.
+    fn take_records(&mut self, payloads: &Payloads<'_>, select: &[u32]) -> usize {
+        self.raw.clear();
+        let mut bytes = 0;
+        for &position in select {
+            let record = payloads.records[position as usize];
+            // A record without a value, or with too short a one, is left to the interpreter: its
+            // address is null.
+            let value = record.value.and_then(|value| value.get(payloads.value_skip..));
+            bytes += value.map_or(0, <[u8]>::len);
+            self.raw.push(RawRecord {
+                value: value.map_or(0, |value| value.as_ptr() as u64),
+                value_len: value.map_or(0, |value| value.len() as u64),
+                offset: record.offset,
+                timestamp: record.timestamp.unwrap_or(0),
+                timed: u64::from(record.timestamp.is_some()),
+                position: u64::from(position),
+            });
+        }
+        bytes
+    }
+
+    /// Calls the code with room for so many words and rows, and takes over what it wrote.
+    #[expect(unsafe_code, reason = "takes over what generated code says it wrote")]
+    fn into_rows(
+        &mut self,
+        io: &mut Io,
+        words: usize,
+        rows: usize,
+        out: &mut BatchBuilder,
+    ) -> Exit {
+        let room = out.room(words, rows);
+        self.origin.clear();
+        self.origin.reserve(rows);
+        io.out = room.words.cast();
+        io.out_end = room.words.wrapping_add(room.words_len).cast();
+        io.out_zero = (room.words as u64).wrapping_sub(room.first_word as u64 * 8);
+        io.ends = room.ends;
+        io.origin = self.origin.as_mut_ptr();
+        io.rows = 0;
+        let exit = self.call(io);
+        let written = (io.out as usize - room.words as usize) / 8;
+        let made = io.rows as usize;
+        assert!(written <= words && made <= rows, "code stays within its room");
+        // SAFETY: the code writes each row whole before it counts it, each with its end and its
+        // origin, from the beginning of the room on; what it counted is within it (asserted).
+        unsafe {
+            out.take_over(written, made);
+            self.origin.set_len(made);
+        }
+        exit
+    }
+}

@@ -1,0 +1,248 @@
+//! Scans as machine code: one loop that walks a record's payload, raises the watermark, filters and
+//! projects, and writes the row that is left. Columns are values in registers all the way; of a row
+//! that the filter drops nothing is ever written.
+
+use std::sync::Arc;
+
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::types::I8;
+use cranelift_codegen::ir::{InstBuilder, Value};
+use cranelift_frontend::Variable;
+use flow_ir::decode_plan::{AvroPlan, DecodePlan, Metadata, Origin, PayloadPlan};
+use flow_ir::ids::Reg;
+use flow_ir::kernel::{
+    Decoder, ErrorBuffer, KernelCx, KernelError, Marks, Payloads, ScanOut, ScanSpec, Scanner,
+};
+use flow_ir::row::{BatchBuilder, RowLayout};
+use flow_ir::scalar::ScalarOp;
+use flow_stdlib::interp::scan::layout_of;
+
+use super::avro::Walk;
+use super::emit::{Cell, Emit, Null};
+use super::io::{Exit, at};
+use super::kernel::filter_and_project;
+use super::module::Code;
+use super::rows::{is_text, write_row};
+use super::scalar::Registers;
+
+/// What of a scan's `Io` is carried from record to record.
+pub(super) const KEEP: [i32; 2] = [at::WATERMARK, at::EVENT_TIME];
+
+/// A compiled scan.
+pub(super) struct NativeScan {
+    code: Code,
+    /// Does the records that the code leaves, one by one.
+    interpreter: Box<dyn Scanner>,
+    /// Whether rows come from a map, so that their records do not matter.
+    mapped: bool,
+    origin: Vec<u32>,
+}
+
+/// Whether a scan can be compiled: Avro values, keys that no one reads, and metadata that are words
+/// or texts. A skew limit is for the interpreter.
+pub(super) fn is_compiled(spec: &ScanSpec) -> bool {
+    let plan = &spec.decode;
+    let metadata = |origin: &Origin| match origin {
+        Origin::Metadata(Metadata::Headers) => false,
+        Origin::Metadata(_) | Origin::Value(_) | Origin::Key(_) => true,
+    };
+    matches!(plan.value, PayloadPlan::Avro(_))
+        && matches!(plan.key, PayloadPlan::Unread)
+        && spec.max_future_skew.is_none()
+        && plan.columns.iter().all(|column| metadata(&column.origin))
+}
+
+/// The layout of the rows that come out.
+pub(super) fn output_layout(spec: &ScanSpec) -> Arc<RowLayout> {
+    spec.map.as_ref().map_or_else(|| layout_of(&spec.decode), |map| map.output_layout())
+}
+
+/// Writes the body of a scan's loop.
+pub(super) fn body(e: &mut Emit<'_>, spec: &ScanSpec) -> Result<(), KernelError> {
+    let PayloadPlan::Avro(avro) = &spec.decode.value else {
+        return Err(KernelError("only Avro values are compiled".into()));
+    };
+    let record = record_address(e);
+    let checked_late = texts_go_out(spec);
+    let columns = read_columns(e, spec, avro, record, !checked_late)?;
+    // The marks move when the record is done: one that is given back must find them as they were.
+    let done = e.b.create_block();
+    let raised = match &spec.watermark {
+        None => Vec::new(),
+        Some(program) => {
+            let mut registers = Registers::new(&program.program);
+            let output = program.outputs[0];
+            registers.compute(e, [output].into_iter(), |_, number| columns[number])?;
+            e.check();
+            raise(e, registers.cell(output))
+        }
+    };
+    let cells = match &spec.map {
+        None => columns,
+        Some(map) => filter_and_project(e, map, done, |_, number| columns[number])?,
+    };
+    write_row(e, &output_layout(spec), &cells, &|_| checked_late);
+    e.b.ins().jump(done, &[]);
+    e.b.switch_to_block(done);
+    for (variable, value) in raised {
+        e.b.def_var(variable, value);
+    }
+    e.b.ins().jump(e.next, &[]);
+    Ok(())
+}
+
+/// The address of the record that the loop is at.
+fn record_address(e: &mut Emit<'_>) -> Value {
+    let records = e.load(e.io, at::INPUT);
+    let row = e.b.use_var(e.row);
+    let size = e.word(at::RECORD_BYTES);
+    let offset = e.b.ins().imul(row, size);
+    e.b.ins().iadd(records, offset)
+}
+
+/// Whether every text that is read is written out as it is, where it is checked while it is copied;
+/// and before anything else can be told of the row.
+fn texts_go_out(spec: &ScanSpec) -> bool {
+    let Some(map) = &spec.map else { return spec.watermark.is_none() || no_texts(&spec.decode) };
+    let goes_out = |column: usize| {
+        let is_it =
+            |reg: &Reg| map.program.insts[reg.index()].op == ScalarOp::Column(column as u32);
+        map.outputs.iter().any(is_it)
+    };
+    let texts = spec.decode.columns.iter().enumerate().filter(|(_, c)| is_text(&c.ty.data));
+    map.filter.is_none() && spec.watermark.is_none() && texts.into_iter().all(|(i, _)| goes_out(i))
+}
+
+fn no_texts(plan: &DecodePlan) -> bool {
+    !plan.columns.iter().any(|column| is_text(&column.ty.data))
+}
+
+/// All columns of a record.
+fn read_columns(
+    e: &mut Emit<'_>,
+    spec: &ScanSpec,
+    avro: &AvroPlan,
+    record: Value,
+    check_texts: bool,
+) -> Result<Vec<Cell>, KernelError> {
+    let plan = &spec.decode;
+    let (value, len) = (e.load(record, at::VALUE), e.load(record, at::VALUE_LEN));
+    let there = e.b.ins().icmp_imm_s(IntCC::NotEqual, value, 0);
+    e.demand(there);
+    let mut cells = Walk::run(e, plan, avro, [value, len], check_texts)?;
+    for (cell, column) in cells.iter_mut().zip(&plan.columns) {
+        if let Origin::Metadata(what) = column.origin {
+            *cell = match what {
+                // Without event time there is none.
+                Metadata::Watermark if spec.watermark.is_none() => word(e.word(0)),
+                what => metadata(e, what, record),
+            };
+        }
+        if !column.ty.nullable {
+            let null = e.null_bit(cell.null);
+            if !matches!(cell.null, Null::Never) {
+                e.fail_if(null);
+            }
+            cell.null = Null::Never;
+        }
+    }
+    e.check();
+    Ok(cells)
+}
+
+/// A word that is not NULL.
+fn word(low: Value) -> Cell {
+    Cell { null: Null::Never, low, high: low }
+}
+
+/// Something about a record.
+fn metadata(e: &mut Emit<'_>, what: Metadata, record: Value) -> Cell {
+    match what {
+        Metadata::Timestamp => {
+            let timed = e.load(record, at::TIMED);
+            let timed = e.b.ins().ireduce(I8, timed);
+            let null = Null::When(e.not(timed));
+            Cell { null, ..word(e.load(record, at::TIMESTAMP)) }
+        }
+        Metadata::Topic => {
+            let (low, high) = (e.load(e.io, at::TOPIC), e.load(e.io, at::TOPIC_LEN));
+            Cell { null: Null::Never, low, high }
+        }
+        Metadata::Partition => word(e.load(e.io, at::PARTITION)),
+        Metadata::Offset => word(e.load(record, at::OFFSET)),
+        Metadata::BatchPosition => word(e.load(record, at::POSITION)),
+        // Records without a value are left to the interpreter.
+        Metadata::Tombstone => word(e.word(0)),
+        Metadata::Watermark => {
+            let (watermark, _) = e.kept[3];
+            word(e.b.use_var(watermark))
+        }
+        Metadata::Headers => e.null(),
+    }
+}
+
+/// What watermark and event time are raised to, where the value is not NULL.
+fn raise(e: &mut Emit<'_>, raised: Cell) -> Vec<(Variable, Value)> {
+    let mut marks = Vec::new();
+    for (variable, _) in [e.kept[3], e.kept[4]] {
+        let before = e.b.use_var(variable);
+        let higher = e.b.ins().smax(before, raised.low);
+        let after = match raised.null {
+            Null::Always => before,
+            Null::When(null) => e.b.ins().select(null, before, higher),
+            Null::Never => higher,
+        };
+        marks.push((variable, after));
+    }
+    marks
+}
+
+impl NativeScan {
+    /// A scan of code that `body` wrote.
+    pub(super) fn new(spec: &ScanSpec, code: Code, interpreter: Box<dyn Scanner>) -> Self {
+        Self { code, interpreter, mapped: spec.map.is_some(), origin: Vec::new() }
+    }
+}
+
+impl Scanner for NativeScan {
+    fn scan(
+        &mut self,
+        from: &Payloads<'_>,
+        cx: &KernelCx,
+        marks: &mut Marks,
+        out: &mut ScanOut<'_>,
+    ) {
+        let mut done = 0;
+        while done < from.select.len() {
+            let origin = if self.mapped { &mut self.origin } else { &mut *out.origin };
+            let (exit, at) =
+                self.code.records_to_rows(from, done, cx.clock, marks, out.rows, origin);
+            self.origin.clear();
+            if exit == Exit::Done {
+                break;
+            }
+            let one = Payloads { select: &from.select[at..=at], ..*from };
+            self.interpreter.scan(&one, cx, marks, out);
+            done = at + 1;
+        }
+    }
+}
+
+/// A compiled scan that only decodes.
+pub(super) struct NativeDecoder(pub(super) NativeScan);
+
+impl Decoder for NativeDecoder {
+    fn decode(
+        &mut self,
+        from: &Payloads<'_>,
+        cx: &KernelCx,
+        out: &mut BatchBuilder,
+        origin: &mut Vec<u32>,
+        bad: &mut ErrorBuffer,
+    ) {
+        let mut marks = Marks { watermark: i64::MIN, event_time: i64::MIN, ahead: 0 };
+        let mut failed = ErrorBuffer::default();
+        let mut out = ScanOut { rows: out, origin, bad, failed: &mut failed };
+        self.0.scan(from, cx, &mut marks, &mut out);
+    }
+}
