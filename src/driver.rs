@@ -5,7 +5,9 @@ use std::io::IsTerminal;
 use std::path::Path;
 
 use flow_compiler::check::views::ViewDecl;
+
 use flow_compiler::check::{CheckOptions, is_setting};
+use flow_compiler::codegen::{Form, Native};
 use flow_compiler::compile::{CompileOptions, Compiled, compile};
 use flow_compiler::diagnostics::Diagnostic;
 use flow_compiler::diagnostics::render::{RenderStyle, render};
@@ -123,6 +125,12 @@ pub fn show(diagnostics: &[Diagnostic], sources: &SourceMap) {
     eprint!("{}", render(diagnostics, sources, style));
 }
 
+/// What is compiled for a program's operators.
+fn native(compiled: &Compiled, form: Form) -> String {
+    let text = Native::new().and_then(|native| native.explain(&compiled.graph, form));
+    text.unwrap_or_else(|why| format!("no native code: {}\n", why.0))
+}
+
 /// A representation that `flow explain` and cases can show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
@@ -134,15 +142,24 @@ pub enum Stage {
     Optimized,
     /// The operators, their keys, state and exchanges.
     Physical,
+    /// The programs and plans of the operators.
+    Scalar,
+    /// The same as Cranelift's IR.
+    Clif,
+    /// The same as machine code.
+    Assembly,
 }
 
 impl Stage {
     /// All stages with their names.
-    pub const ALL: [(&'static str, Stage); 4] = [
+    pub const ALL: [(&'static str, Stage); 7] = [
         ("typed", Stage::Typed),
         ("logical", Stage::Logical),
         ("optimized", Stage::Optimized),
         ("physical", Stage::Physical),
+        ("scalar", Stage::Scalar),
+        ("clif", Stage::Clif),
+        ("asm", Stage::Assembly),
     ];
 
     /// A program at this stage, as text.
@@ -152,6 +169,9 @@ impl Stage {
             Stage::Logical => flow_ir::logical::explain(&compiled.logical),
             Stage::Optimized => flow_ir::logical::explain(&compiled.optimized),
             Stage::Physical => flow_compiler::lower::explain_graph(&compiled.graph),
+            Stage::Scalar => native(compiled, Form::Scalar),
+            Stage::Clif => native(compiled, Form::Clif),
+            Stage::Assembly => native(compiled, Form::Assembly),
         }
     }
 }

@@ -7,7 +7,7 @@
 //! payload. A varint is taken in one eight-byte load only where eight bytes are left.
 
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::types::{F32, F64, I64};
+use cranelift_codegen::ir::types::{F32, F64, I32, I64};
 use cranelift_codegen::ir::{Block, InstBuilder, MemFlagsData, Value};
 use cranelift_frontend::Variable;
 use flow_ir::decode_plan::{
@@ -419,15 +419,7 @@ impl<'p> Walk<'p> {
                 let at = self.take(e, bytes);
                 e.load_bytes(at, 0)
             }
-            AvroScalar::Float => {
-                let bytes = e.word(4);
-                let at = self.take(e, bytes);
-                let bits = e.load_4_bytes(at);
-                let bits = e.b.ins().ireduce(cranelift_codegen::ir::types::I32, bits);
-                let float = e.b.ins().bitcast(F32, MemFlagsData::new(), bits);
-                let wide = e.b.ins().fpromote(F64, float);
-                e.b.ins().bitcast(I64, MemFlagsData::new(), wide)
-            }
+            AvroScalar::Float => self.float(e),
             AvroScalar::Bytes => {
                 let [low, high] = self.lengthed(e);
                 return Some(Cell { null: Null::Never, low, high });
@@ -457,6 +449,17 @@ impl<'p> Walk<'p> {
             | AvroScalar::Duration => return None,
         };
         Some(Cell { null: Null::Never, low, high: low })
+    }
+
+    /// Four bytes of a float, as the word of a double.
+    fn float(&mut self, e: &mut Emit<'_>) -> Value {
+        let bytes = e.word(4);
+        let at = self.take(e, bytes);
+        let bits = e.load_4_bytes(at);
+        let bits = e.b.ins().ireduce(I32, bits);
+        let float = e.b.ins().bitcast(F32, MemFlagsData::new(), bits);
+        let wide = e.b.ins().fpromote(F64, float);
+        e.b.ins().bitcast(I64, MemFlagsData::new(), wide)
     }
 
     /// A symbol, from a table of addresses and lengths.

@@ -42,7 +42,8 @@ pub(super) struct Io {
     /// Where the next output begins, and where there is no more room.
     pub(super) out: *mut u8,
     pub(super) out_end: *mut u8,
-    /// Address of word 0 of the output batch, of which row ends are counted; of byte 0 for payloads.
+    /// Address of word 0 of the output batch, from which row ends are counted, or of byte 0 of
+    /// payloads.
     pub(super) out_zero: u64,
     /// End of each output row.
     pub(super) ends: *mut u32,

@@ -11,8 +11,10 @@
 //! written, `module` owns code and calls it, `shims` is what code calls.
 
 mod avro;
+mod compare;
 mod emit;
 mod encode;
+mod explain;
 mod io;
 mod kernel;
 mod module;
@@ -72,6 +74,8 @@ pub struct Compiled {
 /// A text form of what is compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
+    /// Programs and plans, by their own printers.
+    Scalar,
     /// Cranelift's IR, before it is optimised.
     Clif,
     /// Machine code.
@@ -114,15 +118,6 @@ impl Native {
             code_bytes: self.compiler.bytes.load(Ordering::Relaxed),
         }
     }
-
-    /// A kernel's code as text.
-    ///
-    /// # Errors
-    /// If the program is not well formed.
-    pub fn print_kernel(&self, spec: &KernelSpec, form: Form) -> Result<String, KernelError> {
-        spec.verify().map_err(|e| KernelError(e.to_string()))?;
-        self.compiler.function(&[], Some(form), |e| kernel::body(e, spec)).map(|(_, text)| text)
-    }
 }
 
 impl Compiler {
@@ -161,7 +156,7 @@ impl Compiler {
         let context = Emit::function(builder, &mut module, keep, body)?;
         let mut text = match form {
             Some(Form::Clif) => cx.func.display().to_string(),
-            Some(Form::Assembly) | None => String::new(),
+            Some(Form::Scalar | Form::Assembly) | None => String::new(),
         };
         module.define_function(id, &mut cx).map_err(|e| internal(&e))?;
         if let Some(compiled) = cx.compiled_code() {

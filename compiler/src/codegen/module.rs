@@ -3,7 +3,7 @@
 //!
 //! * the pointers in `Io` are to slices that outlive the call, and the code reads inputs only
 //!   within the lengths given and writes outputs only within the room given;
-//! * a row or record that is not done whole leaves no trace: the code stops before it, and says why;
+//! * a row or record that is not done whole leaves no trace: the code stops before it and says why;
 //! * nothing unwinds through generated frames: what is called from them catches panics (`shims`).
 
 use cranelift_codegen::isa::OwnedTargetIsa;

@@ -48,8 +48,8 @@ pub(super) fn load_column(e: &mut Emit<'_>, row: Value, column: Column) -> Cell 
 }
 
 /// Writes a row of these values behind the last one, with its end and the number of the row that it
-/// came of, once there is room for it whole. Texts of columns in `unchecked` come from a payload and
-/// are checked here: the row is left to the interpreter if one is not UTF-8.
+/// came of, once there is room for it whole. Texts of columns in `unchecked` come from a payload
+/// and are checked here: the row is left to the interpreter if one is not UTF-8.
 pub(super) fn write_row(
     e: &mut Emit<'_>,
     layout: &RowLayout,

@@ -4,17 +4,18 @@
 //! What holds: every register is an SSA value, computed without branches unless it takes a call. A
 //! failure where the operands are not NULL and the guard is TRUE leaves the row to the interpreter.
 
-use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
+use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{F32, F64, I8, I16, I32, I64, I128};
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value};
 use flow_ir::ids::Reg;
 use flow_ir::kernel::KernelError;
 use flow_ir::row::{BatchBuilder, RowLayout, push_value};
-use flow_ir::scalar::{ArithOp, CompareOp, Inst, ScalarOp, ScalarProgram};
+use flow_ir::scalar::{ArithOp, Inst, ScalarOp, ScalarProgram};
 use flow_ir::types::{DataType, Slot, Type};
 use flow_ir::value::Value as Constant;
 use flow_stdlib::interp::Single;
 
+use super::compare::compare;
 use super::emit::{Cell, Emit, Null, kind_of};
 use super::io::at;
 use super::rows::load_column;
@@ -443,7 +444,7 @@ fn out_of_range(e: &mut Emit<'_>, value: Value, bits: u32) -> Value {
     e.b.ins().icmp(IntCC::NotEqual, cut, value)
 }
 
-fn as_float(e: &mut Emit<'_>, word: Value) -> Value {
+pub(super) fn as_float(e: &mut Emit<'_>, word: Value) -> Value {
     e.b.ins().bitcast(F64, MemFlagsData::new(), word)
 }
 
@@ -510,107 +511,9 @@ fn decimal_arith(
 }
 
 /// A number of one or two words as one of 128 bits.
-fn whole(e: &mut Emit<'_>, cell: Cell, ty: &DataType) -> Value {
+pub(super) fn whole(e: &mut Emit<'_>, cell: Cell, ty: &DataType) -> Value {
     match ty.slot() {
         Slot::Word => e.b.ins().sextend(I128, cell.low),
         Slot::Wide | Slot::Var => e.b.ins().iconcat(cell.low, cell.high),
     }
-}
-
-/// A comparison of two values of a type; `None` if it takes a call of its own function.
-fn compare(e: &mut Emit<'_>, op: CompareOp, ty: &DataType, a: Cell, b: Cell) -> Option<Cell> {
-    let null = e.either_null(a.null, b.null);
-    let bit = match ty {
-        DataType::Real | DataType::Double => compare_floats(e, op, a.low, b.low),
-        DataType::Decimal { .. } | DataType::Uuid if ty.slot() == Slot::Wide => {
-            let (a, b) = (whole(e, a, ty), whole(e, b, ty));
-            e.b.ins().icmp(condition(op, *ty == DataType::Uuid), a, b)
-        }
-        DataType::String | DataType::Bytes | DataType::Json => compare_bytes(e, op, null, a, b),
-        DataType::Interval | DataType::Array(_) | DataType::Map(..) | DataType::Row(_) => {
-            return None;
-        }
-        DataType::Null
-        | DataType::Boolean
-        | DataType::TinyInt
-        | DataType::SmallInt
-        | DataType::Int
-        | DataType::BigInt
-        | DataType::Decimal { .. }
-        | DataType::Date
-        | DataType::Time { .. }
-        | DataType::Timestamp { .. }
-        | DataType::TimestampLtz { .. }
-        | DataType::Uuid => e.b.ins().icmp(condition(op, false), a.low, b.low),
-    };
-    Some(e.boolean(bit, null))
-}
-
-fn condition(op: CompareOp, unsigned: bool) -> IntCC {
-    let signed = match op {
-        CompareOp::Eq => IntCC::Equal,
-        CompareOp::Ne => IntCC::NotEqual,
-        CompareOp::Lt => IntCC::SignedLessThan,
-        CompareOp::Le => IntCC::SignedLessThanOrEqual,
-        CompareOp::Gt => IntCC::SignedGreaterThan,
-        CompareOp::Ge => IntCC::SignedGreaterThanOrEqual,
-    };
-    if unsigned { signed.unsigned() } else { signed }
-}
-
-/// Floats with −0.0 = 0.0 and NaN equal to itself and above all others.
-fn compare_floats(e: &mut Emit<'_>, op: CompareOp, a: Value, b: Value) -> Value {
-    let (a, b) = (as_float(e, a), as_float(e, b));
-    let nan = |e: &mut Emit<'_>, x: Value| e.b.ins().fcmp(FloatCC::Unordered, x, x);
-    match op {
-        CompareOp::Eq | CompareOp::Ne => {
-            let (a_nan, b_nan) = (nan(e, a), nan(e, b));
-            let both = e.b.ins().band(a_nan, b_nan);
-            let equal = e.b.ins().fcmp(FloatCC::Equal, a, b);
-            let equal = e.b.ins().bor(equal, both);
-            if op == CompareOp::Eq { equal } else { e.not(equal) }
-        }
-        CompareOp::Lt | CompareOp::Ge => {
-            let less = float_less(e, a, b);
-            if op == CompareOp::Lt { less } else { e.not(less) }
-        }
-        CompareOp::Gt | CompareOp::Le => {
-            let less = float_less(e, b, a);
-            if op == CompareOp::Gt { less } else { e.not(less) }
-        }
-    }
-}
-
-fn float_less(e: &mut Emit<'_>, a: Value, b: Value) -> Value {
-    let less = e.b.ins().fcmp(FloatCC::LessThan, a, b);
-    let number = e.b.ins().fcmp(FloatCC::Ordered, a, a);
-    let nan = e.b.ins().fcmp(FloatCC::Unordered, b, b);
-    let below = e.b.ins().band(number, nan);
-    e.b.ins().bor(less, below)
-}
-
-/// Byte strings. Equality looks at the lengths first. Where either is NULL nothing is read.
-fn compare_bytes(e: &mut Emit<'_>, op: CompareOp, null: Null, a: Cell, b: Cell) -> Value {
-    let join = e.b.create_block();
-    let order = e.b.append_block_param(join, I64);
-    let (zero, other) = (e.word(0), e.word(1));
-    if let Null::When(bit) = null {
-        let there = e.not(bit);
-        let on = e.b.create_block();
-        e.b.ins().brif(there, on, &[], join, &[zero.into()]);
-        e.b.switch_to_block(on);
-    }
-    if matches!(op, CompareOp::Eq | CompareOp::Ne) {
-        let same = e.b.ins().icmp(IntCC::Equal, a.high, b.high);
-        let on = e.b.create_block();
-        e.b.ins().brif(same, on, &[], join, &[other.into()]);
-        e.b.switch_to_block(on);
-    }
-    let compared = match null {
-        Null::Always => zero,
-        Null::Never | Null::When(_) => e.call(Shim::CompareBytes, &[a.low, a.high, b.low, b.high]),
-    };
-    e.b.ins().jump(join, &[compared.into()]);
-    e.b.switch_to_block(join);
-    e.b.ins().icmp_imm_s(condition(op, false), order, 0)
 }

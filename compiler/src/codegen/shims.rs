@@ -17,7 +17,10 @@ use flow_stdlib::interp::encode::FieldWriter;
 
 /// Declares the shims: their names in CLIF, and how many words they take and give.
 macro_rules! shims {
-    ($($(#[$doc:meta])* $variant:ident = $function:ident($params:literal) -> $results:literal;)*) => {
+    ($(
+        $(#[$doc:meta])*
+        $variant:ident = $function:ident($params:literal) -> $results:literal;
+    )*) => {
         /// A function that generated code calls.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub(super) enum Shim {

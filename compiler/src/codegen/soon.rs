@@ -1,5 +1,5 @@
-//! A scan that is interpreted until its machine code is ready: a writer's schema that turns up while
-//! a job runs makes nobody wait.
+//! A scan that is interpreted until its machine code is ready: a writer's schema that turns up
+//! while a job runs makes nobody wait.
 
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 

@@ -1,5 +1,5 @@
-//! What reads the records of one scan, one per pair of writer schemas, made when the first record of a schema
-//! comes.
+//! What reads the records of one scan: one scanner per pair of writer schemas, made when the first
+//! record of a schema comes.
 
 use std::collections::HashMap;
 use std::sync::Arc;

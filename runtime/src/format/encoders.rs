@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use flow_ir::connector::{ANSWER, VIEW, VIEW_OF};
-use flow_ir::decode_plan::{Origin, json_reads_as};
+use flow_ir::decode_plan::json_reads_as;
 use flow_ir::encode_plan::JsonTimestamps;
 use flow_ir::kernel::{Encoder, ErrorBuffer, KernelFactory, PayloadArena};
 use flow_ir::physical::{Sink, Stream, SubjectSchema};
@@ -39,7 +39,7 @@ pub(crate) fn encoding(
         "print" => Ok(Encoding::Lines(maker.encoder("json", None, &all)?)),
         _ => {
             let value_columns: Vec<usize> =
-                all.iter().copied().filter(|&i| in_value(stream, i)).collect();
+                all.iter().copied().filter(|&i| stream.in_value(i)).collect();
             let value = maker.encoder(
                 stream.value_format.as_deref().unwrap_or(DEFAULT_FORMAT),
                 stream.schemas.value.as_ref(),
@@ -55,16 +55,6 @@ pub(crate) fn encoding(
             };
             Ok(Encoding::Records { key, value })
         }
-    }
-}
-
-/// Whether a column stands in the value: also one of the key's, unless it is to be in the key
-/// alone.
-fn in_value(stream: &Stream, column: usize) -> bool {
-    match &stream.columns[column].origin {
-        Origin::Value(_) => true,
-        Origin::Key(_) => stream.option("value.fields-include") != Some("EXCEPT_KEY"),
-        Origin::Metadata(_) => false,
     }
 }
 

@@ -1,5 +1,5 @@
-//! One scan on one worker: records become rows, rows raise the watermark of their partition, and go
-//! through the map above the scan where nothing else reads it: all in one loop, if the factory makes
+//! One scan on one worker: records become rows, rows raise the watermark of their partition, and
+//! go through the map above the scan where nothing else reads it; in one loop, if the factory makes
 //! one.
 
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use flow_ir::ids::VertexId;
 use flow_ir::kernel::{
     ErrorBuffer, ErrorCode, KernelCx, KernelFactory, Marks, Payloads, Record, ScanOut,
 };
-use flow_ir::physical::{JobGraph, Map, Partitioning, PhysicalOp, Source};
+use flow_ir::physical::{JobGraph, Source};
 use flow_ir::row::{BatchBuilder, RowBatch, RowLayout};
 use flow_registry::Registry;
 
@@ -54,7 +54,7 @@ impl Scan {
         let stream = graph.stream(source.stream);
         let tombstone = Origin::Metadata(Metadata::Tombstone);
         let skew = stream.option("max.future.skew").and_then(flow_ir::connector::parse_duration);
-        let map = map_above(graph, vertex);
+        let map = graph.map_above(vertex);
         let makes = map.map_or(vertex, |(id, _)| id);
         let steps = ScanSteps {
             watermark: source.watermark.clone(),
@@ -163,15 +163,5 @@ impl Scan {
     /// Gives a spent batch back.
     pub(crate) fn recycle(&mut self, rows: RowBatch) {
         self.rows.recycle(rows);
-    }
-}
-
-/// The map that alone reads a scan, on the same worker.
-fn map_above(graph: &JobGraph, scan: VertexId) -> Option<(VertexId, &Map)> {
-    let mut outputs = graph.outputs(scan);
-    let (Some(edge), None) = (outputs.next(), outputs.next()) else { return None };
-    match (&edge.partitioning, &graph.vertices[edge.to.index()].op) {
-        (Partitioning::Forward, PhysicalOp::Map(map)) => Some((edge.to, map)),
-        _ => None,
     }
 }

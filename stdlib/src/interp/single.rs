@@ -2,7 +2,7 @@
 //! The same conversions as the batch-wise steps, on single values.
 
 use flow_ir::kernel::{ErrorCode, KernelError};
-use flow_ir::row::{ArrayRef, RowLayout, RowRef};
+use flow_ir::row::{ArrayRef, Column, RowLayout, RowRef};
 use flow_ir::scalar::{ArithOp, Inst, ScalarProgram};
 use flow_ir::types::Slot;
 
@@ -76,15 +76,7 @@ impl Single {
                 if *lenient { Ok(()) } else { done }
             }
             (Action::Field { column, fixed_words, .. }, [row]) => {
-                let words = row.container();
-                if words.len() >= *fixed_words && !RowRef::new(words).is_null(*column) {
-                    let row = RowRef::new(words);
-                    match column.slot {
-                        Slot::Word => out.word(row.word(*column)),
-                        Slot::Wide => out.wide(row.wide(*column)),
-                        Slot::Var => out.bytes(row.var(*column)),
-                    }
-                }
+                field_one(*row, *column, *fixed_words, out);
                 Ok(())
             }
             (Action::Element { item, .. }, [array, index]) => {
@@ -167,6 +159,19 @@ fn negate_one(negation: Negation, a: HostArg<'_>, out: &mut HostOut<'_>) -> Resu
         }
     }
     Ok(())
+}
+
+fn field_one(row: HostArg<'_>, column: Column, fixed_words: usize, out: &mut HostOut<'_>) {
+    let words = row.container();
+    if words.len() < fixed_words || RowRef::new(words).is_null(column) {
+        return;
+    }
+    let row = RowRef::new(words);
+    match column.slot {
+        Slot::Word => out.word(row.word(column)),
+        Slot::Wide => out.wide(row.wide(column)),
+        Slot::Var => out.bytes(row.var(column)),
+    }
 }
 
 fn element_one(array: HostArg<'_>, index: i64, item: Slot, out: &mut HostOut<'_>) {

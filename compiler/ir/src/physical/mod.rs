@@ -220,6 +220,18 @@ impl JobGraph {
         self.edges.iter().filter(move |e| e.from == vertex)
     }
 
+    /// The map that alone reads a vertex, on the same worker: a scan does it as well.
+    pub fn map_above(&self, vertex: VertexId) -> Option<(VertexId, &Map)> {
+        let mut outputs = self.outputs(vertex);
+        let (Some(edge), None) = (outputs.next(), outputs.next()) else { return None };
+        let above = self.vertices.get(edge.to.index())?;
+        let source = matches!(self.vertices.get(vertex.index())?.op, PhysicalOp::Source(_));
+        match (&edge.partitioning, &above.op) {
+            (Partitioning::Forward, PhysicalOp::Map(map)) if source => Some((edge.to, map)),
+            _ => None,
+        }
+    }
+
     /// What identifies a table from one program to the next: its operator, its role, and what its
     /// keys and rows are made of.
     pub fn table_name(&self, table: &TableSpec) -> String {

@@ -64,6 +64,16 @@ impl Stream {
         self.options.get(name).map(String::as_str)
     }
 
+    /// Whether a column stands in the value: also one of the key's, unless it is to be in the key
+    /// alone.
+    pub fn in_value(&self, column: usize) -> bool {
+        match &self.columns[column].origin {
+            Origin::Value(_) => true,
+            Origin::Key(_) => self.option("value.fields-include") != Some("EXCEPT_KEY"),
+            Origin::Metadata(_) => false,
+        }
+    }
+
     /// Types of the columns.
     pub fn types(&self) -> Vec<Type> {
         self.columns.iter().map(|c| c.ty.clone()).collect()

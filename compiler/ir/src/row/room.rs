@@ -1,4 +1,4 @@
-//! Room for rows that generated code writes into a builder's own buffers, and what it says it wrote.
+//! Room for rows that generated code writes into a builder's own buffers.
 
 use super::BatchBuilder;
 

@@ -15,8 +15,7 @@ use crate::text::{field_of, write_uuid};
 /// Digits of the widest DECIMAL.
 const DIGITS_MAX: u32 = 38;
 
-/// One datum, written by itself: what native code calls for values that it does not write in machine
-/// code.
+/// One datum, written by itself: what native code calls for values that it does not write itself.
 #[derive(Debug)]
 pub struct FieldWriter(Datum);
 

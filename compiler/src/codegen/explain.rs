@@ -1,0 +1,164 @@
+//! What is compiled for a job, as text: the programs and plans of each operator, their CLIF, or the
+//! machine code. Payloads are taken to be written with the schemas that were the latest when the
+//! program was compiled.
+
+use std::fmt::Write as _;
+
+use flow_ir::decode_plan::DecodePlan;
+use flow_ir::encode_plan::{EncodePlan, JsonTimestamps};
+use flow_ir::ids::VertexId;
+use flow_ir::kernel::{KernelError, KernelSpec, ScanSpec};
+use flow_ir::physical::{JobGraph, PhysicalOp, Source, Stream};
+use flow_ir::types::Field;
+use flow_schema::{EncodeFormat, PayloadFormat, decode_plan, encode_plan, parse};
+
+use super::{Form, Native, encode, kernel, scan};
+
+/// A work that is compiled.
+enum Work {
+    Scan(Box<ScanSpec>),
+    Map(KernelSpec),
+    Encode(EncodePlan),
+}
+
+impl Native {
+    /// All work of a job's operators that is compiled, in a text form.
+    ///
+    /// # Errors
+    /// If a plan is not well formed.
+    pub fn explain(&self, graph: &JobGraph, form: Form) -> Result<String, KernelError> {
+        let mut text = String::new();
+        for (i, vertex) in graph.vertices.iter().enumerate() {
+            for work in work_of(graph, VertexId::from(i), &vertex.op)? {
+                let shown = self.show(&work, form)?;
+                let _ = writeln!(text, "v{i} {}\n{}\n", vertex.name, indented(&shown));
+            }
+        }
+        Ok(text)
+    }
+
+    fn show(&self, work: &Work, form: Form) -> Result<String, KernelError> {
+        if form == Form::Scalar {
+            return Ok(plain(work));
+        }
+        let made = match work {
+            Work::Scan(spec) if scan::is_compiled(spec) => {
+                self.compiler.function(&scan::KEEP, Some(form), |e| scan::body(e, spec))?
+            }
+            Work::Encode(plan) if encode::is_compiled(plan) => {
+                self.compiler.function(&[], Some(form), |e| encode::body(e, plan))?
+            }
+            Work::Scan(_) | Work::Encode(_) => return Ok("interpreted".into()),
+            Work::Map(spec) => {
+                self.compiler.function(&[], Some(form), |e| kernel::body(e, spec))?
+            }
+        };
+        Ok(made.1)
+    }
+}
+
+fn indented(text: &str) -> String {
+    text.trim_end().lines().map(|line| format!("  {line}\n")).collect::<String>().trim_end().into()
+}
+
+/// Programs and plans by their own printers.
+fn plain(work: &Work) -> String {
+    match work {
+        Work::Scan(spec) => {
+            let mut text = format!("decode\n{}", spec.decode);
+            for (name, program) in [("watermark", &spec.watermark), ("map", &spec.map)] {
+                if let Some(program) = program {
+                    let _ = write!(text, "{name}\n{}", kernel_text(program));
+                }
+            }
+            text
+        }
+        Work::Map(spec) => kernel_text(spec),
+        Work::Encode(plan) => format!("encode\n{plan}"),
+    }
+}
+
+fn kernel_text(spec: &KernelSpec) -> String {
+    let mut text = spec.program.to_string();
+    if let Some(filter) = spec.filter {
+        let _ = writeln!(text, "filter r{}", filter.0);
+    }
+    let outputs: Vec<String> = spec.outputs.iter().map(|r| format!("r{}", r.0)).collect();
+    let _ = writeln!(text, "output {}", outputs.join(" "));
+    text
+}
+
+fn work_of(graph: &JobGraph, id: VertexId, op: &PhysicalOp) -> Result<Vec<Work>, KernelError> {
+    Ok(match op {
+        PhysicalOp::Source(source) => {
+            let map = graph.map_above(id).map(|(_, map)| map.kernel.clone());
+            let scan = |decode| {
+                let watermark = source.watermark.clone();
+                Work::Scan(Box::new(ScanSpec { decode, watermark, map, max_future_skew: None }))
+            };
+            decode_of(graph.stream(source.stream), source)?.map(scan).into_iter().collect()
+        }
+        PhysicalOp::Map(map) => {
+            let of_scan = graph
+                .inputs(id)
+                .iter()
+                .any(|edge| graph.map_above(edge.from).is_some_and(|(above, _)| above == id));
+            if of_scan { Vec::new() } else { vec![Work::Map(map.kernel.clone())] }
+        }
+        PhysicalOp::Sink(sink) => {
+            encode_of(graph.stream(sink.stream))?.map(Work::Encode).into_iter().collect()
+        }
+        PhysicalOp::Late(_)
+        | PhysicalOp::WindowExpand(_)
+        | PhysicalOp::PreAggregate(_)
+        | PhysicalOp::GroupAggregate(_)
+        | PhysicalOp::WindowAggregate(_)
+        | PhysicalOp::Join(_)
+        | PhysicalOp::IntervalJoin(_)
+        | PhysicalOp::TemporalJoin(_)
+        | PhysicalOp::Deduplicate(_)
+        | PhysicalOp::Normalize(_)
+        | PhysicalOp::Materialize(_)
+        | PhysicalOp::Union(_) => Vec::new(),
+    })
+}
+
+/// How a scan reads its stream; `None` for streams without a format of their own.
+fn decode_of(stream: &Stream, source: &Source) -> Result<Option<DecodePlan>, KernelError> {
+    let parsed = |schema: Option<&flow_ir::physical::SubjectSchema>| {
+        schema.map(|s| parse(&s.schema)).transpose().map_err(|e| KernelError(e.to_string()))
+    };
+    let (key, value) =
+        (parsed(stream.schemas.key.as_ref())?, parsed(stream.schemas.value.as_ref())?);
+    fn format<'a>(
+        name: Option<&str>,
+        schema: Option<&'a flow_schema::Schema>,
+    ) -> Option<PayloadFormat<'a>> {
+        match (name, schema) {
+            (Some("avro"), Some(writer)) => Some(PayloadFormat::Avro { writer, reader: None }),
+            (Some("json"), _) => Some(PayloadFormat::Json),
+            (Some("raw"), _) => Some(PayloadFormat::Raw),
+            _ => None,
+        }
+    }
+    let key = format(stream.key_format.as_deref(), key.as_ref());
+    let Some(value) = format(stream.value_format.as_deref(), value.as_ref()) else {
+        return Ok(None);
+    };
+    decode_plan(key, value, &source.columns).map(Some).map_err(|e| KernelError(e.to_string()))
+}
+
+/// How a sink writes its stream's values.
+fn encode_of(stream: &Stream) -> Result<Option<EncodePlan>, KernelError> {
+    let fields: Vec<Field> =
+        (stream.columns.iter()).map(|c| Field { name: c.name.clone(), ty: c.ty.clone() }).collect();
+    let written: Vec<usize> = (0..fields.len()).filter(|&c| stream.in_value(c)).collect();
+    let schema = stream.schemas.value.as_ref().map(|s| parse(&s.schema)).transpose();
+    let schema = schema.map_err(|e| KernelError(e.to_string()))?;
+    let format = match (stream.value_format.as_deref(), &schema) {
+        (Some("avro"), Some(schema)) => EncodeFormat::Avro(schema),
+        (Some("json" | "debezium-json"), _) => EncodeFormat::Json(JsonTimestamps::Iso),
+        _ => return Ok(None),
+    };
+    encode_plan(format, &fields, &written).map(Some).map_err(|e| KernelError(e.to_string()))
+}
