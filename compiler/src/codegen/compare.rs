@@ -1,4 +1,4 @@
-//! Comparisons to CLIF: words, wide numbers and floats in a few instructions, byte strings by a call.
+//! Comparisons to CLIF: words, wide numbers and floats in a few instructions, bytes by a call.
 
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::types::I64;
