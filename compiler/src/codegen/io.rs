@@ -73,6 +73,9 @@ pub(super) struct RawRecord {
     /// Address of the value, behind its framing; 0 without one.
     pub(super) value: u64,
     pub(super) value_len: u64,
+    /// The key, likewise.
+    pub(super) key: u64,
+    pub(super) key_len: u64,
     pub(super) offset: i64,
     pub(super) timestamp: i64,
     /// Whether there is a timestamp.
@@ -115,6 +118,8 @@ pub(super) mod at {
         PARTITION = Io.partition;
         VALUE = RawRecord.value;
         VALUE_LEN = RawRecord.value_len;
+        KEY = RawRecord.key;
+        KEY_LEN = RawRecord.key_len;
         OFFSET = RawRecord.offset;
         TIMESTAMP = RawRecord.timestamp;
         TIMED = RawRecord.timed;

@@ -211,13 +211,20 @@ impl Code {
         let mut bytes = 0;
         for &position in select {
             let record = payloads.records[position as usize];
-            // A record without a value, or with too short a one, is left to the interpreter: its
-            // address is null.
-            let value = record.value.and_then(|value| value.get(payloads.value_skip..));
-            bytes += value.map_or(0, <[u8]>::len);
+            // A record without what is read, or with too short a one, is left to the interpreter:
+            // the address is null.
+            let behind = |bytes: Option<&[u8]>, framing: usize| {
+                let bytes = bytes.and_then(|bytes| bytes.get(framing..));
+                bytes.map_or((0, 0), |bytes| (bytes.as_ptr() as u64, bytes.len() as u64))
+            };
+            let (value, value_len) = behind(record.value, payloads.value_skip);
+            let (key, key_len) = behind(record.key, payloads.key_skip);
+            bytes += (value_len + key_len) as usize;
             self.raw.push(RawRecord {
-                value: value.map_or(0, |value| value.as_ptr() as u64),
-                value_len: value.map_or(0, |value| value.len() as u64),
+                value,
+                value_len,
+                key,
+                key_len,
                 offset: record.offset,
                 timestamp: record.timestamp.unwrap_or(0),
                 timed: u64::from(record.timestamp.is_some()),

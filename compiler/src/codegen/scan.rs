@@ -8,13 +8,14 @@ use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::I8;
 use cranelift_codegen::ir::{InstBuilder, Value};
 use cranelift_frontend::Variable;
-use flow_ir::decode_plan::{AvroPlan, DecodePlan, Metadata, Origin, PayloadPlan};
+use flow_ir::decode_plan::{DecodePlan, Metadata, Origin, PayloadPlan};
 use flow_ir::ids::Reg;
 use flow_ir::kernel::{
     Decoder, ErrorBuffer, KernelCx, KernelError, Marks, Payloads, ScanOut, ScanSpec, Scanner,
 };
 use flow_ir::row::{BatchBuilder, RowLayout};
 use flow_ir::scalar::ScalarOp;
+use flow_ir::types::DataType;
 use flow_stdlib::interp::scan::layout_of;
 
 use super::avro::Walk;
@@ -24,6 +25,7 @@ use super::kernel::filter_and_project;
 use super::module::Code;
 use super::rows::{is_text, write_row};
 use super::scalar::Registers;
+use super::shims::Shim;
 
 /// What of a scan's `Io` is carried from record to record.
 pub(super) const KEEP: [i32; 2] = [at::WATERMARK, at::EVENT_TIME];
@@ -38,18 +40,22 @@ pub(super) struct NativeScan {
     origin: Vec<u32>,
 }
 
-/// Whether a scan can be compiled: Avro values, keys that no one reads, and metadata that are words
+/// Whether a scan can be compiled: Avro or no values, such keys or text, and metadata that are words
 /// or texts. A skew limit is for the interpreter.
 pub(super) fn is_compiled(spec: &ScanSpec) -> bool {
     let plan = &spec.decode;
-    let metadata = |origin: &Origin| match origin {
-        Origin::Metadata(Metadata::Headers) => false,
-        Origin::Metadata(_) | Origin::Value(_) | Origin::Key(_) => true,
+    let compiled = |payload: &PayloadPlan| match payload {
+        PayloadPlan::Unread | PayloadPlan::Avro(_) => true,
+        PayloadPlan::Json(_) => false,
+        PayloadPlan::Raw(columns) => columns.iter().all(|&c| {
+            matches!(plan.columns[c as usize].ty.data, DataType::String | DataType::Bytes)
+        }),
     };
-    matches!(plan.value, PayloadPlan::Avro(_))
-        && matches!(plan.key, PayloadPlan::Unread)
+    let headers = Origin::Metadata(Metadata::Headers);
+    compiled(&plan.key)
+        && compiled(&plan.value)
         && spec.max_future_skew.is_none()
-        && plan.columns.iter().all(|column| metadata(&column.origin))
+        && plan.columns.iter().all(|column| column.origin != headers)
 }
 
 /// The layout of the rows that come out.
@@ -59,12 +65,9 @@ pub(super) fn output_layout(spec: &ScanSpec) -> Arc<RowLayout> {
 
 /// Writes the body of a scan's loop.
 pub(super) fn body(e: &mut Emit<'_>, spec: &ScanSpec) -> Result<(), KernelError> {
-    let PayloadPlan::Avro(avro) = &spec.decode.value else {
-        return Err(KernelError("only Avro values are compiled".into()));
-    };
     let record = record_address(e);
     let checked_late = texts_go_out(spec);
-    let columns = read_columns(e, spec, avro, record, !checked_late)?;
+    let columns = read_columns(e, spec, record, !checked_late)?;
     // The marks move when the record is done: one that is given back must find them as they were.
     let done = e.b.create_block();
     let raised = match &spec.watermark {
@@ -121,15 +124,20 @@ fn no_texts(plan: &DecodePlan) -> bool {
 fn read_columns(
     e: &mut Emit<'_>,
     spec: &ScanSpec,
-    avro: &AvroPlan,
     record: Value,
     check_texts: bool,
 ) -> Result<Vec<Cell>, KernelError> {
     let plan = &spec.decode;
-    let (value, len) = (e.load(record, at::VALUE), e.load(record, at::VALUE_LEN));
-    let there = e.b.ins().icmp_imm_s(IntCC::NotEqual, value, 0);
-    e.demand(there);
-    let mut cells = Walk::run(e, plan, avro, [value, len], check_texts)?;
+    // A tombstone is left to the interpreter, also where no one reads values.
+    let mut cells = payload(e, plan, &plan.value, record, [at::VALUE, at::VALUE_LEN], check_texts)?;
+    if plan.key != PayloadPlan::Unread {
+        let keys = payload(e, plan, &plan.key, record, [at::KEY, at::KEY_LEN], check_texts)?;
+        for ((cell, key), column) in cells.iter_mut().zip(keys).zip(&plan.columns) {
+            if let Origin::Key(_) = column.origin {
+                *cell = key;
+            }
+        }
+    }
     for (cell, column) in cells.iter_mut().zip(&plan.columns) {
         if let Origin::Metadata(what) = column.origin {
             *cell = match what {
@@ -148,6 +156,39 @@ fn read_columns(
     }
     e.check();
     Ok(cells)
+}
+
+/// The columns that a key or value gives; the others are NULL.
+fn payload(
+    e: &mut Emit<'_>,
+    plan: &DecodePlan,
+    payload: &PayloadPlan,
+    record: Value,
+    [address, bytes]: [i32; 2],
+    check_texts: bool,
+) -> Result<Vec<Cell>, KernelError> {
+    let (start, len) = (e.load(record, address), e.load(record, bytes));
+    let there = e.b.ins().icmp_imm_s(IntCC::NotEqual, start, 0);
+    e.demand(there);
+    let whole = Cell { null: Null::Never, low: start, high: len };
+    match payload {
+        PayloadPlan::Avro(avro) => Walk::run(e, plan, avro, [start, len], check_texts),
+        PayloadPlan::Raw(columns) => {
+            let text = |&c: &u32| is_text(&plan.columns[c as usize].ty.data);
+            if check_texts && columns.iter().any(text) {
+                let text = e.call(Shim::IsText, &[start, len]);
+                e.demand(text);
+            }
+            let null = e.null();
+            let cell = |c: usize| if columns.contains(&(c as u32)) { whole } else { null };
+            Ok((0..plan.columns.len()).map(cell).collect())
+        }
+        PayloadPlan::Unread => {
+            let null = e.null();
+            Ok(vec![null; plan.columns.len()])
+        }
+        PayloadPlan::Json(_) => Err(KernelError("JSON is not compiled".into())),
+    }
 }
 
 /// A word that is not NULL.
