@@ -66,6 +66,20 @@ fn all_mistakes_of_a_program_are_told_at_once_with_their_places() {
 }
 
 #[test]
+fn what_is_compiled_can_be_shown() {
+    let sandbox = Sandbox::new();
+    let program = "CREATE STREAM clicks (page STRING, n BIGINT)
+        WITH (connector = 'kafka', format = 'json');
+        CREATE STREAM many WITH (connector = 'kafka', format = 'json');
+        INSERT INTO many SELECT page, n + 1 AS next FROM clicks WHERE n > 10;";
+    sandbox.write("many.flow", program);
+    for (stage, shown) in [("scalar", "filter r"), ("clif", "function u0:0"), ("asm", "ret")] {
+        let text = sandbox.must(&["explain", "many.flow", "--stage", stage]);
+        assert!(text.contains(shown), "{stage}: {text}");
+    }
+}
+
+#[test]
 fn every_stage_can_be_explained() {
     let sandbox = counting();
     for stage in ["typed", "logical", "optimized", "physical"] {

@@ -191,6 +191,21 @@ fn the_closing_figures_are_written_as_json() {
 }
 
 #[test]
+fn what_native_code_cost_is_told_and_without_it_the_answer_is_the_same() {
+    let sandbox = counting();
+    let stats = |arguments: &[&str]| -> serde_json::Value {
+        let run = ["run", "bounded.flow", "--local", "data", "--fresh", "--yes"];
+        sandbox.must(&[&run[..], &["--stats", "stats.json"], arguments].concat());
+        serde_json::from_str(&sandbox.read("stats.json")).expect("it is JSON")
+    };
+    let (native, interpreted) = (stats(&[]), stats(&["--no-jit"]));
+    assert!(native["native"]["code_bytes"].as_u64() > Some(0), "{native}");
+    assert!(native["native"]["compile_seconds"].is_number(), "{native}");
+    assert!(interpreted["native"].is_null(), "{interpreted}");
+    assert_eq!(native["records_out"], interpreted["records_out"]);
+}
+
+#[test]
 fn what_a_job_needs_and_is_not_there_is_named() {
     let sandbox = Sandbox::new();
     sandbox.write("counts.flow", COUNTS);

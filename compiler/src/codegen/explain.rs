@@ -48,12 +48,25 @@ impl Native {
             Work::Encode(plan) if encode::is_compiled(plan) => {
                 self.compiler.function(&[], Some(form), |e| encode::body(e, plan))?
             }
-            Work::Scan(_) | Work::Encode(_) => return Ok("interpreted".into()),
+            Work::Scan(spec) => return self.show_staged(spec, form),
+            Work::Encode(_) => return Ok("interpreted".into()),
             Work::Map(spec) => {
                 self.compiler.function(&[], Some(form), |e| kernel::body(e, spec))?
             }
         };
         Ok(made.1)
+    }
+
+    /// A scan whose payloads are interpreted: its programs are compiled by themselves.
+    fn show_staged(&self, spec: &ScanSpec, form: Form) -> Result<String, KernelError> {
+        let mut text = "decode: interpreted\n".to_string();
+        for (name, program) in [("watermark", &spec.watermark), ("map", &spec.map)] {
+            if let Some(program) = program {
+                let code = self.show(&Work::Map(program.clone()), form)?;
+                let _ = writeln!(text, "{name}\n{code}");
+            }
+        }
+        Ok(text)
     }
 }
 
