@@ -15,6 +15,7 @@ use std::time::Instant;
 use apache_avro::reader::datum::GenericDatumReader;
 use flow_compiler::codegen::Native;
 use flow_ir::decode_plan::{DecodeColumn, DecodePlan, Origin};
+use flow_ir::encode_plan::JsonTimestamps;
 use flow_ir::ids::Reg;
 use flow_ir::kernel::{
     ErrorBuffer, KernelCx, KernelFactory, KernelSpec, Marks, OnError, PayloadArena, Payloads,
@@ -77,8 +78,10 @@ fn main() -> io::Result<()> {
             (records, &mut || rows[1].set(scan(&mut native_whole, &bids, FRAMING))),
             (records, &mut || rows[2].set(by_hand_scan(&bids))),
             (records, &mut || _ = scan(&mut interpreter_read_json, &json_bids, 0)),
-            (records, &mut encoding(&Interpreter, &read.decode, &avro, records)?),
-            (records, &mut encoding(&native, &read.decode, &avro, records)?),
+            (records, &mut encoding(&Interpreter, &read.decode, &avro, records, false)?),
+            (records, &mut encoding(&native, &read.decode, &avro, records, false)?),
+            (records, &mut encoding(&Interpreter, &read.decode, &avro, records, true)?),
+            (records, &mut encoding(&native, &read.decode, &avro, records, true)?),
         ],
     );
     assert!(rows[0] == rows[1] && rows[0] == rows[2], "all give the same rows: {rows:?}");
@@ -92,11 +95,13 @@ fn main() -> io::Result<()> {
         "4 of 7 JSON members, interpreted",
         "4 columns written, interpreted",
         "4 columns written, native",
+        "4 JSON members written, interpreted",
+        "4 JSON members written, native",
     ];
     writeln!(out, "{:34} {records}, {} bytes each", "records", avro.bytes.len() / records)?;
     writeln!(out, "{:34} {}", "rows above the price", rows[0].get())?;
     for (name, rate) in names.iter().zip(&rates) {
-        writeln!(out, "{name:34} {:6.2} M records/s", rate / 1e6)?;
+        writeln!(out, "{name:36} {:6.2} M records/s", rate / 1e6)?;
     }
     let ratios = [
         ("with filter: native / generic reader", rates[4] / rates[0]),
@@ -106,6 +111,7 @@ fn main() -> io::Result<()> {
         ("reading: interpreted / generic reader", rates[1] / rates[0]),
         ("reading: native / interpreted", rates[2] / rates[1]),
         ("writing: native / interpreted", rates[8] / rates[7]),
+        ("writing JSON: native / interpreted", rates[10] / rates[9]),
     ];
     for (name, ratio) in ratios {
         writeln!(out, "{name:38} {ratio:5.2}")?;
@@ -274,6 +280,7 @@ fn encoding(
     plan: &DecodePlan,
     payloads: &Bids,
     rows: usize,
+    json: bool,
 ) -> io::Result<impl FnMut()> {
     let fields: Vec<Field> =
         plan.columns.iter().map(|c| Field { name: c.name.clone(), ty: c.ty.clone() }).collect();
@@ -299,7 +306,11 @@ fn encoding(
 
     let schema = derive("bid", "nexmark", &fields).map_err(io::Error::other)?;
     let schema = parse(&schema).map_err(io::Error::other)?;
-    let plan = encode_plan(EncodeFormat::Avro(&schema), &fields, &[0, 1, 2, 3]);
+    let format = match json {
+        true => EncodeFormat::Json(JsonTimestamps::Iso),
+        false => EncodeFormat::Avro(&schema),
+    };
+    let plan = encode_plan(format, &fields, &[0, 1, 2, 3]);
     let mut encoder = factory.encoder(&plan.map_err(io::Error::other)?).expect("a valid plan");
     let mut arena = PayloadArena::default();
     Ok(move || {

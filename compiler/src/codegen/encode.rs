@@ -1,5 +1,5 @@
-//! Avro encoders as machine code: one loop that writes the columns of a row as one payload. What is
-//! not an integer, a float or a run of bytes is written by the interpreter (`Shim::Encode`) and
+//! Avro and JSON encoders as machine code: one loop that writes the columns of a row as one payload.
+//! What is not a number, a text or a run of bytes is written by the interpreter (`Shim::Encode`) and
 //! copied. Room for a whole payload is asked for before its first byte is written.
 
 use std::sync::Arc;
@@ -8,11 +8,11 @@ use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{F32, F64, I64};
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value};
 use flow_ir::decode_plan::AvroScalar;
-use flow_ir::encode_plan::{AvroPut, AvroWrite, EncodePlan, PayloadWriter};
+use flow_ir::encode_plan::{AvroPut, AvroWrite, EncodePlan, JsonTimestamps, PayloadWriter};
 use flow_ir::kernel::{Encoder, ErrorBuffer, KernelError, PayloadArena, RowError};
 use flow_ir::row::{BatchBuilder, RowBatch, RowLayout};
 use flow_ir::types::{DataType, Type};
-use flow_stdlib::interp::encode::{FieldWriter, PlanEncoder};
+use flow_stdlib::interp::encode::{FieldWriter, PlanEncoder, write_string};
 
 use super::emit::{Cell, Emit, Null, kind_of};
 use super::io::{Exit, at};
@@ -44,34 +44,59 @@ enum Piece {
     Word(Option<u32>, Value, i64),
     /// Bytes at an address; after their length, or as they are.
     Bytes(Option<u32>, Cell, bool),
+    /// A signed number in decimal.
+    Decimal(Value),
+    /// A text as a JSON string.
+    JsonString(Cell),
+    /// One of these, or `null` where this I8 is 1.
+    OrJsonNull(Value, Box<Piece>),
     /// One of these, or the null branch where this I8 is 1.
     OrNull(Value, u32, Box<Piece>),
 }
 
 /// Whether a plan is compiled.
 pub(super) fn is_compiled(plan: &EncodePlan) -> bool {
-    matches!(plan.payload, PayloadWriter::Avro(_))
+    matches!(plan.payload, PayloadWriter::Avro(_) | PayloadWriter::Json(_))
 }
 
 /// Writes the body of an encoder's loop.
 pub(super) fn body(e: &mut Emit<'_>, plan: &EncodePlan) -> Result<(), KernelError> {
-    let PayloadWriter::Avro(puts) = &plan.payload else {
-        return Err(KernelError("only Avro payloads are compiled".into()));
-    };
     let types: Vec<Type> = plan.columns.iter().map(|c| c.ty.clone()).collect();
     let layout = RowLayout::new(types);
     let row = input_row(e);
+    let column = |e: &mut Emit<'_>, number: u32| {
+        let cell = load_column(e, row, layout.column(number as usize));
+        let nullable = layout.types()[number as usize].nullable;
+        Cell { null: if nullable { cell.null } else { Null::Never }, ..cell }
+    };
     let mut pieces = vec![Piece::Constant(plan.prefix.clone())];
-    for put in puts {
-        pieces.push(match put {
+    match &plan.payload {
+        PayloadWriter::Avro(puts) => pieces.extend(puts.iter().map(|put| match put {
             AvroPut::Constant(bytes) => Piece::Constant(bytes.clone()),
-            AvroPut::Column { column, datum, .. } => {
-                let cell = load_column(e, row, layout.column(*column as usize));
-                let ty = &layout.types()[*column as usize];
-                let known = if ty.nullable { cell.null } else { Null::Never };
-                piece(e, Cell { null: known, ..cell }, datum, &ty.data)
+            AvroPut::Column { column: number, datum, .. } => {
+                let cell = column(e, *number);
+                piece(e, cell, datum, &plan.columns[*number as usize].ty.data)
             }
-        });
+        })),
+        PayloadWriter::Json(writer) => {
+            let mut name = b"{".to_vec();
+            for (i, &number) in writer.columns.iter().enumerate() {
+                let field = &plan.columns[number as usize];
+                if i > 0 {
+                    name.push(b',');
+                }
+                write_string(field.name.as_bytes(), &mut name);
+                name.push(b':');
+                pieces.push(Piece::Constant(std::mem::take(&mut name)));
+                let cell = column(e, number);
+                pieces.push(member(e, cell, &field.ty.data, writer.timestamps));
+            }
+            name.push(b'}');
+            pieces.push(Piece::Constant(name));
+        }
+        PayloadWriter::Empty | PayloadWriter::Raw(_) => {
+            return Err(KernelError("only Avro and JSON payloads are compiled".into()));
+        }
     }
     e.check();
     // A varint is stored eight bytes at a time.
@@ -96,8 +121,7 @@ fn piece(e: &mut Emit<'_>, cell: Cell, datum: &AvroWrite, ty: &DataType) -> Piec
             if let Null::When(null) = cell.null {
                 e.fail_if(null);
             }
-            scalar(e, cell, form, None, ty)
-                .unwrap_or_else(|| interpreted(e, cell, datum, ty, Null::Never))
+            scalar(e, cell, form, None, ty).unwrap_or_else(|| interpreted(e, cell, datum, ty))
         }
         AvroWrite::Union { null, value, datum: inner } => {
             let form = match &**inner {
@@ -105,7 +129,7 @@ fn piece(e: &mut Emit<'_>, cell: Cell, datum: &AvroWrite, ty: &DataType) -> Piec
                 _ => None,
             };
             match (form, null, cell.null) {
-                (None, _, _) => interpreted(e, cell, datum, ty, Null::Never),
+                (None, _, _) => interpreted(e, cell, datum, ty),
                 (Some(piece), _, Null::Never) => piece,
                 (Some(piece), Some(branch), null) => {
                     Piece::OrNull(e.null_bit(null), *branch, Box::new(piece))
@@ -118,8 +142,28 @@ fn piece(e: &mut Emit<'_>, cell: Cell, datum: &AvroWrite, ty: &DataType) -> Piec
             }
         }
         AvroWrite::Array(_) | AvroWrite::Map(_) | AvroWrite::Row(_) | AvroWrite::Variant { .. } => {
-            interpreted(e, cell, datum, ty, Null::Never)
+            interpreted(e, cell, datum, ty)
         }
+    }
+}
+
+/// A member's value.
+fn member(e: &mut Emit<'_>, cell: Cell, ty: &DataType, timestamps: JsonTimestamps) -> Piece {
+    let piece = match ty {
+        DataType::TinyInt | DataType::SmallInt | DataType::Int | DataType::BigInt => {
+            Piece::Decimal(cell.low)
+        }
+        DataType::Timestamp { .. } | DataType::TimestampLtz { .. }
+            if timestamps == JsonTimestamps::Millis =>
+        {
+            Piece::Decimal(millis(e, cell.low))
+        }
+        DataType::String => Piece::JsonString(cell),
+        _ => return by_writer(e, cell, FieldWriter::json(ty, timestamps), ty),
+    };
+    match cell.null {
+        Null::Never => piece,
+        null => Piece::OrJsonNull(e.null_bit(null), Box::new(piece)),
     }
 }
 
@@ -177,15 +221,12 @@ fn millis(e: &mut Emit<'_>, micros: Value) -> Value {
 }
 
 /// Lets the interpreter write a value, NULL or not.
-fn interpreted(
-    e: &mut Emit<'_>,
-    cell: Cell,
-    datum: &AvroWrite,
-    ty: &DataType,
-    null: Null,
-) -> Piece {
+fn interpreted(e: &mut Emit<'_>, cell: Cell, datum: &AvroWrite, ty: &DataType) -> Piece {
+    by_writer(e, cell, FieldWriter::avro(datum, ty), ty)
+}
+
+fn by_writer(e: &mut Emit<'_>, cell: Cell, writer: FieldWriter, ty: &DataType) -> Piece {
     let number = e.context.writers.len();
-    let writer = FieldWriter::new(datum, ty);
     e.context.writers.push(Writer { writer, kind: kind_of(ty) });
     let slot = e.cells(1);
     let memory = e.slot_address(slot);
@@ -198,7 +239,7 @@ fn interpreted(
     let done = e.call(Shim::Encode, &[context, number, memory]);
     e.demand(done);
     let written = result_cell(e, memory);
-    Piece::Bytes(None, Cell { null, ..written }, false)
+    Piece::Bytes(None, Cell { null: Null::Never, ..written }, false)
 }
 
 /// How many bytes a piece takes at most.
@@ -207,6 +248,16 @@ fn bound(e: &mut Emit<'_>, piece: &Piece) -> Value {
         Piece::Constant(bytes) => e.word(bytes.len().next_multiple_of(8) as i64),
         Piece::Varint(..) | Piece::Word(..) => e.word(2 * VARINT_BYTES_MAX),
         Piece::Bytes(_, cell, _) => e.b.ins().iadd_imm_s(cell.high, 2 * VARINT_BYTES_MAX + 8),
+        Piece::Decimal(_) => e.word(24),
+        Piece::JsonString(cell) => {
+            let escaped = e.b.ins().imul_imm_s(cell.high, 6);
+            e.b.ins().iadd_imm_s(escaped, 8)
+        }
+        Piece::OrJsonNull(null, piece) => {
+            let there = bound(e, piece);
+            let absent = e.word(8);
+            e.b.ins().select(*null, absent, there)
+        }
         Piece::OrNull(null, _, piece) => {
             let there = bound(e, piece);
             let absent = e.word(VARINT_BYTES_MAX);
@@ -217,13 +268,21 @@ fn bound(e: &mut Emit<'_>, piece: &Piece) -> Value {
 
 fn write(e: &mut Emit<'_>, piece: Piece) {
     match piece {
-        Piece::Constant(bytes) => {
-            for chunk in bytes.chunks(8) {
-                let mut word = [0; 8];
-                word[..chunk.len()].copy_from_slice(chunk);
-                let word = e.word(i64::from_le_bytes(word));
-                write_word(e, word, chunk.len() as i64);
-            }
+        Piece::Constant(bytes) => write_constant(e, &bytes),
+        Piece::Decimal(value) => {
+            let out = e.b.use_var(e.out);
+            let written = e.call(Shim::PutDecimal, &[out, value]);
+            let out = e.b.ins().iadd(out, written);
+            e.b.def_var(e.out, out);
+        }
+        Piece::JsonString(cell) => {
+            let out = e.b.use_var(e.out);
+            let written = e.call(Shim::PutJsonString, &[out, cell.low, cell.high]);
+            let out = e.b.ins().iadd(out, written);
+            e.b.def_var(e.out, out);
+        }
+        Piece::OrJsonNull(null, piece) => {
+            either(e, null, |e| write_constant(e, b"null"), |e| write(e, *piece));
         }
         Piece::Varint(branch, value) => {
             write_branch(e, branch);
@@ -244,16 +303,35 @@ fn write(e: &mut Emit<'_>, piece: Piece) {
             e.b.def_var(e.out, out);
         }
         Piece::OrNull(null, branch, piece) => {
-            let [absent, there, join] = std::array::from_fn(|_| e.b.create_block());
-            e.b.ins().brif(null, absent, &[], there, &[]);
-            e.b.switch_to_block(absent);
-            write_branch(e, Some(branch));
-            e.b.ins().jump(join, &[]);
-            e.b.switch_to_block(there);
-            write(e, *piece);
-            e.b.ins().jump(join, &[]);
-            e.b.switch_to_block(join);
+            either(e, null, |e| write_branch(e, Some(branch)), |e| write(e, *piece));
         }
+    }
+}
+
+/// Writes the one where this I8 is 1, else the other.
+fn either(
+    e: &mut Emit<'_>,
+    null: Value,
+    absent: impl FnOnce(&mut Emit<'_>),
+    there: impl FnOnce(&mut Emit<'_>),
+) {
+    let [first, second, join] = std::array::from_fn(|_| e.b.create_block());
+    e.b.ins().brif(null, first, &[], second, &[]);
+    e.b.switch_to_block(first);
+    absent(e);
+    e.b.ins().jump(join, &[]);
+    e.b.switch_to_block(second);
+    there(e);
+    e.b.ins().jump(join, &[]);
+    e.b.switch_to_block(join);
+}
+
+fn write_constant(e: &mut Emit<'_>, bytes: &[u8]) {
+    for chunk in bytes.chunks(8) {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        let word = e.word(i64::from_le_bytes(word));
+        write_word(e, word, chunk.len() as i64);
     }
 }
 

@@ -70,6 +70,11 @@ shims! {
     Datum = datum(4) -> 1;
     /// (context, number, value and result): writes a value; gives whether that worked.
     Encode = encode(3) -> 1;
+    /// (to, from, bytes): writes a text as a JSON string; gives its bytes, at most six times as many
+    /// and two.
+    PutJsonString = put_json_string(3) -> 1;
+    /// (to, number): writes a signed number in decimal; gives its bytes, at most 20.
+    PutDecimal = put_decimal(2) -> 1;
     /// (to, number): writes a number as a varint; gives its bytes.
     PutVarint = put_varint(2) -> 1;
     /// (a, b): the remainder of floats, as bits.
@@ -231,6 +236,36 @@ unsafe extern "C" fn put_varint(to: *mut u8, number: u64) -> u64 {
             return len as u64;
         }
     }
+}
+
+#[expect(unsafe_code, reason = "called by generated code")]
+unsafe extern "C" fn put_json_string(to: *mut u8, from: *const u8, len: u64) -> u64 {
+    // SAFETY: code calls this with a variable value.
+    let text = unsafe { bytes(from, len) };
+    let special = |b: &u8| matches!(b, b'"' | b'\\' | 0..=0x1f);
+    if !text.iter().fold(false, |any, b| any | special(b)) {
+        // SAFETY: code has room for six bytes a byte of the text, and two more.
+        unsafe {
+            *to = b'"';
+            copy_bytes(to.add(1), from, len);
+            *to.add(text.len() + 1) = b'"';
+        }
+        return len + 2;
+    }
+    let mut out = Vec::with_capacity(text.len() + 16);
+    flow_stdlib::interp::encode::write_string(text, &mut out);
+    // SAFETY: an escape has at most six bytes, so that what was written is within the room.
+    unsafe { copy_bytes(to, out.as_ptr(), out.len() as u64) };
+    out.len() as u64
+}
+
+#[expect(unsafe_code, reason = "called by generated code")]
+unsafe extern "C" fn put_decimal(to: *mut u8, number: i64) -> u64 {
+    let mut buffer = itoa::Buffer::new();
+    let text = buffer.format(number);
+    // SAFETY: code has room for the 20 bytes that a number takes at most.
+    unsafe { copy_bytes(to, text.as_ptr(), text.len() as u64) };
+    text.len() as u64
 }
 
 #[expect(unsafe_code, reason = "called by generated code")]

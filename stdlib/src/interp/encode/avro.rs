@@ -15,23 +15,6 @@ use crate::text::{field_of, write_uuid};
 /// Digits of the widest DECIMAL.
 const DIGITS_MAX: u32 = 38;
 
-/// One datum, written by itself: what native code calls for values that it does not write itself.
-#[derive(Debug)]
-pub struct FieldWriter(Datum);
-
-impl FieldWriter {
-    /// Writes values of this type; the plan was verified.
-    pub fn new(datum: &AvroWrite, ty: &DataType) -> Self {
-        Self(Datum::new(datum, ty))
-    }
-
-    /// Appends a value. `false`, and what was appended does not count, if the schema does not take
-    /// it.
-    pub fn write(&self, value: HostArg<'_>, out: &mut Vec<u8>) -> bool {
-        self.0.write(value, out).is_ok()
-    }
-}
-
 /// Data written one after the other from the fields of a row.
 #[derive(Debug)]
 pub(super) struct AvroPuts {
@@ -46,7 +29,7 @@ enum Put {
 }
 
 #[derive(Debug)]
-enum Datum {
+pub(super) enum Datum {
     Scalar(AvroScalar, DataType),
     Array(Box<Datum>, Type),
     Map(Box<Datum>, Type),
@@ -87,7 +70,7 @@ fn layout_of(fields: &[Field]) -> RowLayout {
 }
 
 impl Datum {
-    fn new(datum: &AvroWrite, ty: &DataType) -> Self {
+    pub(super) fn new(datum: &AvroWrite, ty: &DataType) -> Self {
         match (datum, ty) {
             (AvroWrite::Scalar(form), _) => Datum::Scalar(form.clone(), ty.clone()),
             (AvroWrite::Union { null, value, datum }, _) => {
@@ -122,7 +105,7 @@ impl Datum {
         }
     }
 
-    fn write(&self, value: HostArg<'_>, out: &mut Vec<u8>) -> Result<(), Unfit> {
+    pub(super) fn write(&self, value: HostArg<'_>, out: &mut Vec<u8>) -> Result<(), Unfit> {
         match self {
             Datum::Union { null, value: branch, datum } => {
                 if !value.is_null() {

@@ -34,7 +34,7 @@ struct Member {
 
 /// How a value of a type is written.
 #[derive(Debug)]
-enum Form {
+pub(super) enum Form {
     Scalar(DataType, JsonTimestamps),
     Array(Type, Box<Form>),
     Map(Type, Box<Form>),
@@ -77,7 +77,7 @@ impl JsonObject {
 }
 
 impl Form {
-    fn new(ty: &DataType, timestamps: JsonTimestamps) -> Self {
+    pub(super) fn new(ty: &DataType, timestamps: JsonTimestamps) -> Self {
         match ty {
             DataType::Array(item) => {
                 Form::Array((**item).clone(), Box::new(Form::new(&item.data, timestamps)))
@@ -90,7 +90,7 @@ impl Form {
         }
     }
 
-    fn write(&self, value: HostArg<'_>, out: &mut Vec<u8>) -> Result<(), Unfit> {
+    pub(super) fn write(&self, value: HostArg<'_>, out: &mut Vec<u8>) -> Result<(), Unfit> {
         if value.is_null() {
             out.extend_from_slice(b"null");
             return Ok(());
@@ -210,7 +210,7 @@ fn write_plain_text(value: HostArg<'_>, ty: &DataType, out: &mut Vec<u8>) {
 }
 
 /// A string between quotes; quotes, backslashes and control characters escaped.
-fn write_string(text: &[u8], out: &mut Vec<u8>) {
+pub fn write_string(text: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
     let mut rest = text;
     let special = |b: &u8| *b == b'"' || *b == b'\\' || *b < 0x20;

@@ -3,6 +3,7 @@
 //! field, and that row's payload is empty.
 
 mod avro;
+mod field;
 mod json;
 mod raw;
 
@@ -13,7 +14,8 @@ use flow_ir::kernel::{Encoder, ErrorBuffer, ErrorCode, KernelError, PayloadArena
 use flow_ir::row::{RowBatch, RowLayout, RowRef};
 use flow_ir::types::{DataType, Type};
 
-pub use avro::FieldWriter;
+pub use field::FieldWriter;
+pub use json::write_string;
 
 use avro::AvroPuts;
 use json::JsonObject;
