@@ -1,6 +1,6 @@
-//! Avro and JSON encoders as machine code: one loop that writes the columns of a row as one payload.
-//! What is not a number, a text or a run of bytes is written by the interpreter (`Shim::Encode`) and
-//! copied. Room for a whole payload is asked for before its first byte is written.
+//! Avro and JSON encoders as machine code: one loop that writes the columns of a row as a payload.
+//! What is not a number, a text or a run of bytes is written by the interpreter (`Shim::Encode`)
+//! and copied. Room for a whole payload is asked for before its first byte is written.
 
 use std::sync::Arc;
 

@@ -40,8 +40,8 @@ pub(super) struct NativeScan {
     origin: Vec<u32>,
 }
 
-/// Whether a scan can be compiled: Avro or no values, such keys or text, and metadata that are words
-/// or texts. A skew limit is for the interpreter.
+/// Whether a scan can be compiled: Avro values, Avro or text keys, and metadata that are words or
+/// texts. A skew limit is for the interpreter.
 pub(super) fn is_compiled(spec: &ScanSpec) -> bool {
     let plan = &spec.decode;
     let compiled = |payload: &PayloadPlan| match payload {

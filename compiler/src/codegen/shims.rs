@@ -70,8 +70,8 @@ shims! {
     Datum = datum(4) -> 1;
     /// (context, number, value and result): writes a value; gives whether that worked.
     Encode = encode(3) -> 1;
-    /// (to, from, bytes): writes a text as a JSON string; gives its bytes, at most six times as many
-    /// and two.
+    /// (to, from, bytes): writes a text as a JSON string; gives its bytes, at most six times as
+    /// many and two.
     PutJsonString = put_json_string(3) -> 1;
     /// (to, number): writes a signed number in decimal; gives its bytes, at most 20.
     PutDecimal = put_decimal(2) -> 1;
