@@ -85,6 +85,15 @@ fn main() -> io::Result<()> {
         ],
     );
     assert!(rows[0] == rows[1] && rows[0] == rows[2], "all give the same rows: {rows:?}");
+    writeln!(out, "{:36} {records}, {} bytes each", "records", avro.bytes.len() / records)?;
+    writeln!(out, "{:36} {}", "rows above the price", rows[0].get())?;
+    show(&rates, &mut out)?;
+    let compiled = native.compiled();
+    writeln!(out, "compiled {} bytes in {:?}", compiled.code_bytes, compiled.time)
+}
+
+/// The rates, and what they are beside each other.
+fn show(rates: &[f64], out: &mut impl Write) -> io::Result<()> {
     let names = [
         "apache-avro's generic reader",
         "4 of 7 columns, interpreted",
@@ -98,9 +107,7 @@ fn main() -> io::Result<()> {
         "4 JSON members written, interpreted",
         "4 JSON members written, native",
     ];
-    writeln!(out, "{:34} {records}, {} bytes each", "records", avro.bytes.len() / records)?;
-    writeln!(out, "{:34} {}", "rows above the price", rows[0].get())?;
-    for (name, rate) in names.iter().zip(&rates) {
+    for (name, rate) in names.iter().zip(rates) {
         writeln!(out, "{name:36} {:6.2} M records/s", rate / 1e6)?;
     }
     let ratios = [
@@ -116,8 +123,7 @@ fn main() -> io::Result<()> {
     for (name, ratio) in ratios {
         writeln!(out, "{name:38} {ratio:5.2}")?;
     }
-    let compiled = native.compiled();
-    writeln!(out, "compiled {} bytes in {:?}", compiled.code_bytes, compiled.time)
+    Ok(())
 }
 
 /// Records a second of the best of some passes, of work that takes turns.

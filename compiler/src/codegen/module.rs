@@ -121,7 +121,7 @@ impl Code {
             let words = rows.words().len() - rows.starts()[io.next as usize] as usize;
             let words = words + left * out.layout().fixed_words() + need;
             let before = out.len();
-            let exit = self.into_rows(&mut io, words, left, out);
+            let exit = self.write_rows(&mut io, words, left, out);
             if rows.weights().is_some() {
                 let made = &self.origin[..out.len() - before];
                 out.weigh_last(made.iter().map(|&row| rows.weight(row as usize)));
@@ -158,7 +158,7 @@ impl Code {
                 let slots = out.layout().fixed_words() + out.layout().len();
                 let words = bytes.div_ceil(8) + left * slots + need;
                 let before = out.len();
-                let exit = self.into_rows(&mut io, words, left, out);
+                let exit = self.write_rows(&mut io, words, left, out);
                 let made = &self.origin[..out.len() - before];
                 origin.extend(made.iter().map(|&record| chunk[record as usize]));
                 (marks.watermark, marks.event_time) = (io.watermark, io.event_time);
@@ -236,7 +236,7 @@ impl Code {
 
     /// Calls the code with room for so many words and rows, and takes over what it wrote.
     #[expect(unsafe_code, reason = "takes over what generated code says it wrote")]
-    fn into_rows(
+    fn write_rows(
         &mut self,
         io: &mut Io,
         words: usize,

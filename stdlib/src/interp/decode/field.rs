@@ -20,7 +20,7 @@ pub struct FieldReader {
 
 #[derive(Debug)]
 enum Step {
-    Read(Datum),
+    Read(Box<Datum>),
     Skip(AvroSkip),
 }
 
@@ -44,7 +44,7 @@ impl Left {
 impl FieldReader {
     /// Reads a datum of a verified plan, with the plan's recursive skips, as a value of this type.
     pub fn datum(datum: &AvroDatum, ty: &DataType, recursive: &[Vec<AvroSkip>]) -> Self {
-        Self::new(Step::Read(Datum::new(datum, ty)), recursive)
+        Self::new(Step::Read(Box::new(Datum::new(datum, ty))), recursive)
     }
 
     /// Passes over data.
