@@ -24,6 +24,7 @@ mod scan;
 mod shims;
 mod soon;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -53,7 +54,12 @@ use soon::Soon;
 pub struct Native {
     compiler: Arc<Compiler>,
     background: bool,
+    /// Whether it is an error that something is not compiled that could be.
+    strict: bool,
 }
+
+/// Instructions of a program that is compiled, at most: a longer one would take seconds.
+const COMPILED_INSTRUCTIONS_MAX: usize = 10_000;
 
 /// Compiles functions, and counts.
 struct Compiler {
@@ -91,7 +97,8 @@ impl Native {
         Self::with(false)
     }
 
-    /// The same, with Cranelift's verifier on: for tests.
+    /// The same with Cranelift's verifier on, and nothing is interpreted because compiling it fails:
+    /// for tests.
     ///
     /// # Errors
     /// If Cranelift makes no code for this processor.
@@ -102,7 +109,20 @@ impl Native {
     fn with(verify: bool) -> Result<Self, KernelError> {
         let isa = host_isa(verify)?;
         let (micros, bytes) = (AtomicU64::new(0), AtomicU64::new(0));
-        Ok(Self { compiler: Arc::new(Compiler { isa, micros, bytes }), background: false })
+        let compiler = Arc::new(Compiler { isa, micros, bytes });
+        Ok(Self { compiler, background: false, strict: verify })
+    }
+
+    /// What is compiled, or else interpreted where the system gives no memory for code.
+    fn or_interpreted<T>(
+        &self,
+        compiled: Result<T, KernelError>,
+        interpreted: impl FnOnce() -> Result<T, KernelError>,
+    ) -> Result<T, KernelError> {
+        match compiled {
+            Err(_) if !self.strict => interpreted(),
+            other => other,
+        }
     }
 
     /// Scans are compiled on threads of their own, and interpreted until that is done.
@@ -131,8 +151,19 @@ impl Compiler {
         Ok(Some(NativeScan::new(spec, code, interpreter)))
     }
 
-    /// Compiles one function; its text, if a form is asked for.
+    /// Compiles one function; its text, if a form is asked for. A panic of the code generator, which
+    /// would be a mistake of ours or Cranelift's, is an error like others.
     fn function(
+        &self,
+        keep: &[i32],
+        form: Option<Form>,
+        body: impl FnOnce(&mut Emit<'_>) -> Result<(), KernelError>,
+    ) -> Result<(Code, String), KernelError> {
+        catch_unwind(AssertUnwindSafe(|| self.compile(keep, form, body)))
+            .unwrap_or_else(|_| Err(KernelError("native code: the generator panicked".into())))
+    }
+
+    fn compile(
         &self,
         keep: &[i32],
         form: Option<Form>,
@@ -178,16 +209,25 @@ impl std::fmt::Debug for Native {
 impl KernelFactory for Native {
     fn kernel(&self, spec: &KernelSpec) -> Result<Box<dyn Kernel>, KernelError> {
         spec.verify().map_err(|e| KernelError(e.to_string()))?;
-        let (code, _) = self.compiler.function(&[], None, |e| kernel::body(e, spec))?;
-        Ok(Box::new(NativeKernel::new(spec, code)?))
+        if spec.program.insts.len() > COMPILED_INSTRUCTIONS_MAX {
+            return Interpreter.kernel(spec);
+        }
+        let compiled = || -> Result<Box<dyn Kernel>, KernelError> {
+            let (code, _) = self.compiler.function(&[], None, |e| kernel::body(e, spec))?;
+            Ok(Box::new(NativeKernel::new(spec, code)?))
+        };
+        self.or_interpreted(compiled(), || Interpreter.kernel(spec))
     }
 
     fn decoder(&self, plan: &DecodePlan) -> Result<Box<dyn Decoder>, KernelError> {
         let spec = ScanSpec { decode: plan.clone(), ..ScanSpec::default() };
-        match self.compiler.scan(&spec)? {
-            Some(scan) => Ok(Box::new(NativeDecoder(scan))),
-            None => Interpreter.decoder(plan),
-        }
+        let compiled = || -> Result<Box<dyn Decoder>, KernelError> {
+            match self.compiler.scan(&spec)? {
+                Some(scan) => Ok(Box::new(NativeDecoder(scan))),
+                None => Interpreter.decoder(plan),
+            }
+        };
+        self.or_interpreted(compiled(), || Interpreter.decoder(plan))
     }
 
     fn scanner(&self, spec: &ScanSpec) -> Result<Box<dyn Scanner>, KernelError> {
@@ -203,7 +243,10 @@ impl KernelFactory for Native {
                 None => Interpreter.scanner(&spec),
             }
         };
-        if self.background { Ok(Box::new(Soon::new(interpreter, make))) } else { make() }
+        if self.background {
+            return Ok(Box::new(Soon::new(interpreter, make)));
+        }
+        self.or_interpreted(make(), || Ok(interpreter))
     }
 
     fn encoder(&self, plan: &EncodePlan) -> Result<Box<dyn Encoder>, KernelError> {
@@ -211,7 +254,10 @@ impl KernelFactory for Native {
             return Interpreter.encoder(plan);
         }
         plan.verify().map_err(|e| KernelError(e.0))?;
-        let (code, _) = self.compiler.function(&[], None, |e| encode::body(e, plan))?;
-        Ok(Box::new(NativeEncoder::new(plan, code)?))
+        let compiled = || -> Result<Box<dyn Encoder>, KernelError> {
+            let (code, _) = self.compiler.function(&[], None, |e| encode::body(e, plan))?;
+            Ok(Box::new(NativeEncoder::new(plan, code)?))
+        };
+        self.or_interpreted(compiled(), || Interpreter.encoder(plan))
     }
 }

@@ -18,6 +18,7 @@ use flow_ir::scalar::ScalarOp;
 use flow_ir::types::DataType;
 use flow_stdlib::interp::scan::layout_of;
 
+use super::COMPILED_INSTRUCTIONS_MAX;
 use super::avro::Walk;
 use super::emit::{Cell, Emit, Null};
 use super::io::{Exit, at};
@@ -55,6 +56,11 @@ pub(super) fn is_compiled(spec: &ScanSpec) -> bool {
     compiled(&plan.key)
         && compiled(&plan.value)
         && spec.max_future_skew.is_none()
+        && spec
+            .map
+            .iter()
+            .chain(&spec.watermark)
+            .all(|kernel| kernel.program.insts.len() <= COMPILED_INSTRUCTIONS_MAX)
         && plan.columns.iter().all(|column| column.origin != headers)
 }
 
