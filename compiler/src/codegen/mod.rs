@@ -97,8 +97,7 @@ impl Native {
         Self::with(false)
     }
 
-    /// The same with Cranelift's verifier on, and nothing is interpreted because compiling it fails:
-    /// for tests.
+    /// The same with Cranelift's verifier on, where a failure to compile is an error: for tests.
     ///
     /// # Errors
     /// If Cranelift makes no code for this processor.
@@ -151,8 +150,8 @@ impl Compiler {
         Ok(Some(NativeScan::new(spec, code, interpreter)))
     }
 
-    /// Compiles one function; its text, if a form is asked for. A panic of the code generator, which
-    /// would be a mistake of ours or Cranelift's, is an error like others.
+    /// Compiles one function; its text, if a form is asked for. A panic of the code generator, a
+    /// mistake of ours or Cranelift's, is an error like others.
     fn function(
         &self,
         keep: &[i32],
