@@ -9,6 +9,7 @@
 //! | `lsp` | the language server: `ide` over a protocol |
 //! | `catalog` | the compiler's view of registries |
 //! | `query` | questions to running jobs: views, streams, subscriptions |
+//! | `figures` | numbers as people read them |
 //! | `offered` | the views of a server, as the compiler knows them |
 //! | `registries` | registries by address, opened once |
 //! | `secrets` | `${secret:NAME}`, filled in where a broker or a registry is asked |
@@ -32,6 +33,8 @@ pub mod driver;
 #[cfg(feature = "run")]
 mod engine;
 pub mod exit;
+#[cfg(feature = "run")]
+pub mod figures;
 pub mod ide;
 #[cfg(feature = "run")]
 pub mod lock;

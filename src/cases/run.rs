@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::engine::Engine;
@@ -9,11 +10,13 @@ use flow_compiler::compile::Compiled;
 use flow_compiler::diagnostics::Diagnostic;
 use flow_compiler::diagnostics::render::{RenderStyle, render};
 use flow_compiler::source::SourceMap;
+use flow_ir::ids::VertexId;
 use flow_ir::kernel::Record;
 use flow_ir::physical::{JobGraph, PhysicalOp, SinkMode, Stream, decode, encode};
 use flow_registry::{FolderRegistry, Registry, Schema};
 use flow_runtime::connect::local::LocalLog;
 use flow_runtime::connect::{Assignment, Log, NewTopic, OffsetQuery, Outcome, Outgoing};
+use flow_runtime::metrics::Metrics;
 use flow_runtime::world::{
     Logs, Printer, Registries as JobRegistries, SystemClock, World, warn_of_restart,
 };
@@ -253,11 +256,12 @@ impl Run<'_> {
             true => Arc::new(FaultyLog::new(log.clone())) as Arc<dyn Log>,
             false => log.clone(),
         };
+        let silent = Arc::new(Silent::default());
         let world = World {
             clock: Arc::new(SystemClock::default()),
             logs: Arc::new(OneLog(log)),
             registries: Arc::new(OneFolder(Registries::with_local(Some(self.folder)))),
-            printer: Arc::new(Silent),
+            printer: silent.clone(),
         };
         let job = start(self.graph.clone(), Engine::new(false).factory(), config, world)?;
         let began = Instant::now();
@@ -267,7 +271,14 @@ impl Run<'_> {
             }
             std::thread::sleep(Duration::from_millis(1));
         }
-        job.join().map(|_| ())
+        let metrics = job.metrics();
+        job.join()?;
+        let (told, counted) = (silent.0.load(Ordering::Relaxed), metrics.restarts.get());
+        if told != counted {
+            let why = format!("{told} restarts were told, and {counted} counted");
+            return Err(RuntimeError::internal(why));
+        }
+        counts_agree(&metrics).map_err(RuntimeError::internal)
     }
 
     /// What came out of a stream or topic, folded.
@@ -301,6 +312,29 @@ impl Run<'_> {
     }
 }
 
+/// A law of what is counted: a source takes in the records of its stream, and what goes out of an
+/// operator comes into each of its readers. A map that a source does is counted with it.
+fn counts_agree(metrics: &Metrics) -> Result<(), String> {
+    let sent_by = |id: VertexId| {
+        let operator = &metrics.operators[id.index()];
+        let by = operator.done_by.map_or(operator, |by| &metrics.operators[by.index()]);
+        by.rows_out.get()
+    };
+    for (id, vertex, operator) in metrics.by_operator().filter(|(_, _, o)| o.done_by.is_none()) {
+        let sent = if let PhysicalOp::Source(source) = &vertex.op {
+            metrics.streams[source.stream.index()].records_in.get()
+        } else {
+            let inputs = metrics.graph.inputs(id).into_iter();
+            inputs.map(|edge| sent_by(edge.from)).sum()
+        };
+        let came = operator.rows_in.get();
+        if sent != came {
+            return Err(format!("{sent} rows are counted out to {}, and {came} in", vertex.name));
+        }
+    }
+    Ok(())
+}
+
 /// One log for all streams.
 struct OneLog(Arc<dyn Log>);
 
@@ -325,13 +359,15 @@ impl JobRegistries for OneFolder {
     }
 }
 
-/// Nowhere; a fault that the regime injects is nothing to tell either.
-struct Silent;
+/// Nowhere; a fault that the regime injects is nothing to tell either. Counts restarts.
+#[derive(Default)]
+struct Silent(AtomicU64);
 
 impl Printer for Silent {
     fn line(&self, _: &str, _: &str) {}
 
     fn restart(&self, error: &RuntimeError) {
+        self.0.fetch_add(1, Ordering::Relaxed);
         if error.message != LOST {
             warn_of_restart(error);
         }

@@ -6,10 +6,10 @@ use flow_ir::kernel::Record;
 use flow_registry::Registry;
 use flow_runtime::connect::{Assignment, Log, OffsetQuery};
 
-use super::progress::time;
 use super::say;
 use super::topic::{LogArgs, POLL, at_end};
 use crate::exit::{Failure, Result};
+use crate::figures::time;
 
 /// Offsets before the end in which a partition's newest records are looked for: the last ones may
 /// be marks of transactions.

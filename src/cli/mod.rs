@@ -27,6 +27,8 @@ mod server;
 #[cfg(feature = "run")]
 mod submit;
 #[cfg(feature = "run")]
+mod table;
+#[cfg(feature = "run")]
 mod test;
 #[cfg(feature = "run")]
 mod topic;

@@ -7,6 +7,8 @@ use flow_compiler::codegen::Compiled;
 use flow_runtime::metrics::Metrics;
 use serde_json::json;
 
+use crate::figures::{bytes, time};
+use crate::server::jobs::counts::JobDetails;
 use crate::status;
 
 /// Time between two lines.
@@ -124,36 +126,10 @@ impl Stats {
         compile: Duration,
         native: Option<Compiled>,
     ) -> Self {
-        let streams: Vec<_> = metrics
-            .streams
-            .iter()
-            .map(|s| {
-                json!({
-                    "stream": s.name,
-                    "records_in": s.records_in.get(),
-                    "bytes_in": s.bytes_in.get(),
-                    "records_out": s.records_out.get(),
-                    "late": s.late.get(),
-                    "late_after_idle": s.late_after_idle.get(),
-                    "ahead": s.ahead.get(),
-                    "skipped": s.skipped.get(),
-                    "dead_lettered": s.dead_lettered.get(),
-                })
-            })
-            .collect();
         let lines = metrics.streams.iter().filter_map(stream_line).collect();
-        let metrics = json!({
-            "streams": streams,
-            "records_in": metrics.records_in(),
-            "records_out": metrics.records_out(),
-            "lag": metrics.lag(),
-            "epochs": metrics.epochs.get(),
-            "restored": metrics.restored.get(),
-            "state_memory_bytes": metrics.state_memory_bytes.get(),
-            "state_disk_bytes": metrics.state_disk_bytes.get(),
-            "first_output_seconds": metrics.first_output_micros.get() as f64 / 1e6,
-            "commit_seconds": metrics.commit_micros.get() as f64 / 1e6,
-        });
+        let first_output_seconds = metrics.first_output_micros.get() as f64 / 1e6;
+        let mut metrics = json!(JobDetails::from(metrics));
+        metrics["first_output_seconds"] = json!(first_output_seconds);
         let (cpu, peak_memory_bytes) = usage();
         Self { job: job.into(), wall, compile, native, cpu, peak_memory_bytes, metrics, lines }
     }
@@ -230,21 +206,4 @@ fn usage() -> (Duration, u64) {
         .filter_map(|field| field.parse::<u64>().ok())
         .sum();
     (Duration::from_millis(ticks * 10), peak.unwrap_or(0) * 1_024)
-}
-
-/// A size for people.
-fn bytes(n: u64) -> String {
-    match n {
-        0..=9_999 => format!("{n} B"),
-        10_000..=9_999_999 => format!("{} kB", n / 1_000),
-        _ => format!("{} MB", n / 1_000_000),
-    }
-}
-
-/// A time in microseconds for people.
-pub(super) fn time(micros: i64) -> String {
-    use flow_ir::types::DataType;
-    use flow_ir::value::Value;
-    let ty = DataType::TimestampLtz { precision: 3 };
-    flow_stdlib::text::format_value(&Value::TimestampLtz(micros), &ty)
 }

@@ -83,6 +83,7 @@ fn of_statement(statement: &Statement) -> Vec<Symbol> {
         // What only looks, sets or drops declares nothing.
         StatementKind::Subscribe(_)
         | StatementKind::Explain { .. }
+        | StatementKind::AnalyzeJob(_)
         | StatementKind::Show { .. }
         | StatementKind::Describe { .. }
         | StatementKind::Drop { .. }

@@ -13,7 +13,21 @@ use super::cell::Cell;
 use super::live::{count_of, whole};
 use super::server::{Answer, Column, Problem, Refusal, Request, read, segment};
 use super::statement::kind_word;
-use super::{Done, Shell};
+use super::{Done, Format, Shell};
+
+/// What is told of an operator, by the names of the API.
+const OF_OPERATORS: [(&str, &str); 10] = [
+    ("vertex", "BIGINT"),
+    ("operator", "STRING"),
+    ("kind", "STRING"),
+    ("done_by", "BIGINT"),
+    ("rows_in", "BIGINT"),
+    ("rows_out", "BIGINT"),
+    ("busy_seconds", "DOUBLE"),
+    ("watermark_micros", "BIGINT"),
+    ("state_rows", "BIGINT"),
+    ("state_bytes", "BIGINT"),
+];
 
 impl Shell {
     /// SHOW.
@@ -224,6 +238,22 @@ impl Shell {
         let rows = fields.into_iter().flatten().filter(|(key, _)| *key != "columns");
         let rows = rows.map(|(key, value)| vec![Cell::text(key), Cell::read(&value.to_string())]);
         self.show_rows(&[("about", "STRING"), ("value", "STRING")], rows.collect())
+    }
+
+    /// EXPLAIN ANALYZE JOB: the plan with its figures; for programs, a row an operator.
+    pub(super) fn analyze_job(&mut self, job: &str) -> Done {
+        let path = format!("/v1/jobs/{}", segment(job));
+        if self.switches.format != Format::Table {
+            return self.show_list(&format!("{path}/metrics"), "operators", &OF_OPERATORS, None);
+        }
+        match self.server.ask(&Request::get(format!("{path}/plan?analyze=true"))) {
+            Ok(plan) => {
+                // Names in it are of other people's programs.
+                plan.lines().all(|line| self.screen.line(&Cell::text(line).shown()));
+                Done::Well
+            }
+            Err(problem) => self.problem(&problem),
+        }
     }
 
     /// PRINT.

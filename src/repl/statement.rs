@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use flow_compiler::diagnostics::{Diagnostic, has_errors};
 use flow_compiler::source::SourceMap;
 use flow_compiler::syntax::ast::{
-    CreateTable, Insert, ObjectKind, ObjectName, OptionEntry, SetExprKind, Statement,
+    CreateTable, Ident, Insert, ObjectKind, ObjectName, OptionEntry, SetExprKind, Statement,
     StatementKind, TableKind,
 };
 use flow_compiler::syntax::parse;
@@ -111,10 +111,15 @@ impl Shell {
             }
             StatementKind::Query(_) => self.query(typed),
             StatementKind::Subscribe(_) => self.subscribe(typed),
+            StatementKind::Explain { details, .. } if asks_to_analyze(details) => self.mistake(
+                "a query has done nothing yet\nhelp: EXPLAIN shows its plan; EXPLAIN ANALYZE JOB \
+                 and a name what the operators of a running job do.",
+            ),
             StatementKind::Explain { statement, .. } => {
                 let span = statement.span.start as usize..statement.span.end as usize;
                 self.explain(typed.script, &typed.script.alone(&span))
             }
+            StatementKind::AnalyzeJob(job) => self.analyze_job(&job_name(&job.text)),
             StatementKind::Show { what, like } => {
                 self.show(what, like.as_ref().map(|t| t.value.as_str()))
             }
@@ -315,6 +320,11 @@ impl Shell {
         }
         !has_errors(found)
     }
+}
+
+/// Whether EXPLAIN is to tell what happens, not what will.
+fn asks_to_analyze(details: &[Ident]) -> bool {
+    details.iter().any(|detail| detail.text.eq_ignore_ascii_case("ANALYZE"))
 }
 
 /// The word for a kind.

@@ -279,3 +279,28 @@ fn the_plan_of_a_query_is_shown() {
     let text = format!("{DECLARED}\\explain SELECT id FROM orders WHERE id > 1;\n");
     assert_eq!(pipe(Listed::default(), &text).1.out(), by_statement);
 }
+
+#[test]
+fn what_the_operators_of_a_job_did_is_asked_of_the_server() {
+    let answering =
+        |text: &str| Listed { answers: vec![Ok(text.into())].into(), ..Listed::default() };
+    let plan = "orders: running, workers: 1\n0: Source \u{1b}[31m\n     1 records in\n";
+    let (ok, written, asked) = pipe(answering(plan), "EXPLAIN ANALYZE JOB `my orders`;\n");
+    assert!(ok, "{}", written.err());
+    assert_eq!(asked[0].path, "/v1/jobs/my-orders/plan?analyze=true");
+    assert!(written.out().starts_with("orders: running, workers: 1\n0: Source "));
+    assert!(written.out().ends_with("\n     1 records in\n"), "{}", written.out());
+    assert!(!written.out().contains('\u{1b}'), "a name of a program does not reach the terminal");
+
+    let counts = r#"{"records_in":1,"operators":[{"vertex":0,"operator":"source-orders",
+        "kind":"Source","rows_in":1,"rows_out":1,"busy_seconds":0.25,"watermark_micros":null,
+        "state_rows":null,"state_bytes":null}]}"#;
+    let text = "\\format csv\nEXPLAIN ANALYZE JOB orders;\n";
+    let (ok, written, asked) = pipe(answering(counts), text);
+    assert!(ok && asked[0].path == "/v1/jobs/orders/metrics", "{}", written.err());
+    assert!(written.out().contains("\n0,source-orders,Source,,1,1,0.25,,,\n"), "{}", written.out());
+
+    let (ok, written, asked) = pipe(Listed::default(), "EXPLAIN ANALYZE SELECT 1 AS n;\n");
+    assert!(!ok && asked.is_empty());
+    assert!(written.err().contains("EXPLAIN ANALYZE JOB and a name"), "{}", written.err());
+}

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{COPY, COUNTS, LOG, Server, canonical, clicks, until};
+use super::{COPY, COUNTS, Server, canonical, clicks, until};
 
 #[test]
 fn a_job_runs_rests_goes_on_and_is_dropped() {
@@ -226,25 +226,4 @@ INSERT INTO shown SELECT n FROM clicks;";
     let number = lines[1]["number"].as_u64().unwrap();
     let later = server.get(&format!("/v1/jobs/shown/logs?after={number}")).expect(200);
     assert_eq!(later["lines"][0]["number"], number + 1);
-}
-
-#[test]
-fn metrics_are_told_by_job_stream_and_partition() {
-    let server = Server::with_clicks(0..20);
-    server.submit("", COUNTS).expect(201);
-    server.wait_for_counts(0..20);
-    let page = server.get("/metrics").text;
-    for line in [
-        "flow_job_state{job=\"counts\",state=\"running\"} 1",
-        "flow_records_in_total{job=\"counts\",stream=\"clicks\"} 20",
-        "flow_partition_lag_records{job=\"counts\",stream=\"clicks\",partition=\"clicks-0\"} 0",
-        "# TYPE flow_epochs_total counter",
-    ] {
-        assert!(page.contains(line), "{line} is not in {page}");
-    }
-    let counts = server.get("/v1/jobs/counts/metrics").expect(200);
-    assert_eq!(counts["records_in"], 20);
-    let plan = server.get("/v1/jobs/counts/plan");
-    assert!(plan.status == 200 && plan.text.contains("clicks"), "{plan:?}");
-    assert!(server.sandbox.read(LOG).contains("job counts: running"));
 }

@@ -5,8 +5,10 @@ mod command;
 
 mod commands;
 mod document;
+mod exposition;
 mod lifecycle;
 mod limits;
+mod metrics;
 mod queries;
 mod readers;
 mod remote;

@@ -66,8 +66,26 @@ fn jobs_are_listed_for_people_and_for_programs() {
     assert!(csv.contains("\ncopy,running,1,6,"), "{csv}");
     let shown = server.flow(&["jobs", "show", "copy"]).stdout;
     assert!(shown.contains("copy: running, version 1"), "{shown}");
-    let top = server.flow(&["jobs", "top", "--looks", "1"]).stdout;
+    let operators = shown.split_once("  operators\n").expect("its operators").1;
+    assert!(operators.lines().count() == 3 && operators.contains(" source-clicks "), "{shown}");
+    let top = server.flow(&["jobs", "top", "--looks", "2"]).stdout;
     assert!(top.contains("copy") && !top.contains('\u{1b}'), "{top:?}");
+    let [head, first, again, second] = top.lines().collect::<Vec<_>>()[..] else {
+        panic!("two looks at one job: {top}")
+    };
+    assert!(head == again && head.contains("in/s  out  out/s  lag  busy"), "{top}");
+    // Nothing comes any more; at the first look no rate is known.
+    assert!(!first.contains('%') && second.contains(" 0  "), "{top}");
+    let top = server.flow(&["jobs", "top", "copy", "--looks", "1"]).stdout;
+    assert!(top.contains("source-clicks") && top.contains("sink-copies"), "{top}");
+    let plan = server.flow(&["jobs", "plan", "copy", "--analyze"]).stdout;
+    assert!(plan.contains("\n     6 records in, 6 out, "), "{plan}");
+    let asked = "EXPLAIN ANALYZE JOB copy";
+    let by_query = server.flow(&["query", asked]).stdout;
+    assert!(by_query.contains("\n     6 records in, 6 out, "), "{by_query}");
+    let json = server.flow(&["query", asked, "--format", "json"]).stdout;
+    let first: serde_json::Value = serde_json::from_str(json.lines().next().unwrap()).unwrap();
+    assert_eq!((&first["operator"], &first["rows_in"]), (&"source-clicks".into(), &6.into()));
 }
 
 #[test]

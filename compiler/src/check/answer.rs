@@ -96,6 +96,7 @@ impl<'a> Checker<'a> {
             | StatementKind::Insert(_)
             | StatementKind::StatementSet(_)
             | StatementKind::Explain { .. }
+            | StatementKind::AnalyzeJob(_)
             | StatementKind::Show { .. }
             | StatementKind::Describe { .. }
             | StatementKind::Drop { .. }
@@ -121,6 +122,7 @@ impl<'a> Checker<'a> {
             | StatementKind::Subscribe(_) => true,
             StatementKind::CreateFunction(_)
             | StatementKind::Explain { .. }
+            | StatementKind::AnalyzeJob(_)
             | StatementKind::Show { .. }
             | StatementKind::Describe { .. }
             | StatementKind::Drop { .. }

@@ -246,6 +246,11 @@ impl<'a> Checker<'a> {
                 span,
                 Some("Use `flow explain FILE`."),
             )),
+            StatementKind::AnalyzeJob(_) => self.found.push(plans::not_available(
+                "EXPLAIN ANALYZE JOB in a program",
+                span,
+                Some("Ask a server: `flow jobs plan NAME --analyze`."),
+            )),
             StatementKind::Show { .. } => self.found.push(later("SHOW in a program")),
             StatementKind::Describe { .. } => self.found.push(later("DESCRIBE in a program")),
             StatementKind::Reset(_) => self.found.push(later("RESET")),

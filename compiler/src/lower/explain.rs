@@ -18,10 +18,17 @@ const RANGES_SHOWN_MAX: usize = 3;
 
 /// The graph as text; the same graph gives the same text.
 pub fn explain_graph(graph: &JobGraph) -> String {
+    explain_graph_with(graph, |_| None)
+}
+
+/// The graph as text, with a line below each vertex of which there is something to say.
+pub fn explain_graph_with(graph: &JobGraph, remark: impl Fn(VertexId) -> Option<String>) -> String {
     let mut out = String::new();
     for (index, vertex) in graph.vertices.iter().enumerate() {
-        let line = Line { graph, id: VertexId::from(index), vertex };
-        writeln!(out, "{index}: {}{}{}", line.what(), line.from(), line.keeps())
+        let id = VertexId::from(index);
+        let line = Line { graph, id, vertex };
+        let remark = remark(id).map_or_else(String::new, |remark| format!("     {remark}\n"));
+        write!(out, "{index}: {}{}{}\n{remark}", line.what(), line.from(), line.keeps())
             .expect("writing to a string does not fail");
     }
     out

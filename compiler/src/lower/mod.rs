@@ -20,7 +20,7 @@ use flow_ir::physical::{
 };
 use flow_ir::types::{Field, Type};
 
-pub use explain::explain_graph;
+pub use explain::{explain_graph, explain_graph_with};
 
 use crate::check::typed::TypedModule;
 use crate::source::SourceMap;

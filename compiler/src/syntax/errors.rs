@@ -40,7 +40,10 @@ const FOREIGN: &[(&str, &str)] = &[
     ("MERGE", "Declare a TABLE with a PRIMARY KEY; the newest row of a key replaces the older."),
     ("TRUNCATE", "Use --fresh to rebuild a job from its inputs."),
     ("USE", "A program has one namespace; name topics and subjects in WITH (…)."),
-    ("ANALYZE", "Flow keeps no statistics; EXPLAIN shows the plan."),
+    (
+        "ANALYZE",
+        "Flow keeps no statistics; EXPLAIN shows a plan, EXPLAIN ANALYZE JOB what a job does.",
+    ),
     ("GRANT", "Access is decided by Kafka and the Schema Registry."),
     ("REVOKE", "Access is decided by Kafka and the Schema Registry."),
     ("BEGIN", "Each epoch is one transaction; a set of inserts is EXECUTE STATEMENT SET BEGIN."),

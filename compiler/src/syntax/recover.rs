@@ -178,7 +178,7 @@ impl Recovery<'_> {
             ),
             "SET" | "RESET" => next.starts_with('\'') && before != "STATEMENT",
             "IMPORT" => next.starts_with('\''),
-            "EXPLAIN" => matches!(next.as_str(), "SELECT" | "INSERT" | "PLAN" | "WITH"),
+            "EXPLAIN" => matches!(next.as_str(), "SELECT" | "INSERT" | "PLAN" | "WITH" | "ANALYZE"),
             "EXECUTE" => matches!(next.as_str(), "STATEMENT" | "INSERT" | "SELECT"),
             "SUBSCRIBE" => next == "TO",
             "PRINT" => next.starts_with('\''),

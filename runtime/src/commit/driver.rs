@@ -1,6 +1,7 @@
 //! Performs what `protocol` decides: sends an epoch into a transaction, commits, publishes.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use flow_ir::ids::{StreamId, VertexId};
 use flow_ir::kernel::Headers;
@@ -115,7 +116,7 @@ impl Committer {
             return Err(RuntimeError::internal("an epoch is committed after its attempt ended"));
         };
         epoch.record.epoch = committed + 1;
-        let begun_ms = self.clock.monotonic_ms();
+        let (begun, begun_ms) = (Instant::now(), self.clock.monotonic_ms());
         let mut event = CommitEvent::Ended {
             epoch: committed + 1,
             moved: epoch.moved,
@@ -139,13 +140,11 @@ impl Committer {
             match (following, &self.state) {
                 (Some(following), _) => event = following,
                 (None, CommitState::Idle { committed: now, .. }) => {
-                    self.metrics
-                        .commit_micros
-                        .add((self.clock.monotonic_ms() - begun_ms).saturating_mul(1_000));
-                    return Ok(match *now > committed {
-                        true => Done::Committed(*now),
-                        false => Done::Merged,
-                    });
+                    if *now == committed {
+                        return Ok(Done::Merged);
+                    }
+                    self.metrics.commit_durations.note(begun.elapsed());
+                    return Ok(Done::Committed(*now));
                 }
                 (None, _) => return Err(RuntimeError::internal("the commit has come to a halt")),
             }
@@ -278,7 +277,9 @@ impl Committer {
         self.views.publish(write, Published { at, changes })?;
         let mut written = 0;
         for (_, stream, staged, count) in &epoch.outputs {
-            self.metrics.streams[stream.index()].records_out.add(*count);
+            let metrics = &self.metrics.streams[stream.index()];
+            metrics.records_out.add(*count);
+            metrics.bytes_out.add(staged.arena.len() as u64);
             written += count;
             if let Some(Target::Print { prefix }) = &self.targets[stream.index()] {
                 for record in &staged.records {

@@ -19,7 +19,7 @@ use crate::config::{Config, EPOCH_TIME_MAX};
 use crate::connect::OffsetQuery;
 use crate::error::{Result, RuntimeError, Who};
 use crate::metrics::Metrics;
-use crate::state::{StateStore, StoreConfig, shard_of};
+use crate::state::{StateStore, StoreConfig, TableSize, shard_of};
 use crate::view::Views;
 use crate::worker::{
     Budget, Command, EpochEnd, EpochStart, Exchange, Joining, Message, Policies, Reply, Worker,
@@ -69,6 +69,8 @@ pub(crate) struct Attempt<'a> {
     /// Where the metrics of this attempt are shown.
     pub(crate) shown: &'a Arc<RwLock<Arc<Metrics>>>,
     pub(crate) started_ms: u64,
+    /// Attempts before this one.
+    pub(crate) restarts: u64,
     /// Forget epochs and state first.
     pub(crate) fresh: bool,
 }
@@ -119,6 +121,7 @@ impl Attempt<'_> {
             committer: started.committer,
             metrics: started.metrics,
             event_time: i64::MIN,
+            begun: Instant::now(),
             looked_ms: self.started_ms,
             crew,
         };
@@ -283,6 +286,8 @@ struct Coordinator<'a> {
     /// Per stream, the highest watermark that an operator fed by it has forwarded.
     floor: Arc<RwLock<Vec<i64>>>,
     event_time: i64,
+    /// When the epoch under way began.
+    begun: Instant,
     /// When it was looked for a successor, milliseconds of the process's clock.
     looked_ms: u64,
     crew: Crew,
@@ -366,7 +371,8 @@ impl Coordinator<'_> {
     fn begin_epoch(&mut self) {
         let settings = &self.attempt.graph.settings;
         let interval = Duration::from_millis(settings.commit_interval_ms).min(EPOCH_TIME_MAX);
-        let deadline = Instant::now() + interval;
+        self.begun = Instant::now();
+        let deadline = self.begun + interval;
         let budget =
             Arc::new(Budget::new(deadline, settings.epoch_max_records, settings.epoch_max_bytes));
         self.attempt.control.begin(&budget);
@@ -399,8 +405,10 @@ impl Coordinator<'_> {
             if std::mem::take(&mut self.joined) { Moved::Positions } else { Moved::Nothing };
         let (mut outputs, mut asides, mut overlays) = (Vec::new(), Vec::new(), Vec::new());
         let mut marks = vec![i64::MAX; self.marks.len()];
-        let mut state_bytes = 0;
+        let mut tables = vec![TableSize::default(); self.attempt.graph.tables.len()];
+        let (mut state_bytes, mut ended) = (0, self.begun);
         for end in ends {
+            ended = ended.max(end.ended);
             for state in &end.inputs {
                 let position = &mut self.partitions[state.input].position;
                 let now = InputPosition {
@@ -415,22 +423,34 @@ impl Coordinator<'_> {
                     moved = moved.max(Moved::Positions);
                 }
             }
-            let wrote = end.outputs.iter().any(|(_, _, staged, n)| !staged.is_empty() || *n > 0);
-            if wrote || !end.overlay.is_empty() || !end.aside.is_empty() {
+            let wrote = end.wrote;
+            let has_output =
+                wrote.outputs.iter().any(|(.., staged, n)| !staged.is_empty() || *n > 0);
+            if has_output || !wrote.overlay.is_empty() || !end.aside.is_empty() {
                 moved = Moved::Data;
             }
-            for (mark, of_worker) in marks.iter_mut().zip(&end.marks) {
+            for (mark, of_worker) in marks.iter_mut().zip(&wrote.marks) {
                 *mark = (*mark).min(*of_worker);
             }
-            outputs.extend(end.outputs);
+            for (operator, counts) in self.metrics.operators.iter().zip(&wrote.counts) {
+                operator.add(counts);
+            }
+            for (table, of_worker) in tables.iter_mut().zip(&wrote.tables) {
+                table.add(*of_worker);
+            }
+            outputs.extend(wrote.outputs);
             asides.extend(end.aside);
-            overlays.push(end.overlay);
+            overlays.push(wrote.overlay);
             self.event_time = self.event_time.max(end.event_time);
-            state_bytes += end.state_bytes;
+            state_bytes += wrote.state_bytes;
+        }
+        if moved > Moved::Nothing {
+            self.metrics.epoch_durations.note(ended - self.begun);
         }
         // A stable sort: of one sink, the workers' records stay in the workers' order.
         outputs.sort_by_key(|(vertex, ..)| *vertex);
         self.metrics.state_memory_bytes.set(state_bytes as u64);
+        self.show_operators(&marks, &tables);
         self.raise_floor(&marks);
         self.marks = marks;
         let record = EpochRecord {
@@ -440,6 +460,19 @@ impl Coordinator<'_> {
             ..self.template.clone()
         };
         EpochOutput { outputs, asides, overlays, record, moved, must: false }
+    }
+
+    /// Shows the watermarks and tables of the operators.
+    fn show_operators(&self, marks: &[i64], tables: &[TableSize]) {
+        let mut kept = vec![TableSize::default(); marks.len()];
+        for (spec, table) in self.attempt.graph.tables.iter().zip(tables) {
+            kept[spec.owner.index()].add(*table);
+        }
+        for (operator, (mark, kept)) in self.metrics.operators.iter().zip(marks.iter().zip(kept)) {
+            operator.watermark.store(*mark, Ordering::Relaxed);
+            operator.state_rows.set(kept.rows as u64);
+            operator.state_bytes.set(kept.bytes as u64);
+        }
     }
 
     /// Operators without state may share a name; the lowest of their watermarks holds for each.

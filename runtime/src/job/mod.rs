@@ -53,6 +53,7 @@ pub fn start(
     world: World,
 ) -> Result<JobHandle> {
     flow_ir::physical::verify(&graph).map_err(|e| RuntimeError::internal(e.to_string()))?;
+    let graph = Arc::new(graph);
     let control = Arc::new(Control::default());
     let metrics = Arc::new(RwLock::new(Arc::new(Metrics::new(&graph))));
     let (shared, shown) = (control.clone(), metrics.clone());
@@ -61,7 +62,6 @@ pub fn start(
         None => Arc::new(Views::new(&graph)?),
     };
     let of_job = views.clone();
-    let graph = Arc::new(graph);
     // What the job's threads log can be told from what other jobs of the process log.
     let span = tracing::info_span!("job", job = %graph.name);
     let thread = std::thread::Builder::new()
@@ -131,13 +131,23 @@ fn supervise(
     views: &Arc<Views>,
 ) -> Result<Ended> {
     let started_ms = world.clock.monotonic_ms();
-    let (mut failures, mut wait) = (0, RESTART_WAIT);
+    let (mut failures, mut wait, mut restarts) = (0, RESTART_WAIT, 0);
     // What came from standard input is gone: such a job starts anew, and only once.
     let once = reads_standard_input(graph);
     let mut fresh = config.fresh || once;
     loop {
-        let attempt =
-            Attempt { graph, factory, config, world, control, views, shown, started_ms, fresh };
+        let attempt = Attempt {
+            graph,
+            factory,
+            config,
+            world,
+            control,
+            views,
+            shown,
+            started_ms,
+            restarts,
+            fresh,
+        };
         let error = match attempt.run() {
             Ok(ended) => return Ok(ended),
             Err(error) => error,
@@ -147,6 +157,7 @@ fn supervise(
             (failures, wait, fresh) = (0, RESTART_WAIT, false);
         }
         failures += 1;
+        restarts += 1;
         let in_vain = error.retry == Retry::Never || failures > RESTARTS_MAX;
         if once || in_vain || control.is_stopping() {
             return Err(error);

@@ -197,6 +197,7 @@ fn standing(record: Option<&EpochRecord>, partitions: &[Partition]) -> At {
 /// Counters for the partitions of this attempt, shown from now on.
 fn show_metrics(attempt: &Attempt<'_>, partitions: &[Partition]) -> Arc<Metrics> {
     let metrics = Arc::new(Metrics::new(attempt.graph));
+    metrics.restarts.set(attempt.restarts);
     metrics.add_partitions(partitions.iter().map(partition_metrics));
     *attempt.shown.write().unwrap_or_else(|e| e.into_inner()) = metrics.clone();
     metrics

@@ -108,7 +108,33 @@ enum Rows {
     Windowed(WindowedTable),
 }
 
+/// What of a table is in memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TableSize {
+    /// Keys, also those that are gone and not yet gone from disk.
+    pub rows: usize,
+    /// Memory, bytes.
+    pub bytes: usize,
+}
+
+impl TableSize {
+    /// Adds another part.
+    pub fn add(&mut self, other: Self) {
+        self.rows += other.rows;
+        self.bytes += other.bytes;
+    }
+}
+
 impl Rows {
+    /// Keys in memory.
+    fn len(&self) -> usize {
+        match self {
+            Rows::Point(table) => table.len(),
+            Rows::Ordered(table) => table.len(),
+            Rows::Windowed(table) => table.len(),
+        }
+    }
+
     fn memory_bytes(&self) -> usize {
         match self {
             Rows::Point(table) => table.memory_bytes(),
@@ -231,6 +257,13 @@ impl StateStore {
     /// Memory of tables and unpublished overlays, bytes.
     pub fn memory_bytes(&self) -> usize {
         self.table_bytes() + self.pending.iter().map(|overlay| overlay.bytes()).sum::<usize>()
+    }
+
+    /// What each table holds in memory, by `TableId`.
+    pub fn table_sizes(&self) -> impl Iterator<Item = TableSize> + '_ {
+        self.tables
+            .iter()
+            .map(|table| TableSize { rows: table.rows.len(), bytes: table.rows.memory_bytes() })
     }
 
     /// Evicts rows that are on disk, a share of each table by its size, if over the budget.

@@ -84,6 +84,16 @@ impl WindowedTable {
         Ok(())
     }
 
+    /// Keys in memory, of all windows.
+    pub fn len(&self) -> usize {
+        self.windows.values().map(PointTable::len).sum()
+    }
+
+    /// Whether no key is in memory.
+    pub fn is_empty(&self) -> bool {
+        self.windows.values().all(PointTable::is_empty)
+    }
+
     /// Memory in bytes.
     pub fn memory_bytes(&self) -> usize {
         self.windows.values().map(PointTable::memory_bytes).sum::<usize>() + self.dropped.bytes()

@@ -205,7 +205,8 @@ impl Job {
             let message = self.wiring.receive();
             self.wiring.take(message).expect("rows are taken");
         }
-        let (outputs, overlay, _) = self.wiring.end_epoch().expect("the epoch ends");
+        let wrote = self.wiring.end_epoch();
+        let (outputs, overlay) = (wrote.outputs, wrote.overlay);
         self.epoch += 1;
         let mut changes = Vec::new();
         for (_, stream, staged, _) in outputs {

@@ -5,12 +5,10 @@ use std::sync::{Arc, RwLock};
 use std::time::Instant;
 
 use super::inputs::Input;
-use super::outputs::Staged;
+use super::wiring::Handed;
 use crate::connect::Log;
 use crate::error::RuntimeError;
 use crate::metrics::Partitions;
-use crate::state::Overlay;
-use flow_ir::ids::{StreamId, VertexId};
 
 /// The budget of one epoch, shared by the workers: whoever uses it up cuts it for all.
 #[derive(Debug)]
@@ -111,16 +109,13 @@ pub(crate) struct InputState {
 /// What a worker hands over at the end of an epoch.
 pub(crate) struct EpochEnd {
     pub(crate) inputs: Vec<InputState>,
-    /// Records by sink, with the number that counts for the stream.
-    pub(crate) outputs: Vec<(VertexId, StreamId, Staged, u64)>,
     pub(crate) aside: Vec<Aside>,
-    pub(crate) overlay: Arc<Overlay>,
     /// Highest event time that was read; `i64::MIN` if none.
     pub(crate) event_time: i64,
-    /// The watermark that each vertex got.
-    pub(crate) marks: Vec<i64>,
-    /// State in memory, bytes.
-    pub(crate) state_bytes: usize,
+    /// What operators and sinks made.
+    pub(crate) wrote: Handed,
+    /// When the worker was done.
+    pub(crate) ended: Instant,
 }
 
 /// From a worker: its number and the epoch's end, or why there is none.

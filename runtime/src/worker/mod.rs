@@ -20,6 +20,7 @@ mod wiring;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender};
 use flow_ir::ids::StreamId;
@@ -214,8 +215,10 @@ impl Worker {
         let (mut watermark, mut own_watermark, mut ahead) = (i64::MIN, i64::MIN, 0);
         for scan in &mut scans {
             let input = &self.inputs.live[index].input;
+            let begun = Instant::now();
             let Scanned { rows, marks } =
                 scan.scan(input, records, range.clone(), &cx, &mut bad, &mut failed)?;
+            self.wiring.count_source(scan.vertex, range.len(), begun.elapsed());
             self.bad_records(index, records, &mut bad, &mut unread)?;
             watermark = watermark.max(marks.watermark);
             own_watermark = own_watermark.max(marks.event_time);
@@ -265,7 +268,7 @@ impl Worker {
 
     /// Step 3.
     fn hand_over(&mut self) -> Result<EpochEnd> {
-        let (outputs, overlay, marks) = self.wiring.end_epoch()?;
+        let wrote = self.wiring.end_epoch();
         self.derived_reports()?;
         for (index, live) in self.inputs.live.iter().enumerate() {
             let shown = &self.partitions[live.input.index];
@@ -275,12 +278,10 @@ impl Worker {
         }
         Ok(EpochEnd {
             inputs: self.inputs.states(),
-            outputs,
             aside: std::mem::take(&mut self.asides),
-            overlay,
             event_time: self.event_time,
-            marks,
-            state_bytes: self.wiring.state_bytes(),
+            wrote,
+            ended: Instant::now(),
         })
     }
 }

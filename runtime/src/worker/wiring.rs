@@ -2,6 +2,7 @@
 //! depth first; an edge that is hashed goes through the exchange, also to the worker itself.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use flow_ir::ids::{StreamId, VertexId};
 use flow_ir::kernel::{ErrorBuffer, KernelCx, OnError};
@@ -13,8 +14,9 @@ use super::inbox::{Exchange, Message};
 use super::operator_error;
 use super::outputs::{SinkWriter, Staged};
 use crate::error::Result;
+use crate::metrics::{Counts, done_by};
 use crate::ops::{Failure, OpCx, Operator, Reports};
-use crate::state::{Overlay, StateStore, shard_of};
+use crate::state::{Overlay, StateStore, TableSize, shard_of};
 
 /// Rows for another worker are sent when this many wait, or at the end.
 const EXCHANGE_ROWS: usize = 1_024;
@@ -53,6 +55,10 @@ struct Node {
     position: Option<Column>,
     /// Whether its input is a source's batch as it is, row by row.
     is_first: bool,
+    /// The vertex that counts what it does.
+    counted_by: VertexId,
+    /// What was done in this epoch.
+    counts: Counts,
 }
 
 enum Role {
@@ -74,6 +80,21 @@ struct Port {
     marks: usize,
     missing: usize,
     watermark: i64,
+}
+
+/// What the wiring hands over at the end of an epoch.
+pub(crate) struct Handed {
+    /// Records by sink, with the number that counts for the stream.
+    pub(crate) outputs: Vec<(VertexId, StreamId, Staged, u64)>,
+    pub(crate) overlay: Arc<Overlay>,
+    /// By vertex: the watermark that it got.
+    pub(crate) marks: Vec<i64>,
+    /// By vertex.
+    pub(crate) counts: Vec<Counts>,
+    /// By table.
+    pub(crate) tables: Vec<TableSize>,
+    /// State in memory, bytes.
+    pub(crate) state_bytes: usize,
 }
 
 /// What a worker makes its wiring from.
@@ -102,6 +123,7 @@ impl Wiring {
             (None, None) => Role::Source,
         });
         let is_local = local(graph);
+        let done_by = done_by(graph);
         let nodes = roles.enumerate().zip(parts.marks).map(|((i, role), mark)| {
             let (id, vertex) = (VertexId::from(i), &graph.vertices[i]);
             let types: Vec<_> = vertex.columns.iter().map(|c| c.ty.clone()).collect();
@@ -117,6 +139,8 @@ impl Wiring {
                 is_local: is_local[i],
                 position: position_column(graph, id),
                 is_first: is_first(graph, id),
+                counted_by: done_by[i].unwrap_or(id),
+                counts: Counts::default(),
             }
         });
         Self {
@@ -187,6 +211,19 @@ impl Wiring {
         }
     }
 
+    /// Counts what a source read: records, and the time that it took to make rows of them.
+    pub(crate) fn count_source(&mut self, vertex: VertexId, records: usize, busy: Duration) {
+        let counts = self.counts(vertex);
+        counts.rows_in += records as u64;
+        counts.busy += busy;
+    }
+
+    /// Where what a vertex does is counted.
+    fn counts(&mut self, vertex: VertexId) -> &mut Counts {
+        let by = self.nodes[vertex.index()].counted_by;
+        &mut self.nodes[by.index()].counts
+    }
+
     /// Pushes rows of a source partition.
     pub(crate) fn push_source(
         &mut self,
@@ -222,6 +259,7 @@ impl Wiring {
         if rows.is_empty() {
             return Ok(());
         }
+        self.counts(from).rows_out += rows.len() as u64;
         for route in 0..self.nodes[from.index()].routes.len() {
             match &mut self.nodes[from.index()].routes[route] {
                 Route::Local { to, port } => {
@@ -229,6 +267,7 @@ impl Wiring {
                     self.deliver(to, port, rows, partition)?;
                 }
                 Route::Hash { to, port, keys, waiting } => {
+                    let begun = Instant::now();
                     let mut key = Vec::new();
                     for (i, row) in rows.rows().enumerate() {
                         key.clear();
@@ -242,6 +281,7 @@ impl Wiring {
                             self.exchange.send(worker, message);
                         }
                     }
+                    self.counts(from).busy += begun.elapsed();
                 }
             }
         }
@@ -256,8 +296,12 @@ impl Wiring {
         rows: &RowBatch,
         partition: Option<u32>,
     ) -> Result<()> {
-        if let Role::Sink(sink) = &mut self.nodes[to.index()].role {
+        let node = &mut self.nodes[to.index()];
+        node.counts.rows_in += rows.len() as u64;
+        if let Role::Sink(sink) = &mut node.role {
+            let begun = Instant::now();
             sink.rows(rows, partition, &mut self.bad);
+            node.counts.busy += begun.elapsed();
             self.reports.take_failures(rows, &mut self.bad);
             self.collect_failures(to);
             return Ok(());
@@ -282,7 +326,9 @@ impl Wiring {
             groups: &self.groups,
             reports: &mut self.reports,
         };
+        let begun = Instant::now();
         call(&mut **operator, &mut cx).map_err(|e| operator_error(&node.name, &e))?;
+        self.counts(vertex).busy += begun.elapsed();
         self.collect_failures(vertex);
         let node = &mut self.nodes[vertex.index()];
         if node.emit.is_empty() {
@@ -363,15 +409,15 @@ impl Wiring {
         Ok(())
     }
 
-    /// Collects what the epoch wrote: records by sink, touched state, watermarks by vertex.
-    #[allow(clippy::type_complexity)]
-    pub(crate) fn end_epoch(
-        &mut self,
-    ) -> Result<(Vec<(VertexId, StreamId, Staged, u64)>, Arc<Overlay>, Vec<i64>)> {
+    /// Collects what the epoch wrote and what it took.
+    pub(crate) fn end_epoch(&mut self) -> Handed {
         let mut outputs = Vec::new();
         for node in &mut self.nodes {
             let Role::Sink(sink) = &mut node.role else { continue };
+            let begun = Instant::now();
             let (staged, count) = sink.finish(&mut self.bad, &mut self.reports);
+            node.counts.busy += begun.elapsed();
+            node.counts.rows_out += count;
             let failed = self.reports.failures.drain(..).map(|Failure { error, row }| Failed {
                 vertex: sink.vertex,
                 error,
@@ -383,7 +429,14 @@ impl Wiring {
             outputs.push((sink.vertex, sink.stream, staged, count));
         }
         let overlay = self.store.seal();
-        Ok((outputs, overlay, self.nodes.iter().map(|n| n.mark).collect()))
+        Handed {
+            outputs,
+            overlay,
+            marks: self.nodes.iter().map(|n| n.mark).collect(),
+            counts: self.nodes.iter_mut().map(|n| std::mem::take(&mut n.counts)).collect(),
+            tables: self.store.table_sizes().collect(),
+            state_bytes: self.state_bytes(),
+        }
     }
 }
 

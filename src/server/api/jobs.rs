@@ -20,7 +20,9 @@ use crate::driver::{Additions, compile_among};
 use crate::server::App;
 use crate::server::admit::admit;
 use crate::server::auth::{Caller, Scope};
-use crate::server::jobs::info::{JobInfo, JobMetrics, State as JobState, StateChanges};
+use crate::server::jobs::analyze::analyzed;
+use crate::server::jobs::counts::JobDetails;
+use crate::server::jobs::info::{JobInfo, State as JobState, StateChanges};
 use crate::server::jobs::{Job, Refused, Submission};
 use crate::server::name::JobName;
 use crate::server::store::Desired;
@@ -285,28 +287,51 @@ pub(super) async fn show(
     Ok(Json(app.jobs.info(&*app.jobs.get(&name)?)))
 }
 
+/// How a plan is shown.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(in crate::server) struct PlanQuery {
+    /// With rows, time, state and watermark of each operator, as EXPLAIN ANALYZE JOB tells it.
+    #[serde(default)]
+    analyze: bool,
+}
+
 /// The plan of a job, as `flow explain` shows it.
 #[utoipa::path(get, path = "/v1/jobs/{name}/plan", tag = "jobs",
-    params(("name" = String, Path, description = "The job")),
+    params(("name" = String, Path, description = "The job"), PlanQuery),
     responses(
         (status = 200, description = "The plan", body = String, content_type = "text/plain"),
         (status = 400, body = Problem), (status = 401, body = Problem),
         (status = 403, body = Problem), (status = 404, body = Problem),
-        (status = 409, description = "Its program cannot be read", body = Problem),
+        (status = 409, description = "Its program cannot be read, or it has not run yet",
+            body = Problem),
         (status = 429, body = Problem),
     ))]
-pub(super) async fn plan(State(app): Shared, Path(name): Path<JobName>) -> ApiResult<String> {
-    let graph = app.jobs.get(&name)?.graph();
+pub(super) async fn plan(
+    State(app): Shared,
+    Path(name): Path<JobName>,
+    Query(query): Query<PlanQuery>,
+) -> ApiResult<String> {
+    let job = app.jobs.get(&name)?;
+    if query.analyze {
+        let metrics = job.metrics().ok_or_else(|| {
+            let message = format!("{name} has not run since the server started");
+            ApiError::new(StatusCode::CONFLICT, "not_run", message)
+        })?;
+        return Ok(analyzed(&app.jobs.info(&job), &metrics));
+    }
+    let graph = job.graph();
     let graph = graph.map_err(|why| ApiError::new(StatusCode::CONFLICT, "no_program", why))?;
     Ok(flow_compiler::lower::explain_graph(&graph))
 }
 
-/// What a job counts.
+/// What a job counts, with its operators.
 #[utoipa::path(get, path = "/v1/jobs/{name}/metrics", tag = "jobs",
     params(("name" = String, Path, description = "The job")),
     responses(
         (status = 200, description = "Its counts; all zero before its first start",
-            body = JobMetrics),
+            body = JobDetails),
         (status = 400, body = Problem), (status = 401, body = Problem),
         (status = 403, body = Problem), (status = 404, body = Problem),
         (status = 429, body = Problem),
@@ -314,9 +339,9 @@ pub(super) async fn plan(State(app): Shared, Path(name): Path<JobName>) -> ApiRe
 pub(super) async fn metrics(
     State(app): Shared,
     Path(name): Path<JobName>,
-) -> ApiResult<Json<JobMetrics>> {
+) -> ApiResult<Json<JobDetails>> {
     let metrics = app.jobs.get(&name)?.metrics();
-    Ok(Json(metrics.map_or_else(JobMetrics::default, |metrics| (&*metrics).into())))
+    Ok(Json(metrics.map_or_else(JobDetails::default, |metrics| (&*metrics).into())))
 }
 
 /// Lets a job rest after its epoch; a new version of it rests too.

@@ -2,10 +2,10 @@
 //! in a program and its plan: their values are only where a client is made.
 
 use flow_runtime::job::StateChange;
-use flow_runtime::metrics::Metrics;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::counts::JobMetrics;
 use crate::server::store::Desired;
 
 /// What a job does.
@@ -90,86 +90,6 @@ pub struct JobInfo {
     pub read_by: Vec<String>,
     /// What it counts, of its last attempt.
     pub metrics: Option<JobMetrics>,
-}
-
-/// What a job counts. Counters begin anew with each start.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
-pub struct JobMetrics {
-    /// Records read.
-    pub records_in: u64,
-    /// Records written by committed epochs.
-    pub records_out: u64,
-    /// Records still to read, as last known.
-    pub lag: u64,
-    /// The lowest watermark, microseconds since 1970; none before any, or without event time.
-    pub watermark_micros: Option<i64>,
-    /// The partition that holds it.
-    pub watermark_held_by: Option<String>,
-    /// Committed epochs.
-    pub epochs: u64,
-    /// Seconds spent in commits.
-    pub commit_seconds: f64,
-    /// State in memory, bytes.
-    pub state_memory_bytes: u64,
-    /// State in the local store, bytes.
-    pub state_disk_bytes: u64,
-    /// Records read back from the changelog at start.
-    pub restored: u64,
-    /// By stream.
-    pub streams: Vec<StreamCounts>,
-}
-
-/// Counts of one stream.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
-pub struct StreamCounts {
-    /// Its name in the program.
-    pub stream: String,
-    /// Records read.
-    pub records_in: u64,
-    /// Bytes of keys and values read.
-    pub bytes_in: u64,
-    /// Records written by committed epochs.
-    pub records_out: u64,
-    /// Rows left out because they came too late.
-    pub late: u64,
-    /// Rows behind the watermark of a partition that had been passed over.
-    pub late_after_idle: u64,
-    /// Rows dated too far ahead to move the watermark.
-    pub ahead: u64,
-    /// Records that could not be read or computed and were left out.
-    pub skipped: u64,
-    /// Records that went to the dead-letter topic.
-    pub dead_lettered: u64,
-}
-
-impl From<&Metrics> for JobMetrics {
-    fn from(metrics: &Metrics) -> Self {
-        let held = metrics.watermark();
-        let stream = |s: &flow_runtime::metrics::StreamMetrics| StreamCounts {
-            stream: s.name.clone(),
-            records_in: s.records_in.get(),
-            bytes_in: s.bytes_in.get(),
-            records_out: s.records_out.get(),
-            late: s.late.get(),
-            late_after_idle: s.late_after_idle.get(),
-            ahead: s.ahead.get(),
-            skipped: s.skipped.get(),
-            dead_lettered: s.dead_lettered.get(),
-        };
-        Self {
-            records_in: metrics.records_in(),
-            records_out: metrics.records_out(),
-            lag: metrics.lag(),
-            watermark_micros: held.as_ref().map(|(at, _)| *at).filter(|&at| at != i64::MIN),
-            watermark_held_by: held.map(|(_, name)| name),
-            epochs: metrics.epochs.get(),
-            commit_seconds: metrics.commit_micros.get() as f64 / 1e6,
-            state_memory_bytes: metrics.state_memory_bytes.get(),
-            state_disk_bytes: metrics.state_disk_bytes.get(),
-            restored: metrics.restored.get(),
-            streams: metrics.streams.iter().map(stream).collect(),
-        }
-    }
 }
 
 /// What a new version of a program does to the state of the one before.

@@ -4,6 +4,8 @@
 //! A job that rests is a record and its program: no thread, no client. A running job has the
 //! runtime's thread, its workers, and the clients of its logs, all of its own.
 
+pub mod analyze;
+pub mod counts;
 pub mod info;
 mod job;
 mod readers;

@@ -39,6 +39,8 @@ pub enum StatementKind {
         /// A query, an insert or a statement set.
         statement: Box<Statement>,
     },
+    /// EXPLAIN ANALYZE JOB: what a job's operators did.
+    AnalyzeJob(Ident),
     /// SHOW.
     Show {
         /// What.

@@ -79,6 +79,9 @@ impl Builder<'_> {
     }
 
     fn explain(&mut self, pair: &Node<'_>) -> StatementKind {
+        if let Some(job) = child(pair, Rule::analyze_job) {
+            return StatementKind::AnalyzeJob(self.first_ident(&job));
+        }
         let details = child(pair, Rule::explain_details);
         let details = details.map_or_else(Vec::new, |c| self.idents(&c));
         let (span, kind) = match child(pair, Rule::insert) {

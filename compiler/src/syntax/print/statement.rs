@@ -29,6 +29,10 @@ impl Printer {
                 }
             }
             StatementKind::Explain { details, statement } => self.explain(details, statement),
+            StatementKind::AnalyzeJob(job) => {
+                self.push("EXPLAIN ANALYZE JOB ");
+                self.ident(job);
+            }
             StatementKind::Show { what, like } => {
                 self.show(what);
                 if let Some(like) = like {

@@ -1,5 +1,7 @@
 //! `flow jobs`: the jobs of a server.
 
+mod top;
+
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -7,16 +9,15 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 use ureq::http::Method;
 
-use super::say;
+use super::{say, table};
 use crate::client::{Ask, Client};
 use crate::exit::{Failure, Result};
+use crate::figures::{duration, time};
 use crate::server::api::jobs::JobList;
+use crate::server::jobs::counts::{DurationFigures, JobDetails};
 use crate::server::jobs::info::JobInfo;
 use crate::server::logs::LogLine;
 use crate::server::name::JobName;
-
-/// Time between two looks of `flow jobs top`.
-const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Where the server is.
 #[derive(Clone, Debug, Args)]
@@ -87,6 +88,9 @@ pub(super) enum JobsCommand {
     Plan {
         #[command(flatten)]
         job: JobArgs,
+        /// With rows, time, state and watermark of each operator
+        #[arg(long)]
+        analyze: bool,
     },
     /// Let a job rest after its epoch, to go on later
     Pause {
@@ -125,8 +129,11 @@ pub(super) enum JobsCommand {
         #[arg(long, value_name = "N")]
         lines: Option<usize>,
     },
-    /// Show what all jobs do, again and again
+    /// Show what all jobs do, or the operators of one, again and again
     Top {
+        /// The job whose operators are shown
+        #[arg(value_parser = JobName::new)]
+        name: Option<JobName>,
         /// Looks; else until Ctrl-C
         #[arg(long, value_name = "N")]
         looks: Option<u64>,
@@ -143,14 +150,15 @@ impl JobsCommand {
                 say(&shown(&jobs.jobs, format))
             }
             JobsCommand::Show { job, format } => {
-                let found: JobInfo = job.at.client()?.get(&format!("/v1/jobs/{}", job.name))?;
+                let client = job.at.client()?;
+                let found: JobInfo = client.get(&format!("/v1/jobs/{}", job.name))?;
                 match format {
-                    Format::Table => say(&described(&found)),
+                    Format::Table => say(&described(&found, &details(&client, &job.name)?)),
                     Format::Json | Format::Csv => say(&shown(&[found], format)),
                 }
             }
-            JobsCommand::Plan { job } => {
-                let path = format!("/v1/jobs/{}/plan", job.name);
+            JobsCommand::Plan { job, analyze } => {
+                let path = format!("/v1/jobs/{}/plan?analyze={analyze}", job.name);
                 let ask = Ask { method: Method::GET, path: &path, body: None };
                 let plan = job.at.client()?.bytes(&ask)?.map_err(Failure::from)?;
                 say(&String::from_utf8_lossy(&plan))
@@ -160,9 +168,16 @@ impl JobsCommand {
             JobsCommand::Stop { job } => job.wish("stop"),
             JobsCommand::Drop { job, keep_state, yes } => job.forget(keep_state, yes),
             JobsCommand::Logs { job, follow, lines } => job.logs(follow, lines),
-            JobsCommand::Top { looks, at } => top(&at.client()?, looks.unwrap_or(u64::MAX)),
+            JobsCommand::Top { name, looks, at } => {
+                top::top(&at.client()?, name.as_ref(), looks.unwrap_or(u64::MAX))
+            }
         }
     }
+}
+
+/// What a job counts, with its operators.
+fn details(client: &Client, job: &JobName) -> Result<JobDetails> {
+    client.get(&format!("/v1/jobs/{job}/metrics"))
 }
 
 impl JobArgs {
@@ -222,28 +237,12 @@ pub(super) fn confirmed(question: &str) -> Result<bool> {
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
-fn top(client: &Client, looks: u64) -> Result {
-    use std::io::IsTerminal;
-    let redraws = std::io::stdout().is_terminal();
-    for look in 0..looks {
-        if look > 0 {
-            std::thread::sleep(INTERVAL);
-        }
-        let jobs: JobList = client.get("/v1/jobs")?;
-        // From the top left corner, with what was there below taken away.
-        let clear = if redraws { "\u{1b}[H\u{1b}[J" } else { "" };
-        say(&format!("{clear}{}", shown(&jobs.jobs, Format::Table)))?;
-    }
-    Ok(())
-}
-
 /// The columns of the list.
 const COLUMNS: [&str; 9] =
     ["name", "state", "version", "in", "out", "lag", "watermark", "state bytes", "error"];
 
 fn row(job: &JobInfo) -> [String; 9] {
     let metrics = job.metrics.clone().unwrap_or_default();
-    let error = job.error.as_deref().and_then(|e| e.lines().next()).unwrap_or("");
     [
         job.name.clone(),
         job.state.word().to_string(),
@@ -251,10 +250,20 @@ fn row(job: &JobInfo) -> [String; 9] {
         metrics.records_in.to_string(),
         metrics.records_out.to_string(),
         metrics.lag.to_string(),
-        metrics.watermark_micros.map_or(String::new(), time),
+        optional(metrics.watermark_micros, time),
         metrics.state_memory_bytes.to_string(),
-        error.to_string(),
+        error_line(job),
     ]
+}
+
+/// The first line of a job's error.
+fn error_line(job: &JobInfo) -> String {
+    job.error.as_deref().and_then(|e| e.lines().next()).unwrap_or("").to_string()
+}
+
+/// A cell that may be empty.
+fn optional<T>(value: Option<T>, shown: impl FnOnce(T) -> String) -> String {
+    value.map_or(String::new(), shown)
 }
 
 /// Jobs in a format.
@@ -262,46 +271,18 @@ fn shown(jobs: &[JobInfo], format: Format) -> String {
     let rows: Vec<[String; 9]> = jobs.iter().map(row).collect();
     match format {
         Format::Json => format!("{:#}\n", json!(jobs)),
-        Format::Csv => {
-            let head = COLUMNS.map(|c| c.replace(' ', "_"));
-            let lines = std::iter::once(head).chain(rows);
-            lines.map(|cells| cells.map(|cell| csv(&cell)).join(",") + "\n").collect()
-        }
-        Format::Table => {
-            let head = COLUMNS.map(str::to_string);
-            let width = |column: usize| {
-                let cells = std::iter::once(&head).chain(&rows).map(|r| r[column].chars().count());
-                cells.max().unwrap_or(0)
-            };
-            let widths: [usize; 9] = std::array::from_fn(width);
-            let mut out = String::new();
-            for cells in std::iter::once(&head).chain(&rows) {
-                let mut line = String::new();
-                for (cell, width) in cells.iter().zip(widths) {
-                    // Writing to a string cannot fail.
-                    let _ = write!(line, "{cell:<width$}  ");
-                }
-                let _ = writeln!(out, "{}", line.trim_end());
-            }
-            out
-        }
+        Format::Csv => table::csv(COLUMNS, &rows),
+        Format::Table => table::aligned(COLUMNS, &rows),
     }
 }
 
-fn csv(cell: &str) -> String {
-    match cell.contains([',', '"', '\n']) {
-        true => format!("\"{}\"", cell.replace('"', "\"\"")),
-        false => cell.to_string(),
-    }
-}
-
-/// A job for people.
-fn described(job: &JobInfo) -> String {
+/// A job for people, with what its operators did.
+fn described(job: &JobInfo, details: &JobDetails) -> String {
     let metrics = job.metrics.clone().unwrap_or_default();
     let mut out = format!(
         "{}: {}, version {}\n  submitted     {}\n  workers       {}\n  memory        {} bytes\n  \
-         records       {} in, {} out, {} to read\n  epochs        {}\n  state         {} bytes in \
-         memory, {} on disk\n",
+         records       {} in, {} out, {} to read\n  epochs        {}\n  commits       {}\n  \
+         state         {} bytes in memory, {} on disk\n",
         job.name,
         job.state.word(),
         job.version,
@@ -311,7 +292,8 @@ fn described(job: &JobInfo) -> String {
         metrics.records_in,
         metrics.records_out,
         metrics.lag,
-        metrics.epochs,
+        metrics.epochs.to_string() + &spread(&details.epoch_durations),
+        metrics.epochs.to_string() + &spread(&details.commit_durations),
         metrics.state_memory_bytes,
         metrics.state_disk_bytes,
     );
@@ -324,13 +306,23 @@ fn described(job: &JobInfo) -> String {
     if let Some(error) = &job.error {
         let _ = writeln!(out, "  error         {error}");
     }
+    if !details.operators.is_empty() {
+        let operators = top::operators(details);
+        let _ = write!(out, "  operators\n{}", indented(&operators));
+    }
     out
 }
 
-/// A time in microseconds for people.
-fn time(micros: i64) -> String {
-    use flow_ir::types::DataType;
-    use flow_ir::value::Value;
-    let ty = DataType::TimestampLtz { precision: 3 };
-    flow_stdlib::text::format_value(&Value::TimestampLtz(micros), &ty)
+/// How long they took.
+fn spread(figures: &DurationFigures) -> String {
+    let within = |share: &str, bound: Option<f64>| {
+        let bound = bound.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        optional(bound, |bound| format!(", {share} within {}", duration(bound)))
+    };
+    let (half, most) = (within("half", figures.p50_seconds), within("99 %", figures.p99_seconds));
+    half + &most
+}
+
+fn indented(lines: &str) -> String {
+    lines.lines().map(|line| format!("    {line}\n")).collect()
 }

@@ -1,11 +1,18 @@
 //! What a running job counts. Counters only grow; gauges hold the last value. Written by workers
 //! and coordinator without locks, read by whoever shows them.
 
+mod histogram;
+mod operator;
+
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 
-use flow_ir::ids::StreamId;
-use flow_ir::physical::JobGraph;
+use flow_ir::ids::{StreamId, VertexId};
+use flow_ir::physical::{JobGraph, Vertex};
+
+pub use histogram::{BOUNDS_MICROS, Durations, Histogram};
+pub(crate) use operator::Counts;
+pub use operator::OperatorMetrics;
 
 /// A number that only grows, or the last value of something.
 #[derive(Debug, Default)]
@@ -39,6 +46,8 @@ pub struct StreamMetrics {
     pub bytes_in: Counter,
     /// Records written by committed epochs.
     pub records_out: Counter,
+    /// Bytes of keys and values written by committed epochs; rows of a view are not counted.
+    pub bytes_out: Counter,
     /// Rows left out because they came too late.
     pub late: Counter,
     /// Rows behind the watermark that a silent partition was raised to when it spoke again.
@@ -73,11 +82,26 @@ pub struct PartitionMetrics {
 /// The partitions that a job reads, in an order that stays: more may follow, none goes.
 pub type Partitions = Arc<Vec<Arc<PartitionMetrics>>>;
 
+/// By vertex, the one that does its work too: a scan does the map above it.
+pub(crate) fn done_by(graph: &JobGraph) -> Vec<Option<VertexId>> {
+    let mut by = vec![None; graph.vertices.len()];
+    for source in (0..by.len()).map(VertexId::from) {
+        if let Some((map, _)) = graph.map_above(source) {
+            by[map.index()] = Some(source);
+        }
+    }
+    by
+}
+
 /// Everything that a job counts.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Metrics {
+    /// The program that it is counted for.
+    pub graph: Arc<JobGraph>,
     /// By `StreamId`.
     pub streams: Vec<StreamMetrics>,
+    /// By `VertexId`.
+    pub operators: Vec<OperatorMetrics>,
     partitions: RwLock<Partitions>,
     /// Committed epochs.
     pub epochs: Counter,
@@ -91,18 +115,49 @@ pub struct Metrics {
     pub restored: Counter,
     /// Microseconds from start to the first committed output; 0 before it.
     pub first_output_micros: Counter,
-    /// Microseconds spent in commits.
-    pub commit_micros: Counter,
+    /// Of epochs in which something moved: from the beginning to the end on all workers.
+    pub epoch_durations: Histogram,
+    /// Of commits: from the first record sent to the epoch's showing in views.
+    pub commit_durations: Histogram,
 }
 
 impl Metrics {
     /// Counters for a graph, without partitions yet.
-    pub fn new(graph: &JobGraph) -> Self {
+    pub fn new(graph: &Arc<JobGraph>) -> Self {
         let stream = |s: &flow_ir::physical::Stream| StreamMetrics {
             name: s.name.clone(),
             ..StreamMetrics::default()
         };
-        Self { streams: graph.streams.iter().map(stream).collect(), ..Self::default() }
+        let operator = |done_by: Option<VertexId>| OperatorMetrics {
+            done_by,
+            watermark: AtomicI64::new(i64::MIN),
+            ..OperatorMetrics::default()
+        };
+        Self {
+            streams: graph.streams.iter().map(stream).collect(),
+            operators: done_by(graph).into_iter().map(operator).collect(),
+            graph: graph.clone(),
+            partitions: RwLock::default(),
+            epochs: Counter::default(),
+            restarts: Counter::default(),
+            state_memory_bytes: Counter::default(),
+            state_disk_bytes: Counter::default(),
+            restored: Counter::default(),
+            first_output_micros: Counter::default(),
+            epoch_durations: Histogram::default(),
+            commit_durations: Histogram::default(),
+        }
+    }
+
+    /// The operators with their vertices.
+    pub fn by_operator(&self) -> impl Iterator<Item = (VertexId, &Vertex, &OperatorMetrics)> {
+        let pairs = self.graph.vertices.iter().zip(&self.operators).enumerate();
+        pairs.map(|(index, (vertex, metrics))| (VertexId::from(index), vertex, metrics))
+    }
+
+    /// Seconds that workers spent in all operators.
+    pub fn busy_seconds(&self) -> f64 {
+        self.operators.iter().map(OperatorMetrics::busy_seconds).sum()
     }
 
     /// The partitions read now.
