@@ -39,6 +39,8 @@ pub struct Config {
     pub limits: Limits,
     /// The server's own log.
     pub log: LogConfig,
+    /// The log of who did what.
+    pub audit: AuditConfig,
 }
 
 /// `[registry]`.
@@ -136,6 +138,22 @@ pub struct LogConfig {
     pub format: LogFormat,
 }
 
+/// `[audit]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AuditConfig {
+    /// Bytes of the file at most; when it is full it is renamed, and a new one begins.
+    pub size: Size,
+    /// Renamed files that are kept, the newest.
+    pub keep: usize,
+}
+
+impl Default for AuditConfig {
+    fn default() -> Self {
+        Self { size: Size(64 << 20), keep: 8 }
+    }
+}
+
 /// How the server's log is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -181,12 +199,12 @@ impl<'de> Deserialize<'de> for Size {
 }
 
 /// All keys by table; the first table is the file itself. `[kafka]` takes any key.
-const KEYS: [(&str, &[&str]); 7] = [
+const KEYS: [(&str, &[&str]); 8] = [
     (
         "",
         &[
             "listen", "data", "local", "memory", "kafka", "registry", "jobs", "secrets", "tls",
-            "limits", "log",
+            "limits", "log", "audit",
         ],
     ),
     ("registry", &["url"]),
@@ -195,6 +213,7 @@ const KEYS: [(&str, &[&str]); 7] = [
     ("tls", &["certificate", "key"]),
     ("limits", &["body", "connections", "requests", "streams", "rate", "seconds"]),
     ("log", &["format"]),
+    ("audit", &["size", "keep"]),
 ];
 
 /// A misspelt key is as similar as this to what was meant, or nothing is suggested.
@@ -290,6 +309,9 @@ mod tests {
             seconds = 10
             [log]
             format = "json"
+            [audit]
+            size = "1MB"
+            keep = 11
         "#;
         let config = Config::parse(everything).unwrap();
         assert_eq!((config.memory, config.limits.body), (Some(Size(2 << 30)), Size(5)));

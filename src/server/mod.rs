@@ -215,7 +215,7 @@ fn app(
         guarded: true,
         engine: Engine::new(!config.jobs.jit),
     };
-    let audit = Audit::open(store.root())?;
+    let audit = Audit::open(store.root(), config.audit)?;
     let commands = Commands::new(surroundings.clone(), store.id());
     let asker = Asker::new(surroundings.clone());
     let topics = Topics { surroundings: surroundings.clone(), open: Mutex::default() };
