@@ -13,6 +13,9 @@ pub const HOUR: i64 = 60 * MINUTE;
 /// Microseconds of a day.
 pub const DAY: i64 = 24 * HOUR;
 
+/// Years before and after 0 in which all dates lie: DATE has 32 bits.
+const YEARS_MAX: i64 = 5_900_000;
+
 /// A date by its fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Civil {
@@ -64,12 +67,13 @@ pub fn days_in_month(year: i64, month: i64) -> i64 {
     }
 }
 
-/// Days since 1970-01-01 of a date that exists.
+/// Days since 1970-01-01 of a date that exists and is in the range of DATE.
 pub fn checked_days(year: i64, month: i64, day: i64) -> Option<i64> {
-    let holds = (-5_000_000..=5_000_000).contains(&year)
+    let holds = (-YEARS_MAX..=YEARS_MAX).contains(&year)
         && (1..=12).contains(&month)
         && (1..=days_in_month(year, month)).contains(&day);
-    holds.then(|| days_of_civil(Civil { year, month, day }))
+    let days = holds.then(|| days_of_civil(Civil { year, month, day }));
+    days.filter(|days| i32::try_from(*days).is_ok())
 }
 
 /// (days, microseconds of the day) of a timestamp.
@@ -100,7 +104,9 @@ pub fn check_days(days: i64) -> Result<i64, ErrorCode> {
 pub fn add_months(days: i64, months: i64) -> Result<i64, ErrorCode> {
     let date = civil_of_days(days);
     let month = (date.year * 12 + date.month - 1).checked_add(months);
-    let month = month.filter(|m| m.unsigned_abs() < 12 * 5_000_000).ok_or(ErrorCode::Overflow)?;
+    let month = month
+        .filter(|m| m.unsigned_abs() < 12 * YEARS_MAX.unsigned_abs())
+        .ok_or(ErrorCode::Overflow)?;
     let (year, month) = (month.div_euclid(12), month.rem_euclid(12) + 1);
     let day = date.day.min(days_in_month(year, month));
     Ok(days_of_civil(Civil { year, month, day }))
@@ -162,11 +168,14 @@ mod tests {
 
     #[test]
     fn every_day_round_trips() {
-        for days in (-1_000_000..1_000_000).step_by(17).chain([i64::from(i32::MIN), 106_751_991]) {
+        let ends = [i64::from(i32::MIN), i64::from(i32::MAX)];
+        for days in (-1_000_000..1_000_000).step_by(17).chain(ends) {
             let date = civil_of_days(days);
-            assert_eq!(checked_days(date.year, date.month, date.day).unwrap_or(days), days);
+            assert_eq!(checked_days(date.year, date.month, date.day), Some(days));
             assert_eq!(days_of_civil(date), days);
         }
+        let after = civil_of_days(ends[1] + 1);
+        assert_eq!(checked_days(after.year, after.month, after.day), None);
     }
 
     #[test]

@@ -109,8 +109,9 @@ pub fn parse_timestamp(text: &str) -> Option<i64> {
         time = scan.time()?;
     }
     let offset = scan.offset()?;
-    let micros = days.checked_mul(DAY)?.checked_add(time)?.checked_sub(offset)?;
-    scan.0.is_empty().then_some(micros)
+    // The first day of all began before the first timestamp.
+    let micros = i128::from(days) * i128::from(DAY) + i128::from(time - offset);
+    i64::try_from(micros).ok().filter(|_| scan.0.is_empty())
 }
 
 /// Reads an offset from UTC such as `Z`, `+02`, `+02:00` or `-0530`, in microseconds.
@@ -255,8 +256,13 @@ mod tests {
             let mut out = Vec::new();
             write_timestamp(micros, TimeStyle::ISO_UTC, &mut out);
             let text = String::from_utf8(out).expect("text");
-            let read = parse_timestamp(&text);
-            assert!(read == Some(micros) || micros == i64::MIN, "{text}");
+            assert_eq!(parse_timestamp(&text), Some(micros), "{text}");
+        }
+        for days in [i32::MIN, i32::MAX] {
+            let mut out = Vec::new();
+            write_date(i64::from(days), &mut out);
+            let text = String::from_utf8(out).expect("text");
+            assert_eq!(parse_date(&text), Some(days), "{text}");
         }
     }
 }
