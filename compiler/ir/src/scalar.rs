@@ -4,7 +4,8 @@
 //!
 //! Rules that hold for every instruction:
 //! * operands come before it (`verify`);
-//! * where its guard is not TRUE the result is NULL and nothing is noted;
+//! * where its guard is not TRUE the result is NULL and nothing is noted; columns, constants and the
+//!   clock take none (`verify`);
 //! * strict operations (all but AND, OR, IsNull, Select, MakeRow, MakeArray and Host) give NULL
 //!   where an operand is NULL;
 //! * where it fails, the error (row, site, code) is noted and the result is NULL.
@@ -207,6 +208,9 @@ impl ScalarProgram {
         }
         if let Some(guard) = inst.guard {
             expect(self.ty(guard).data == DataType::Boolean, "the guard is not BOOLEAN")?;
+            let given =
+                matches!(inst.op, ScalarOp::Column(_) | ScalarOp::Const(_) | ScalarOp::Clock);
+            expect(!given, "what is given takes no guard")?;
         }
         let data = |reg: Reg| &self.ty(reg).data;
         let boolean = |reg: Reg| expect(*data(reg) == DataType::Boolean, "operand is not BOOLEAN");
