@@ -14,6 +14,7 @@ use super::input::Input;
 use super::required::Required;
 use super::scalar::Scalar;
 use super::sink::{ColumnSink, Element, ElementSink, MapBuilder, Sink};
+use super::tail::Tail;
 use super::{Bad, Run};
 
 /// Reads one payload.
@@ -201,6 +202,7 @@ pub(super) struct RowDatum {
     steps: Steps,
     row: BatchBuilder,
     required: Required,
+    tail: Option<Tail>,
 }
 
 impl Datum {
@@ -230,6 +232,7 @@ impl Datum {
                 Datum::Row(Box::new(RowDatum {
                     steps: Steps::new(steps, &layout),
                     required: Required::new(&layout, names, |_| true),
+                    tail: Tail::of_record(steps, &layout),
                     row: BatchBuilder::new(layout),
                 }))
             }
@@ -307,12 +310,15 @@ impl Datum {
                 Ok(())
             }
             Datum::Row(datum) => {
-                let RowDatum { steps, row, required } = &mut **datum;
+                let RowDatum { steps, row, required, tail } = &mut **datum;
                 row.abandon();
                 row.begin();
                 run.nested(|run| steps.nested(input, row, recursive, run))?;
                 if let Some(field) = required.missing(row) {
                     return run.failed(Bad::Null, field, false);
+                }
+                if let Some(tail) = tail {
+                    tail.order(row);
                 }
                 let words = row.seal();
                 run.grow(words.len())?;

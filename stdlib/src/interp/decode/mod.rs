@@ -18,6 +18,7 @@ mod raw;
 mod required;
 mod scalar;
 mod sink;
+mod tail;
 
 use std::sync::Arc;
 
@@ -35,6 +36,7 @@ use flat::{LANES, Lanes};
 use json::JsonReader;
 use required::Required;
 use sink::{ColumnSink, MapBuilder, Sink};
+use tail::Tail;
 
 /// Memory that the containers of one record may take.
 pub const CONTAINER_BYTES_MAX: usize = 64 << 20;
@@ -211,6 +213,7 @@ pub struct PlanDecoder {
     /// Whether a column shows tombstones; then they are rows whose value columns are all NULL.
     shows_tombstones: bool,
     headers: MapBuilder,
+    tail: Option<Tail>,
 }
 
 #[derive(Debug)]
@@ -290,6 +293,7 @@ impl PlanDecoder {
             required_of_tombstone: Required::new(&layout, names(), |i| !in_value(i)),
             metadata,
             headers: MapBuilder::default(),
+            tail: Tail::of_plan(plan, &layout),
         })
     }
 
@@ -394,6 +398,9 @@ impl Decoder for PlanDecoder {
                 if (ahead && self.put_ahead(lane, record, from, at, out))
                     || self.decode_one(record, from, at, cx.on_error, out, bad)
                 {
+                    if let Some(tail) = &mut self.tail {
+                        tail.order(out);
+                    }
                     out.finish(1);
                     origin.push(position);
                 }
