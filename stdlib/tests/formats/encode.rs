@@ -1,60 +1,13 @@
-//! Encoding: rows written as Avro are what apache-avro reads back; derived schemas are valid and
-//! take every type; values that do not fit are told by field.
+//! Encoding: defaults, framing, derived names; values that do not fit are told by field.
 
 use apache_avro::Schema;
-use apache_avro::reader::datum::GenericDatumReader;
-use flow_ir::kernel::{ErrorCode, OnError, Record};
+use flow_ir::kernel::ErrorCode;
 use flow_ir::types::{DataType, Field, Type};
 use flow_ir::value::Value;
-use flow_schema::{
-    EncodeFormat, PayloadFormat, columns_of, decode_plan, derive, encode_plan, parse,
-};
+use flow_schema::{EncodeFormat, derive, encode_plan, parse};
 use flow_stdlib::interp::encode::debezium_envelope;
-use proptest::prelude::*;
 
-use crate::avro_random::sample;
-use crate::support::{Random, batch, columns, decode, decode_records, encode, values};
-
-proptest! {
-    #![proptest_config(crate::support::config())]
-
-    #[test]
-    fn what_plans_write_apache_avro_reads(seed: u64) {
-        let (schema, value, bytes) = sample(&mut Random::new(seed));
-        let fields = columns_of(&schema).expect("a record").fields;
-        let format = PayloadFormat::Avro { writer: &schema, reader: None };
-        let plan = decode_plan(None, format, &columns(&fields)).expect("a plan");
-        let record = Record { value: Some(&bytes), ..Record::default() };
-        let (rows, errors) = decode_records(&plan, &[record], OnError::DropRow);
-        prop_assert!(errors.is_empty());
-        let all: Vec<usize> = (0..fields.len()).collect();
-        let plan = encode_plan(EncodeFormat::Avro(&schema), &fields, &all).expect("a plan");
-        let (payloads, errors) = encode(&plan, &rows);
-        prop_assert!(errors.is_empty(), "{:?} {}", errors, schema.canonical_form());
-        let reader = GenericDatumReader::builder(&schema).build().expect("names resolve");
-        let read = reader.read_value(&mut payloads.get(0)).expect("valid bytes");
-        prop_assert_eq!(read, value, "{}", plan);
-    }
-
-    #[test]
-    fn rows_survive_a_derived_schema(seed: u64) {
-        let (schema, _, bytes) = sample(&mut Random::new(seed));
-        let fields = columns_of(&schema).expect("a record").fields;
-        let format = PayloadFormat::Avro { writer: &schema, reader: None };
-        let plan = decode_plan(None, format, &columns(&fields)).expect("a plan");
-        let record = Record { value: Some(&bytes), ..Record::default() };
-        let (rows, _) = decode_records(&plan, &[record], OnError::DropRow);
-        let text = derive("out", "flow", &fields).expect("every type has a form");
-        let derived = parse(&text).expect("derived schemas are valid");
-        let all: Vec<usize> = (0..fields.len()).collect();
-        let plan = encode_plan(EncodeFormat::Avro(&derived), &fields, &all).expect("a plan");
-        let (payloads, errors) = encode(&plan, &rows);
-        prop_assert!(errors.is_empty(), "{:?}", errors);
-        let format = PayloadFormat::Avro { writer: &derived, reader: None };
-        let plan = decode_plan(None, format, &columns(&fields)).expect("a plan");
-        prop_assert_eq!(decode(&plan, payloads.get(0)), Ok(values(&rows).remove(0)), "{}", text);
-    }
-}
+use crate::support::{batch, encode};
 
 fn write(schema: &str, fields: &[Field], row: Vec<Value>) -> Result<Vec<u8>, String> {
     let schema: Schema = parse(schema).expect("a schema");

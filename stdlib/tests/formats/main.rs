@@ -1,7 +1,6 @@
-//! Formats end to end: plans as `flow-schema` builds them, run by the interpreter, held against
-//! apache-avro's and serde_json's readers, on good bytes and on bad ones.
+//! Formats end to end: plans as `flow-schema` builds them, run by the interpreter, case by case.
+//! Random schemas and payloads, held against apache-avro and serde_json, are in `tests/engines`.
 
-mod avro_random;
 mod encode;
 mod json;
 mod resolution;

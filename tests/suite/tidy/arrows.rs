@@ -25,7 +25,16 @@ const LIBRARY_HOMES: [(&str, &[&str]); 6] = [
     ("cranelift_codegen", &["compiler/src/codegen/"]),
     ("miette", &["compiler/src/diagnostics/render.rs"]),
     ("pest", &["compiler/src/syntax/"]),
-    ("apache_avro", &["compiler/schema/", "stdlib/tests/", "compiler/examples/", "tests/bench/"]),
+    (
+        "apache_avro",
+        &[
+            "compiler/schema/",
+            "stdlib/tests/",
+            "compiler/examples/",
+            "tests/bench/",
+            "tests/engines/",
+        ],
+    ),
     ("rdkafka", &["runtime/src/connect/kafka/", "tests/"]),
     ("rocksdb", &["runtime/src/state/", "runtime/src/connect/local/"]),
 ];
