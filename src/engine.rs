@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use flow_compiler::codegen::{Compiled, Native};
 use flow_ir::kernel::KernelFactory;
+use flow_runtime::RuntimeError;
 use flow_stdlib::interp::Interpreter;
 
 /// Makes the kernels of jobs.
@@ -29,6 +30,16 @@ impl Engine {
             }
             Ok(_) | Err(_) => Self { factory: Arc::new(Interpreter), native: None },
         }
+    }
+
+    /// Native code at once, and checked by Cranelift's verifier: for cases.
+    ///
+    /// # Errors
+    /// If there is none for this processor.
+    pub fn verifying() -> Result<Self, RuntimeError> {
+        let native = Native::verifying().map_err(|e| RuntimeError::internal(e.0))?;
+        let native = Arc::new(native);
+        Ok(Self { factory: native.clone(), native: Some(native) })
     }
 
     /// What jobs make their kernels with.

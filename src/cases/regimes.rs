@@ -16,21 +16,23 @@ pub struct Regime {
     pub artifact: bool,
     /// Commits fail now and then, and the job starts again.
     pub crashes: bool,
+    /// The work is done by native code, else by the interpreter.
+    pub native: bool,
 }
 
-/// Values of one row of the covering table: batch, parallelism, spilled, artifact, crashes.
-type Row = (usize, usize, bool, bool, bool);
+/// Values of one row of the covering table: batch, parallelism, spilled, artifact, crashes, native.
+type Row = (usize, usize, bool, bool, bool, bool);
 
 /// Eight rows in which every pair of values of two dimensions occurs.
 const COVERING: [Row; 8] = [
-    (1_024, 1, false, false, false),
-    (1_024, 4, true, true, true),
-    (1, 1, true, false, true),
-    (1, 4, false, true, false),
-    (7, 1, false, true, true),
-    (7, 4, true, false, false),
-    (1_024, 4, false, false, true),
-    (1, 1, true, true, false),
+    (1_024, 1, false, false, false, false),
+    (1_024, 4, true, true, true, false),
+    (1, 1, true, false, true, false),
+    (1, 4, false, true, false, false),
+    (7, 1, false, true, true, false),
+    (7, 4, true, false, false, true),
+    (1_024, 4, false, false, true, true),
+    (1, 1, true, true, false, true),
 ];
 
 /// The eight fixed regimes.
@@ -42,9 +44,11 @@ pub fn all_regimes() -> Vec<Regime> {
     let mut all = Vec::new();
     for batch in [1, 7, 1_024] {
         for parallelism in [1, 4] {
-            for flags in 0..8 {
-                let (spilled, artifact, crashes) = (flags & 1 > 0, flags & 2 > 0, flags & 4 > 0);
-                all.push(Regime::new((batch, parallelism, spilled, artifact, crashes)));
+            for flags in 0..16 {
+                let (spilled, artifact) = (flags & 1 > 0, flags & 2 > 0);
+                let (crashes, native) = (flags & 4 > 0, flags & 8 > 0);
+                let row = (batch, parallelism, spilled, artifact, crashes, native);
+                all.push(Regime::new(row));
             }
         }
     }
@@ -52,15 +56,21 @@ pub fn all_regimes() -> Vec<Regime> {
 }
 
 impl Regime {
-    fn new((batch_rows, parallelism, spilled, artifact, crashes): Row) -> Self {
+    fn new((batch_rows, parallelism, spilled, artifact, crashes, native): Row) -> Self {
         let mut name = format!("b{batch_rows}-p{parallelism}");
-        for (on, word) in [(spilled, "spilled"), (artifact, "artifact"), (crashes, "crashes")] {
+        let words = [
+            (spilled, "spilled"),
+            (artifact, "artifact"),
+            (crashes, "crashes"),
+            (native, "native"),
+        ];
+        for (on, word) in words {
             if on {
                 name.push('-');
                 name.push_str(word);
             }
         }
-        Self { name, batch_rows, parallelism, spilled, artifact, crashes }
+        Self { name, batch_rows, parallelism, spilled, artifact, crashes, native }
     }
 }
 
@@ -70,10 +80,11 @@ mod tests {
 
     use super::*;
 
-    fn values(regime: &Regime) -> [usize; 5] {
+    fn values(regime: &Regime) -> [usize; 6] {
         let flag = usize::from;
-        let Regime { batch_rows, parallelism, spilled, artifact, crashes, .. } = *regime;
-        [batch_rows, parallelism, flag(spilled), flag(artifact), flag(crashes)]
+        let Regime { batch_rows, parallelism, spilled, artifact, crashes, native, .. } = *regime;
+        let flags = [spilled, artifact, crashes, native].map(flag);
+        [batch_rows, parallelism, flags[0], flags[1], flags[2], flags[3]]
     }
 
     fn pairs(regimes: &[Regime]) -> BTreeSet<(usize, usize, usize, usize)> {
@@ -90,7 +101,7 @@ mod tests {
 
     #[test]
     fn the_eight_regimes_cover_every_pair_of_the_product() {
-        assert_eq!(all_regimes().len(), 48);
+        assert_eq!(all_regimes().len(), 96);
         let missing: Vec<_> = pairs(&all_regimes()).difference(&pairs(&REGIMES)).copied().collect();
         assert_eq!(missing, []);
     }

@@ -263,7 +263,11 @@ impl Run<'_> {
             registries: Arc::new(OneFolder(Registries::with_local(Some(self.folder)))),
             printer: silent.clone(),
         };
-        let job = start(self.graph.clone(), Engine::new(false).factory(), config, world)?;
+        let engine = match self.regime.native {
+            true => Engine::verifying()?,
+            false => Engine::new(true),
+        };
+        let job = start(self.graph.clone(), engine.factory(), config, world)?;
         let began = Instant::now();
         while !job.is_finished() {
             if began.elapsed() > PATIENCE {
