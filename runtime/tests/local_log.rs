@@ -233,3 +233,46 @@ fn readers_stop_before_a_held_marker() {
     let fetched = reader.poll(Duration::ZERO).expect("read").expect("it is there now");
     assert_eq!(fetched.next_offset, 1);
 }
+
+#[test]
+fn a_deleted_topic_takes_all_that_is_its_own_with_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = LocalLog::open(folder.path()).expect("it opens");
+    let create = |log: &LocalLog, partitions| {
+        let topic = NewTopic { name: "t".into(), partitions, compacted: true, config: Vec::new() };
+        log.create_topic(&topic).expect("made")
+    };
+    let at = || Assignment { topic: "t".into(), partition: 1, offset: 0 };
+    let record = Outgoing { topic: "t", partition: 1, key: Some(b"k"), ..Outgoing::default() };
+    create(&log, 2);
+    let mut writer = log.writer("w").expect("made");
+    writer.begin().expect("begun");
+    writer.send(&record).expect("taken");
+    writer.send_offsets("g", &[at()]).expect("taken");
+    assert_eq!(writer.commit(), Outcome::Committed);
+    let mut reader = log.reader(&[at()]).expect("made");
+    writer.begin().expect("begun");
+    writer.send(&record).expect("taken");
+    log.delete_topics(&["t"]).expect("deleted");
+    // Whoever is about to read or write it is told, also when its name is given to another.
+    for partitions in [0, 1, 2] {
+        if partitions > 0 {
+            create(&log, partitions);
+        }
+        let failed = reader.poll(Duration::ZERO).err().expect("it is gone").to_string();
+        assert!(failed.contains("topic t") && failed.contains("was deleted"), "{failed}");
+        if partitions > 0 {
+            log.delete_topics(&["t"]).expect("deleted");
+        }
+    }
+    let Outcome::Aborted(why) = writer.commit() else { panic!("it is gone") };
+    assert!(why.contains("was deleted"), "{why}");
+    drop((reader, writer, log));
+    let log = LocalLog::open(folder.path()).expect("it opens again");
+    assert_eq!(log.topics().expect("listed"), []);
+    create(&log, 2);
+    assert_eq!(log.offsets("t", OffsetQuery::End).expect("asked"), [0, 0]);
+    assert_eq!(log.group_offsets("g", "t").expect("asked"), [None, None]);
+    let mut reader = log.reader(&[at()]).expect("made");
+    assert!(reader.poll(Duration::ZERO).expect("read").is_none());
+}

@@ -67,6 +67,10 @@ impl Log for FaultyLog {
         self.log.add_partitions(topic, partitions)
     }
 
+    fn delete_topics(&self, names: &[&str]) -> Result<()> {
+        self.log.delete_topics(names)
+    }
+
     fn offsets(&self, topic: &str, query: OffsetQuery) -> Result<Vec<i64>> {
         self.log.offsets(topic, query)
     }

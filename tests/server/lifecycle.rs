@@ -111,7 +111,54 @@ fn a_changed_program_takes_over_or_says_what_it_loses() {
         job["version"] == 3 && job["metrics"]["records_in"] == 45 && job["metrics"]["lag"] == 0
     });
     let shards = format!("SET 'job.shards' = '16'; {other}");
-    server.submit("?fresh=true", &shards).tells(409, "8 shards");
+    server.submit("", &shards).tells(409, "8 shards");
+    server.submit("?fresh=true", &shards).expect(200);
+    server.wait_for("counts", "at the end of all input, anew", |job| {
+        job["version"] == 4 && job["metrics"]["records_in"] == 45 && job["metrics"]["lag"] == 0
+    });
+    let changelog = server.get("/v1/topics/flow.counts.changelog").expect(200);
+    assert_eq!(changelog["partitions"].as_array().unwrap().len(), 16);
+}
+
+/// The topics of the log, by name.
+fn topics(server: &Server) -> Vec<String> {
+    let listed = server.get("/v1/topics").expect(200);
+    let names = listed["topics"].as_array().unwrap().iter();
+    names.map(|topic| topic["name"].as_str().unwrap().to_string()).collect()
+}
+
+#[test]
+fn a_dropped_job_takes_its_own_topics_with_it_and_leaves_its_outputs() {
+    let server = Server::with_clicks(0..20);
+    server.submit("", COUNTS).expect(201);
+    server.wait_for_counts(0..20);
+    let own = ["flow.counts.changelog", "flow.counts.epochs"];
+    assert_eq!(topics(&server), [&["clicks", "counts"], &own[..]].concat());
+    server.ask("DELETE", "/v1/jobs/counts?state=keep", None).expect(204);
+    assert_eq!(topics(&server).len(), 4, "its state stays");
+    server.submit("", COUNTS).expect(201);
+    server.wait_for_state("counts", "running");
+    server.ask("DELETE", "/v1/jobs/counts", None).expect(204);
+    assert_eq!(topics(&server), ["clicks", "counts"]);
+    server.submit("", COUNTS).expect(201);
+    server.wait_for_input("counts", 20);
+}
+
+#[test]
+fn a_drop_that_was_cut_off_is_finished_at_the_next_start() {
+    let server = Server::with_clicks(0..20);
+    server.submit("", COUNTS).expect(201);
+    server.wait_for_counts(0..20);
+    let sandbox = server.kill();
+    // As if the server had died after the wish was written, and half of the topics were gone.
+    let record = "data/server/jobs/counts/job.json";
+    let wish = sandbox.read(record).replace("\"running\"", "\"dropped\"");
+    sandbox.write(record, wish);
+    sandbox.delete_topic("flow.counts.changelog");
+    let server = Server::start_in(sandbox, &[]);
+    until("the job is gone", || (server.get("/v1/jobs/counts").status == 404).then_some(()));
+    assert_eq!(topics(&server), ["clicks", "counts"]);
+    assert!(!server.sandbox.path("data/jobs/counts").exists());
 }
 
 #[test]

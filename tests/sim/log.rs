@@ -138,6 +138,10 @@ impl Log for SimLog {
         self.0.log.add_partitions(topic, partitions)
     }
 
+    fn delete_topics(&self, names: &[&str]) -> Result<()> {
+        self.0.log.delete_topics(names)
+    }
+
     fn offsets(&self, topic: &str, query: OffsetQuery) -> Result<Vec<i64>> {
         self.0.log.offsets(topic, query)
     }

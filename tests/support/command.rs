@@ -203,12 +203,22 @@ impl Sandbox {
 
     /// Writes one payload as it is.
     pub(crate) fn produce_bytes(&self, topic: &str, payload: &[u8]) {
+        self.produce_record(&Outgoing { topic, value: Some(payload), ..Outgoing::default() });
+    }
+
+    /// Writes one record as it is.
+    pub(crate) fn produce_record(&self, record: &Outgoing<'_>) {
         let access = Access::open(&self.path("data"), Purpose::Command).expect("the log opens");
         let mut writer = access.log().writer("test").expect("a writer");
         writer.begin().expect("begins");
-        let record = Outgoing { topic, value: Some(payload), ..Outgoing::default() };
-        writer.send(&record).expect("taken");
+        writer.send(record).expect("taken");
         assert_eq!(writer.commit(), Outcome::Committed);
+    }
+
+    /// Deletes a topic.
+    pub(crate) fn delete_topic(&self, topic: &str) {
+        let access = Access::open(&self.path("data"), Purpose::Command).expect("the log opens");
+        access.log().delete_topics(&[topic]).expect("it is deleted");
     }
 
     /// The values of a topic as JSON, sorted: an append-only result.

@@ -30,6 +30,7 @@ pub(crate) fn run(log: &Arc<dyn Log>, tag: &str) {
     suite.a_topic_gets_more_partitions();
     suite.a_reader_takes_more_partitions();
     suite.a_missing_topic_is_named();
+    suite.a_deleted_topic_is_gone_and_one_of_its_name_is_another();
 }
 
 struct Suite {
@@ -377,5 +378,32 @@ impl Suite {
         assert!(error.to_string().contains(&name), "{error}");
         let error = self.log.add_partitions(&name, 2).expect_err("no such topic");
         assert!(error.to_string().contains(&name), "{error}");
+    }
+
+    fn a_deleted_topic_is_gone_and_one_of_its_name_is_another(&self) {
+        for compacted in [false, true] {
+            let kept = self.topic(&format!("kept-{compacted}"), 1, compacted);
+            let topic = self.topic(&format!("deleted-{compacted}"), 2, compacted);
+            let mut writer = self.writer("deleted");
+            for to in [&kept, &topic] {
+                writer.begin().expect("begins");
+                let (key, value) = (Some(&b"k"[..]), Some(&b"v"[..]));
+                let record = Outgoing { topic: to, key, value, ..Outgoing::default() };
+                writer.send(&record).expect("taken");
+                assert_eq!(writer.commit(), Outcome::Committed);
+            }
+            let before = self.log.topic(&topic).expect("asked").expect("it is there");
+            let absent = format!("absent-{}", self.tag);
+            for _ in 0..2 {
+                self.log.delete_topics(&[&topic, &absent]).expect("it is deleted");
+                assert_eq!(self.log.topic(&topic).expect("asked"), None);
+            }
+            assert_eq!(self.values(&kept, 0), ["v"]);
+            let again = self.topic(&format!("deleted-{compacted}"), 3, compacted);
+            let made = self.log.topic(&again).expect("asked").expect("it is there");
+            assert_ne!(made.id, before.id);
+            assert_eq!(self.log.offsets(&again, OffsetQuery::End).expect("asked"), [0; 3]);
+            assert!(self.values(&again, 0).is_empty());
+        }
     }
 }

@@ -260,6 +260,13 @@ pub trait Log: Send + Sync {
     /// If the topic is missing or has more already, or the log refuses it.
     fn add_partitions(&self, topic: &str, partitions: u32) -> Result<TopicInfo>;
 
+    /// Deletes topics with all their records, whoever reads or writes them; names that no topic has
+    /// are passed over. A topic that is made under one of the names later is another.
+    ///
+    /// # Errors
+    /// If the log refuses it or cannot be reached. Some of them may be gone.
+    fn delete_topics(&self, names: &[&str]) -> Result<()>;
+
     /// An offset of each partition of a topic.
     ///
     /// # Errors

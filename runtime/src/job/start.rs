@@ -1,7 +1,7 @@
 //! The start of an attempt: the log's truth first, then everything else is brought to it.
 //!
 //! 1. The writer is made: whatever an earlier process left open is settled, and it is fenced.
-//! 2. The last epoch record is read.
+//! 2. The last epoch record is read; a start from nothing forgets it, and all state with it.
 //! 3. The program is compared with the one that the record speaks of.
 //! 4. The local store is brought to the record (`restore`).
 //! 5. Partitions are as the record says, at first start as the options say.
@@ -26,7 +26,7 @@ use super::outputs::Outputs;
 use super::restore::{Changelog, open_store};
 use crate::commit::{CommitState, Committer, CrashPoint, EpochRecord, RECORD_VERSION, TableEntry};
 use crate::connect::{Assignment, Log, NewTopic, OffsetQuery, Outgoing, TopicInfo, Writer};
-use crate::error::{Result, RuntimeError};
+use crate::error::{Result, RuntimeError, Who};
 use crate::metrics::{Metrics, PartitionMetrics};
 use crate::state::Disk;
 use crate::view::At;
@@ -50,8 +50,8 @@ pub(crate) struct Started {
     pub(crate) template: EpochRecord,
 }
 
-/// The internal topics of a job.
-pub(super) struct Internal {
+/// The internal topics of a job, as they are.
+struct Internal {
     epochs: TopicInfo,
     changelog: TopicInfo,
 }
@@ -64,14 +64,15 @@ pub(crate) fn start(attempt: &Attempt<'_>) -> Result<Started> {
     let (graph, world) = (attempt.graph, attempt.world);
     let home = world.logs.home()?;
     let id = format!("flow-{}-0", graph.name);
-    let (internal, mut writer) = both(|| internal_topics(&home, graph), || home.writer(&id))?;
     let store_folder = attempt.config.state_dir.join("store");
-    let last = last_record(&home, &internal.epochs.name);
-    let (record, forgotten) = if attempt.fresh {
-        forget(attempt, &mut *writer, &internal, &store_folder)?;
-        (None, last.ok().flatten())
+    let (internal, writer, record, forgotten) = if attempt.fresh {
+        let mut writer = home.writer(&id)?;
+        let forgotten = forget(attempt, &home, &mut *writer, &store_folder)?;
+        (internal_topics(&home, graph)?, writer, None, forgotten)
     } else {
-        (last?, None)
+        let (internal, writer) = both(|| internal_topics(&home, graph), || home.writer(&id))?;
+        let last = last_record(&home, &internal.epochs.name)?;
+        (internal, writer, last, None)
     };
     record.as_ref().map_or(Ok(()), |record| check_program(graph, record))?;
     let directory = directory(graph, record.as_ref());
@@ -131,16 +132,42 @@ pub(crate) fn start(attempt: &Attempt<'_>) -> Result<Started> {
     })
 }
 
-/// Makes a start from nothing: epochs, also unreadable ones, views and local state are forgotten.
+/// Makes a start from nothing: epochs, also unreadable ones, views and state are forgotten. Returns
+/// the last epoch record, if it could be read.
 fn forget(
     attempt: &Attempt<'_>,
+    home: &Arc<dyn Log>,
     writer: &mut dyn Writer,
-    internal: &Internal,
     store_folder: &Path,
-) -> Result<()> {
-    forget_epochs(writer, internal)?;
+) -> Result<Option<EpochRecord>> {
+    let [epochs, changelog] = internal_names(&attempt.graph.name);
+    let mut forgotten = None;
+    if home.topic(&epochs)?.is_some() {
+        forgotten = last_record(home, &epochs).ok().flatten();
+        // From here on nothing refers to what the changelog holds.
+        forget_epochs(writer, &epochs)?;
+    }
     attempt.views.close();
-    remove_store(store_folder)
+    remove_store(store_folder)?;
+    delete_if_allowed(home, &[&changelog])?;
+    Ok(forgotten)
+}
+
+/// Deletes internal topics of a job that nothing refers to. A log that does not let us keeps them:
+/// they only take its room.
+pub(super) fn delete_if_allowed(home: &Arc<dyn Log>, names: &[&str]) -> Result<()> {
+    match home.delete_topics(names) {
+        Err(error) if error.who == Who::User => {
+            tracing::warn!("{} stay, with nothing that is needed: {error}", names.join(" and "));
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+/// The internal topics of a job: its epochs, and its changelog.
+pub(super) fn internal_names(job: &str) -> [String; 2] {
+    [format!("flow.{job}.epochs"), format!("flow.{job}.changelog")]
 }
 
 /// Where the records of this job's changelog begin.
@@ -237,7 +264,7 @@ pub(super) fn remove_store(folder: &Path) -> Result<()> {
     })
 }
 
-pub(super) fn internal_topics(home: &Arc<dyn Log>, graph: &JobGraph) -> Result<Internal> {
+fn internal_topics(home: &Arc<dyn Log>, graph: &JobGraph) -> Result<Internal> {
     let compacted = |name: String, partitions| NewTopic {
         name,
         partitions,
@@ -245,10 +272,8 @@ pub(super) fn internal_topics(home: &Arc<dyn Log>, graph: &JobGraph) -> Result<I
         config: vec![("delete.retention.ms".into(), (7 * 24 * 3_600 * 1_000).to_string())],
     };
     let shards = graph.settings.shards;
-    let made = home.create_topics(&[
-        compacted(format!("flow.{}.epochs", graph.name), 1),
-        compacted(format!("flow.{}.changelog", graph.name), shards),
-    ])?;
+    let [epochs, changelog] = internal_names(&graph.name);
+    let made = home.create_topics(&[compacted(epochs, 1), compacted(changelog, shards)])?;
     let [epochs, changelog] = <[TopicInfo; 2]>::try_from(made)
         .map_err(|_| RuntimeError::internal("other topics than those that were to be made"))?;
     if changelog.partitions != shards {
@@ -257,8 +282,8 @@ pub(super) fn internal_topics(home: &Arc<dyn Log>, graph: &JobGraph) -> Result<I
             graph.name, changelog.partitions
         ))
         .with_help(format!(
-            "The number of shards is fixed at a job's first start: SET 'job.shards' = '{}', or \
-             choose another job name.",
+            "The number of shards is fixed at a job's first start: SET 'job.shards' = '{}', start \
+             anew with --fresh, or choose another job name.",
             changelog.partitions
         )));
     }
@@ -291,13 +316,9 @@ pub(crate) fn last_record(home: &Arc<dyn Log>, topic: &str) -> Result<Option<Epo
 }
 
 /// Takes the job's last record away; its outputs stay.
-pub(super) fn forget_epochs(writer: &mut dyn Writer, internal: &Internal) -> Result<()> {
+pub(super) fn forget_epochs(writer: &mut dyn Writer, epochs: &str) -> Result<()> {
     writer.begin()?;
-    writer.send(&Outgoing {
-        topic: &internal.epochs.name,
-        key: Some(b"epoch"),
-        ..Outgoing::default()
-    })?;
+    writer.send(&Outgoing { topic: epochs, key: Some(b"epoch"), ..Outgoing::default() })?;
     match writer.commit() {
         crate::connect::Outcome::Committed => Ok(()),
         crate::connect::Outcome::Fenced => Err(RuntimeError::fenced()),

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use flow_ir::physical::JobGraph;
 
-use super::start::{forget_epochs, internal_topics, remove_store, why_other};
+use super::start::{delete_if_allowed, forget_epochs, internal_names, remove_store, why_other};
 use crate::error::Result;
 use crate::world::World;
 
@@ -64,17 +64,20 @@ pub fn compare(before: &JobGraph, after: &JobGraph) -> StateChange {
     change
 }
 
-/// Forgets a job that does not run: its position, and its state here and in its changelog. Its
-/// outputs and the internal topics stay; a job of that name begins anew.
+/// Forgets a job that does not run: its position, and its state here and in its log. Its internal
+/// topics are deleted, its outputs stay. What a crash leaves undone is done when it is called again;
+/// a job of that name that starts before begins anew.
 ///
 /// # Errors
 /// If the log cannot be reached, or the folder cannot be changed.
 pub fn forget(graph: &JobGraph, state_dir: &Path, world: &World) -> Result<()> {
     let home = world.logs.home()?;
-    if home.topic(&format!("flow.{}.epochs", graph.name))?.is_some() {
+    let [epochs, changelog] = internal_names(&graph.name);
+    if home.topic(&epochs)?.is_some() {
+        // A process that runs it after all is fenced, before its topics go.
         let mut writer = home.writer(&format!("flow-{}-0", graph.name))?;
-        let internal = internal_topics(&home, graph)?;
-        forget_epochs(&mut *writer, &internal)?;
+        forget_epochs(&mut *writer, &epochs)?;
     }
+    delete_if_allowed(&home, &[&changelog, &epochs])?;
     remove_store(&state_dir.join("store"))
 }

@@ -124,9 +124,12 @@ impl From<Refused> for ApiError {
             Refused::OtherShards(was, is) => Self::new(
                 StatusCode::CONFLICT,
                 "other_shards",
-                format!("the job has {was} shards, the program says {is}: they never change"),
+                format!("the job has {was} shards, the program says {is}: they are fixed"),
             )
-            .with_help(format!("SET 'job.shards' = '{was}', or submit it under another name.")),
+            .with_help(format!(
+                "SET 'job.shards' = '{was}'; or submit it under another name, or with fresh=true, \
+                 which forgets the job's position and state."
+            )),
             Refused::LosesState(change) => {
                 let changes = StateChanges::from(&change);
                 let mut error = Self::new(StatusCode::CONFLICT, "loses_state", loss(&changes))

@@ -234,7 +234,7 @@ fn check(app: &App, taken: Taken, fresh: bool) -> ApiResult<(StatusCode, Json<Su
     app.jobs.check_views(&name, &graph, fresh)?;
     let job = app.jobs.get(&name).ok();
     let change = job.as_ref().map(|_| app.jobs.preview(&name, &graph)).transpose()?;
-    if let Some((was, is)) = change.as_ref().and_then(|change| change.shards) {
+    if let Some((was, is)) = change.as_ref().and_then(|change| change.shards).filter(|_| !fresh) {
         return Err(Refused::OtherShards(was, is).into());
     }
     let submitted = Submitted {

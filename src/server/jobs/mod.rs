@@ -118,7 +118,7 @@ pub enum Refused {
     Dropping(JobName),
     /// The new program cannot go on with the old one's state.
     LosesState(StateChange),
-    /// The job has another number of shards, which never changes.
+    /// The job has another number of shards, which only changes where it starts anew.
     OtherShards(u32, u32),
     /// Jobs read its views: it is neither dropped nor started anew.
     IsRead(JobName, Vec<String>),
@@ -243,7 +243,7 @@ impl Jobs {
             return Err(Refused::Dropping(job.name.clone()));
         }
         let change = inner.graph.as_ref().ok().map(|before| compare(before, &graph));
-        if let Some((before, after)) = change.as_ref().and_then(|c| c.shards) {
+        if let Some((before, after)) = change.as_ref().and_then(|c| c.shards).filter(|_| !fresh) {
             return Err(Refused::OtherShards(before, after));
         }
         if let Some(change) = change.as_ref().filter(|c| !c.goes_on() && !fresh) {

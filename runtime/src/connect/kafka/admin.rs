@@ -1,4 +1,4 @@
-//! Questions about a cluster: its identity, topics, offsets; and making topics.
+//! Questions about a cluster: its identity, topics, offsets; and making and deleting topics.
 //!
 //! A topic's identity is Kafka's own topic id, in the form that Kafka's tools show. Brokers before
 //! 2.8 give none; there cluster and name stand for it, and a topic that was deleted and made again
@@ -10,7 +10,7 @@ use rdkafka::admin::{
     AdminClient, AdminOptions, NewPartitions, NewTopic as NativeTopic, TopicReplication,
 };
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::client::{Context, Endpoint, Meaning};
@@ -170,12 +170,12 @@ impl Admin {
 
     fn request(&self, topics: &[&NewTopic]) -> Result<()> {
         let names: Vec<&str> = topics.iter().map(|topic| topic.name.as_str()).collect();
-        let doing = format!("{} made", these(&names));
         let native: Vec<NativeTopic<'_>> = topics.iter().map(|topic| native(topic)).collect();
-        let answer = self
+        let doing = format!("{} made", these(&names));
+        let answers = self
             .change(&doing, async |client, options| client.create_topics(&native, options).await)?;
-        for made in answer {
-            match made {
+        for answer in answers {
+            match answer {
                 Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
                 Err((name, code)) => {
                     return Err(self.at.error(&format!("topic {name} is made"), code));
@@ -185,11 +185,40 @@ impl Admin {
         Ok(())
     }
 
-    /// Asks for a change and waits for the answer.
+    /// Deletes those of the topics that are there, in one request, and waits until they are gone.
+    pub(super) fn delete(&self, names: &[&str]) -> Result<()> {
+        let there: Vec<TopicInfo> = self.look_up(names)?.into_iter().flatten().collect();
+        let names: Vec<&str> = there.iter().map(|topic| topic.name.as_str()).collect();
+        if names.is_empty() {
+            return Ok(());
+        }
+        let doing = format!("{} deleted", these(&names));
+        let answers = self
+            .change(&doing, async |client, options| client.delete_topics(&names, options).await)?;
+        for answer in answers {
+            match answer {
+                Ok(_) | Err((_, RDKafkaErrorCode::UnknownTopicOrPartition)) => {}
+                Err((name, code)) => {
+                    return Err(self.at.error(&format!("topic {name} is deleted"), code));
+                }
+            }
+        }
+        let asked = Instant::now();
+        // The broker that we ask may hear of it later.
+        while self.look_up(&names)?.iter().flatten().any(|topic| there.contains(topic)) {
+            if asked.elapsed() >= REQUEST_TIMEOUT {
+                return Err(self.at.unreachable(&doing));
+            }
+            std::thread::sleep(RETRY_PAUSE);
+        }
+        Ok(())
+    }
+
+    /// Asks a cluster to change something.
     fn change<T>(
         &self,
         doing: &str,
-        ask: impl AsyncFnOnce(&AdminClient<Context>, &AdminOptions) -> Result<T, KafkaError>,
+        ask: impl AsyncFnOnce(&AdminClient<Context>, &AdminOptions) -> KafkaResult<T>,
     ) -> Result<T> {
         // A client of its own: nobody would serve its events between the rare calls.
         let made = self.config.admin().create_with_context(Context::default());

@@ -98,6 +98,10 @@ impl Log for KafkaLog {
         self.shared.admin.add_partitions(topic, partitions)
     }
 
+    fn delete_topics(&self, names: &[&str]) -> Result<()> {
+        self.shared.admin.delete(names)
+    }
+
     fn offsets(&self, topic: &str, query: OffsetQuery) -> Result<Vec<i64>> {
         self.shared.admin.offsets(topic, query)
     }

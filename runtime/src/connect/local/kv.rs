@@ -1,6 +1,7 @@
 //! The ordered key-value store under the embedded log: RocksDB on disk, a tree in memory.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::RwLock;
 
@@ -11,9 +12,13 @@ use rocksdb::{
 
 use crate::error::{Result, RuntimeError};
 
-/// Writes that become visible and durable together: one buffer, whatever the store.
+/// Writes that become visible and durable together: one buffer, whatever the store. Ranges that are
+/// deleted are so before all else.
 #[derive(Default)]
-pub(super) struct Changes(WriteBatch);
+pub(super) struct Changes {
+    deleted: Vec<Range<Vec<u8>>>,
+    batch: WriteBatch,
+}
 
 impl Changes {
     /// A single write.
@@ -24,11 +29,28 @@ impl Changes {
     }
 
     pub(super) fn put(&mut self, key: &[u8], value: &[u8]) {
-        self.0.put(key, value);
+        self.batch.put(key, value);
     }
 
     pub(super) fn delete(&mut self, key: &[u8]) {
-        self.0.delete(key);
+        self.batch.delete(key);
+    }
+
+    /// Deletes all keys of a range.
+    pub(super) fn delete_range(&mut self, keys: Range<Vec<u8>>) {
+        self.deleted.push(keys);
+    }
+}
+
+impl Changes {
+    /// One batch of all. (What reads a batch back knows nothing of ranges.)
+    fn with_ranges_first(self) -> WriteBatch {
+        let mut whole = WriteBatch::default();
+        for keys in self.deleted {
+            whole.delete_range(keys.start, keys.end);
+        }
+        self.batch.iterate(&mut Append(&mut whole));
+        whole
     }
 }
 
@@ -70,11 +92,18 @@ impl Kv {
             Kv::Rocks(db) => {
                 let mut options = WriteOptions::default();
                 options.set_sync(true);
-                db.write_opt(changes.0, &options).map_err(disk_error)
+                let batch = match changes.deleted.is_empty() {
+                    true => changes.batch,
+                    false => changes.with_ranges_first(),
+                };
+                db.write_opt(batch, &options).map_err(disk_error)
             }
             Kv::Memory(map) => {
                 let mut map = map.write().unwrap_or_else(|e| e.into_inner());
-                changes.0.iterate(&mut Apply(&mut map));
+                for keys in &changes.deleted {
+                    map.retain(|key, _| !keys.contains(key));
+                }
+                changes.batch.iterate(&mut Apply(&mut map));
                 Ok(())
             }
         }
@@ -140,6 +169,19 @@ impl WriteBatchIterator for Apply<'_> {
 
     fn delete(&mut self, key: &[u8]) {
         self.0.remove(key);
+    }
+}
+
+/// Appends changes to a batch.
+struct Append<'b>(&'b mut WriteBatch);
+
+impl WriteBatchIterator for Append<'_> {
+    fn put(&mut self, key: &[u8], value: &[u8]) {
+        self.0.put(key, value);
+    }
+
+    fn delete(&mut self, key: &[u8]) {
+        self.0.delete(key);
     }
 }
 

@@ -3,6 +3,7 @@
 //! Keys of the store, all numbers big-endian, so that they order as the numbers do:
 //!
 //! ```text
+//!  n                             number of the next topic: none is given twice
 //!  t NAME                        topic: number, partitions, identity, compacted (JSON)
 //!  d TOPIC PARTITION OFFSET      a batch of records; OFFSET of its first
 //!  c TOPIC PARTITION KEY         compacted topic: the last record of KEY, offset in front
@@ -29,6 +30,12 @@ use crate::connect::{
 };
 use crate::error::{Result, RuntimeError};
 
+/// Under what the number of the next topic is kept.
+const NEXT_NUMBER: &[u8] = b"n";
+
+/// The kinds of entries that belong to one topic.
+const TOPIC_KINDS: [u8; 4] = [b'd', b'c', b'x', b'e'];
+
 /// Partitions of a topic at most.
 const PARTITIONS_MAX: u32 = 1_024;
 
@@ -51,6 +58,7 @@ pub(super) struct Shared {
 pub(super) struct State {
     topics: HashMap<String, Topic>,
     generations: HashMap<String, u64>,
+    next_number: u32,
     /// Test hook: commits leave their markers out until they are released.
     hold_markers: bool,
     /// Identity of the log.
@@ -149,6 +157,14 @@ impl Shared {
         let _ = self.changed.wait_timeout_while(state, wait, |state| !changed(state));
     }
 
+    /// A topic that was there when it was first asked for.
+    pub(super) fn gone(&self, topic: &str) -> RuntimeError {
+        RuntimeError::user(format!(
+            "topic {topic} in the embedded log ({}) was deleted while it was in use",
+            self.place
+        ))
+    }
+
     pub(super) fn missing(&self, topic: &str) -> RuntimeError {
         RuntimeError::user(format!(
             "there is no topic {topic} in the embedded log ({})",
@@ -176,6 +192,9 @@ impl State {
         if let Some(why) = broken {
             return Err(RuntimeError::user(format!("the embedded log is damaged: {why}")));
         }
+        let next = kv.get(NEXT_NUMBER)?.and_then(|v| v.try_into().ok()).map(u32::from_be_bytes);
+        let after = state.topics.values().map(|t| t.meta.number + 1).max();
+        state.next_number = next.max(after).unwrap_or(0);
         for topic in state.topics.values_mut() {
             for (partition, end) in topic.ends.iter_mut().enumerate() {
                 let stored = kv.get(&end_key(topic.meta.number, partition as u32))?;
@@ -209,8 +228,9 @@ impl State {
     }
 
     /// A reader of a compacted topic begins or ends: what is written is kept for it meanwhile.
-    pub(super) fn follow(&mut self, topic: &str, begins: bool) {
-        let Some(topic) = self.topics.get_mut(topic) else { return };
+    pub(super) fn follow(&mut self, name: &str, number: u32, begins: bool) {
+        let topic = self.topics.get_mut(name).filter(|topic| topic.meta.number == number);
+        let Some(topic) = topic else { return };
         match begins {
             true => topic.readers += 1,
             false => topic.readers = topic.readers.saturating_sub(1),
@@ -280,7 +300,7 @@ impl TopicMeta {
     /// As it is kept, under the topic's name.
     fn stored(&self, name: &str) -> Changes {
         let json = serde_json::to_vec(self).expect("a topic is plain data");
-        Changes::one(&[b"t", name.as_bytes()].concat(), &json)
+        Changes::one(&topic_key(name), &json)
     }
 }
 
@@ -311,14 +331,16 @@ impl Log for LocalLog {
         if let Some(existing) = state.topics.get(&topic.name) {
             return Ok(existing.meta.info(&topic.name));
         }
-        let number = state.topics.values().map(|t| t.meta.number + 1).max().unwrap_or(0);
         let meta = TopicMeta {
-            number,
+            number: state.next_number,
             partitions: topic.partitions,
             id: uuid::Uuid::new_v4().simple().to_string(),
             compacted: topic.compacted,
         };
-        self.shared.kv.write(meta.stored(&topic.name))?;
+        let mut changes = meta.stored(&topic.name);
+        changes.put(NEXT_NUMBER, &(meta.number + 1).to_be_bytes());
+        self.shared.kv.write(changes)?;
+        state.next_number = meta.number + 1;
         let ends = vec![0; topic.partitions as usize];
         let info = meta.info(&topic.name);
         state.topics.insert(topic.name.clone(), Topic::new(meta, ends));
@@ -339,6 +361,31 @@ impl Log for LocalLog {
         let info = found.meta.info(topic);
         self.shared.changed.notify_all();
         Ok(info)
+    }
+
+    fn delete_topics(&self, names: &[&str]) -> Result<()> {
+        let mut state = self.shared.lock();
+        let mut changes = Changes::default();
+        for name in names {
+            let Some(topic) = state.topics.get(*name) else { continue };
+            let number = topic.meta.number;
+            changes.delete(&topic_key(name));
+            for kind in TOPIC_KINDS {
+                changes.delete_range(keys_of(kind, number)..keys_of(kind, number + 1));
+            }
+        }
+        self.shared.kv.scan(b"g", b"g", |key, _| {
+            if names.iter().any(|name| is_group_key_of(key, name)) {
+                changes.delete(key);
+            }
+            true
+        })?;
+        self.shared.kv.write(changes)?;
+        for name in names {
+            state.topics.remove(*name);
+        }
+        self.shared.changed.notify_all();
+        Ok(())
     }
 
     fn offsets(&self, topic: &str, query: OffsetQuery) -> Result<Vec<i64>> {
@@ -416,8 +463,17 @@ fn first_at(kv: &Kv, topic: &Topic, partition: u32, at: i64) -> Result<i64> {
     Ok(found.unwrap_or(topic.ends[partition as usize]))
 }
 
+fn topic_key(name: &str) -> Vec<u8> {
+    [b"t", name.as_bytes()].concat()
+}
+
+/// How the keys of a topic's entries of one kind begin.
+fn keys_of(kind: u8, topic: u32) -> Vec<u8> {
+    [&[kind], &topic.to_be_bytes()[..]].concat()
+}
+
 pub(super) fn data_prefix(topic: u32, partition: u32) -> Vec<u8> {
-    [b"d", &topic.to_be_bytes()[..], &partition.to_be_bytes()].concat()
+    [&keys_of(b'd', topic)[..], &partition.to_be_bytes()].concat()
 }
 
 pub(super) fn data_key(topic: u32, partition: u32, offset: i64) -> Vec<u8> {
@@ -425,11 +481,11 @@ pub(super) fn data_key(topic: u32, partition: u32, offset: i64) -> Vec<u8> {
 }
 
 pub(super) fn compacted_prefix(topic: u32, partition: u32) -> Vec<u8> {
-    [b"c", &topic.to_be_bytes()[..], &partition.to_be_bytes()].concat()
+    [&keys_of(b'c', topic)[..], &partition.to_be_bytes()].concat()
 }
 
 pub(super) fn tombstone_prefix(topic: u32, partition: u32) -> Vec<u8> {
-    [b"x", &topic.to_be_bytes()[..], &partition.to_be_bytes()].concat()
+    [&keys_of(b'x', topic)[..], &partition.to_be_bytes()].concat()
 }
 
 pub(super) fn tombstone_key(topic: u32, partition: u32, offset: &[u8; 8]) -> Vec<u8> {
@@ -437,11 +493,15 @@ pub(super) fn tombstone_key(topic: u32, partition: u32, offset: &[u8; 8]) -> Vec
 }
 
 pub(super) fn end_key(topic: u32, partition: u32) -> Vec<u8> {
-    [b"e", &topic.to_be_bytes()[..], &partition.to_be_bytes()].concat()
+    [&keys_of(b'e', topic)[..], &partition.to_be_bytes()].concat()
 }
 
 pub(super) fn group_key(group: &str, topic: &str, partition: u32) -> Vec<u8> {
     format!("g{group}\0{topic}\0{partition}").into_bytes()
+}
+
+fn is_group_key_of(key: &[u8], topic: &str) -> bool {
+    key.split(|byte| *byte == 0).nth(1) == Some(topic.as_bytes())
 }
 
 /// The offset at the end of a data key.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::batch::Stored;
-use super::log::{Shared, compacted_prefix, data_key, data_prefix, offset_of};
+use super::log::{Shared, State, Topic, compacted_prefix, data_key, data_prefix, offset_of};
 use crate::connect::{Assignment, FETCH_RECORDS_MAX, Fetched, Reader};
 use crate::error::Result;
 
@@ -62,14 +62,14 @@ impl LocalReader {
         Ok(reader)
     }
 
-    fn look_up_ends(&mut self) {
+    fn look_up_ends(&mut self) -> Result<()> {
         let state = self.shared.lock();
         for p in &mut self.partitions {
-            if let Some(topic) = state.topic(&p.topic) {
-                p.stable = topic.stable[p.partition as usize];
-                p.end = topic.ends[p.partition as usize];
-            }
+            let topic = p.in_state(&state).ok_or_else(|| self.shared.gone(&p.topic))?;
+            p.stable = topic.stable[p.partition as usize];
+            p.end = topic.ends[p.partition as usize];
         }
+        Ok(())
     }
 
     /// Records of the next partition in turn that has some.
@@ -86,6 +86,10 @@ impl LocalReader {
                 (true, Order::Key) => partition.scan_by_key(&self.shared)?,
                 (false, _) => partition.scan(&self.shared)?,
             };
+            // What was deleted while it was read has not been read.
+            if partition.in_state(&self.shared.lock()).is_none() {
+                return Err(self.shared.gone(&partition.topic));
+            }
             let next_offset = partition.position;
             if stored.records_len() > 0 {
                 let batch = Box::new(stored);
@@ -97,6 +101,11 @@ impl LocalReader {
 }
 
 impl Partition {
+    /// The topic, unless it was deleted: one that was made under its name since is another.
+    fn in_state<'s>(&self, state: &'s State) -> Option<&'s Topic> {
+        state.topic(&self.topic).filter(|topic| topic.meta.number == self.number)
+    }
+
     fn scan(&mut self, shared: &Shared) -> Result<Stored> {
         let prefix = data_prefix(self.number, self.partition);
         let at = data_key(self.number, self.partition, self.position);
@@ -141,7 +150,7 @@ impl Partition {
 
     fn recent(&self, shared: &Shared) -> Option<(Stored, i64)> {
         let state = shared.lock();
-        let recent = state.topic(&self.topic)?.recent.get(self.partition as usize)?;
+        let recent = self.in_state(&state)?.recent.get(self.partition as usize)?;
         recent.read(self.position, self.stable)
     }
 
@@ -202,7 +211,7 @@ impl Partition {
 
 impl Reader for LocalReader {
     fn poll(&mut self, wait: Duration) -> Result<Option<Fetched>> {
-        self.look_up_ends();
+        self.look_up_ends()?;
         if let Some(fetched) = self.fetch()? {
             return Ok(Some(fetched));
         }
@@ -212,11 +221,11 @@ impl Reader for LocalReader {
         let partitions = &self.partitions;
         self.shared.wait_for_change(wait, |state| {
             partitions.iter().any(|p| {
-                let stable = state.topic(&p.topic).map(|t| t.stable[p.partition as usize]);
-                !p.paused && stable.is_some_and(|stable| stable > p.position)
+                let stable = p.in_state(state).map(|t| t.stable[p.partition as usize]);
+                stable.is_none_or(|stable| !p.paused && stable > p.position)
             })
         });
-        self.look_up_ends();
+        self.look_up_ends()?;
         self.fetch()
     }
 
@@ -242,12 +251,11 @@ impl Reader for LocalReader {
             });
         }
         for followed in added.iter().filter(|p| p.compacted && self.order == Order::Offset) {
-            state.follow(&followed.topic, true);
+            state.follow(&followed.topic, followed.number, true);
         }
         drop(state);
         self.partitions.extend(added);
-        self.look_up_ends();
-        Ok(())
+        self.look_up_ends()
     }
 
     fn pause(&mut self, partition: usize, paused: bool) {
@@ -274,7 +282,7 @@ impl Drop for LocalReader {
         let mut state = self.shared.lock();
         for followed in self.partitions.iter().filter(|p| p.compacted) {
             if self.order == Order::Offset {
-                state.follow(&followed.topic, false);
+                state.follow(&followed.topic, followed.number, false);
             }
         }
     }

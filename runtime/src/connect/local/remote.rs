@@ -96,6 +96,14 @@ impl Log for RemoteLog {
         }
     }
 
+    fn delete_topics(&self, names: &[&str]) -> Result<()> {
+        let names = names.iter().map(ToString::to_string).collect();
+        match self.owner.ask(&Request::DeleteTopics(names))? {
+            Response::Done => Ok(()),
+            other => Err(self.owner.other(&other)),
+        }
+    }
+
     fn offsets(&self, topic: &str, query: OffsetQuery) -> Result<Vec<i64>> {
         match self.owner.ask(&Request::Offsets(topic.to_string(), query))? {
             Response::Offsets(offsets) => Ok(offsets),

@@ -126,6 +126,11 @@ impl Connection {
             Request::AddPartitions(topic, partitions) => {
                 Response::Topic(self.log.add_partitions(&topic, partitions)?)
             }
+            Request::DeleteTopics(names) => {
+                let names: Vec<&str> = names.iter().map(String::as_str).collect();
+                self.log.delete_topics(&names)?;
+                Response::Done
+            }
             Request::Offsets(topic, query) => Response::Offsets(self.log.offsets(&topic, query)?),
             Request::GroupOffsets(group, topic) => {
                 Response::GroupOffsets(self.log.group_offsets(&group, &topic)?)

@@ -29,6 +29,8 @@ pub(super) enum Request {
     CreateTopic(NewTopic),
     /// `Log::add_partitions`.
     AddPartitions(String, u32),
+    /// `Log::delete_topics`.
+    DeleteTopics(Vec<String>),
     /// `Log::offsets`.
     Offsets(String, OffsetQuery),
     /// `Log::group_offsets` of a group and a topic.

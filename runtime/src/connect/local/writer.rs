@@ -72,9 +72,10 @@ impl LocalWriter {
         let mut made = Made::default();
         let changes = &mut made.changes;
         for (name, partitions) in transaction.topics {
-            let Some(topic) = state.topic(&name) else { continue };
+            let topic = state.topic(&name).ok_or_else(|| self.shared.gone(&name))?;
             let number = topic.meta.number;
             for (partition, batches) in partitions {
+                topic.refuse_unless_has(partition, &name)?;
                 let mut end = topic.ends[partition as usize];
                 let mut stored = Vec::with_capacity(batches.len());
                 for batch in batches {
