@@ -5,10 +5,9 @@ use std::path::PathBuf;
 use clap::Args;
 use flow_ir::physical::encode;
 
-use super::{ProgramArgs, say};
+use super::{CompileArgs, say};
 use crate::driver::{compile_and_report, read};
 use crate::exit::{Failure, Result};
-use crate::registries::Registries;
 
 /// Compiles a program into a file that `flow run` takes.
 #[derive(Debug, Args)]
@@ -21,14 +20,14 @@ pub(super) struct BuildArgs {
     #[arg(short, long, value_name = "JOB.flowjob")]
     output: PathBuf,
     #[command(flatten)]
-    program: ProgramArgs,
+    compile: CompileArgs,
 }
 
 impl BuildArgs {
     pub(super) fn run(self) -> Result {
         let sources = read(&[&self.file])?;
-        let registries = Registries::with_local(self.program.local.as_deref());
-        let compiled = compile_and_report(&sources, &registries, &self.program.additions())?;
+        let additions = self.compile.additions()?;
+        let compiled = compile_and_report(&sources, &self.compile.registries(), &additions)?;
         let bytes = encode(&compiled.graph);
         let output = self.output.display();
         std::fs::write(&self.output, &bytes)

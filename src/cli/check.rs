@@ -4,14 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-#[cfg(feature = "run")]
-use super::jobs::RemoteArgs;
-use super::{ProgramArgs, say};
-use crate::driver::{Additions, compile_and_report, read};
+use super::{CompileArgs, say};
+use crate::driver::{compile_and_report, read};
 use crate::exit::{Exit, Failure, Result};
-#[cfg(feature = "run")]
-use crate::offered;
-use crate::registries::Registries;
 
 /// Each file is a program of its own.
 #[derive(Debug, Args)]
@@ -26,31 +21,18 @@ pub(super) struct CheckArgs {
     #[arg(long, value_name = "CODE")]
     explain: Option<String>,
     #[command(flatten)]
-    program: ProgramArgs,
-    #[cfg(feature = "run")]
-    #[command(flatten)]
-    at: RemoteArgs,
+    compile: CompileArgs,
 }
 
 impl CheckArgs {
-    /// What the command line adds; where it names a server, the views that programs may read there.
-    fn additions(&self) -> Result<Additions> {
-        let additions = self.program.additions();
-        #[cfg(feature = "run")]
-        if self.at.is_named() {
-            return Ok(Additions { views: offered::views(&self.at.client()?)?, ..additions });
-        }
-        Ok(additions)
-    }
-
     pub(super) fn run(self) -> Result {
         if let Some(code) = &self.explain {
             let page = flow_compiler::diagnostics::codes::Code::parse(code)
                 .ok_or_else(|| Failure::usage(format!("there is no code {code}")))?;
             return say(page.page());
         }
-        let registries = Registries::with_local(self.program.local.as_deref());
-        let additions = self.additions()?;
+        let registries = self.compile.registries();
+        let additions = self.compile.additions()?;
         let mut mistakes = false;
         for file in &self.files {
             let sources = read(&[file])?;

@@ -5,10 +5,9 @@ use std::path::PathBuf;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 
-use super::{ProgramArgs, say};
+use super::{CompileArgs, say};
 use crate::driver::{Stage, compile_and_report, read};
 use crate::exit::Result;
-use crate::registries::Registries;
 
 /// Shows how a program is understood.
 #[derive(Debug, Args)]
@@ -22,14 +21,14 @@ pub(super) struct ExplainArgs {
     #[arg(long, default_value = "physical", value_parser = stages())]
     stage: String,
     #[command(flatten)]
-    program: ProgramArgs,
+    compile: CompileArgs,
 }
 
 impl ExplainArgs {
     pub(super) fn run(self) -> Result {
         let sources = read(&[&self.file])?;
-        let registries = Registries::with_local(self.program.local.as_deref());
-        let compiled = compile_and_report(&sources, &registries, &self.program.additions())?;
+        let additions = self.compile.additions()?;
+        let compiled = compile_and_report(&sources, &self.compile.registries(), &additions)?;
         let stage = Stage::ALL.iter().find(|(name, _)| *name == self.stage);
         stage.map_or(Ok(()), |(_, stage)| say(&stage.explain(&compiled)))
     }

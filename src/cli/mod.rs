@@ -39,6 +39,7 @@ use std::path::PathBuf;
 
 use crate::driver::Additions;
 use crate::exit::{Failure, Result};
+use crate::registries::Registries;
 
 /// Stream processing over Kafka in SQL: one binary, exactly once.
 #[derive(Debug, Parser)]
@@ -179,6 +180,43 @@ impl ProgramArgs {
             without_passes: self.without_pass.clone(),
             views: Vec::new(),
         }
+    }
+}
+
+/// Arguments of commands that compile a program to be run or looked at here. Where they name a
+/// server, the program may read the views of its jobs.
+#[derive(Clone, Debug, Args)]
+struct CompileArgs {
+    #[command(flatten)]
+    program: ProgramArgs,
+    /// A server whose views the program may read
+    #[cfg(feature = "run")]
+    #[arg(long, value_name = "URL")]
+    server: Option<String>,
+    /// The server of a context of ~/.config/flow/config.toml, likewise
+    #[cfg(feature = "run")]
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+}
+
+impl CompileArgs {
+    /// What the command line adds to a program.
+    ///
+    /// # Errors
+    /// If a server is named and does not tell its views.
+    fn additions(&self) -> Result<Additions> {
+        let additions = self.program.additions();
+        #[cfg(feature = "run")]
+        if self.server.is_some() || self.context.is_some() {
+            let client =
+                crate::client::Client::new(self.server.as_deref(), self.context.as_deref())?;
+            return Ok(Additions { views: crate::offered::views(&client)?, ..additions });
+        }
+        Ok(additions)
+    }
+
+    fn registries(&self) -> Registries {
+        Registries::with_local(self.program.local.as_deref())
     }
 }
 

@@ -10,11 +10,10 @@ use flow_runtime::job::reads_standard_input;
 use flow_runtime::{Config, Ended, JobHandle, start};
 
 use super::progress::{Progress, Stats};
-use super::{EngineArgs, ProgramArgs, size};
+use super::{CompileArgs, EngineArgs, size};
 use crate::driver::{compile_and_report, read};
 use crate::engine::Engine;
 use crate::exit::{Failure, Result};
-use crate::registries::Registries;
 use crate::world::{state_dir, world};
 
 /// How often the command looks whether the job has ended.
@@ -24,13 +23,15 @@ const LOOK: Duration = Duration::from_millis(20);
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  flow run orders.flow --local data\n  \
     flow run orders.flowjob --parallelism 2 --stats stats.json\n\n\
-    A run goes on where the last one stopped. Ctrl-C finishes and commits the epoch.")]
+    A run goes on where the last one stopped. Ctrl-C finishes and commits the epoch.\n\
+    With a server, the program may read the views of its jobs: it reads them from the Kafka cluster\n\
+    on which those jobs keep their state.")]
 pub(super) struct RunArgs {
     /// A program, or a job file made by `flow build`
     #[arg(value_name = "FILE|JOB.flowjob")]
     file: PathBuf,
     #[command(flatten)]
-    program: ProgramArgs,
+    compile: CompileArgs,
     /// Folder of the local state; else .flow/NAME, or in the folder of --local
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
@@ -58,7 +59,7 @@ impl RunArgs {
         let began = Instant::now();
         let graph = self.graph()?;
         let compile_time = began.elapsed();
-        let local = self.program.local.as_deref();
+        let local = self.compile.program.local.as_deref();
         let state_dir = state_dir(self.state_dir.as_deref(), local, &graph.name);
         if self.fresh && !self.yes && state_dir.exists() {
             confirm(&graph.name, &state_dir)?;
@@ -111,14 +112,14 @@ impl RunArgs {
             let bytes = std::fs::read(&self.file)
                 .map_err(|e| Failure::failed(format!("{path} cannot be read: {e}")))?;
             let mut graph = decode(&bytes).map_err(|e| Failure::failed(format!("{path}: {e}")))?;
-            if let Some(name) = &self.program.name {
+            if let Some(name) = &self.compile.program.name {
                 graph.name.clone_from(name);
             }
             return Ok(graph);
         }
         let sources = read(&[&self.file])?;
-        let registries = Registries::with_local(self.program.local.as_deref());
-        Ok(compile_and_report(&sources, &registries, &self.program.additions())?.graph)
+        let additions = self.compile.additions()?;
+        Ok(compile_and_report(&sources, &self.compile.registries(), &additions)?.graph)
     }
 }
 

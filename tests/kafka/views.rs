@@ -29,6 +29,14 @@ INSERT INTO view_copies
 SELECT q.page, q.clicks, c.n FROM quiet AS q JOIN counts AS c ON q.page = c.page;
 ";
 
+/// The same by `flow run`, into another topic.
+const RUNNER: &str = "
+CREATE TABLE view_run_copies (PRIMARY KEY (page) NOT ENFORCED)
+WITH (connector = 'kafka', format = 'json', 'key.format' = 'json');
+INSERT INTO view_run_copies
+SELECT q.page, q.clicks, c.n FROM quiet AS q JOIN counts AS c ON q.page = c.page;
+";
+
 /// A server; killed when a test gives it up.
 struct Server {
     child: Child,
@@ -45,15 +53,8 @@ impl Drop for Server {
 impl Server {
     fn start(folder: &Path, servers: &str) -> Self {
         let log = folder.join("server.log");
-        let child = Command::new(env!("CARGO_BIN_EXE_flow"))
-            .args(["server", "--data", "data", "--listen", "127.0.0.1:0"])
-            .current_dir(folder)
-            .env("KAFKA_BOOTSTRAP_SERVERS", servers)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(File::create(&log).expect("a log"))
-            .spawn()
-            .expect("the command can be run");
+        let arguments = ["server", "--data", "data", "--listen", "127.0.0.1:0"];
+        let child = start(&arguments, folder, servers, &log);
         let mut server = Self { child, address: String::new() };
         server.address = until("the server listens", || {
             let told = std::fs::read_to_string(&log).expect("a log");
@@ -62,6 +63,19 @@ impl Server {
         });
         server
     }
+}
+
+/// Starts a command that finds the brokers in its environment.
+fn start(arguments: &[&str], folder: &Path, servers: &str, log: &Path) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_flow"))
+        .args(arguments)
+        .current_dir(folder)
+        .env("KAFKA_BOOTSTRAP_SERVERS", servers)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(File::create(log).expect("a log"))
+        .spawn()
+        .expect("the command can be run")
 }
 
 fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
@@ -99,18 +113,20 @@ fn a_view_is_read_by_another_job_through_a_kill() {
         let at = ["--bootstrap", servers.as_str()];
         super::job::done(&[&["topic"], arguments, &at].concat(), folder, input)
     };
-    let wait_for_copies = |clicks: u32| {
+    let wait_for_copies_in = |copied: &str, clicks: u32| {
         let expected = copies(clicks);
         until(&format!("the copies are {expected:?}"), || {
-            let shown = topic(&["consume", "view_copies", "--keys"], "");
+            let shown = topic(&["consume", copied, "--keys"], "");
             let records = shown.lines().filter_map(|line| line.split_once('\t'));
             let mut last: BTreeMap<&str, &str> = records.collect();
             last.retain(|_, value| *value != "null");
             (last.into_values().collect::<Vec<_>>() == expected).then_some(())
         });
     };
+    let wait_for_copies = |clicks: u32| wait_for_copies_in("view_copies", clicks);
     topic(&["create", "view_clicks", "--partitions", "2"], "");
     topic(&["create", "view_copies"], "");
+    topic(&["create", "view_run_copies"], "");
     topic(&["produce", "view_clicks", "--key", "page"], &clicks(0..30));
     let server = Server::start(folder, &servers);
     for program in ["keeper.flow", "reader.flow"] {
@@ -119,6 +135,13 @@ fn a_view_is_read_by_another_job_through_a_kill() {
     wait_for_copies(30);
     topic(&["produce", "view_clicks", "--key", "page"], &clicks(30..32));
     wait_for_copies(32);
+    // A job that the server does not know reads the same state on the same cluster.
+    std::fs::write(folder.join("view-runner.flow"), RUNNER).expect("written");
+    let run = ["run", "view-runner.flow", "--server", &server.address];
+    let mut runner = start(&run, folder, &servers, &folder.join("runner.log"));
+    wait_for_copies_in("view_run_copies", 32);
+    runner.kill().expect("it runs");
+    runner.wait().expect("it ends");
     drop(server);
     // Two of three pages leave the view while nobody looks.
     topic(&["produce", "view_clicks", "--key", "page"], &clicks(32..35));

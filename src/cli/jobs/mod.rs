@@ -31,11 +31,6 @@ pub(super) struct RemoteArgs {
 }
 
 impl RemoteArgs {
-    /// Whether the command line names a server.
-    pub(super) fn is_named(&self) -> bool {
-        self.server.is_some() || self.context.is_some()
-    }
-
     pub(super) fn client(&self) -> Result<Client> {
         Client::new(self.server.as_deref(), self.context.as_deref())
     }

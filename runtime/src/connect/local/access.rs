@@ -85,8 +85,10 @@ impl Access {
                 (Some((note, _)), Purpose::Job) if note.is_job => {
                     let (pid, dir) = (note.pid, dir.display());
                     let message = format!("process {pid} runs a job on the embedded log in {dir}");
-                    return Err(RuntimeError::user(message)
-                        .with_help("Stop it first, or use another folder with --local."));
+                    return Err(RuntimeError::user(message).with_help(
+                        "Stop it first, or use another folder with --local. Where it is a \
+                             server, submit the program to it: flow submit.",
+                    ));
                 }
                 (Some((_, remote)), Purpose::Job) => {
                     // An owner that goes away before it answers gives the lock up as well.
