@@ -20,9 +20,6 @@ use crate::source::SourceMap;
 use crate::syntax::ast::Ast;
 use crate::syntax::parse;
 
-/// Bytes of a job's name at most.
-const NAME_BYTES_MAX: usize = 200;
-
 /// What the caller adds to a program.
 #[derive(Clone, Debug, Default)]
 pub struct CompileOptions {
@@ -30,6 +27,8 @@ pub struct CompileOptions {
     pub check: CheckOptions,
     /// Which passes run.
     pub optimize: OptimizeOptions,
+    /// When a query is asked, microseconds since 1970: its clock never shows less.
+    pub asked_at: Option<i64>,
 }
 
 /// A program after every stage.
@@ -71,6 +70,8 @@ pub struct CompiledQuery {
     pub streams: bool,
     /// Whether its changes are wanted after its rows.
     pub subscribe: bool,
+    /// Whether it is of one moment: it reads the clock for rows that views may take back.
+    pub of_a_moment: bool,
     /// Warnings.
     pub diagnostics: Vec<Diagnostic>,
 }
@@ -96,7 +97,7 @@ pub fn compile(
     }
     let logical = plan(&typed);
     let (optimized, passes) = optimize(logical.clone(), &options.optimize);
-    let graph = verified(lower(&optimized, &typed, sources, &job_name(&typed, sources)));
+    let graph = verified(lower(&optimized, &typed, sources, &job_name(&typed, sources), None));
     Ok(Compiled { typed, logical, optimized, passes, graph, diagnostics: found })
 }
 
@@ -126,7 +127,8 @@ pub fn compile_query(
     let (answer, output) = answer.zip(typed.outputs.first()).expect("what fails was reported");
     let columns = typed.query(output.query).fields().into_iter().take(answer.visible).collect();
     let (optimized, _) = optimize(plan(&typed), &options.optimize);
-    let graph = verified(lower(&optimized, &typed, sources, &job_name(&typed, sources)));
+    let name = job_name(&typed, sources);
+    let graph = verified(lower(&optimized, &typed, sources, &name, options.asked_at));
     let read = graph.vertices.iter().filter_map(|vertex| {
         let PhysicalOp::Source(source) = &vertex.op else { return None };
         Some(graph.stream(source.stream))
@@ -142,6 +144,7 @@ pub fn compile_query(
         reads: reads.into_iter().collect(),
         streams: !streams.is_empty(),
         subscribe: answer.subscribe,
+        of_a_moment: answer.of_a_moment,
         diagnostics: found,
         graph,
     })
@@ -166,16 +169,7 @@ fn verified(graph: JobGraph) -> JobGraph {
     graph
 }
 
-/// The job's name: what the program or the caller says, else that of the first file without folder
-/// and ending.
+/// The job's name: what the program or the caller says, else that of the first file.
 fn job_name(module: &TypedModule, sources: &SourceMap) -> String {
-    if let Some(name) = &module.name {
-        return name.clone();
-    }
-    let file = sources.iter().next().map_or("job", |(_, file)| file.name());
-    let base = file.rsplit('/').next().unwrap_or(file);
-    let stem = base.rsplit_once('.').map_or(base, |(stem, _)| stem);
-    let valid = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
-    let name: String = stem.chars().take(NAME_BYTES_MAX).map(valid).collect();
-    if name.is_empty() { "job".into() } else { name }
+    module.name.clone().unwrap_or_else(|| sources.job_name())
 }

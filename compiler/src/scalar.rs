@@ -15,10 +15,16 @@ use flow_stdlib::interp;
 
 /// The value of an expression without columns; `None` where computing it fails.
 pub(crate) fn constant_value(expr: &Expr) -> Option<Value> {
+    value_at(expr, 0)
+}
+
+/// The value of an expression without columns where the clock shows these microseconds since 1970;
+/// `None` if it fails.
+pub(crate) fn value_at(expr: &Expr, clock: i64) -> Option<Value> {
     let mut program = Program::new(Vec::new());
     let reg = program.expr(expr, &Columns::Input);
     let (program, _) = program.finish();
-    interp::eval(&program, reg, &[], 0).ok()
+    interp::eval(&program, reg, &[], clock).ok()
 }
 
 /// A register with the value of `reg` and exactly this type, which differs in nullability at most:

@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 use flow_ir::span::{FileId, Span};
 
+/// Bytes of a job's name at most: with what its topics add it stays below Kafka's 249.
+pub const JOB_NAME_BYTES_MAX: usize = 200;
+
 /// One source file.
 #[derive(Clone, Debug)]
 pub struct SourceFile {
@@ -49,6 +52,17 @@ impl SourceMap {
     /// All files with their ids.
     pub fn iter(&self) -> impl Iterator<Item = (FileId, &SourceFile)> {
         self.files.iter().enumerate().map(|(i, file)| (FileId(i as u32), file))
+    }
+
+    /// The name of a job whose program gives none: that of the first file, without folder and
+    /// ending, in the characters that a name may have.
+    pub fn job_name(&self) -> String {
+        let file = self.files.first().map_or("job", |file| file.name());
+        let base = file.rsplit('/').next().unwrap_or(file);
+        let stem = base.rsplit_once('.').map_or(base, |(stem, _)| stem);
+        let valid = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
+        let name: String = stem.chars().take(JOB_NAME_BYTES_MAX).map(valid).collect();
+        if name.is_empty() { "job".into() } else { name }
     }
 
     /// The text under a span; empty when the span does not lie in a file of this map.

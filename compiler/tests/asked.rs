@@ -35,7 +35,8 @@ fn ask(text: &str, without: &[&str]) -> Result<CompiledQuery, Vec<Diagnostic>> {
     sources.add("query.flow", text);
     let check = CheckOptions { views: views_of(&job().graph), ..CheckOptions::default() };
     let without = without.iter().map(ToString::to_string).collect();
-    let options = CompileOptions { check, optimize: OptimizeOptions { without } };
+    let optimize = OptimizeOptions { without };
+    let options = CompileOptions { check, optimize, asked_at: None };
     compile_query(&sources, &MemoryCatalog::default(), &options)
 }
 
@@ -211,15 +212,114 @@ fn state_over_a_view_changes_its_identity_with_the_view() {
     assert!(identities(&before).iter().zip(identities(&after)).all(|(old, new)| *old != new));
 }
 
+fn refused(name: &str, text: &str) -> Vec<&'static str> {
+    let found = read_by(name, text).expect_err("it is refused");
+    found.iter().map(|d| d.code.id()).collect()
+}
+
 #[test]
-fn a_view_without_rows_that_are_told_apart_and_the_own_job_are_not_read() {
-    let codes = |name: &str, text: &str| {
-        let found = read_by(name, text).expect_err("it is refused");
-        found.iter().map(|d| d.code.id()).collect::<Vec<_>>()
-    };
-    assert_eq!(codes("reader", "SELECT * FROM openings;"), ["E0810"]);
+fn the_views_of_the_own_job_are_not_read() {
     let itself = "SET 'job.name' = 'bank'; SELECT * FROM account;";
-    assert_eq!(codes("bank", itself), ["E0201"]);
+    assert_eq!(refused("bank", itself), ["E0201"]);
+}
+
+#[test]
+fn a_view_whose_rows_are_counted_is_read_with_their_numbers() {
+    // No column is left out: all of them tell which row it is.
+    let text = "CREATE MATERIALIZED VIEW n AS SELECT COUNT(*) AS n FROM openings;";
+    let graph = read_by("reader", text).expect("it compiles").graph;
+    let views = views_of(&job().graph);
+    let openings = views.iter().find(|view| view.name == "openings").expect("it is there");
+    let all: Vec<usize> = (0..openings.columns.len()).collect();
+    let [(_, stream)] = graph.views_read()[..] else { panic!("one view is read") };
+    assert_eq!(stream.primary_key, all);
+    let normalize = graph.vertices.iter().find_map(|vertex| match &vertex.op {
+        PhysicalOp::Normalize(op) => Some((op.clone(), &graph.tables[op.rows.index()])),
+        _ => None,
+    });
+    let (op, table) = normalize.expect("it is a table");
+    assert_eq!((op.keys, op.weight), (all.clone(), Some(all.len() + 1)));
+    assert_eq!((table.key.len(), table.value.len()), (all.len(), 1));
+    // Equal rows are no duplicates: DISTINCT is not left out.
+    let distinct = "CREATE MATERIALIZED VIEW d AS SELECT DISTINCT * FROM openings;";
+    let graph = read_by("reader", distinct).expect("it compiles").graph;
+    let groups = graph.vertices.iter().any(|v| matches!(v.op, PhysicalOp::GroupAggregate(_)));
+    assert!(groups, "{}", explain_graph(&graph));
+}
+
+#[test]
+fn a_view_has_no_versions() {
+    let join =
+        "CREATE STREAM visits (account BIGINT, ts TIMESTAMP_LTZ(3) METADATA FROM 'timestamp',
+          WATERMARK FOR ts AS ts) WITH (connector = 'kafka', format = 'json');
+        SELECT v.account FROM visits AS v
+        JOIN account FOR SYSTEM_TIME AS OF v.ts AS a ON v.account = a.id;";
+    assert_eq!(refused("reader", join), ["E0810"]);
+    let found = ask(join, &[]).expect_err("nor in a question");
+    assert_eq!(found.iter().map(|d| d.code.id()).collect::<Vec<_>>(), ["E0810"]);
+}
+
+/// From when on a question over a stream reads, asked at 1,000 seconds.
+fn since(condition: &str) -> Option<i64> {
+    let mut sources = SourceMap::new();
+    sources.add(
+        "query.flow",
+        format!(
+            "CREATE STREAM s (k BIGINT, at TIMESTAMP_LTZ(3) METADATA FROM 'timestamp')
+             WITH (connector = 'kafka', format = 'json');
+             SELECT k FROM s WHERE {condition};"
+        ),
+    );
+    let options = CompileOptions { asked_at: Some(1_000_000_000), ..CompileOptions::default() };
+    let query = compile_query(&sources, &MemoryCatalog::default(), &options);
+    let query = query.unwrap_or_else(|found| panic!("{condition}: {found:?}"));
+    let sources = query.graph.vertices.iter().filter_map(|vertex| match &vertex.op {
+        PhysicalOp::Source(source) => Some(source.since),
+        _ => None,
+    });
+    sources.collect::<Vec<_>>()[0]
+}
+
+#[test]
+fn a_question_over_a_stream_begins_where_its_time_does() {
+    let seconds = |n: i64| Some(n * 1_000_000);
+    let at = |n: u32| format!("CAST('1970-01-01 00:00:{n:02}Z' AS TIMESTAMP_LTZ(3))");
+    assert_eq!(since(&format!("at >= {}", at(7))), seconds(7));
+    assert_eq!(since(&format!("k > 3 AND at > {} AND at < {}", at(7), at(9))), seconds(7));
+    assert_eq!(since(&format!("at BETWEEN {} AND {}", at(7), at(9))), seconds(7));
+    assert_eq!(since(&format!("{} <= at AND at = {}", at(7), at(9))), seconds(9));
+    assert_eq!(since("at > NOW() - INTERVAL '10' MINUTE"), seconds(400));
+    assert_eq!(since("NOW() + INTERVAL '1' SECOND < at"), seconds(1_001));
+    // Records before such a time may be wanted.
+    for open in [
+        &format!("at <= {}", at(7)),
+        &format!("at >= {} OR k = 1", at(7)),
+        "k = 7",
+        "at + INTERVAL '1' HOUR > NOW()",
+        &format!("at > {} - (NOW() - {})", at(7), at(1)),
+    ] {
+        assert_eq!(since(open), None, "{open}");
+    }
+}
+
+#[test]
+fn the_whole_stream_is_read_where_its_watermark_counts() {
+    let mut sources = SourceMap::new();
+    sources.add(
+        "query.flow",
+        "CREATE STREAM s (k BIGINT, at TIMESTAMP_LTZ(3) METADATA FROM 'timestamp',
+           WATERMARK FOR at AS at) WITH (connector = 'kafka', format = 'json');
+         SELECT window_end, COUNT(*) AS n
+         FROM TABLE(TUMBLE(TABLE s, DESCRIPTOR(at), INTERVAL '1' MINUTE))
+         WHERE at > NOW() - INTERVAL '10' MINUTE GROUP BY window_start, window_end;",
+    );
+    let options = CompileOptions { asked_at: Some(1_000_000_000), ..CompileOptions::default() };
+    let query = compile_query(&sources, &MemoryCatalog::default(), &options).expect("it compiles");
+    let whole = |vertex: &flow_ir::physical::Vertex| match &vertex.op {
+        PhysicalOp::Source(source) => source.since.is_none() && source.watermark.is_some(),
+        _ => false,
+    };
+    assert!(query.graph.vertices.iter().any(whole), "{}", explain_graph(&query.graph));
 }
 
 #[test]

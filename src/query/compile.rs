@@ -7,6 +7,7 @@ use flow_compiler::compile::{CompileOptions, CompiledQuery, compile_query};
 use flow_compiler::diagnostics::render::{RenderStyle, render};
 use flow_compiler::source::SourceMap;
 use flow_ir::physical::JobGraph;
+use flow_runtime::world::{Clock, SystemClock};
 
 use super::{Offer, Unanswered};
 use crate::catalog::RegistryCatalog;
@@ -33,6 +34,9 @@ pub struct Compiled {
     pub graph: Arc<JobGraph>,
     /// The offers that it reads, each once.
     pub reads: Vec<Offer>,
+    /// When it was compiled, microseconds since 1970: the clock of one that reads streams does not
+    /// show less.
+    pub asked_at: i64,
 }
 
 /// Compiled questions, by text and by what was offered: jobs and their versions.
@@ -84,6 +88,8 @@ impl Compiler {
         sources.add("query", question.sql.clone());
         let mut options = CompileOptions::default();
         options.check.views = offers.iter().flat_map(|o| o.views.iter().cloned()).collect();
+        let asked_at = SystemClock::default().now_micros();
+        options.asked_at = Some(asked_at);
         let catalog = RegistryCatalog::new(&self.registries);
         let query = compile_query(&sources, &catalog, &options).map_err(|diagnostics| {
             Unanswered::Mistakes(render(&diagnostics, &sources, RenderStyle::Plain))
@@ -92,7 +98,7 @@ impl Compiler {
         let read = query.graph.views_read();
         let jobs: BTreeSet<&str> = read.iter().map(|(job, _)| *job).collect();
         let reads = jobs.into_iter().filter_map(of).collect();
-        Ok(Compiled { graph: Arc::new(query.graph.clone()), reads, query })
+        Ok(Compiled { graph: Arc::new(query.graph.clone()), reads, query, asked_at })
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {

@@ -49,7 +49,8 @@ struct Followed {
 
 impl Follow {
     /// Begins with the rows of the views' last epochs; or, with `after`, goes on behind an epoch
-    /// that the reader has seen. Computes on the caller's thread.
+    /// that the reader has seen. What is of one moment ends with its rows. Computes on the caller's
+    /// thread.
     ///
     /// # Errors
     /// See `Unanswered`.
@@ -60,9 +61,13 @@ impl Follow {
     ) -> Result<Self, Unanswered> {
         let now = SystemClock::default().now_micros();
         let mut query = Query::new(compiled.graph.clone(), &Interpreter, now, QUERY_MEMORY_BYTES)?;
-        if after.is_some() && !(query.is_stateless() && compiled.reads.len() == 1) {
+        let of_a_moment = compiled.query.of_a_moment;
+        let goes_on = query.is_stateless() && compiled.reads.len() == 1 && !of_a_moment;
+        if after.is_some() && !goes_on {
             return Err(Unanswered::Refused(
-                "only what filters and projects one job's views can go on after an epoch".into(),
+                "only what filters and projects one job's views, without the current time, can \
+                 go on after an epoch"
+                    .into(),
                 Some("Subscribe without an epoch: the snapshot comes first.".into()),
             ));
         }
@@ -96,6 +101,9 @@ impl Follow {
                 Some(Changes { changes, at: jobs.iter().map(|job| job.at.clone()).collect() })
             }
         };
+        if of_a_moment {
+            jobs.clear();
+        }
         Ok(Self { running: Some(running), jobs, columns, first })
     }
 
@@ -104,13 +112,16 @@ impl Follow {
         &self.columns
     }
 
-    /// The next changes; the first are the rows that there are.
+    /// The next changes; the first are the rows that there are. `None`: nothing changes them.
     ///
     /// # Errors
     /// Why there are no more.
-    pub async fn next(&mut self) -> Result<Changes, Ended> {
+    pub async fn next(&mut self) -> Result<Option<Changes>, Ended> {
         if let Some(first) = self.first.take() {
-            return Ok(first);
+            return Ok(Some(first));
+        }
+        if self.jobs.is_empty() {
+            return Ok(None);
         }
         loop {
             let waits = self.jobs.iter_mut().map(|job| Box::pin(job.subscription.next()));
@@ -135,7 +146,7 @@ impl Follow {
             let changes = changes.map_err(Ended::Failed)?;
             if !changes.is_empty() {
                 let at = self.jobs.iter().map(|job| job.at.clone()).collect();
-                return Ok(Changes { changes, at });
+                return Ok(Some(Changes { changes, at }));
             }
         }
     }

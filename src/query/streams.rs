@@ -9,7 +9,7 @@ use flow_ir::physical::{JobGraph, Stream};
 use flow_runtime::connect::Log;
 use flow_runtime::connect::local::LocalLog;
 use flow_runtime::view::{Step, Subscription, SubscriptionEnd, Views};
-use flow_runtime::world::{Logs, Printer, World};
+use flow_runtime::world::{Clock, Logs, Printer, World};
 use flow_runtime::{Config, Ended as JobEnd, RuntimeError, Stopper, start};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -83,7 +83,8 @@ impl Live {
         let folder = Arc::new(folder);
         let world = surroundings.world(&graph, folder.path(), Arc::new(Silent));
         let logs = Arc::new(Forgetful { home: Arc::new(LocalLog::memory()), streams: world.logs });
-        let world = World { logs, ..world };
+        let clock = Arc::new(NotBefore { at: compiled.asked_at, clock: world.clock });
+        let world = World { logs, clock, ..world };
         let views = Arc::new(Views::new(&graph)?);
         let answer = (0..views.specs().len()).collect::<Vec<_>>();
         let subscription = views.resume(&answer, 0)?;
@@ -217,6 +218,22 @@ impl Logs for Forgetful {
 
     fn of(&self, stream: &Stream) -> flow_runtime::Result<Arc<dyn Log>> {
         self.streams.of(stream)
+    }
+}
+
+/// The clock of a question: where it began to read followed from when it was asked.
+struct NotBefore {
+    at: i64,
+    clock: Arc<dyn Clock>,
+}
+
+impl Clock for NotBefore {
+    fn now_micros(&self) -> i64 {
+        self.clock.now_micros().max(self.at)
+    }
+
+    fn monotonic_ms(&self) -> u64 {
+        self.clock.monotonic_ms()
     }
 }
 

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 
+use flow_runtime::connect::Outgoing;
 use serde_json::{Value, json};
 use ureq::http::Request;
 
@@ -338,4 +339,51 @@ fn the_command_line_asks_the_same() {
     let ended =
         server.sandbox.flow(&["query", "SELECT x FROM counts", "--server", &server.address]);
     assert_eq!(ended.status.code(), Some(1));
+}
+
+#[test]
+fn the_current_time_is_one_for_all_rows_of_an_answer() {
+    let server = with_views(0..30);
+    let sql = "SELECT page, NOW() AS at FROM counts WHERE NOW() > TO_TIMESTAMP_LTZ(0, 3)";
+    let rows = server.query(sql)["rows"].clone();
+    let rows = rows.as_array().expect("rows");
+    assert_eq!(rows.len(), 3);
+    assert!(rows.iter().all(|row| row["at"] == rows[0]["at"]), "{rows:?}");
+    // Followed, it is of the moment at which it began, and ends.
+    let mut events = server.follow(&json!({ "sql": sql }));
+    events.expect("columns");
+    assert_eq!(events.expect("rows")["changes"].as_array().expect("changes").len(), 3);
+    assert_eq!(events.expect("end")["reason"], "finished");
+    let subscribe = json!({"sql": format!("SUBSCRIBE TO {sql}")});
+    server.post("/v1/query", &subscribe).tells(400, "E0808");
+    let after = json!({"sql": sql, "after_epoch": 1});
+    server.post("/v1/query/stream", &after).tells(422, "the current time");
+}
+
+#[test]
+fn a_range_of_record_times_is_read_of_a_stream() {
+    let server = Server::start();
+    server.sandbox.fill("ticks", 1, "n", "");
+    // Out of order: what is dated later may stand before what is dated earlier.
+    for (n, at) in [(1, 1_000), (2, 5_000), (3, 3_000), (4, 4_000), (5, 9_000)] {
+        let value = json!({ "n": n }).to_string();
+        let (topic, value, timestamp) = ("ticks", Some(value.as_bytes()), Some(at));
+        server.sandbox.produce_record(&Outgoing { topic, value, timestamp, ..Outgoing::default() });
+    }
+    let declarations =
+        "CREATE STREAM ticks (n BIGINT, at TIMESTAMP_LTZ(3) METADATA FROM 'timestamp')
+        WITH (connector = 'kafka', format = 'json');";
+    let between = |from: i64, to: i64| {
+        let sql = format!(
+            "SELECT n FROM ticks WHERE at >= TO_TIMESTAMP_LTZ({from}, 3)
+             AND at < TO_TIMESTAMP_LTZ({to}, 3) ORDER BY n"
+        );
+        let asked = json!({"declarations": declarations, "sql": sql});
+        server.post("/v1/query", &asked).expect(200)["rows"].clone()
+    };
+    let numbers = |of: &[i64]| Value::from(of.iter().map(|n| json!({"n": n})).collect::<Vec<_>>());
+    assert_eq!(between(0, 10_000), numbers(&[1, 2, 3, 4, 5]));
+    assert_eq!(between(2_000, 5_000), numbers(&[3, 4]));
+    assert_eq!(between(4_000, 10_000), numbers(&[2, 4, 5]));
+    assert_eq!(between(10_000, 20_000), numbers(&[]));
 }

@@ -23,6 +23,10 @@ pub const VIEW_JOB: &str = "job";
 /// where a program reads them from that job's changelog.
 pub const VIEW_TABLE: &str = "view.table";
 
+/// Says, beside `VIEW_TABLE`, that the view has no key: equal rows are counted. Its table has all
+/// columns in the key, and for each row how often it is there.
+pub const VIEW_COUNTED: &str = "view.counted";
+
 /// The connector of what an ad-hoc query answers with; no program can name it.
 pub const ANSWER: &str = "answer";
 

@@ -45,6 +45,9 @@ pub struct Answer {
     pub offset: u64,
     /// Whether its changes are wanted, too.
     pub subscribe: bool,
+    /// Whether it is of one moment: it reads the clock for rows that views may take back, so that
+    /// its changes from one moment to the next would not add up.
+    pub of_a_moment: bool,
 }
 
 /// Checks declarations and the one query behind them. Module and answer are whole only if no
@@ -151,7 +154,15 @@ impl<'a> Checker<'a> {
         let columns = self.visible_columns(found);
         let visible = columns.len();
         self.send_answer(found, &columns, span);
-        Some(Answer { visible, order: Vec::new(), limit: None, offset: 0, subscribe: true })
+        let of_a_moment = self.of_a_moment(found, true)?;
+        Some(Answer {
+            visible,
+            order: Vec::new(),
+            limit: None,
+            offset: 0,
+            subscribe: true,
+            of_a_moment,
+        })
     }
 
     fn ask(&mut self, query: &ast::Query, span: Span) -> Option<Answer> {
@@ -184,7 +195,22 @@ impl<'a> Checker<'a> {
             None => None,
         };
         let offset = offset.unwrap_or(Some(0))?;
-        Some(Answer { visible, order: placed, limit, offset, subscribe: false })
+        let of_a_moment = self.of_a_moment(body, false)?;
+        Some(Answer { visible, order: placed, limit, offset, subscribe: false, of_a_moment })
+    }
+
+    /// Whether the clock is read for rows that may be taken back. It may, where all is answered in
+    /// one step: then rows come and go within one moment.
+    fn of_a_moment(&mut self, query: QueryId, subscribe: bool) -> Option<bool> {
+        let Some(span) = self.clock_over_updates else { return Some(false) };
+        let of_view = |id: &QueryId| match &self.query_node(*id).op {
+            QueryOp::Scan(relation) => self.module.relation(*relation).is_view(),
+            _ => true,
+        };
+        match !subscribe && self.below(query).iter().all(of_view) {
+            true => Some(true),
+            false => self.report(plans::clock_over_updates(span)),
+        }
     }
 
     /// A column among these that computes the same as column `at`, else `at`.

@@ -265,7 +265,7 @@ impl Checker<'_> {
     }
 
     /// Refuses expressions whose value differs from epoch to epoch over rows that may be taken
-    /// back.
+    /// back. Where a query is asked, its end decides.
     pub(super) fn deny_clock(&mut self, expr: &Expr, over: Changelog) -> Option<()> {
         if over == Changelog::Append {
             return Some(());
@@ -281,6 +281,10 @@ impl Checker<'_> {
             }
         });
         match at {
+            Some(span) if self.asked => {
+                self.clock_over_updates.get_or_insert(span);
+                Some(())
+            }
             Some(span) => self.report(plans::clock_over_updates(span)),
             None => Some(()),
         }

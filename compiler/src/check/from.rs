@@ -326,7 +326,7 @@ impl<'a> Checker<'a> {
             Meaning::Index => {
                 self.report(names::index_as_relation(&named.name, name.span(), named.span))
             }
-            Meaning::Served(at) => self.read_served(at, name.span()),
+            Meaning::Served(at) => Some(self.read_served(at, name.span())),
             Meaning::Poisoned => None,
             Meaning::Relation(id) => {
                 self.read(id, name.span())?;

@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 
+use flow_ir::connector::VIEW_JOB;
 use flow_ir::expr::{Expr, ExprKind};
 use flow_ir::physical::{Changelog, JoinKind};
 use flow_ir::span::Span;
@@ -12,7 +13,7 @@ use super::expr::all_of;
 use super::from::{AsOf, Kind, plain_column};
 use super::interval;
 use super::typed::{Join, JoinTime, QueryId, QueryOp};
-use crate::diagnostics::joins;
+use crate::diagnostics::{joins, plans};
 
 /// What is to be joined; conditions over the left columns and the right ones behind them.
 pub(super) struct Sides {
@@ -148,7 +149,11 @@ impl Checker<'_> {
         let declared = self.query_node(right).span;
         let Some((primary_key, right_time)) = self.versions(right) else {
             let name = self.leaf_name(right);
-            return self.report(joins::temporal_needs_table(&name, span, Some(declared)));
+            let problem = match self.served_by(right) {
+                Some(job) => plans::view_without_versions(&name, job, span),
+                None => joins::temporal_needs_table(&name, span, Some(declared)),
+            };
+            return self.report(problem);
         };
         let kind = match kind {
             Kind::Inner => JoinKind::Inner,
@@ -184,6 +189,12 @@ impl Checker<'_> {
         let time = relation.watermark.as_ref().map(|w| w.column);
         let versioned = !relation.primary_key.is_empty() && !relation.is_view();
         versioned.then(|| (relation.primary_key.clone(), time))
+    }
+
+    /// The job whose view a node reads.
+    fn served_by(&self, query: QueryId) -> Option<&str> {
+        let QueryOp::Scan(id) = &self.query_node(query).op else { return None };
+        self.module.relation(*id).stream.option(VIEW_JOB)
     }
 
     /// Whether the equalities say every column of the primary key.

@@ -174,6 +174,8 @@ struct Checker<'a> {
     /// Whether the query is asked once: it reads the rows of other jobs' views, a program their
     /// changes.
     asked: bool,
+    /// Where such a query first reads the clock for rows that may be taken back.
+    clock_over_updates: Option<Span>,
     /// CTEs in reach, innermost last.
     ctes: Vec<(Ident, Option<QueryId>)>,
     /// Levels of queries around the one that is looked at.
@@ -197,6 +199,7 @@ impl<'a> Checker<'a> {
             scans: HashMap::new(),
             served: HashMap::new(),
             asked: false,
+            clock_over_updates: None,
             ctes: Vec::new(),
             depth: 0,
             notes: None,

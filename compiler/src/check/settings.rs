@@ -13,10 +13,9 @@ use flow_stdlib::text::parse_value;
 use super::Checker;
 use super::options::wrong_value;
 use crate::diagnostics::connectors as problems;
+use crate::source::JOB_NAME_BYTES_MAX;
 use crate::syntax::ast::{Ast, StatementKind};
 
-/// Bytes of a job's name at most.
-const JOB_NAME_BYTES_MAX: usize = 200;
 /// Shards of a job at most: the key groups.
 const SHARDS_MAX: u32 = 256;
 

@@ -377,6 +377,11 @@ impl Relation {
     pub fn is_changelog(&self) -> bool {
         self.is_view() && self.stream.option(connector::VIEW_TABLE).is_some()
     }
+
+    /// Whether it is such a table without a key: its records say how often a row is there.
+    pub fn is_counted(&self) -> bool {
+        self.is_changelog() && self.stream.option(connector::VIEW_COUNTED).is_some()
+    }
 }
 
 impl Materialized {

@@ -237,9 +237,9 @@ impl<'a> Checker<'a> {
         let job = name.parts.iter().rev().nth(1).map(|part| part.text.as_str());
         let views = &self.options.views;
         // A program is no reader of its own job: its next version would read the one before.
-        let own = self.module.name.as_deref().filter(|_| !self.asked);
+        let own = self.module.name.clone().unwrap_or_else(|| self.sources.job_name());
         let offered = |view: &ViewDecl| {
-            job.is_none_or(|job| job == view.job) && own != Some(view.job.as_str())
+            job.is_none_or(|job| job == view.job) && (self.asked || own != view.job)
         };
         let reached = views.iter().map(|v| if offered(v) { v.name.as_str() } else { "" });
         match find(written, reached) {
@@ -264,35 +264,41 @@ impl<'a> Checker<'a> {
 
     /// Reads a view of a running server; one relation per view. A query that is asked once gets its
     /// rows; a program reads their changes from the job's changelog, as those of a table.
-    pub(super) fn read_served(&mut self, at: usize, used: Span) -> Option<QueryId> {
-        let view = &self.options.views[at];
-        if !self.asked && view.primary_key.is_none() {
-            return self.report(plans::view_without_key(&view.name, &view.job, used));
-        }
+    pub(super) fn read_served(&mut self, at: usize, used: Span) -> QueryId {
         let relation = match self.served.get(&at) {
             Some(relation) => *relation,
             None => {
-                let key = view.primary_key.clone().unwrap_or_default();
-                let columns = view.columns.clone();
-                // Of several jobs' views each has a position of its own in a program.
-                let name = match self.asked {
-                    true => view.name.clone(),
-                    false => format!("{}.{}", view.job, view.name),
-                };
-                let id = self.view_stream(name, columns, key, used);
-                let relation = &mut self.module.relations[id.0 as usize];
-                let option = |name: &str, value: &str| (name.to_string(), value.to_string());
-                relation.stream.options.extend([option(connector::VIEW_JOB, &view.job)]);
-                if self.asked {
-                    relation.orders = view.orders();
-                } else {
-                    let table = option(connector::VIEW_TABLE, &view.table);
-                    relation.stream.options.extend([table]);
-                }
+                let options = self.options;
+                let id = self.served_stream(&options.views[at], used);
                 self.served.insert(at, id);
                 id
             }
         };
-        Some(self.scan(relation))
+        self.scan(relation)
+    }
+
+    fn served_stream(&mut self, view: &ViewDecl, used: Span) -> RelationId {
+        let key = view.primary_key.clone().unwrap_or_default();
+        // Of several jobs' views each has a position of its own in a program.
+        let name = match self.asked {
+            true => view.name.clone(),
+            false => format!("{}.{}", view.job, view.name),
+        };
+        let id = self.view_stream(name, view.columns.clone(), key, used);
+        let relation = &mut self.module.relations[id.0 as usize];
+        let mut option = |name: &str, value: &str| {
+            relation.stream.options.insert(name.to_string(), value.to_string());
+        };
+        option(connector::VIEW_JOB, &view.job);
+        if self.asked {
+            relation.orders = view.orders();
+            return id;
+        }
+        option(connector::VIEW_TABLE, &view.table);
+        if view.primary_key.is_none() {
+            option(connector::VIEW_COUNTED, "true");
+            relation.stream.primary_key = (0..view.columns.len()).collect();
+        }
+        id
     }
 }

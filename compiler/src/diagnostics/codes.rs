@@ -139,7 +139,7 @@ codes! {
     E0807 Error "updating input";
     E0808 Error "clock over updates";
     E0809 Error "index without a kept view";
-    E0810 Error "view without a key";
+    E0810 Error "view without versions";
     E0811 Error "not one query";
     E0812 Error "not a number of rows";
     E0901 Error "not available yet";

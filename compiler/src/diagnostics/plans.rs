@@ -97,13 +97,16 @@ pub fn index_needs_view(name: &str, what: &str, span: Span) -> Diagnostic {
     )
 }
 
-/// A program reads a view of another job whose rows have no key.
-pub fn view_without_key(name: &str, job: &str, span: Span) -> Diagnostic {
-    let message = format!("{name} is a view of another job without a key: its changes say no row");
-    Diagnostic::new(Code::E0810, message, span, format!("a view of job {job}")).with_help(format!(
-        "Give it a key in job {job}: GROUP BY, SELECT DISTINCT, or the columns of a key that its \
-         query reads. `flow query` reads it as it is."
-    ))
+/// FOR SYSTEM_TIME AS OF a view of another job, of which only the newest rows are kept.
+pub fn view_without_versions(name: &str, job: &str, span: Span) -> Diagnostic {
+    let message = format!("{name} is a view of job {job}, and has no versions");
+    Diagnostic::new(Code::E0810, message, span, "only the newest row of a key is kept").with_help(
+        format!(
+            "Join it as it is: leave FOR SYSTEM_TIME out. Or let job {job} write the rows to a \
+             table, too, whose topic keeps all versions: CREATE TABLE … (…, PRIMARY KEY (…) NOT \
+             ENFORCED) WITH (…); INSERT INTO … SELECT …; and join that table."
+        ),
+    )
 }
 
 /// What is asked is not one query behind its declarations.

@@ -104,7 +104,10 @@ impl Line<'_> {
             PhysicalOp::IntervalJoin(op) => format!("{kind} {}", self.interval_join(op)),
             PhysicalOp::TemporalJoin(op) => format!("{kind} {}", self.temporal_join(op)),
             PhysicalOp::Deduplicate(op) => format!("{kind} {}", self.deduplicate(op)),
-            PhysicalOp::Normalize(op) => format!("{kind} by [{}]", self.names(0, &op.keys)),
+            PhysicalOp::Normalize(op) => {
+                let counted = if op.weight.is_some() { ", rows counted" } else { "" };
+                format!("{kind} by [{}]{counted}", self.names(0, &op.keys))
+            }
             PhysicalOp::Materialize(op) => format!("{kind} {}", self.materialize(op)),
             PhysicalOp::Union(_) => kind.to_string(),
             PhysicalOp::Sink(op) => {
@@ -180,6 +183,9 @@ impl Line<'_> {
         }
         if op.watermark.is_some() {
             text += ", makes a watermark";
+        }
+        if let Some(since) = op.since {
+            text += &format!(", since {}", value_text(&flow_ir::value::Value::TimestampLtz(since)));
         }
         text + &key_ranges(&op.ranges)
     }

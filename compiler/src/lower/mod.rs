@@ -7,6 +7,7 @@ mod chain;
 mod explain;
 mod join;
 mod ranges;
+mod since;
 mod sites;
 mod state;
 
@@ -30,8 +31,15 @@ use sites::Sites;
 const VERSIONED_IDLE_TIMEOUT: &str = "5 s";
 
 /// The job graph of a plan. `name` is the job's; the module gives streams and settings, the sources
-/// the texts.
-pub fn lower(plan: &Plan, module: &TypedModule, sources: &SourceMap, name: &str) -> JobGraph {
+/// the texts. `asked_at`: of a question that is asked at this time, microseconds since 1970, after
+/// which its clock begins; it begins to read streams where its filters let it.
+pub fn lower(
+    plan: &Plan,
+    module: &TypedModule,
+    sources: &SourceMap,
+    name: &str,
+    asked_at: Option<i64>,
+) -> JobGraph {
     let files = sources.iter().map(|(_, file)| SourceFile {
         name: file.name().to_string(),
         text: file.text().to_string(),
@@ -49,6 +57,7 @@ pub fn lower(plan: &Plan, module: &TypedModule, sources: &SourceMap, name: &str)
     let mut lowering = Lowering {
         plan,
         module,
+        asked_at,
         graph,
         absorbed: chain::absorbed(plan),
         lowered: HashMap::new(),
@@ -68,6 +77,7 @@ pub fn lower(plan: &Plan, module: &TypedModule, sources: &SourceMap, name: &str)
 struct Lowering<'a> {
     plan: &'a Plan,
     module: &'a TypedModule,
+    asked_at: Option<i64>,
     graph: JobGraph,
     /// Filters and projections that are part of their reader's kernel.
     absorbed: Vec<bool>,
@@ -142,9 +152,12 @@ impl<'a> Lowering<'a> {
                 self.keyed(id, PhysicalOp::Deduplicate(op), keys)
             }
             LogicalOp::Normalize(normalize) => {
-                let rows = self.rows_table(node, &normalize.keys);
-                let (keys, tombstone) = (normalize.keys.clone(), normalize.tombstone);
-                let op = Normalize { keys: keys.clone(), tombstone, rows };
+                let logical::Normalize { keys, tombstone, weight } = normalize.clone();
+                let rows = match weight {
+                    Some(_) => self.weights_table(node, &keys),
+                    None => self.rows_table(node, &keys),
+                };
+                let op = Normalize { keys: keys.clone(), tombstone, weight, rows };
                 self.keyed(id, PhysicalOp::Normalize(op), keys)
             }
             LogicalOp::Materialize(view) => {
@@ -183,8 +196,8 @@ impl<'a> Lowering<'a> {
             self.sites.output_kernel(&node.schema.types(), watermark, &nullable)
         });
         let stream = self.stream(scan.stream);
-        let source =
-            Source { stream, columns: scan.columns.clone(), watermark, ranges: self.ranges(id) };
+        let (columns, ranges, since) = (scan.columns.clone(), self.ranges(id), self.since(id));
+        let source = Source { stream, columns, watermark, ranges, since };
         let name = format!("source-{}", scan.name);
         let part = self.part(id, name, PhysicalOp::Source(source));
         self.vertex(part)

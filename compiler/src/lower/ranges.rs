@@ -1,6 +1,7 @@
 //! Key access: where the rows of a view that filters can keep lie in one of its orders, so that a
 //! lookup reads a few rows and not the view. Of a filter's conjuncts those count that compare a
-//! column with constants, by `=`, IN, `<`, `<=`, `>`, `>=` and BETWEEN; the filter itself stays.
+//! column with constants, by `=`, IN, `<`, `<=`, `>`, `>=` and BETWEEN, ask whether it is NULL, or
+//! say how a text begins, by LIKE and STARTS_WITH; the filter itself stays.
 //!
 //! What always holds of the ranges: every row that some reader's filter finds TRUE is in one of
 //! them, and no row in two; they are of one order, ascending; none is empty by its own bounds.
@@ -81,6 +82,16 @@ struct Point {
     value: Value,
 }
 
+impl Point {
+    /// A value of a column's type, or NULL; `None` where comparisons do not go as key bytes do.
+    fn of(value: &Value, ty: &Type) -> Option<Self> {
+        // NULL and others are told apart, whether the column allows NULL or not.
+        let ty = ty.with_nullable(true);
+        let bytes = is_ordered(&ty.data).then(|| KeyEncoder::value_bytes(value, &ty))?;
+        Some(Self { bytes, value: value.clone() })
+    }
+}
+
 impl Ord for Point {
     fn cmp(&self, other: &Self) -> Ordering {
         self.bytes.cmp(&other.bytes)
@@ -107,6 +118,7 @@ enum Limit {
     Equal(BTreeSet<Point>),
     From(Bound<Point>),
     To(Bound<Point>),
+    Within(Bound<Point>, Bound<Point>),
 }
 
 /// Values that a column can have.
@@ -141,6 +153,10 @@ impl Values {
                 if to_order(&to, &self.to).is_lt() {
                     self.to = to;
                 }
+            }
+            Limit::Within(from, to) => {
+                self.limit(Limit::From(from));
+                self.limit(Limit::To(to));
             }
         }
     }
@@ -209,6 +225,17 @@ impl Known {
 fn limit(condition: &Expr, types: &[Type]) -> Option<(usize, Limit)> {
     match &condition.kind {
         ExprKind::Or(args) => any_of(args, types),
+        ExprKind::IsNull(arg) => {
+            let ExprKind::Column(column) = arg.kind else { return None };
+            types[column].nullable.then_some(())?;
+            let null = Point::of(&Value::Null, &types[column])?;
+            Some((column, Limit::Equal(BTreeSet::from([null]))))
+        }
+        ExprKind::Call { function, args, .. }
+            if matches!(function.as_str(), "LIKE" | "STARTS_WITH") =>
+        {
+            beginning(function == "LIKE", args, types)
+        }
         ExprKind::Call { function, args, .. } => {
             let [a, b] = args.as_slice() else { return None };
             let (function, column, point) = match (point(a, b, types), point(b, a, types)) {
@@ -232,7 +259,6 @@ fn limit(condition: &Expr, types: &[Type]) -> Option<(usize, Limit)> {
         | ExprKind::Case { .. }
         | ExprKind::And(_)
         | ExprKind::Not(_)
-        | ExprKind::IsNull(_)
         | ExprKind::Field { .. }
         | ExprKind::Row(_)
         | ExprKind::Array(_)
@@ -240,7 +266,64 @@ fn limit(condition: &Expr, types: &[Type]) -> Option<(usize, Limit)> {
     }
 }
 
-fn mirrored(function: &str) -> &str {
+/// What a condition on the beginning of a text column says of it.
+fn beginning(is_like: bool, args: &[Expr], types: &[Type]) -> Option<(usize, Limit)> {
+    let (of, rest) = args.split_first()?;
+    let ExprKind::Column(column) = of.kind else { return None };
+    let text = |e: &Expr| match &e.kind {
+        ExprKind::Literal(Value::String(text)) => Some(text.clone()),
+        _ => None,
+    };
+    let (start, whole) = match rest {
+        [start] if !is_like => (text(start)?, false),
+        [pattern] => fixed_start(&text(pattern)?, None)?,
+        [pattern, escape] => fixed_start(&text(pattern)?, Some(&text(escape)?))?,
+        _ => return None,
+    };
+    let point = |text: String| Point::of(&Value::String(text), &types[column]);
+    if whole {
+        return Some((column, Limit::Equal(BTreeSet::from([point(start)?]))));
+    }
+    let after = match text_after(&start) {
+        Some(after) => Bound::Excluded(point(after)?),
+        None => Bound::Unbounded,
+    };
+    (!start.is_empty()).then_some(())?;
+    Some((column, Limit::Within(Bound::Included(point(start)?), after)))
+}
+
+/// How every text of a LIKE pattern's form begins, and whether that is all of it; `None` if the
+/// pattern is none.
+fn fixed_start(pattern: &str, escape: Option<&str>) -> Option<(String, bool)> {
+    let mut start = String::new();
+    let mut rest = pattern.chars();
+    while let Some(c) = rest.next() {
+        if escape.is_some_and(|escape| escape.chars().eq([c])) {
+            start.push(rest.next()?);
+        } else if matches!(c, '%' | '_') {
+            return Some((start, false));
+        } else {
+            start.push(c);
+        }
+    }
+    Some((start, true))
+}
+
+/// The least text after all those that begin so; `None` if there is none.
+fn text_after(start: &str) -> Option<String> {
+    let mut after = start.to_string();
+    while let Some(last) = after.pop() {
+        // Behind the last character before the surrogates stands the first after them.
+        let next = (u32::from(last) + 1..=u32::from(char::MAX)).find_map(char::from_u32);
+        if let Some(next) = next {
+            after.push(next);
+            return Some(after);
+        }
+    }
+    None
+}
+
+pub(super) fn mirrored(function: &str) -> &str {
     match function {
         ">" => "<",
         ">=" => "<=",
@@ -298,14 +381,12 @@ fn point(side: &Expr, other: &Expr, types: &[Type]) -> Option<(usize, Point)> {
     if *data != side.ty.data && !is_same(value, data, &side.ty.data) {
         return None;
     }
-    let ty = Type::not_null(types[column].data.clone());
-    let bytes = is_ordered(&ty.data).then(|| KeyEncoder::value_bytes(value, &ty))?;
-    Some((column, Point { bytes, value: value.clone() }))
+    Some((column, Point::of(value, &types[column])?))
 }
 
 /// Whether a value of a wider type is a value of the column's type, too, and every value of the
 /// column is itself as one of the wider type.
-fn is_same(value: &Value, column: &DataType, wider: &DataType) -> bool {
+pub(super) fn is_same(value: &Value, column: &DataType, wider: &DataType) -> bool {
     match (value, column, wider) {
         (Value::Int(value), column, wider) => {
             let (Some(bits), Some(wide)) = (column.integer_bits(), wider.integer_bits()) else {

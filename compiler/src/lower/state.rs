@@ -35,4 +35,11 @@ impl Lowering<'_> {
         let key = keys.iter().map(|&k| row[k].clone()).collect();
         self.table("rows", TableKind::Point, key, row)
     }
+
+    /// A point table from row to its weight, of a node with one input.
+    pub(super) fn weights_table(&mut self, node: &Node, keys: &[usize]) -> TableId {
+        let row = self.types(self.lowered[&node.inputs[0]]);
+        let key = keys.iter().map(|&k| row[k].clone()).collect();
+        self.table("rows", TableKind::Point, key, vec![Type::not_null(DataType::BigInt)])
+    }
 }

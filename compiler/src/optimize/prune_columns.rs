@@ -97,7 +97,8 @@ fn reads(op: &LogicalOp, needed: &BTreeSet<usize>, inputs: &[&Schema]) -> Vec<Ve
             and(&dedup.keys.iter().copied().chain(order).collect::<Vec<_>>())
         }
         LogicalOp::Normalize(normalize) => {
-            and(&[normalize.keys.clone(), vec![normalize.tombstone]].concat())
+            let hidden = [Some(normalize.tombstone), normalize.weight].into_iter().flatten();
+            and(&normalize.keys.iter().copied().chain(hidden).collect::<Vec<_>>())
         }
         LogicalOp::Union(_) => vec![needed.iter().copied().collect(); inputs.len()],
         LogicalOp::Late(late) => and(&[late.time, late.watermark, late.position]),
@@ -272,6 +273,7 @@ fn fit(
         LogicalOp::Normalize(normalize) => {
             normalize.keys.iter_mut().for_each(|c| *c = at(0, *c));
             normalize.tombstone = at(0, normalize.tombstone);
+            normalize.weight.iter_mut().for_each(|c| *c = at(0, *c));
             kept[0].clone()
         }
         LogicalOp::Materialize(view) => {

@@ -111,6 +111,7 @@ fn verify_op(plan: &Plan, node: &Node, inputs: &[&Schema]) -> Result<(), String>
         LogicalOp::Normalize(normalize) => {
             within(&normalize.keys)?;
             ensure(inputs[0].changes == Changes::Upsert, "the input is no keyed changelog")?;
+            hidden_at(inputs[0], Hidden::Weight, normalize.weight)?;
             hidden_at(inputs[0], Hidden::Tombstone, Some(normalize.tombstone))
         }
         LogicalOp::Materialize(kept) => {

@@ -36,11 +36,13 @@ impl Planner<'_> {
             return self.computed(scan, relation, &[]);
         }
         let records = Relation::first(scan, relation.stream.columns.len());
-        let node = self.shape(&records, &[Hidden::Tombstone]);
-        let tombstone = self.plan.schema(node).hidden(Hidden::Tombstone);
+        let node = self.shape(&records, &[Hidden::Tombstone, Hidden::Weight]);
+        let schema = self.plan.schema(node);
+        let tombstone = schema.hidden(Hidden::Tombstone);
         let op = Normalize {
             keys: record_key(relation),
             tombstone: tombstone.expect("a table is read with its tombstones"),
+            weight: schema.hidden(Hidden::Weight),
         };
         let node = self.add(LogicalOp::Normalize(op), node, relation.span);
         self.computed(node, relation, &[])
@@ -117,6 +119,9 @@ impl Planner<'_> {
         match kind {
             ScanKind::Table => {
                 columns.push(Hidden::Tombstone.column());
+                if relation.is_counted() {
+                    columns.push(Hidden::Weight.column());
+                }
                 if self.versioned.contains(&id) {
                     columns.push(Hidden::Watermark.column());
                     if watermark.is_none() && has_timestamps(relation) {
@@ -184,8 +189,11 @@ fn has_timestamps(relation: &typed::Relation) -> bool {
     relation.stream.connector != "file"
 }
 
-/// The primary key as positions in the record.
+/// The primary key as positions in the record; where equal rows are counted the whole row.
 fn record_key(relation: &typed::Relation) -> Vec<usize> {
+    if relation.is_counted() {
+        return (0..relation.stream.columns.len()).collect();
+    }
     let at = |&column: &usize| match relation.columns[column].source {
         ColumnSource::Record(at) => Some(at),
         ColumnSource::Computed(_) => None,

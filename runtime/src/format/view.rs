@@ -1,9 +1,11 @@
 //! Rows of another job's view, read from the records of that job's changelog: the key bytes and the
-//! row as its state keeps them. A tombstone gives a row with the key's columns only. Records come
+//! row as its state keeps them; where equal rows are counted, the key is the whole row and the value
+//! says how often it is there. A tombstone gives a row with the key's columns only. Records come
 //! from outside: each is checked before it is believed, and those of other tables are passed over.
 
 use std::sync::Arc;
 
+use flow_ir::connector::VIEW_COUNTED;
 use flow_ir::decode_plan::{DecodeColumn, Metadata, Origin};
 use flow_ir::kernel::{Decoder, ErrorBuffer, ErrorCode, KernelCx, Payloads, Record};
 use flow_ir::physical::Stream;
@@ -18,6 +20,8 @@ pub(crate) struct ViewDecoder {
     /// The view's table, as it begins the keys of its records.
     table: [u8; 4],
     layout: RowLayout,
+    /// The layout of values, where they are numbers of equal rows.
+    weight: Option<RowLayout>,
     key: KeyDecoder,
     /// A decoded key; its columns in the key's order.
     key_row: BatchBuilder,
@@ -30,6 +34,8 @@ enum Place {
     Row(Vec<Column>, Option<usize>),
     /// Whether the row is gone.
     Tombstone,
+    /// How often the row is there.
+    Weight,
 }
 
 /// Why a record is no row of the view.
@@ -46,12 +52,16 @@ impl ViewDecoder {
     pub(crate) fn new(stream: &Stream, columns: &[DecodeColumn], table: u32) -> Result<Self> {
         let types = stream.types();
         let layout = RowLayout::new(types.clone());
+        let counted = stream.option(VIEW_COUNTED).is_some();
         let of_key = |&at: &usize| types.get(at).cloned();
         let key: Option<Vec<Type>> = stream.primary_key.iter().map(of_key).collect();
+        let whole = stream.primary_key.iter().copied().eq(0..types.len());
+        let key = key.filter(|_| whole || !counted);
         let key = key.ok_or_else(|| not_readable(stream, "its key"))?;
         let place = |column: &DecodeColumn| {
             let found = match &column.origin {
                 Origin::Metadata(Metadata::Tombstone) => Some(Place::Tombstone),
+                Origin::Value(path) if path.is_empty() => counted.then_some(Place::Weight),
                 Origin::Value(path) => place(stream, &layout, path),
                 Origin::Key(_) | Origin::Metadata(_) => None,
             };
@@ -62,6 +72,7 @@ impl ViewDecoder {
             columns: columns.iter().map(place).collect::<Result<_>>()?,
             key_row: BatchBuilder::new(Arc::new(RowLayout::new(key.clone()))),
             key: KeyDecoder::new(key),
+            weight: counted.then(|| RowLayout::new(vec![Type::not_null(DataType::BigInt)])),
             layout,
         })
     }
@@ -73,9 +84,17 @@ impl ViewDecoder {
         if prefix[..4] != self.table {
             return Ok(false);
         }
-        match record.value {
-            Some(value) => self.push_row(value, out)?,
-            None => self.push_tombstone(key, out)?,
+        match (record.value, &self.weight) {
+            (Some(value), None) => self.push_row(value, out)?,
+            (Some(value), Some(layout)) => {
+                let words = row_words(value, layout).ok_or(BAD_ROW)?;
+                let (number, column) = (RowRef::new(&words), layout.column(0));
+                if number.is_null(column) || number.i64(column) == 0 {
+                    return Err(BAD_ROW);
+                }
+                self.push_counted(key, number.i64(column), out)?;
+            }
+            (None, _) => self.push_tombstone(key, out)?,
         }
         Ok(true)
     }
@@ -86,15 +105,29 @@ impl ViewDecoder {
         if has_forbidden_null(row, &self.layout) {
             return Err((ErrorCode::UnexpectedNull, BAD_ROW.1));
         }
+        self.write(row, 1, out);
+        Ok(())
+    }
+
+    /// A row that is the key.
+    fn push_counted(&mut self, key: &[u8], weight: i64, out: &mut BatchBuilder) -> Result<(), Bad> {
+        let decoded = decode_key(&self.key, key, &mut self.key_row).ok_or(BAD_KEY)?;
+        self.write(decoded.row(0), weight, out);
+        self.key_row.recycle(decoded);
+        Ok(())
+    }
+
+    /// Appends a row of the view.
+    fn write(&self, row: RowRef<'_>, weight: i64, out: &mut BatchBuilder) {
         out.begin();
         for (column, place) in self.columns.iter().enumerate() {
             match place {
                 Place::Row(path, _) => copy(row, path, column, out),
                 Place::Tombstone => out.set_word(column, 0),
+                Place::Weight => out.set_i64(column, weight),
             }
         }
         out.finish(1);
-        Ok(())
     }
 
     fn push_tombstone(&mut self, key: &[u8], out: &mut BatchBuilder) -> Result<(), Bad> {
@@ -104,7 +137,7 @@ impl ViewDecoder {
         for (column, place) in self.columns.iter().enumerate() {
             match place {
                 Place::Row(_, Some(at)) => out.copy_column(column, row, layout.column(*at)),
-                Place::Row(_, None) => {}
+                Place::Row(_, None) | Place::Weight => {}
                 Place::Tombstone => out.set_word(column, 1),
             }
         }
@@ -327,6 +360,62 @@ mod tests {
             let (rows, _, bad) = read(&[(&key, Some(&row))]);
             assert_eq!(rows.len() + bad.len(), 1, "byte {at}");
         }
+    }
+
+    #[test]
+    fn a_counted_row_is_its_key() {
+        let mut view = view();
+        view.options.insert(VIEW_COUNTED.into(), "true".into());
+        assert!(ViewDecoder::new(&view, &wanted(), 9).is_err(), "the key is not the whole row");
+        view.primary_key = vec![0, 1, 2];
+        let weight = DecodeColumn {
+            name: "$weight".into(),
+            ty: Type::nullable(DataType::BigInt),
+            origin: Origin::Value(Vec::new()),
+        };
+        let columns = [&wanted()[..], &[weight]].concat();
+        let mut decoder = ViewDecoder::new(&view, &columns, 9).expect("the view can be read");
+        let types = columns.into_iter().map(|c| c.ty).collect::<Vec<_>>();
+        let mut out = BatchBuilder::new(Arc::new(RowLayout::new(types)));
+        let layout = Arc::new(RowLayout::new(view.types()));
+        let mut rows = BatchBuilder::new(layout.clone());
+        rows.begin();
+        let place = Value::Row(vec![Value::Int(1), Value::Int(2)]);
+        for (at, value) in [Value::Int(7), place, Value::String("a".into())].iter().enumerate() {
+            push_value(&mut rows, at, value);
+        }
+        rows.finish(1);
+        let rows = rows.take();
+        let mut key = [&9u32.to_be_bytes()[..], &[3]].concat();
+        KeyEncoder::new(&layout, &[0, 1, 2]).append(rows.row(0), &mut key);
+        let number = |number: i64| {
+            let not_null = Type::not_null(DataType::BigInt);
+            let mut rows = BatchBuilder::new(Arc::new(RowLayout::new(vec![not_null])));
+            rows.begin();
+            rows.set_i64(0, number);
+            rows.finish(1);
+            rows.take().row(0).bytes().to_vec()
+        };
+        let mut push = |key: &[u8], value: Option<&[u8]>| {
+            let record = Record { key: Some(key), value, ..Record::default() };
+            decoder.push(&record, &mut out)
+        };
+        assert_eq!(push(&key, Some(&number(3))), Ok(true));
+        assert_eq!(push(&key, None), Ok(true));
+        assert_eq!(push(&key, Some(&number(0))), Err(BAD_ROW));
+        assert_eq!(push(&key[..key.len() - 1], Some(&number(3))), Err(BAD_KEY));
+        assert_eq!(push(&key, Some(&number(3)[8..])), Err(BAD_ROW));
+        let found = out.take();
+        let layout = found.layout();
+        let value = |row, at: usize| read_value(row, layout.column(at), &layout.types()[at]);
+        let found: Vec<Vec<Value>> =
+            found.rows().map(|row| (0..4).map(|at| value(row, at)).collect()).collect();
+        let text = Value::String("a".into());
+        let row = |y, gone, weight| vec![text.clone(), y, Value::Boolean(gone), weight];
+        assert_eq!(
+            found,
+            [row(Value::Int(2), false, Value::Int(3)), row(Value::Null, true, Value::Null)]
+        );
     }
 
     #[test]

@@ -88,7 +88,11 @@ pub(crate) fn partitions(
                 let positions = view.positions(stream, &log, before)?;
                 positions.into_iter().map(|position| (position, None)).collect()
             }
-            _ => topic_positions(stream, &logs.of(stream)?, record, join_at)?,
+            _ => {
+                let since = scans.iter().map(|scan| scan.since).collect::<Option<Vec<i64>>>();
+                let since = since.and_then(|all| all.into_iter().min());
+                topic_positions(stream, &logs.of(stream)?, record, join_at, since)?
+            }
         };
         let before = known(stream, record).count();
         let partition = |(number, (position, log_start)): (usize, _)| Partition {
@@ -229,6 +233,7 @@ fn topic_positions(
     log: &Arc<dyn Log>,
     record: Option<&EpochRecord>,
     join_at: i64,
+    since: Option<i64>,
 ) -> Result<Vec<(InputPosition, Option<i64>)>> {
     let topic = topic_of(stream);
     let info = log.topic(topic)?.ok_or_else(|| {
@@ -245,7 +250,7 @@ fn topic_positions(
     }
     let firsts = log.offsets(topic, OffsetQuery::Earliest)?;
     let positions = if before.is_empty() {
-        first_positions(stream, log, &info, &firsts)?
+        first_positions(log, &First { stream, log: &**log, topic: &info, firsts: &firsts, since })?
     } else {
         if let Some(warning) = lost::unread(stream, &mut before, &firsts)? {
             tracing::warn!("{warning}");
@@ -278,13 +283,8 @@ pub(super) fn other_topic(stream: &str, topic: &str, before: &str) -> RuntimeErr
 }
 
 /// Where a first start begins, and ends if it is bounded.
-fn first_positions(
-    stream: &Stream,
-    log: &Arc<dyn Log>,
-    info: &TopicInfo,
-    firsts: &[i64],
-) -> Result<Vec<InputPosition>> {
-    let first = First { stream, log: &**log, topic: info, firsts };
+fn first_positions(log: &Arc<dyn Log>, first: &First<'_>) -> Result<Vec<InputPosition>> {
+    let (stream, info) = (first.stream, first.topic);
     let starts = first.starts()?;
     let bounds = match stream.connector.as_str() {
         CASES => Some(log.offsets(&info.name, OffsetQuery::End)?),

@@ -18,6 +18,8 @@ pub(super) struct First<'a> {
     pub(super) topic: &'a TopicInfo,
     /// The partitions' first offsets.
     pub(super) firsts: &'a [i64],
+    /// No record dated before this is wanted, microseconds since 1970.
+    pub(super) since: Option<i64>,
 }
 
 impl First<'_> {
@@ -26,6 +28,14 @@ impl First<'_> {
     /// # Errors
     /// If the options do not tell, or name offsets that the topic does not have.
     pub(super) fn starts(&self) -> Result<Vec<i64>> {
+        let starts = self.told_starts()?;
+        let Some(since) = self.since else { return Ok(starts) };
+        let wanted = self.ask(OffsetQuery::Timestamp(since.div_euclid(1_000)))?;
+        Ok(starts.iter().zip(wanted).map(|(told, wanted)| wanted.max(*told)).collect())
+    }
+
+    /// The same as far as the options tell.
+    fn told_starts(&self) -> Result<Vec<i64>> {
         match self.stream.option("scan.startup.mode") {
             None | Some("earliest-offset") => Ok(self.firsts.to_vec()),
             Some("latest-offset") => self.ask(OffsetQuery::End),
@@ -173,6 +183,14 @@ mod tests {
 
     /// Where a stream of these options begins and ends, if its partitions begin at `firsts`.
     fn found(firsts: [i64; 2], options: &[(&str, &str)]) -> Result<Found> {
+        found_since(firsts, options, None)
+    }
+
+    fn found_since(
+        firsts: [i64; 2],
+        options: &[(&str, &str)],
+        since: Option<i64>,
+    ) -> Result<Found> {
         let (log, topic) = log();
         let own = |(name, value): &(&str, &str)| ((*name).to_string(), (*value).to_string());
         let stream = Stream {
@@ -185,7 +203,7 @@ mod tests {
             primary_key: Vec::new(),
             schemas: Default::default(),
         };
-        let first = First { stream: &stream, log: &log, topic: &topic, firsts: &firsts };
+        let first = First { stream: &stream, log: &log, topic: &topic, firsts: &firsts, since };
         let starts = first.starts()?;
         let bounds = first.bounds(&starts)?;
         Ok((starts, bounds))
@@ -226,6 +244,22 @@ mod tests {
         assert_eq!(bounds(&named), Ok(Some(vec![0, 8])));
         let late = [(START, "latest-offset"), (BOUND, "group-offsets"), (GROUP_ID, "g")];
         assert_eq!(found([0, 0], &late), Ok((vec![5, 5], Some(vec![5, 5]))), "nothing is left");
+    }
+
+    #[test]
+    fn records_that_are_too_old_are_passed_over() {
+        let starts = |options: &[_], since| {
+            found_since([0, 0], options, Some(since)).map(|(starts, _)| starts)
+        };
+        assert_eq!(starts(&[], -7), Ok(vec![0, 0]));
+        assert_eq!(starts(&[], 2_999), Ok(vec![2, 2]));
+        assert_eq!(starts(&[], 3_000), Ok(vec![3, 3]));
+        assert_eq!(starts(&[], 9_000), Ok(vec![5, 5]), "none is wanted");
+        let later = [(START, "specific-offsets"), (START_AT, "partition:1,offset:4")];
+        assert_eq!(starts(&later, 2_000), Ok(vec![2, 4]));
+        let bounded = [(BOUND, "specific-offsets"), (BOUND_AT, "partition:0,offset:1")];
+        let found = found_since([0, 0], &bounded, Some(2_000));
+        assert_eq!(found, Ok((vec![2, 2], Some(vec![2, 2]))));
     }
 
     #[test]

@@ -5,12 +5,13 @@
 
 use std::sync::Arc;
 
-use flow_ir::connector::{VIEW_JOB, VIEW_TABLE};
+use flow_ir::connector::{VIEW_COUNTED, VIEW_JOB, VIEW_TABLE};
 use flow_ir::ids::VertexId;
 use flow_ir::physical::{Stream, TableKind, TableSpec};
 use flow_ir::row::key_hash;
+use flow_ir::types::{DataType, Type};
 
-use super::start::last_record;
+use super::start::{internal_names, last_record};
 use crate::commit::InputPosition;
 use crate::connect::{Log, TopicInfo};
 use crate::error::{Result, RuntimeError};
@@ -46,11 +47,11 @@ impl ReadView {
                  writes only files keeps its state to itself."
             ))
         };
-        let epochs = format!("flow.{job}.epochs");
+        let [epochs, changelog] = internal_names(job);
         let has_epochs = log.topic(&epochs)?.is_some();
         let record = if has_epochs { last_record(log, &epochs)? } else { None };
         let record = record.ok_or_else(absent)?;
-        let changelog = log.topic(&format!("flow.{job}.changelog"))?.ok_or_else(absent)?;
+        let changelog = log.topic(&changelog)?.ok_or_else(absent)?;
         let of_changelog = record.changelog == changelog.id
             && record.changelog_from.len() == changelog.partitions as usize;
         let entry = record.directory.get(table).filter(|_| of_changelog && is_of(stream, table));
@@ -107,8 +108,10 @@ impl ReadView {
 
 /// Whether a table's name is that of one with the rows that the stream has.
 fn is_of(stream: &Stream, table: &str) -> bool {
-    let value = stream.types();
-    let key = stream.primary_key.iter().filter_map(|&at| value.get(at).cloned()).collect();
+    let row = stream.types();
+    let key = stream.primary_key.iter().filter_map(|&at| row.get(at).cloned()).collect();
+    let counted = stream.option(VIEW_COUNTED).is_some();
+    let value = if counted { vec![Type::not_null(DataType::BigInt)] } else { row };
     let (owner, role, kind) = (VertexId(0), String::new(), TableKind::Ordered);
     let expected = TableSpec { owner, role, kind, key, value }.layout();
     table.rsplit('/').next() == Some(&format!("{expected:016x}"))

@@ -66,7 +66,8 @@ fn graph(counted: bool) -> JobGraph {
         ty: f.ty,
     };
     let columns = names().into_iter().map(column).collect();
-    let source = Source { stream: StreamId(0), columns, watermark: None, ranges: Vec::new() };
+    let source =
+        Source { stream: StreamId(0), columns, watermark: None, ranges: Vec::new(), since: None };
     let kept = |keys: &[usize], hashed, table| {
         PhysicalOp::Materialize(Materialize {
             keys: keys.to_vec(),

@@ -246,7 +246,7 @@ impl Following {
                 let ongoing = &mut self.ongoing;
                 let changes = async {
                     match ongoing {
-                        Ongoing::Views(follow) => follow.next().await.map(Some),
+                        Ongoing::Views(follow) => follow.next().await,
                         Ongoing::Streams { live, .. } => live.next().await,
                     }
                 };

@@ -115,6 +115,7 @@ fn of_node<'a>(node: &Node, of: &impl Fn(NodeId) -> &'a Identity) -> Identity {
         LogicalOp::Normalize(normalize) => {
             let keys = normalize.keys.iter().map(|&k| input(0).columns[k]);
             let parts = Parts::new("normalize").hash(input(0).node).hashes(keys);
+            let parts = if normalize.weight.is_some() { parts.text("counted") } else { parts };
             keeping(parts.finish(), input(0))
         }
         LogicalOp::Materialize(kept) => {

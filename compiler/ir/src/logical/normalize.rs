@@ -10,14 +10,22 @@ pub struct Normalize {
     pub keys: Vec<usize>,
     /// The `$tombstone` column.
     pub tombstone: usize,
+    /// The `$weight` column, where records count equal rows: `keys` are then all columns that are
+    /// not hidden.
+    pub weight: Option<usize>,
 }
 
 impl PlanNode for Normalize {
     fn output(&self, inputs: &[&Schema]) -> Schema {
-        Schema { changes: Changes::Retract, times: Vec::new(), ..inputs[0].clone() }
+        let keys = match self.weight {
+            Some(_) => Vec::new(),
+            None => inputs[0].keys.clone(),
+        };
+        Schema { changes: Changes::Retract, times: Vec::new(), keys, ..inputs[0].clone() }
     }
 
     fn explain(&self, inputs: &[&Schema]) -> String {
-        format!("by [{}]", names(inputs[0], &self.keys))
+        let counted = if self.weight.is_some() { ", rows counted" } else { "" };
+        format!("by [{}]{counted}", names(inputs[0], &self.keys))
     }
 }

@@ -44,17 +44,20 @@ pub enum Hidden {
     Offset,
     /// The record's timestamp, NULL where the source has none.
     Timestamp,
+    /// Of a view whose equal rows are counted: how often the record's row is there.
+    Weight,
 }
 
 impl Hidden {
     /// All of them.
-    pub const ALL: [Hidden; 6] = [
+    pub const ALL: [Hidden; 7] = [
         Hidden::Watermark,
         Hidden::Position,
         Hidden::Tombstone,
         Hidden::Partition,
         Hidden::Offset,
         Hidden::Timestamp,
+        Hidden::Weight,
     ];
 
     /// The column's name.
@@ -66,23 +69,29 @@ impl Hidden {
             Hidden::Partition => "$partition",
             Hidden::Offset => "$offset",
             Hidden::Timestamp => "$timestamp",
+            Hidden::Weight => "$weight",
         }
     }
 
     /// How a scan reads it.
     pub fn column(self) -> DecodeColumn {
-        let (metadata, data) = match self {
-            Hidden::Watermark => (Metadata::Watermark, DataType::BigInt),
-            Hidden::Position => (Metadata::BatchPosition, DataType::BigInt),
-            Hidden::Tombstone => (Metadata::Tombstone, DataType::Boolean),
-            Hidden::Partition => (Metadata::Partition, DataType::Int),
-            Hidden::Offset => (Metadata::Offset, DataType::BigInt),
-            Hidden::Timestamp => (Metadata::Timestamp, DataType::TimestampLtz { precision: 3 }),
+        let metadata = Origin::Metadata;
+        let (origin, data) = match self {
+            Hidden::Watermark => (metadata(Metadata::Watermark), DataType::BigInt),
+            Hidden::Position => (metadata(Metadata::BatchPosition), DataType::BigInt),
+            Hidden::Tombstone => (metadata(Metadata::Tombstone), DataType::Boolean),
+            Hidden::Partition => (metadata(Metadata::Partition), DataType::Int),
+            Hidden::Offset => (metadata(Metadata::Offset), DataType::BigInt),
+            Hidden::Timestamp => {
+                (metadata(Metadata::Timestamp), DataType::TimestampLtz { precision: 3 })
+            }
+            // The whole value of such a view's record is the number.
+            Hidden::Weight => (Origin::Value(Vec::new()), DataType::BigInt),
         };
         DecodeColumn {
             name: self.name().to_string(),
-            ty: Type { data, nullable: self == Hidden::Timestamp },
-            origin: Origin::Metadata(metadata),
+            ty: Type { data, nullable: matches!(self, Hidden::Timestamp | Hidden::Weight) },
+            origin,
         }
     }
 }

@@ -62,6 +62,10 @@ pub struct Source {
     /// Of a view: the rows in any of these ranges; none given: all rows. What reads the rows
     /// filters them again.
     pub ranges: Vec<KeyRange>,
+    /// Of a stream: no record dated before this is wanted, microseconds since 1970. What reads the
+    /// rows filters them again.
+    #[serde(default)]
+    pub since: Option<i64>,
 }
 
 /// The rows of a view that lie together in one of its orders: its key's, or an index's.
@@ -69,7 +73,7 @@ pub struct Source {
 pub struct KeyRange {
     /// The index; `None`: the key.
     pub index: Option<String>,
-    /// Values of the first columns of the order, none NULL.
+    /// Values of the first columns of the order; NULL is a value like another.
     pub equal: Vec<Value>,
     /// Where the next column's values begin, none NULL.
     pub from: Bound<Value>,
@@ -327,7 +331,11 @@ pub struct Normalize {
     pub keys: Vec<usize>,
     /// The `Metadata::Tombstone` column.
     pub tombstone: usize,
-    /// Point: key → row.
+    /// Where records count equal rows, the column that says how often theirs is there (BIGINT).
+    /// `keys` are then the first columns, in order, and what a record changes is the row's weight.
+    #[serde(default)]
+    pub weight: Option<usize>,
+    /// Point: key → row; where rows are counted key → weight (BIGINT).
     pub rows: TableId,
 }
 

@@ -196,7 +196,9 @@ fn verify_op(graph: &JobGraph, vertex: &Vertex, inputs: &[&Vertex]) -> Result<()
             same_columns(0)
         }
         PhysicalOp::Normalize(op) => {
-            verify_columns(op.keys.iter().chain([&op.tombstone]), width(0))?;
+            verify_columns(op.keys.iter().chain([&op.tombstone]).chain(&op.weight), width(0))?;
+            let all_in_order = op.keys.iter().copied().eq(0..op.keys.len());
+            ensure(all_in_order || op.weight.is_none(), || "counted rows are not whole".into())?;
             same_columns(0)
         }
         PhysicalOp::Materialize(op) => {

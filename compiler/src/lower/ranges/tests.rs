@@ -136,11 +136,42 @@ fn null_is_equal_to_nothing() {
         "[Int(1)]"
     );
     assert_eq!(of(&[&call("<", vec![column(0), null()])]), "");
-    assert_eq!(of(&[&boolean(ExprKind::IsNull(Box::new(column(0))))]), "");
+    assert_eq!(of(&[&boolean(ExprKind::IsNull(Box::new(column(0))))]), "[Null]");
     assert_eq!(of(&[&boolean(ExprKind::Not(Box::new(equal(int(1)))))]), "");
-    assert_eq!(of(&[&or(vec![equal(int(1)), boolean(ExprKind::IsNull(Box::new(column(0))))])]), "");
+    let is_null = boolean(ExprKind::IsNull(Box::new(column(0))));
+    assert_eq!(of(&[&or(vec![equal(int(1)), is_null])]), "[Int(1)]; [Null]");
     let distinct = call("IS NOT DISTINCT FROM", vec![column(0), int(1)]);
     assert_eq!(of(&[&distinct]), "[Int(1)]");
+}
+
+#[test]
+fn texts_that_begin_alike_lie_together() {
+    let a = || call("=", vec![column(0), int(1)]);
+    let begins = |condition: Expr| of(&[&and(vec![a(), condition])]);
+    let like = |pattern: &str| begins(call("LIKE", vec![column(1), text(pattern)]));
+    assert_eq!(like("ab%"), r#"[Int(1)] >= String("ab") < String("ac")"#);
+    assert_eq!(like("a_b"), r#"[Int(1)] >= String("a") < String("b")"#);
+    assert_eq!(like("ab"), r#"[Int(1), String("ab")]"#);
+    assert_eq!(like("%b"), "[Int(1)]");
+    assert_eq!(like("_"), "[Int(1)]");
+    assert_eq!(like(""), r#"[Int(1), String("")]"#);
+    let of_text = |text: &str| format!("{:?}", Value::String(text.into()));
+    let surrogates = format!("[Int(1)] >= {} < {}", of_text("a\u{d7ff}"), of_text("a\u{e000}"));
+    assert_eq!(like("a\u{d7ff}%"), surrogates);
+    let last = format!("[Int(1)] >= {} < {}", of_text("a\u{10ffff}"), of_text("b"));
+    assert_eq!(like("a\u{10ffff}%"), last);
+    assert_eq!(like("\u{10ffff}%"), format!("[Int(1)] >= {}", of_text("\u{10ffff}")));
+    let escaped = |pattern: &str| begins(call("LIKE", vec![column(1), text(pattern), text("!")]));
+    assert_eq!(escaped("a!%b%"), r#"[Int(1)] >= String("a%b") < String("a%c")"#);
+    assert_eq!(escaped("a!%b"), r#"[Int(1), String("a%b")]"#);
+    assert_eq!(escaped("a!"), "[Int(1)]", "it is no pattern");
+    let starts = |start: &str| begins(call("STARTS_WITH", vec![column(1), text(start)]));
+    assert_eq!(starts("a%"), r#"[Int(1)] >= String("a%") < String("a&")"#);
+    assert_eq!(starts(""), "[Int(1)]");
+    assert_eq!(begins(call("LIKE", vec![text("ab"), column(1)])), "[Int(1)]");
+    assert_eq!(begins(call("ILIKE", vec![column(1), text("ab%")])), "[Int(1)]");
+    let negated = boolean(ExprKind::Not(Box::new(call("LIKE", vec![column(1), text("a%")]))));
+    assert_eq!(begins(negated), "[Int(1)]");
 }
 
 #[test]
@@ -257,6 +288,8 @@ fn every_row_that_is_kept_is_in_one_range() {
         atoms.push(call(name, vec![column(1), text("")]));
         atoms.push(call(name, vec![text("a"), column(1)]));
     }
+    atoms.extend(["b%", "%", "", "b"].map(|form| call("LIKE", vec![column(1), text(form)])));
+    atoms.extend([0, 1].map(|at| boolean(ExprKind::IsNull(Box::new(column(at))))));
     let orders = &orders()[..1];
     let mut ranged = 0;
     for (at, first) in atoms.iter().enumerate() {

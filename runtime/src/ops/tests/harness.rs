@@ -91,8 +91,13 @@ impl Graph {
             ty: ty.clone(),
             origin: Origin::Value(vec![format!("c{i}")]),
         });
-        let source =
-            Source { stream, columns: columns.collect(), watermark: None, ranges: Vec::new() };
+        let source = Source {
+            stream,
+            columns: columns.collect(),
+            watermark: None,
+            ranges: Vec::new(),
+            since: None,
+        };
         self.graph.streams.push(Stream {
             name: format!("s{}", stream.0),
             connector: "case".into(),

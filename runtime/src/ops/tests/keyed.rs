@@ -112,6 +112,7 @@ pub(super) fn last_row_per_key_stays() {
     let op = PhysicalOp::Normalize(Normalize {
         keys: vec![0],
         tombstone: 2,
+        weight: None,
         rows: graph.table(TableKind::Point, types.to_vec()),
     });
     graph.add(op, &[(source, Some(vec![0]))], types.to_vec(), Changelog::Retract);
@@ -134,6 +135,48 @@ pub(super) fn last_row_per_key_stays() {
         }
         let mut expected = Net::new();
         last.values().for_each(|row| add(&mut expected, row, 1));
+        for run in assert_law(&graph.graph, &events, Spread::Sources, &sizes, &expected) {
+            prop_assert_eq!(run.wavering, 0);
+        }
+    });
+}
+
+#[test]
+fn a_counted_row_is_there_as_often_as_its_last_record_says() {
+    let types = [
+        null(DataType::Int),
+        null(DataType::String),
+        not_null(DataType::Boolean),
+        null(DataType::BigInt),
+    ];
+    let mut graph = Graph::new();
+    let source = graph.source(&types, Changelog::Append);
+    let op = PhysicalOp::Normalize(Normalize {
+        keys: vec![0, 1],
+        tombstone: 2,
+        weight: Some(3),
+        rows: graph.table(TableKind::Point, vec![not_null(DataType::BigInt)]),
+    });
+    graph.add(op, &[(source, Some(vec![0, 1]))], types.to_vec(), Changelog::Retract);
+    let row = (prop::option::weighted(0.9, 0i64..2), "[ab]{0,1}", 0i64..4);
+    proptest!(ProptestConfig::with_cases(256), |(
+        rows in prop::collection::vec(row, 0..30),
+        sizes in prop::collection::vec(1usize..9, 0..8),
+    )| {
+        let mut last: BTreeMap<(Option<i64>, String), i64> = BTreeMap::new();
+        let mut events = Vec::new();
+        for (key, text, weight) in rows {
+            let number = if weight == 0 { Value::Null } else { Value::Int(weight) };
+            let gone = Value::Boolean(weight == 0);
+            let row = vec![int(key), Value::String(text.clone()), gone, number];
+            last.insert((key, text), weight);
+            events.push(Event { port: 0, row, weight: 1, mark: i64::MIN });
+        }
+        let mut expected = Net::new();
+        for ((key, text), weight) in last {
+            let row = vec![int(key), Value::String(text), Value::Boolean(false), Value::Null];
+            add(&mut expected, &row, weight);
+        }
         for run in assert_law(&graph.graph, &events, Spread::Sources, &sizes, &expected) {
             prop_assert_eq!(run.wavering, 0);
         }
