@@ -34,7 +34,11 @@ mod test;
 mod topic;
 
 use clap::{Args, Parser, Subcommand};
+#[cfg(feature = "run")]
+use flow_ir::physical::{JobGraph, decode};
 use std::collections::BTreeMap;
+#[cfg(feature = "run")]
+use std::path::Path;
 use std::path::PathBuf;
 
 use crate::driver::Additions;
@@ -180,6 +184,23 @@ impl ProgramArgs {
             without_passes: self.without_pass.clone(),
             views: Vec::new(),
         }
+    }
+
+    /// The job of a file that `flow build` made, under the name that is given; `None`: the file is
+    /// a program.
+    #[cfg(feature = "run")]
+    fn job_file(&self, file: &Path) -> Result<Option<JobGraph>> {
+        if file.extension().is_none_or(|e| e != "flowjob") {
+            return Ok(None);
+        }
+        let path = file.display();
+        let bytes = std::fs::read(file)
+            .map_err(|e| Failure::failed(format!("{path} cannot be read: {e}")))?;
+        let mut graph = decode(&bytes).map_err(|e| Failure::failed(format!("{path}: {e}")))?;
+        if let Some(name) = &self.name {
+            graph.name.clone_from(name);
+        }
+        Ok(Some(graph))
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use flow_ir::physical::{JobGraph, decode};
+use flow_ir::physical::JobGraph;
 use flow_runtime::job::reads_standard_input;
 use flow_runtime::{Config, Ended, JobHandle, start};
 
@@ -24,8 +24,8 @@ const LOOK: Duration = Duration::from_millis(20);
 #[command(after_help = "Examples:\n  flow run orders.flow --local data\n  \
     flow run orders.flowjob --parallelism 2 --stats stats.json\n\n\
     A run goes on where the last one stopped. Ctrl-C finishes and commits the epoch.\n\
-    With a server, the program may read the views of its jobs: it reads them from the Kafka cluster\n\
-    on which those jobs keep their state.")]
+    With a server, the program may read the views of its jobs: it reads them from the Kafka\n\
+    cluster on which those jobs keep their state.")]
 pub(super) struct RunArgs {
     /// A program, or a job file made by `flow build`
     #[arg(value_name = "FILE|JOB.flowjob")]
@@ -107,14 +107,7 @@ impl RunArgs {
     }
 
     fn graph(&self) -> Result<JobGraph> {
-        if self.file.extension().is_some_and(|e| e == "flowjob") {
-            let path = self.file.display();
-            let bytes = std::fs::read(&self.file)
-                .map_err(|e| Failure::failed(format!("{path} cannot be read: {e}")))?;
-            let mut graph = decode(&bytes).map_err(|e| Failure::failed(format!("{path}: {e}")))?;
-            if let Some(name) = &self.compile.program.name {
-                graph.name.clone_from(name);
-            }
+        if let Some(graph) = self.compile.program.job_file(&self.file)? {
             return Ok(graph);
         }
         let sources = read(&[&self.file])?;

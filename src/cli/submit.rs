@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use flow_ir::physical::{JobGraph, decode, encode};
+use flow_ir::physical::{JobGraph, encode};
 use ureq::http::Method;
 
 use super::jobs::{RemoteArgs, confirmed};
@@ -90,14 +90,7 @@ impl SubmitArgs {
 
     /// The program, compiled here to the views that the server offers.
     fn graph(&self, client: &Client) -> Result<JobGraph> {
-        if self.file.extension().is_some_and(|e| e == "flowjob") {
-            let path = self.file.display();
-            let bytes = std::fs::read(&self.file)
-                .map_err(|e| Failure::failed(format!("{path} cannot be read: {e}")))?;
-            let mut graph = decode(&bytes).map_err(|e| Failure::failed(format!("{path}: {e}")))?;
-            if let Some(name) = &self.program.name {
-                graph.name.clone_from(name);
-            }
+        if let Some(graph) = self.program.job_file(&self.file)? {
             return Ok(graph);
         }
         let sources = read(&[&self.file])?;

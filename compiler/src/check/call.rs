@@ -14,7 +14,7 @@ use super::coerce::{cast, fit_literals, open_type};
 use super::expr::ExprCx;
 use super::literal::constant;
 use crate::diagnostics::{aggregates as problems, names, plans, types};
-use crate::syntax::ast::{ArgValue, Call, TimeUnit};
+use crate::syntax::ast::{ArgValue, Call};
 
 /// Digits of seconds of the clock, as in Flink.
 const CLOCK_PRECISION: u8 = 3;
@@ -109,7 +109,7 @@ impl Checker<'_> {
         match &arg.value {
             ArgValue::Expr(e) => self.expr(e, cx),
             ArgValue::Unit(unit) => {
-                let text = Value::String(unit_name(*unit).to_string());
+                let text = Value::String(unit.word().to_string());
                 Some(Expr::literal(text, Type::not_null(DataType::String), arg.span))
             }
             ArgValue::Wildcard => {
@@ -312,29 +312,4 @@ fn clock(name: &str, bare: bool, span: Span) -> Option<Expr> {
         _ => return None,
     };
     Some(cast(clock, &to, false, span))
-}
-
-/// The word by which EXTRACT and its kin know a unit.
-pub(super) fn unit_name(unit: TimeUnit) -> &'static str {
-    match unit {
-        TimeUnit::Millennium => "MILLENNIUM",
-        TimeUnit::Century => "CENTURY",
-        TimeUnit::Decade => "DECADE",
-        TimeUnit::Year => "YEAR",
-        TimeUnit::Quarter => "QUARTER",
-        TimeUnit::Month => "MONTH",
-        TimeUnit::Week => "WEEK",
-        TimeUnit::Day => "DAY",
-        TimeUnit::Hour => "HOUR",
-        TimeUnit::Minute => "MINUTE",
-        TimeUnit::Second => "SECOND",
-        TimeUnit::Millisecond => "MILLISECOND",
-        TimeUnit::Microsecond => "MICROSECOND",
-        TimeUnit::Nanosecond => "NANOSECOND",
-        TimeUnit::Epoch => "EPOCH",
-        TimeUnit::DayOfWeek => "DOW",
-        TimeUnit::IsoDayOfWeek => "ISODOW",
-        TimeUnit::DayOfYear => "DOY",
-        TimeUnit::IsoYear => "ISOYEAR",
-    }
 }

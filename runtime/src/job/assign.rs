@@ -298,7 +298,7 @@ fn first_positions(log: &Arc<dyn Log>, first: &First<'_>) -> Result<Vec<InputPos
 }
 
 /// A partition that was not read yet, from an offset on.
-fn fresh(
+pub(super) fn fresh(
     stream: &Stream,
     log: &Arc<dyn Log>,
     info: &TopicInfo,

@@ -11,6 +11,7 @@ use flow_ir::physical::{Stream, TableKind, TableSpec};
 use flow_ir::row::key_hash;
 use flow_ir::types::{DataType, Type};
 
+use super::assign::fresh;
 use super::start::{internal_names, last_record};
 use crate::commit::InputPosition;
 use crate::connect::{Log, TopicInfo};
@@ -73,17 +74,8 @@ impl ReadView {
         let (topic, topic_id) = (&self.changelog.name, self.incarnation());
         if before.is_empty() {
             let position = |(partition, &start): (u32, &i64)| InputPosition {
-                stream: stream.name.clone(),
-                cluster: log.cluster(),
-                topic: topic.clone(),
                 topic_id: topic_id.clone(),
-                partition,
-                start,
-                offset: start,
-                watermark: i64::MIN,
-                bound: None,
-                ended: false,
-                idle: false,
+                ..fresh(stream, log, &self.changelog, partition, start)
             };
             return Ok((0..).zip(&self.from).map(position).collect());
         }

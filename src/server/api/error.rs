@@ -1,5 +1,7 @@
 //! Errors of the API: a status, and a JSON object that says what happened and what to do.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -7,7 +9,8 @@ use axum::response::{IntoResponse, Response};
 use flow_runtime::RuntimeError;
 use flow_runtime::error::Who;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::openapi::{self, RefOr};
+use utoipa::{IntoResponses, ToSchema};
 
 use crate::server::commands::{Failed, FailedKind};
 use crate::server::jobs::Refused;
@@ -91,6 +94,44 @@ impl ApiError {
     pub fn away(message: impl ToString) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
     }
+}
+
+/// How every request that takes a token may be refused: a part of the responses of its description.
+pub(super) struct Refusals;
+
+/// The same of one that names something in its path.
+pub(super) struct NamedRefusals;
+
+impl IntoResponses for Refusals {
+    fn responses() -> BTreeMap<String, RefOr<openapi::Response>> {
+        refusals(&[
+            StatusCode::UNAUTHORIZED,
+            StatusCode::FORBIDDEN,
+            StatusCode::REQUEST_TIMEOUT,
+            StatusCode::TOO_MANY_REQUESTS,
+        ])
+    }
+}
+
+impl IntoResponses for NamedRefusals {
+    fn responses() -> BTreeMap<String, RefOr<openapi::Response>> {
+        let mut all = Refusals::responses();
+        all.append(&mut refusals(&[StatusCode::BAD_REQUEST, StatusCode::NOT_FOUND]));
+        all
+    }
+}
+
+fn refusals(statuses: &[StatusCode]) -> BTreeMap<String, RefOr<openapi::Response>> {
+    let problem = openapi::Ref::from_schema_name("Problem");
+    let content = openapi::ContentBuilder::new().schema(Some(problem)).build();
+    let refusal = |status: &StatusCode| {
+        let response = openapi::ResponseBuilder::new()
+            .description(status.canonical_reason().unwrap_or_default())
+            .content("application/json", content.clone())
+            .build();
+        (status.as_str().to_string(), response.into())
+    };
+    statuses.iter().map(refusal).collect()
 }
 
 impl IntoResponse for ApiError {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Shared;
-use super::error::Problem;
+use super::error::{Problem, Refusals};
 use crate::server::metrics;
 
 /// The media type of Prometheus' text.
@@ -44,7 +44,7 @@ pub(super) async fn ready(State(app): Shared) -> (StatusCode, Json<Health>) {
 /// Everything that is counted, for Prometheus.
 #[utoipa::path(get, path = "/metrics", tag = "server", responses(
     (status = 200, description = "Prometheus' text", body = String, content_type = "text/plain"),
-    (status = 401, body = Problem), (status = 403, body = Problem), (status = 429, body = Problem),
+    Refusals,
 ))]
 pub(super) async fn metrics(State(app): Shared) -> Response {
     ([(header::CONTENT_TYPE, PROMETHEUS)], metrics::text(&app)).into_response()

@@ -14,7 +14,7 @@ use flow_ir::physical::{JobGraph, decode};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::error::{ApiError, ApiResult, Problem};
+use super::error::{ApiError, ApiResult, NamedRefusals, Problem, Refusals};
 use super::{Body, Path, Query, Shared, blocking, guard, json};
 use crate::driver::{Additions, compile_among};
 use crate::server::App;
@@ -113,7 +113,7 @@ struct Taken {
 /// All jobs of the server.
 #[utoipa::path(get, path = "/v1/jobs", tag = "jobs", responses(
     (status = 200, description = "All jobs", body = JobList),
-    (status = 401, body = Problem), (status = 403, body = Problem), (status = 429, body = Problem),
+    Refusals,
 ))]
 pub(super) async fn list(State(app): Shared) -> Json<JobList> {
     Json(JobList { jobs: app.jobs.infos() })
@@ -130,13 +130,12 @@ pub(super) async fn list(State(app): Shared) -> Json<JobList> {
         (status = 200, description = "Checked, unchanged, or the next version", body = Submitted),
         (status = 201, description = "A new job", body = Submitted),
         (status = 400, description = "No request of this kind", body = Problem),
-        (status = 401, body = Problem), (status = 403, body = Problem),
-        (status = 408, body = Problem),
         (status = 409, description = "It would lose state, or its views are read", body = Problem),
         (status = 413, description = "Too large", body = Problem),
         (status = 415, description = "Neither JSON nor a compiled job", body = Problem),
         (status = 422, description = "The program has mistakes", body = Problem),
-        (status = 429, body = Problem), (status = 503, body = Problem),
+        (status = 503, body = Problem),
+        Refusals,
     ))]
 pub(super) async fn submit(
     State(app): Shared,
@@ -274,12 +273,7 @@ fn run(app: &App, taken: Taken, query: &SubmitQuery) -> ApiResult<(StatusCode, J
 /// A job.
 #[utoipa::path(get, path = "/v1/jobs/{name}", tag = "jobs",
     params(("name" = String, Path, description = "The job")),
-    responses(
-        (status = 200, description = "The job", body = JobInfo),
-        (status = 400, body = Problem), (status = 401, body = Problem),
-        (status = 403, body = Problem), (status = 404, body = Problem),
-        (status = 429, body = Problem),
-    ))]
+    responses((status = 200, description = "The job", body = JobInfo), NamedRefusals))]
 pub(super) async fn show(
     State(app): Shared,
     Path(name): Path<JobName>,
@@ -302,11 +296,9 @@ pub(in crate::server) struct PlanQuery {
     params(("name" = String, Path, description = "The job"), PlanQuery),
     responses(
         (status = 200, description = "The plan", body = String, content_type = "text/plain"),
-        (status = 400, body = Problem), (status = 401, body = Problem),
-        (status = 403, body = Problem), (status = 404, body = Problem),
         (status = 409, description = "Its program cannot be read, or it has not run yet",
             body = Problem),
-        (status = 429, body = Problem),
+        NamedRefusals,
     ))]
 pub(super) async fn plan(
     State(app): Shared,
@@ -332,9 +324,7 @@ pub(super) async fn plan(
     responses(
         (status = 200, description = "Its counts; all zero before its first start",
             body = JobDetails),
-        (status = 400, body = Problem), (status = 401, body = Problem),
-        (status = 403, body = Problem), (status = 404, body = Problem),
-        (status = 429, body = Problem),
+        NamedRefusals,
     ))]
 pub(super) async fn metrics(
     State(app): Shared,
@@ -350,10 +340,9 @@ pub(super) async fn metrics(
     responses(
         (status = 200, description = "It rests", body = JobInfo),
         (status = 202, description = "It finishes its epoch", body = JobInfo),
-        (status = 400, body = Problem), (status = 401, body = Problem),
-        (status = 403, body = Problem), (status = 404, body = Problem),
         (status = 409, description = "It is being dropped", body = Problem),
-        (status = 429, body = Problem), (status = 503, body = Problem),
+        (status = 503, body = Problem),
+        NamedRefusals,
     ))]
 pub(super) async fn pause(State(app): Shared, Path(name): Path<JobName>) -> ApiResult<Response> {
     wish(&app, name, Desired::Paused).await
@@ -365,10 +354,9 @@ pub(super) async fn pause(State(app): Shared, Path(name): Path<JobName>) -> ApiR
     responses(
         (status = 200, description = "It runs, or ended at once", body = JobInfo),
         (status = 202, description = "It starts", body = JobInfo),
-        (status = 400, body = Problem), (status = 401, body = Problem),
-        (status = 403, body = Problem), (status = 404, body = Problem),
         (status = 409, description = "It is being dropped", body = Problem),
-        (status = 429, body = Problem), (status = 503, body = Problem),
+        (status = 503, body = Problem),
+        NamedRefusals,
     ))]
 pub(super) async fn resume(State(app): Shared, Path(name): Path<JobName>) -> ApiResult<Response> {
     wish(&app, name, Desired::Running).await
@@ -380,10 +368,9 @@ pub(super) async fn resume(State(app): Shared, Path(name): Path<JobName>) -> Api
     responses(
         (status = 200, description = "It has stopped", body = JobInfo),
         (status = 202, description = "It finishes its epoch", body = JobInfo),
-        (status = 400, body = Problem), (status = 401, body = Problem),
-        (status = 403, body = Problem), (status = 404, body = Problem),
         (status = 409, description = "It is being dropped", body = Problem),
-        (status = 429, body = Problem), (status = 503, body = Problem),
+        (status = 503, body = Problem),
+        NamedRefusals,
     ))]
 pub(super) async fn stop(State(app): Shared, Path(name): Path<JobName>) -> ApiResult<Response> {
     wish(&app, name, Desired::Stopped).await
@@ -455,11 +442,10 @@ pub(in crate::server) enum StateOfDropped {
     responses(
         (status = 202, description = "It finishes its epoch first", body = JobInfo),
         (status = 204, description = "It is gone"),
-        (status = 400, body = Problem), (status = 401, body = Problem),
-        (status = 403, body = Problem), (status = 404, body = Problem),
         (status = 409, description = "Its state cannot be dropped, or its views are read",
             body = Problem),
-        (status = 429, body = Problem), (status = 503, body = Problem),
+        (status = 503, body = Problem),
+        NamedRefusals,
     ))]
 pub(super) async fn remove(
     State(app): Shared,

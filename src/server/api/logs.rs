@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use utoipa::{IntoParams, ToSchema};
 
-use super::error::{ApiError, ApiResult, Problem};
+use super::error::{ApiError, ApiResult, NamedRefusals, Problem};
 use super::{Path, Query, Shared};
 use crate::server::jobs::Job;
 use crate::server::logs::LogLine;
@@ -54,10 +54,8 @@ pub struct LogLines {
     responses(
         (status = 200, description = "Lines; with follow, events with a line each as JSON",
             content((LogLines = "application/json"), (String = "text/event-stream"))),
-        (status = 400, body = Problem), (status = 401, body = Problem),
-        (status = 403, body = Problem), (status = 404, body = Problem),
-        (status = 429, body = Problem),
         (status = 503, description = "Too many follow already", body = Problem),
+        NamedRefusals,
     ))]
 pub(super) async fn logs(
     State(app): Shared,

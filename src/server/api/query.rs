@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use utoipa::{IntoParams, ToSchema};
 
-use super::error::{ApiError, ApiResult, Problem};
+use super::error::{ApiError, ApiResult, NamedRefusals, Problem, Refusals};
 use super::{Body, Query, Shared, json};
 use crate::query::answer::Changes;
 use crate::query::follow::Ended;
@@ -88,12 +88,13 @@ pub(super) fn token(text: Option<&str>) -> ApiResult<Option<Token>> {
     responses(
         (status = 200, description = "The answer", body = Answer),
         (status = 400, description = "The question has mistakes", body = Problem),
-        (status = 401, body = Problem), (status = 403, body = Problem),
-        (status = 404, body = Problem), (status = 408, body = Problem),
-        (status = 413, body = Problem), (status = 422, body = Problem),
-        (status = 429, body = Problem), (status = 503, body = Problem),
+        (status = 404, body = Problem),
+        (status = 413, body = Problem),
+        (status = 422, body = Problem),
+        (status = 503, body = Problem),
         (status = 504, description = "It took too long, or the token was not reached",
             body = Problem),
+        Refusals,
     ))]
 pub(super) async fn ask(State(app): Shared, Body(body): Body) -> ApiResult<Json<Answer>> {
     let asked: Asked = json(&body)?;
@@ -107,11 +108,11 @@ pub(super) async fn ask(State(app): Shared, Body(body): Body) -> ApiResult<Json<
 #[utoipa::path(post, path = "/v1/query/stream", tag = "queries", request_body = Asked,
     responses(
         (status = 200, description = "Events", body = String, content_type = "text/event-stream"),
-        (status = 400, body = Problem), (status = 401, body = Problem),
-        (status = 403, body = Problem), (status = 404, body = Problem),
-        (status = 408, body = Problem), (status = 413, body = Problem),
-        (status = 422, body = Problem), (status = 429, body = Problem),
-        (status = 503, body = Problem), (status = 504, body = Problem),
+        (status = 413, body = Problem),
+        (status = 422, body = Problem),
+        (status = 503, body = Problem),
+        (status = 504, body = Problem),
+        NamedRefusals,
     ))]
 pub(super) async fn stream(State(app): Shared, Body(body): Body) -> ApiResult<Response> {
     let asked: Asked = json(&body)?;
@@ -134,12 +135,11 @@ fn sse(events: impl Stream<Item = Result<Event, Infallible>> + Send + 'static) -
 #[utoipa::path(get, path = "/v1/query/socket", tag = "queries", params(AskedInUrl),
     responses(
         (status = 101, description = "The socket is open"),
-        (status = 400, body = Problem), (status = 401, body = Problem),
-        (status = 403, body = Problem), (status = 404, body = Problem),
-        (status = 408, body = Problem), (status = 422, body = Problem),
+        (status = 422, body = Problem),
         (status = 426, description = "Not a WebSocket request", body = Problem),
-        (status = 429, body = Problem), (status = 503, body = Problem),
+        (status = 503, body = Problem),
         (status = 504, body = Problem),
+        NamedRefusals,
     ))]
 pub(super) async fn socket(
     State(app): Shared,

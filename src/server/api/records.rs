@@ -15,7 +15,7 @@ use serde_json::Value;
 use tokio::sync::mpsc::{self, Sender};
 use utoipa::{IntoParams, ToSchema};
 
-use super::error::{ApiError, ApiResult, Problem};
+use super::error::{ApiError, ApiResult, NamedRefusals, Problem};
 use super::{Path, Query, Shared, blocking};
 use crate::payload::Shower;
 use crate::server::App;
@@ -78,10 +78,9 @@ pub struct RecordShown {
     responses(
         (status = 200, description = "Events with a record each", body = RecordShown,
             content_type = "text/event-stream"),
-        (status = 400, body = Problem), (status = 401, body = Problem),
-        (status = 403, body = Problem), (status = 404, body = Problem),
-        (status = 408, body = Problem), (status = 422, body = Problem),
-        (status = 429, body = Problem), (status = 503, body = Problem),
+        (status = 422, body = Problem),
+        (status = 503, body = Problem),
+        NamedRefusals,
     ))]
 pub(super) async fn records(
     State(app): Shared,

@@ -9,7 +9,7 @@ use flow_registry::{Registry, RegistryError};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::error::{ApiError, ApiResult, Problem};
+use super::error::{ApiError, ApiResult, NamedRefusals, Problem, Refusals};
 use super::{Path, Shared, blocking};
 use crate::server::App;
 
@@ -40,9 +40,9 @@ pub struct SchemaInfo {
 /// All subjects.
 #[utoipa::path(get, path = "/v1/schemas", tag = "schemas", responses(
     (status = 200, description = "All subjects", body = SubjectList),
-    (status = 401, body = Problem), (status = 403, body = Problem), (status = 408, body = Problem),
     (status = 422, description = "The server has no registry", body = Problem),
-    (status = 429, body = Problem), (status = 503, body = Problem),
+    (status = 503, body = Problem),
+    Refusals,
 ))]
 pub(super) async fn list(State(app): Shared) -> ApiResult<Json<SubjectList>> {
     blocking(move || {
@@ -57,11 +57,9 @@ pub(super) async fn list(State(app): Shared) -> ApiResult<Json<SubjectList>> {
     params(("subject" = String, Path, description = "Such as `orders-value`")),
     responses(
         (status = 200, description = "The schema", body = SchemaInfo),
-        (status = 400, body = Problem), (status = 401, body = Problem),
-        (status = 403, body = Problem), (status = 404, body = Problem),
-        (status = 408, body = Problem),
         (status = 422, description = "The server has no registry", body = Problem),
-        (status = 429, body = Problem), (status = 503, body = Problem),
+        (status = 503, body = Problem),
+        NamedRefusals,
     ))]
 pub(super) async fn show(
     State(app): Shared,

@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
-use super::error::{ApiError, ApiResult, Problem};
+use super::error::{ApiError, ApiResult, Problem, Refusals};
 use super::{Body, Path, Query, Shared, blocking, json};
 use crate::server::admit::admit;
-use crate::server::commands::{KEY_BYTES_MAX, RECORDS_MAX};
+use crate::server::commands::{KEY_BYTES_MAX, RECORDS_MAX, Written};
 use crate::server::name::JobName;
 
 /// The header that makes a request safe to repeat.
@@ -59,16 +59,14 @@ pub struct WriteResult {
     request_body(content = Objects, content_type = "application/json"),
     responses(
         (status = 200, description = "They are written", body = WriteResult),
-        (status = 400, body = Problem), (status = 401, body = Problem),
-        (status = 403, body = Problem),
+        (status = 400, body = Problem),
         (status = 404, description = "No job has such a stream", body = Problem),
-        (status = 408, body = Problem),
         (status = 409, description = "No running job has it, or several mean different ones",
             body = Problem),
         (status = 413, body = Problem),
         (status = 422, description = "The records do not fit the stream", body = Problem),
-        (status = 429, body = Problem),
         (status = 503, description = "The log is away", body = Problem),
+        Refusals,
     ))]
 pub(super) async fn write(
     State(app): Shared,
@@ -77,28 +75,19 @@ pub(super) async fn write(
     headers: HeaderMap,
     Body(body): Body,
 ) -> ApiResult<Json<WriteResult>> {
-    let key = match headers.get(IDEMPOTENCY_KEY) {
-        None => None,
-        Some(key) => Some(readable(key)?),
-    };
+    let key = headers.get(IDEMPOTENCY_KEY).map(readable).transpose()?;
     let objects = match json(&body)? {
         Objects::One(object) => vec![object],
         Objects::Many(objects) => objects,
     };
-    if !(1..=RECORDS_MAX).contains(&objects.len()) {
-        return Err(ApiError::bad_request(format!("a request has 1 to {RECORDS_MAX} records")));
-    }
+    check_number(objects.len())?;
     blocking(move || {
         let jobs = match &query.job {
             None => app.jobs.all(),
             Some(job) => vec![app.jobs.get(&JobName::new(job).map_err(ApiError::bad_request)?)?],
         };
         let written = app.commands.write(&jobs, &name, &objects, key.as_deref())?;
-        Ok(Json(WriteResult {
-            token: written.token.to_string(),
-            records: objects.len(),
-            repeated: written.repeated,
-        }))
+        Ok(Json(WriteResult::of(&written, objects.len())))
     })
     .await
 }
@@ -124,13 +113,12 @@ pub(in crate::server) struct Declared {
     request_body(content = Declared, content_type = "application/json"),
     responses(
         (status = 200, description = "They are written", body = WriteResult),
-        (status = 400, body = Problem), (status = 401, body = Problem),
-        (status = 403, body = Problem), (status = 408, body = Problem),
+        (status = 400, body = Problem),
         (status = 409, description = "The stream is no topic", body = Problem),
         (status = 413, body = Problem),
         (status = 422, description = "Mistakes, or records that do not fit", body = Problem),
-        (status = 429, body = Problem),
         (status = 503, description = "The log is away", body = Problem),
+        Refusals,
     ))]
 pub(super) async fn write_declared(
     State(app): Shared,
@@ -139,22 +127,29 @@ pub(super) async fn write_declared(
 ) -> ApiResult<Json<WriteResult>> {
     let key = headers.get(IDEMPOTENCY_KEY).map(readable).transpose()?;
     let Declared { declarations, stream, records } = json(&body)?;
-    if !(1..=RECORDS_MAX).contains(&records.len()) {
-        return Err(ApiError::bad_request(format!("a request has 1 to {RECORDS_MAX} records")));
-    }
+    check_number(records.len())?;
     let graph = app.asker.declared(declarations, &stream).await?;
     blocking(move || {
         let mut graph = graph;
         admit(&mut graph, app.files.as_deref())
             .map_err(|why| ApiError::refused("forbidden", why))?;
         let written = app.commands.write_to(&graph, &stream, &records, key.as_deref())?;
-        Ok(Json(WriteResult {
-            token: written.token.to_string(),
-            records: records.len(),
-            repeated: written.repeated,
-        }))
+        Ok(Json(WriteResult::of(&written, records.len())))
     })
     .await
+}
+
+impl WriteResult {
+    fn of(written: &Written, records: usize) -> Self {
+        Self { token: written.token.to_string(), records, repeated: written.repeated }
+    }
+}
+
+fn check_number(records: usize) -> ApiResult<()> {
+    match (1..=RECORDS_MAX).contains(&records) {
+        true => Ok(()),
+        false => Err(ApiError::bad_request(format!("a request has 1 to {RECORDS_MAX} records"))),
+    }
 }
 
 fn readable(key: &axum::http::HeaderValue) -> ApiResult<String> {

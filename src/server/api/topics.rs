@@ -6,7 +6,7 @@ use flow_runtime::connect::{Log, OffsetQuery};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::error::{ApiError, ApiResult, Problem};
+use super::error::{ApiError, ApiResult, NamedRefusals, Problem, Refusals};
 use super::{Path, Shared, blocking};
 
 /// Bytes of a topic's name at most, as in Kafka.
@@ -51,9 +51,9 @@ pub struct PartitionInfo {
 /// All topics.
 #[utoipa::path(get, path = "/v1/topics", tag = "topics", responses(
     (status = 200, description = "All topics", body = TopicList),
-    (status = 401, body = Problem), (status = 403, body = Problem), (status = 408, body = Problem),
     (status = 422, description = "The server has no log of its own", body = Problem),
-    (status = 429, body = Problem), (status = 503, body = Problem),
+    (status = 503, body = Problem),
+    Refusals,
 ))]
 pub(super) async fn list(State(app): Shared) -> ApiResult<Json<TopicList>> {
     blocking(move || {
@@ -72,11 +72,9 @@ pub(super) async fn list(State(app): Shared) -> ApiResult<Json<TopicList>> {
     params(("name" = String, Path, description = "The topic")),
     responses(
         (status = 200, description = "The topic", body = TopicInfo),
-        (status = 400, body = Problem), (status = 401, body = Problem),
-        (status = 403, body = Problem), (status = 404, body = Problem),
-        (status = 408, body = Problem),
         (status = 422, description = "The server has no log of its own", body = Problem),
-        (status = 429, body = Problem), (status = 503, body = Problem),
+        (status = 503, body = Problem),
+        NamedRefusals,
     ))]
 pub(super) async fn show(
     State(app): Shared,

@@ -8,7 +8,7 @@ use flow_ir::types::Field;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::error::{ApiError, ApiResult, Problem};
+use super::error::{ApiError, ApiResult, NamedRefusals, Problem, Refusals};
 use super::query::{deadline, token};
 use super::{Path, Query, Shared};
 use crate::query::{Answer, Column, Offer};
@@ -76,11 +76,7 @@ impl ViewInfo {
 
 /// All materialized views, also of jobs that rest.
 #[utoipa::path(get, path = "/v1/views", tag = "views",
-    responses(
-        (status = 200, body = Vec<ViewInfo>),
-        (status = 401, body = Problem), (status = 403, body = Problem),
-        (status = 408, body = Problem), (status = 429, body = Problem),
-    ))]
+    responses((status = 200, body = Vec<ViewInfo>), Refusals))]
 pub(super) async fn list(State(app): Shared) -> Json<Vec<ViewInfo>> {
     let (offers, readers) = (Asker::offers(&app.jobs), app.jobs.readers());
     let info = |view: &ViewDecl| {
@@ -112,12 +108,11 @@ pub(in crate::server) struct RowsQuery {
     params(("name" = String, Path, description = "The view"), RowsQuery),
     responses(
         (status = 200, body = Answer),
-        (status = 400, body = Problem), (status = 401, body = Problem),
-        (status = 403, body = Problem), (status = 404, body = Problem),
-        (status = 408, body = Problem),
         (status = 409, description = "Several jobs have such a view", body = Problem),
-        (status = 422, body = Problem), (status = 429, body = Problem),
-        (status = 503, body = Problem), (status = 504, body = Problem),
+        (status = 422, body = Problem),
+        (status = 503, body = Problem),
+        (status = 504, body = Problem),
+        NamedRefusals,
     ))]
 pub(super) async fn rows(
     State(app): Shared,

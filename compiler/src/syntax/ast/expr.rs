@@ -463,3 +463,30 @@ pub enum TimeUnit {
     /// Year of the ISO week (EXTRACT only).
     IsoYear,
 }
+
+impl TimeUnit {
+    /// Its word, by which EXTRACT and its kin know it, too.
+    pub fn word(self) -> &'static str {
+        match self {
+            TimeUnit::Millennium => "MILLENNIUM",
+            TimeUnit::Century => "CENTURY",
+            TimeUnit::Decade => "DECADE",
+            TimeUnit::Year => "YEAR",
+            TimeUnit::Quarter => "QUARTER",
+            TimeUnit::Month => "MONTH",
+            TimeUnit::Week => "WEEK",
+            TimeUnit::Day => "DAY",
+            TimeUnit::Hour => "HOUR",
+            TimeUnit::Minute => "MINUTE",
+            TimeUnit::Second => "SECOND",
+            TimeUnit::Millisecond => "MILLISECOND",
+            TimeUnit::Microsecond => "MICROSECOND",
+            TimeUnit::Nanosecond => "NANOSECOND",
+            TimeUnit::Epoch => "EPOCH",
+            TimeUnit::DayOfWeek => "DOW",
+            TimeUnit::IsoDayOfWeek => "ISODOW",
+            TimeUnit::DayOfYear => "DOY",
+            TimeUnit::IsoYear => "ISOYEAR",
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! Expressions as text.
 
-use super::{Printer, unit_name};
+use super::Printer;
 use crate::syntax::ast::{
     Arg, ArgValue, BinaryOp, Call, Expr, ExprKind, Ident, IsTest, LikeKind, Literal, NullTreatment,
     OrderItem, Over, Quantifier, Query, TableArg, TableArgSource, TrimSide, TypedKind, UnaryOp,
@@ -325,7 +325,7 @@ impl Printer {
         match &arg.value {
             ArgValue::Expr(expr) => self.expr(expr, Precedence::Lowest),
             ArgValue::Wildcard => self.push("*"),
-            ArgValue::Unit(unit) => self.push(unit_name(*unit)),
+            ArgValue::Unit(unit) => self.push(unit.word()),
             ArgValue::Lambda { params, body } => {
                 self.push("(");
                 self.idents(params);

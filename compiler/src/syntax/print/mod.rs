@@ -8,7 +8,7 @@ mod statement;
 
 use super::ast::{
     Ast, Expr, FieldType, Ident, IntervalUnits, ObjectName, OptionEntry, OptionValue,
-    OptionValueKind, Query, Statement, Text, TimeUnit, TimeZoneClause, TypeExpr, TypeKind,
+    OptionValueKind, Query, Statement, Text, TimeZoneClause, TypeExpr, TypeKind,
 };
 use super::pratt::Precedence;
 
@@ -205,35 +205,11 @@ impl Printer {
     fn units(&mut self, units: Option<&IntervalUnits>) {
         if let Some(units) = units {
             self.push(" ");
-            self.push(unit_name(units.from));
+            self.push(units.from.word());
             if let Some(to) = units.to {
                 self.push(" TO ");
-                self.push(unit_name(to));
+                self.push(to.word());
             }
         }
-    }
-}
-
-fn unit_name(unit: TimeUnit) -> &'static str {
-    match unit {
-        TimeUnit::Millennium => "MILLENNIUM",
-        TimeUnit::Century => "CENTURY",
-        TimeUnit::Decade => "DECADE",
-        TimeUnit::Year => "YEAR",
-        TimeUnit::Quarter => "QUARTER",
-        TimeUnit::Month => "MONTH",
-        TimeUnit::Week => "WEEK",
-        TimeUnit::Day => "DAY",
-        TimeUnit::Hour => "HOUR",
-        TimeUnit::Minute => "MINUTE",
-        TimeUnit::Second => "SECOND",
-        TimeUnit::Millisecond => "MILLISECOND",
-        TimeUnit::Microsecond => "MICROSECOND",
-        TimeUnit::Nanosecond => "NANOSECOND",
-        TimeUnit::Epoch => "EPOCH",
-        TimeUnit::DayOfWeek => "DOW",
-        TimeUnit::IsoDayOfWeek => "ISODOW",
-        TimeUnit::DayOfYear => "DOY",
-        TimeUnit::IsoYear => "ISOYEAR",
     }
 }
