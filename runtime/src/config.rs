@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::view::Views;
@@ -30,6 +31,27 @@ pub const RESTART_WAIT_MAX: Duration = Duration::from_secs(10);
 /// Attempts in a row without a committed epoch after which the job gives up.
 pub const RESTARTS_MAX: u32 = 8;
 
+/// A job's memory in bytes, which may change while it runs.
+#[derive(Clone, Debug)]
+pub struct Memory(Arc<AtomicUsize>);
+
+impl Memory {
+    /// So many bytes.
+    pub fn new(bytes: usize) -> Self {
+        Self(Arc::new(AtomicUsize::new(bytes)))
+    }
+
+    /// The bytes, as they are now.
+    pub fn bytes(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Changes them; the job takes notice after its next epoch.
+    pub fn set(&self, bytes: usize) {
+        self.0.store(bytes, Ordering::Relaxed);
+    }
+}
+
 /// How a job is run here.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -37,8 +59,8 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// Workers; `None`: the machine's cores, at most the job's shards.
     pub parallelism: Option<usize>,
-    /// State kept in memory before tables spill, bytes.
-    pub memory_bytes: usize,
+    /// State kept in memory before tables spill, and as much again for the rows of an epoch.
+    pub memory: Memory,
     /// Rows that a source pushes on at once.
     pub batch_rows: usize,
     /// Forget the job's epochs and state and start anew.
@@ -53,7 +75,7 @@ impl Config {
         Self {
             state_dir: state_dir.into(),
             parallelism: None,
-            memory_bytes: MEMORY_BYTES,
+            memory: Memory::new(MEMORY_BYTES),
             batch_rows: BATCH_ROWS,
             fresh: false,
             views: None,

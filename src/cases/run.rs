@@ -20,7 +20,7 @@ use flow_runtime::metrics::Metrics;
 use flow_runtime::world::{
     Logs, Printer, Registries as JobRegistries, SystemClock, World, warn_of_restart,
 };
-use flow_runtime::{Config, RuntimeError, start};
+use flow_runtime::{Config, Memory, RuntimeError, start};
 
 use super::compare::{Produced, difference, fold, text_difference};
 use super::faults::{FaultyLog, LOST};
@@ -250,7 +250,7 @@ impl Run<'_> {
         config.parallelism = Some(self.regime.parallelism);
         config.batch_rows = self.regime.batch_rows;
         if self.regime.spilled {
-            config.memory_bytes = 0;
+            config.memory = Memory::new(0);
         }
         let log = match self.regime.crashes {
             true => Arc::new(FaultyLog::new(log.clone())) as Arc<dyn Log>,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use flow_ir::physical::JobGraph;
 use flow_runtime::job::reads_standard_input;
-use flow_runtime::{Config, Ended, JobHandle, start};
+use flow_runtime::{Config, Ended, JobHandle, Memory, start};
 
 use super::progress::{Progress, Stats};
 use super::{CompileArgs, EngineArgs, size};
@@ -67,7 +67,7 @@ impl RunArgs {
         let _lock = crate::lock::StateLock::take(&state_dir)?;
         let mut config = Config::new(&state_dir);
         config.parallelism = self.parallelism.map(usize::from);
-        config.memory_bytes = self.memory;
+        config.memory = Memory::new(self.memory);
         config.fresh = self.fresh;
         let world = world(&graph, local, &state_dir);
         let name = graph.name.clone();

@@ -10,7 +10,7 @@ use flow_runtime::connect::Log;
 use flow_runtime::connect::local::LocalLog;
 use flow_runtime::view::{Step, Subscription, SubscriptionEnd, Views};
 use flow_runtime::world::{Clock, Logs, Printer, World};
-use flow_runtime::{Config, Ended as JobEnd, RuntimeError, Stopper, start};
+use flow_runtime::{Config, Ended as JobEnd, Memory, RuntimeError, Stopper, start};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
@@ -90,7 +90,7 @@ impl Live {
         let subscription = views.resume(&answer, 0)?;
         let mut config = Config::new(folder.path());
         config.parallelism = Some(1);
-        config.memory_bytes = QUERY_MEMORY_BYTES;
+        config.memory = Memory::new(QUERY_MEMORY_BYTES);
         config.views = Some(views);
         let job = graph.name.clone();
         let handle = start(graph, surroundings.engine.factory(), config, world)?;

@@ -4,10 +4,12 @@
 mod command;
 
 mod commands;
+mod crowd;
 mod document;
 mod exposition;
 mod lifecycle;
 mod limits;
+mod memory;
 mod metrics;
 mod queries;
 mod readers;

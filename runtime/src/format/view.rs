@@ -1,7 +1,8 @@
 //! Rows of another job's view, read from the records of that job's changelog: the key bytes and the
-//! row as its state keeps them; where equal rows are counted, the key is the whole row and the value
-//! says how often it is there. A tombstone gives a row with the key's columns only. Records come
-//! from outside: each is checked before it is believed, and those of other tables are passed over.
+//! row as its state keeps them; where equal rows are counted, the key is the whole row and the
+//! value says how often it is there. A tombstone gives a row with the key's columns only. Records
+//! come from outside: each is checked before it is believed, and those of other tables are passed
+//! over.
 
 use std::sync::Arc;
 

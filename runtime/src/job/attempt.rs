@@ -168,7 +168,7 @@ impl Attempt<'_> {
                 numbers: &started.numbers,
                 groups: &groups,
                 disk: Some(started.disk.clone()),
-                budget_bytes: self.config.memory_bytes / workers,
+                budget_bytes: self.config.memory.bytes() / workers,
             });
             store.load().map_err(|e| crate::commit::state_error(&e))?;
             made.push(Worker::new(WorkerSetup {
@@ -186,6 +186,8 @@ impl Attempt<'_> {
                 metrics: started.metrics.clone(),
                 clock: self.world.clock.clone(),
                 batch_rows: self.config.batch_rows,
+                memory: self.config.memory.clone(),
+                workers,
             })?);
         }
         let span = tracing::Span::current();

@@ -63,16 +63,17 @@ struct Internal {
 pub(crate) fn start(attempt: &Attempt<'_>) -> Result<Started> {
     let (graph, world) = (attempt.graph, attempt.world);
     let home = world.logs.home()?;
-    let id = format!("flow-{}-0", graph.name);
+    let id = writer_id(&graph.name);
     let store_folder = attempt.config.state_dir.join("store");
-    let (internal, writer, record, forgotten) = if attempt.fresh {
+    let mut forgotten = None;
+    let (internal, writer, record) = if attempt.fresh {
         let mut writer = home.writer(&id)?;
-        let forgotten = forget(attempt, &home, &mut *writer, &store_folder)?;
-        (internal_topics(&home, graph)?, writer, None, forgotten)
+        forgotten = forget(attempt, &home, &mut *writer, &store_folder)?;
+        (internal_topics(&home, graph)?, writer, None)
     } else {
         let (internal, writer) = both(|| internal_topics(&home, graph), || home.writer(&id))?;
         let last = last_record(&home, &internal.epochs.name)?;
-        (internal, writer, last, None)
+        (internal, writer, last)
     };
     record.as_ref().map_or(Ok(()), |record| check_program(graph, record))?;
     let directory = directory(graph, record.as_ref());
@@ -163,6 +164,11 @@ pub(super) fn delete_if_allowed(home: &Arc<dyn Log>, names: &[&str]) -> Result<(
         }
         other => other,
     }
+}
+
+/// The transactional id of a job's writer.
+pub(super) fn writer_id(job: &str) -> String {
+    format!("flow-{job}-0")
 }
 
 /// The internal topics of a job: its epochs, and its changelog.

@@ -6,7 +6,9 @@ use std::path::Path;
 
 use flow_ir::physical::JobGraph;
 
-use super::start::{delete_if_allowed, forget_epochs, internal_names, remove_store, why_other};
+use super::start::{
+    delete_if_allowed, forget_epochs, internal_names, remove_store, why_other, writer_id,
+};
 use crate::error::Result;
 use crate::world::World;
 
@@ -65,8 +67,8 @@ pub fn compare(before: &JobGraph, after: &JobGraph) -> StateChange {
 }
 
 /// Forgets a job that does not run: its position, and its state here and in its log. Its internal
-/// topics are deleted, its outputs stay. What a crash leaves undone is done when it is called again;
-/// a job of that name that starts before begins anew.
+/// topics are deleted, its outputs stay. What a crash leaves undone is done when it is called
+/// again; a job of that name that starts before begins anew.
 ///
 /// # Errors
 /// If the log cannot be reached, or the folder cannot be changed.
@@ -75,7 +77,7 @@ pub fn forget(graph: &JobGraph, state_dir: &Path, world: &World) -> Result<()> {
     let [epochs, changelog] = internal_names(&graph.name);
     if home.topic(&epochs)?.is_some() {
         // A process that runs it after all is fenced, before its topics go.
-        let mut writer = home.writer(&format!("flow-{}-0", graph.name))?;
+        let mut writer = home.writer(&writer_id(&graph.name))?;
         forget_epochs(&mut *writer, &epochs)?;
     }
     delete_if_allowed(&home, &[&changelog, &epochs])?;

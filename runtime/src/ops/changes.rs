@@ -82,6 +82,11 @@ impl NetRows {
         Ok(())
     }
 
+    /// Memory, bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.weights.memory_bytes()
+    }
+
     /// Emits what is left, rows taken back first, and begins anew.
     pub(super) fn emit(&mut self, emit: &mut BatchBuilder) -> Result<(), OpError> {
         for taken_back in [true, false] {

@@ -127,18 +127,20 @@ impl IntervalJoinOp {
         let (from, to) = (at_time(key, first), at_time(key, last));
         let to = prefix_end(&to);
         let group = key_group(key_hash(key));
+        let limit = cx.limit_bytes;
         let table = cx.state.ordered(self.tables[1 - side]);
         let to = to.as_deref().map_or(Unbounded, Excluded);
         let entries = table.range(Some(group), Included(&from), to)?;
         let (count, matched) = (self.count, self.matched);
         let wants_flag = side == 1 && self.kind == JoinKind::Left;
         let (origins, partners) = (&mut self.origins, &mut self.partners);
-        let rows = self.sides[1 - side].rows(entries.map(|entry| {
+        let entries = entries.map(|entry| {
             origins.push((i, entry.row.i64(count)));
             let unmatched = wants_flag && entry.row.word(matched) == 0;
             partners.push(if unmatched { entry.key } else { &[] });
             &entry.key[from.len()..]
-        }))?;
+        });
+        let rows = self.sides[1 - side].rows(entries, limit)?;
         for partner in rows.rows() {
             let [left, right] = if side == 0 { [row, partner] } else { [partner, row] };
             self.pairs.push(left, right);
@@ -170,7 +172,7 @@ impl IntervalJoinOp {
         self.pairs.recycle(pairs);
         self.origins.clear();
         self.partners.clear();
-        Ok(())
+        cx.refuse_too_much(0)
     }
 
     /// Keeps a row, and sets the timer at which it goes.
@@ -224,7 +226,7 @@ impl IntervalJoinOp {
                 keys.push(&entry.key[from.len()..]);
             }
         })?;
-        let rows = self.sides[0].rows((0..counts.len()).map(|i| keys.get(i)))?;
+        let rows = self.sides[0].rows((0..counts.len()).map(|i| keys.get(i)), cx.limit_bytes)?;
         for (row, count) in rows.rows().zip(counts) {
             self.pairs.emit_alone(row, count, cx.emit);
         }

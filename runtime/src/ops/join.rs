@@ -62,7 +62,7 @@ impl JoinOp {
         }
         self.weights.clear();
         self.pairs.recycle(pairs);
-        Ok(())
+        cx.refuse_too_much(self.net.as_ref().map_or(0, NetRows::bytes))
     }
 }
 
@@ -80,22 +80,21 @@ impl Operator for JoinOp {
             self.key.extend_from_slice(key);
             self.sides[own].append_row(row, &mut self.key);
             cx.state.ordered(self.tables[own]).add_weight(group, &self.key, weight)?;
-            let table = cx.state.ordered(self.tables[other]);
-            let first = self.weights.len();
+            let (limit, table) = (cx.limit_bytes, cx.state.ordered(self.tables[other]));
             let count = table.layout().column(0);
-            let weights = &mut self.weights;
-            let partners = table.scan(Some(group), key)?;
-            let partners = self.sides[other].rows(partners.map(|entry| {
+            let mut weights = Vec::new();
+            let partners = table.scan(Some(group), key)?.map(|entry| {
                 weights.push(weight.wrapping_mul(entry.row.i64(count)));
                 &entry.key[key.len()..]
-            }))?;
-            debug_assert_eq!(self.weights.len() - first, partners.len(), "a weight a pair");
-            for partner in partners.rows() {
+            });
+            let partners = self.sides[other].rows(partners, limit)?;
+            for (partner, weight) in partners.rows().zip(weights) {
                 let [left, right] = if port == 0 { [row, partner] } else { [partner, row] };
                 self.pairs.push(left, right);
-            }
-            if self.weights.len() >= PAIRS_MAX {
-                self.look(cx)?;
+                self.weights.push(weight);
+                if self.weights.len() >= PAIRS_MAX {
+                    self.look(cx)?;
+                }
             }
         }
         self.sides[own].keys = keys;

@@ -54,6 +54,9 @@ pub enum OpError {
     /// Its state cannot be read.
     #[error(transparent)]
     State(#[from] StateError),
+    /// It makes more rows than it may.
+    #[error("more rows than it may make")]
+    TooMuch,
     /// Something that cannot happen: a bug.
     #[error("{0}")]
     Internal(&'static str),
@@ -107,8 +110,23 @@ pub struct OpCx<'a> {
     pub mark: i64,
     /// The key groups that the worker owns, ascending.
     pub groups: &'a [u8],
+    /// Bytes of rows that it may emit at once, and keep for itself until the epoch's end.
+    pub limit_bytes: usize,
     /// What does not stop the operator.
     pub reports: &'a mut Reports,
+}
+
+impl OpCx<'_> {
+    /// To be asked where a few rows can make very many.
+    ///
+    /// # Errors
+    /// If more was emitted, or is `kept` by the operator itself, than may be: bytes.
+    pub fn refuse_too_much(&self, kept: usize) -> std::result::Result<(), OpError> {
+        match self.emit.is_over() || kept > self.limit_bytes {
+            true => Err(OpError::TooMuch),
+            false => Ok(()),
+        }
+    }
 }
 
 /// What operators noted; the worker empties it after each call and applies the error policy.

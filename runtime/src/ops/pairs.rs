@@ -53,17 +53,23 @@ impl Side {
         rest.ok_or(OpError::Internal("the key of a join cannot be read back"))
     }
 
-    /// Reads back, in order, the rows that `append_row` wrote.
+    /// Reads back, in order, the rows that `append_row` wrote; refuses more than fit into the limit,
+    /// bytes.
     pub(super) fn rows<'k>(
         &mut self,
         keys: impl Iterator<Item = &'k [u8]>,
+        limit: usize,
     ) -> Result<RowBatch, OpError> {
+        self.read.set_limit(limit);
         for key in keys {
             self.read.begin();
             if !self.decoder.decode(key, &mut self.read, 0) {
                 return Err(OpError::Internal("a row of a join cannot be read back"));
             }
             self.read.finish(1);
+            if self.read.is_over() {
+                return Err(OpError::TooMuch);
+            }
         }
         Ok(self.read.take())
     }

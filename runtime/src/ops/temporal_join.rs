@@ -174,7 +174,7 @@ impl TemporalJoinOp {
             self.left.after_key(key)
         });
         let waiting = waiting.collect::<Result<Vec<_>, _>>()?;
-        let rows = self.left.rows(waiting.into_iter())?;
+        let rows = self.left.rows(waiting.into_iter(), cx.limit_bytes)?;
         let mut join_keys = KeyBatch::default();
         self.left.key.encode(&rows, &mut join_keys);
         let mut partners = Vec::new();

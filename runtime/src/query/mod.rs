@@ -108,7 +108,7 @@ impl Query {
         let (mut exchange, _) = Exchange::connect(1);
         let exchange = exchange.pop().expect("an exchange of one has one end");
         let marks = vec![i64::MIN; graph.vertices.len()];
-        let parts = Parts { operators, sinks, exchange, store, groups, marks };
+        let parts = Parts { operators, sinks, exchange, store, groups, marks, memory_bytes };
         Ok(Self {
             wiring: Wiring::new(&graph, parts),
             sources,

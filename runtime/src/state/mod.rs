@@ -193,6 +193,11 @@ impl StateStore {
         }
     }
 
+    /// Changes the memory for tables and unpublished overlays; eviction follows it.
+    pub fn set_budget(&mut self, bytes: usize) {
+        self.budget_bytes = bytes;
+    }
+
     /// A point table.
     ///
     /// # Panics

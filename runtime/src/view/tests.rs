@@ -180,6 +180,7 @@ impl Job {
             }),
             groups,
             marks: vec![i64::MIN; graph.vertices.len()],
+            memory_bytes: 1 << 20,
         };
         let wiring = Wiring::new(&graph, parts);
         let rows = BatchBuilder::new(Arc::new(RowLayout::new(types())));

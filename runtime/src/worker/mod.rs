@@ -35,7 +35,7 @@ pub(crate) use outputs::{Encoding, SinkWriter, Staged};
 pub(crate) use setup::WorkerSetup;
 pub(crate) use wiring::{Parts, Wiring};
 
-use crate::config::POLL_WAIT;
+use crate::config::{Memory, POLL_WAIT};
 use crate::error::{Result, RuntimeError};
 use crate::metrics::{Metrics, Partitions};
 use crate::world::Clock;
@@ -57,6 +57,8 @@ pub(crate) struct Worker {
     factory: Arc<dyn KernelFactory>,
     clock: Arc<dyn Clock>,
     batch_rows: usize,
+    memory: Memory,
+    workers: usize,
     drift: i64,
     asides: Vec<Aside>,
     event_time: i64,
@@ -81,7 +83,10 @@ impl Worker {
                         return;
                     }
                 }
-                Command::Published(seal) => self.wiring.published(seal),
+                Command::Published(seal) => {
+                    self.wiring.set_memory(self.memory.bytes() / self.workers);
+                    self.wiring.published(seal);
+                }
                 Command::Stop => return,
             }
         }
@@ -121,7 +126,13 @@ impl Worker {
             let next =
                 self.inputs.next(|input| (!preloading || input.first) && input.watermark <= limit);
             match next {
-                Some((index, backlog)) => self.process(index, backlog, start, cx)?,
+                Some((index, backlog)) => {
+                    self.process(index, backlog, start, cx)?;
+                    // What is committed may leave memory: an epoch that fills it ends early.
+                    if self.wiring.is_full() {
+                        start.budget.cut();
+                    }
+                }
                 None => {
                     let now_ms = self.clock.monotonic_ms();
                     self.inputs.fetch(POLL_WAIT, now_ms)?;
@@ -287,11 +298,28 @@ impl Worker {
 }
 
 /// A worker that cannot go on, by its operator.
-pub(crate) fn operator_error(name: &str, error: &crate::ops::OpError) -> RuntimeError {
+pub(crate) fn operator_error(
+    name: &str,
+    limit_bytes: usize,
+    error: &crate::ops::OpError,
+) -> RuntimeError {
     match error {
         crate::ops::OpError::State(state) => crate::commit::state_error(state),
+        crate::ops::OpError::TooMuch => too_much(name, limit_bytes),
         crate::ops::OpError::Internal(why) => {
             RuntimeError::internal(format!("operator {name}: {why}"))
         }
     }
+}
+
+/// An operator or sink that holds more rows than it may.
+fn too_much(name: &str, limit_bytes: usize) -> RuntimeError {
+    let megabytes = limit_bytes >> 20;
+    RuntimeError::user(format!(
+        "{name} makes more rows of one epoch than the {megabytes} MB of memory that it may use"
+    ))
+    .with_help(
+        "A join whose rows meet very many others wants more conditions, or a filter before it. \
+         Otherwise give the job more memory, or smaller epochs: SET 'epoch.max.records'.",
+    )
 }

@@ -254,6 +254,12 @@ impl SinkWriter {
         changes
     }
 
+    /// What is kept until the epoch's end, bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        let records = self.staged.records.len() * size_of::<StagedRecord>();
+        self.waiting.bytes() + self.staged.arena.len() + records
+    }
+
     /// Rows that wait for the epoch's end.
     pub(crate) fn waiting_rows(&self) -> usize {
         self.waiting.len()

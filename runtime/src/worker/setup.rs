@@ -12,6 +12,7 @@ use super::outputs::SinkWriter;
 use super::source::Scan;
 use super::wiring::{Parts, Wiring};
 use super::{Exchange, Inputs, Policies, Worker};
+use crate::config::Memory;
 use crate::error::Result;
 use crate::format::encoding;
 use crate::metrics::Metrics;
@@ -39,6 +40,9 @@ pub(crate) struct WorkerSetup {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) batch_rows: usize,
+    /// Of the job, and by how many workers it is shared.
+    pub(crate) memory: Memory,
+    pub(crate) workers: usize,
 }
 
 impl Worker {
@@ -78,6 +82,7 @@ impl Worker {
             store: setup.store,
             groups: setup.groups,
             marks: setup.marks,
+            memory_bytes: setup.memory.bytes() / setup.workers,
         };
         Ok(Self {
             id: setup.id,
@@ -90,6 +95,8 @@ impl Worker {
             factory: setup.factory,
             clock: setup.clock,
             batch_rows: setup.batch_rows,
+            memory: setup.memory,
+            workers: setup.workers,
             drift: graph.settings.watermark_max_drift,
             graph,
             asides: Vec::new(),

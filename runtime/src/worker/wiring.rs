@@ -11,8 +11,8 @@ use flow_ir::row::{BatchBuilder, Column, KeyEncoder, RowBatch, RowLayout, key_gr
 
 use super::asides::Failed;
 use super::inbox::{Exchange, Message};
-use super::operator_error;
 use super::outputs::{SinkWriter, Staged};
+use super::{operator_error, too_much};
 use crate::error::Result;
 use crate::metrics::{Counts, done_by};
 use crate::ops::{Failure, OpCx, Operator, Reports};
@@ -20,6 +20,9 @@ use crate::state::{Overlay, StateStore, TableSize, shard_of};
 
 /// Rows for another worker are sent when this many wait, or at the end.
 const EXCHANGE_ROWS: usize = 1_024;
+
+/// Bytes of rows that an epoch may hold on a worker, however little memory it has for state.
+const EPOCH_BYTES_MIN: usize = 16 << 20;
 
 /// Name of the hidden column `Metadata::BatchPosition`.
 const POSITION_COLUMN: &str = "$position";
@@ -37,6 +40,10 @@ pub(crate) struct Wiring {
     pub(crate) failed: Vec<Failed>,
     bad: ErrorBuffer,
     ended: usize,
+    /// Bytes of rows that an operator may emit at once, and a sink keep until the epoch's end.
+    limit_bytes: usize,
+    /// State in memory when the epoch began, bytes.
+    state_before: usize,
 }
 
 /// A vertex on one worker.
@@ -107,6 +114,8 @@ pub(crate) struct Parts {
     pub(crate) groups: Vec<u8>,
     /// By vertex: the watermark that it got before.
     pub(crate) marks: Vec<i64>,
+    /// Memory of this worker: for its state, and as much again for an epoch's rows.
+    pub(crate) memory_bytes: usize,
 }
 
 impl Wiring {
@@ -143,7 +152,7 @@ impl Wiring {
                 counts: Counts::default(),
             }
         });
-        Self {
+        let mut wiring = Self {
             nodes: nodes.collect(),
             exchange: parts.exchange,
             store: parts.store,
@@ -154,7 +163,30 @@ impl Wiring {
             failed: Vec::new(),
             bad: ErrorBuffer::default(),
             ended: 0,
+            limit_bytes: 0,
+            state_before: 0,
+        };
+        wiring.set_memory(parts.memory_bytes);
+        wiring
+    }
+
+    /// The memory of this worker changes.
+    pub(crate) fn set_memory(&mut self, bytes: usize) {
+        self.store.set_budget(bytes);
+        self.limit_bytes = bytes.max(EPOCH_BYTES_MIN);
+        for node in &mut self.nodes {
+            node.emit.set_limit(self.limit_bytes);
         }
+    }
+
+    /// Whether the epoch has filled memory with what its commit lets go.
+    pub(crate) fn is_full(&self) -> bool {
+        let grown = self.store.memory_bytes().saturating_sub(self.state_before);
+        let kept = |node: &Node| match &node.role {
+            Role::Sink(sink) => sink.bytes(),
+            Role::Source | Role::Operator(_) => 0,
+        };
+        grown + self.nodes.iter().map(kept).sum::<usize>() > self.limit_bytes
     }
 
     /// Begins an epoch.
@@ -162,6 +194,7 @@ impl Wiring {
         self.kernel = kernel;
         self.reports.keep_rows = keep_rows;
         self.ended = 0;
+        self.state_before = self.store.memory_bytes();
         for node in &mut self.nodes {
             node.ended = false;
             for port in &mut node.ports {
@@ -302,6 +335,9 @@ impl Wiring {
             let begun = Instant::now();
             sink.rows(rows, partition, &mut self.bad);
             node.counts.busy += begun.elapsed();
+            if sink.bytes() > self.limit_bytes {
+                return Err(too_much(&node.name, self.limit_bytes));
+            }
             self.reports.take_failures(rows, &mut self.bad);
             self.collect_failures(to);
             return Ok(());
@@ -324,10 +360,12 @@ impl Wiring {
             kernel: self.kernel,
             mark: node.mark,
             groups: &self.groups,
+            limit_bytes: self.limit_bytes,
             reports: &mut self.reports,
         };
         let begun = Instant::now();
-        call(&mut **operator, &mut cx).map_err(|e| operator_error(&node.name, &e))?;
+        let called = call(&mut **operator, &mut cx).and_then(|()| cx.refuse_too_much(0));
+        called.map_err(|e| operator_error(&node.name, self.limit_bytes, &e))?;
         self.counts(vertex).busy += begun.elapsed();
         self.collect_failures(vertex);
         let node = &mut self.nodes[vertex.index()];

@@ -9,7 +9,7 @@ use std::time::Instant;
 use flow_ir::physical::JobGraph;
 use flow_runtime::metrics::Metrics;
 use flow_runtime::view::Views;
-use flow_runtime::{Config, Ended, JobHandle, RuntimeError, start};
+use flow_runtime::{Config, Ended, JobHandle, Memory, RuntimeError, start};
 use tokio::sync::watch;
 
 use super::info::{JobInfo, State};
@@ -40,7 +40,8 @@ pub(super) struct Inner {
     run: Run,
     failures: u32,
     error: Option<String>,
-    memory_bytes: usize,
+    /// What it may use, bytes.
+    memory: Memory,
     metrics: Option<Arc<Metrics>>,
     /// The views of this version; they can be read while the job rests.
     views: Option<Kept>,
@@ -92,7 +93,7 @@ impl Job {
             run: Run::Idle,
             failures: 0,
             error: None,
-            memory_bytes: 0,
+            memory: Memory::new(0),
             metrics: None,
             views: None,
         };
@@ -156,7 +157,7 @@ impl Job {
             error,
             failures: inner.failures,
             parallelism: inner.record.parallelism,
-            memory_bytes: if is_active { inner.memory_bytes as u64 } else { 0 },
+            memory_bytes: if is_active { inner.memory.bytes() as u64 } else { 0 },
             created_ms: inner.record.created_ms,
             submitted_ms: inner.record.submitted_ms,
             read_by: Vec::new(),
@@ -164,9 +165,11 @@ impl Job {
         }
     }
 
-    /// Looks at the job and does what comes next. `share` is the memory of a job that starts.
+    /// Looks at the job and does what comes next. `share` is the memory that it may use from now
+    /// on.
     pub(super) fn tick(self: &Arc<Self>, host: &Host, share: usize) -> Presence {
         let mut inner = self.lock();
+        inner.memory.set(share);
         let before = inner.state();
         let presence = self.look(&mut inner, host);
         if host.is_closing() {
@@ -174,7 +177,7 @@ impl Job {
         } else if presence == Presence::Here {
             match next(&inner.record, inner.activity()) {
                 Step::Rest => {}
-                Step::Start => self.start(&mut inner, host, share),
+                Step::Start => self.start(&mut inner, host),
                 Step::Stop => inner.stop(),
                 Step::GiveUpWaiting => inner.run = Run::Idle,
                 Step::Drop => self.begin_drop(&mut inner, host),
@@ -292,7 +295,7 @@ impl Job {
         }
     }
 
-    fn start(&self, inner: &mut Inner, host: &Host, share: usize) {
+    fn start(&self, inner: &mut Inner, host: &Host) {
         let graph = match &inner.graph {
             Ok(graph) => JobGraph::clone(graph),
             Err(why) => {
@@ -309,7 +312,7 @@ impl Job {
                 let views = views?;
                 let mut config = Config::new(&folder);
                 config.parallelism = Some(usize::from(inner.record.parallelism));
-                config.memory_bytes = share;
+                config.memory = inner.memory.clone();
                 config.fresh = inner.record.fresh;
                 config.views = Some(views);
                 let printer = Arc::new(LogPrinter(self.logs.clone()));
@@ -319,7 +322,6 @@ impl Job {
             });
         match started {
             Ok((handle, lock)) => {
-                inner.memory_bytes = share;
                 inner.metrics = None;
                 let version = inner.record.version;
                 inner.run = Run::Active(Active {

@@ -41,8 +41,8 @@ const LOOK: Duration = Duration::from_millis(25);
 pub struct Setup {
     /// Logs, registries, secrets.
     pub surroundings: Surroundings,
-    /// State in memory of all jobs together, bytes. A job gets an even share when it starts; those
-    /// that run already keep theirs until their next start.
+    /// State in memory of all jobs together, bytes. Each that runs has an even share, which changes
+    /// when others start or stop.
     pub memory_bytes: usize,
     /// Workers of a job that asks for no number.
     pub parallelism: u16,

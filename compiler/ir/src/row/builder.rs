@@ -1,5 +1,6 @@
 //! The only writer of batches. A row begins with every column NULL; setting a column clears its
 //! null bit; `finish` closes the row, `abandon` forgets it. Buffers are reused from batch to batch.
+//! A builder may be given a limit: rows beyond it are left out, and that is told.
 
 use std::sync::Arc;
 
@@ -17,7 +18,14 @@ pub struct BatchBuilder {
     pub(super) start: usize,
     pub(super) starts: Vec<u32>,
     pub(super) weights: Option<Vec<i64>>,
+    /// Words that the finished rows may take.
+    limit: usize,
+    /// Whether a row was left out because of it.
+    is_over: bool,
 }
+
+/// Words of a batch at most: it stays under 32 GiB.
+const WORDS_MAX: usize = u32::MAX as usize;
 
 impl BatchBuilder {
     /// A builder of rows of this layout.
@@ -26,7 +34,26 @@ impl BatchBuilder {
         for column in layout.columns() {
             blank[column.null_word as usize] |= column.null_mask;
         }
-        Self { layout, blank, words: Vec::new(), start: 0, starts: vec![0], weights: None }
+        Self {
+            layout,
+            blank,
+            words: Vec::new(),
+            start: 0,
+            starts: vec![0],
+            weights: None,
+            limit: WORDS_MAX,
+            is_over: false,
+        }
+    }
+
+    /// From now on leaves out rows that would make it more than these bytes; `is_over` tells.
+    pub fn set_limit(&mut self, bytes: usize) {
+        self.limit = (bytes / 8).min(WORDS_MAX - 1);
+    }
+
+    /// Whether rows were left out since the builder was made: what it has is then of no use.
+    pub fn is_over(&self) -> bool {
+        self.is_over
     }
 
     /// The layout of the rows.
@@ -243,8 +270,10 @@ impl BatchBuilder {
 
     #[inline]
     fn close(&mut self, weight: i64) {
-        let end = u32::try_from(self.words.len()).expect("a batch stays under 32 GiB");
-        self.starts.push(end);
+        if self.words.len() > self.limit {
+            return self.leave_out();
+        }
+        self.starts.push(self.words.len() as u32);
         self.start = self.words.len();
         match &mut self.weights {
             Some(weights) => weights.push(weight),
@@ -255,6 +284,15 @@ impl BatchBuilder {
                 self.weights = Some(weights);
             }
         }
+    }
+}
+
+impl BatchBuilder {
+    #[cold]
+    fn leave_out(&mut self) {
+        assert!(self.limit < WORDS_MAX, "a batch without a limit stays under 32 GiB");
+        self.words.truncate(self.start);
+        self.is_over = true;
     }
 }
 

@@ -384,6 +384,7 @@ impl<'a> Runner<'a> {
             kernel: KernelCx { clock: 0, on_error: OnError::DropRow },
             mark: self.marks[vertex],
             groups,
+            limit_bytes: usize::MAX,
             reports: &mut reports,
         };
         f(ops[vertex].as_deref_mut().expect("an operator"), &mut cx);
