@@ -74,3 +74,13 @@ fn a_server_that_is_not_there_is_told() {
     assert!(text(&ended.stderr).contains("no server answers at"), "{}", text(&ended.stderr));
     drop(server);
 }
+
+#[test]
+fn an_index_by_itself_is_refused_with_the_way_to_make_one() {
+    let server = Server::start();
+    let ended = pipe(&server, "CREATE INDEX by_total ON totals (total);\n");
+    assert_eq!(ended.status.code(), Some(1));
+    let errors = text(&ended.stderr);
+    assert!(errors.contains("an index is made with its view"), "{errors}");
+    assert!(errors.contains("CREATE MATERIALIZED VIEW totals"), "{errors}");
+}

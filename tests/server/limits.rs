@@ -97,6 +97,25 @@ fn bodies_that_are_too_large_or_malformed_are_refused() {
         let answer = server.ask("POST", "/v1/jobs?name=a", Some((kind, body.as_bytes())));
         assert_eq!(answer.status, status, "{kind} {body:?}: {answer:?}");
     }
+    let deep = |open: &str, close: &str| format!("{}{}", open.repeat(2_000), close.repeat(2_000));
+    let nested = format!("SELECT {}1{}", "(".repeat(2_000), ")".repeat(2_000));
+    for (path, body, status) in [
+        ("/v1/query", "{".to_string(), 400),
+        ("/v1/query", json!({"sql": 1}).to_string(), 400),
+        ("/v1/query", json!({"sql": ""}).to_string(), 400),
+        ("/v1/query", json!({"sql": "\u{0}\u{feff}SELECT"}).to_string(), 400),
+        ("/v1/query", json!({"sql": nested}).to_string(), 400),
+        ("/v1/query", deep("{\"sql\":", "}"), 400),
+        ("/v1/query", json!({"sql": "x".repeat(20_000)}).to_string(), 413),
+        ("/v1/query/stream", deep("[", "]"), 400),
+        ("/v1/streams/none", deep("[", "]"), 400),
+        ("/v1/streams/none", "[]".to_string(), 400),
+        ("/v1/streams/none", "{\"a\": 1e999}".to_string(), 400),
+    ] {
+        let answer = server.ask("POST", path, Some(("application/json", body.as_bytes())));
+        assert_eq!(answer.status, status, "{path} {body:.60}: {answer:?}");
+    }
+    server.get("/v1/query/socket?sql=SELECT").expect(400);
     server.get("/v1/jobs?unknown=1").expect(200);
     server.submit("?unknown=1", COPY).expect(400);
     server.submit("?fresh=perhaps", COPY).expect(400);

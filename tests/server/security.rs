@@ -64,6 +64,47 @@ fn scopes_are_held_and_noted() {
     }
 }
 
+/// What each operation of the API takes, as the document lists them.
+fn needed(method: &str, path: &str) -> &'static str {
+    match (method, path) {
+        (_, "/health" | "/ready" | "/v1/openapi.json") => "nothing",
+        ("delete", "/v1/jobs/{name}") => "admin",
+        // Questions are asked by POST, and change nothing.
+        ("post", "/v1/query" | "/v1/query/stream") => "read",
+        ("post", _) => "write",
+        _ => "read",
+    }
+}
+
+#[test]
+fn no_operation_is_open_to_a_lesser_scope() {
+    let (mut server, tokens) = guarded();
+    let document = server.get("/v1/openapi.json").expect(200);
+    let mut refused = 0;
+    for (holds, token) in ["nothing", "read", "write", "admin"]
+        .into_iter()
+        .zip([None].into_iter().chain(tokens.iter().map(Some)))
+    {
+        server.token = token.cloned();
+        for (path, operations) in document["paths"].as_object().expect("paths") {
+            for method in operations.as_object().expect("operations").keys() {
+                let order = ["nothing", "read", "write", "admin"];
+                let place = |scope: &str| order.iter().position(|s| *s == scope);
+                let needed = needed(method, path);
+                let path = path.replace("{name}", "none").replace("{subject}", "none");
+                // Nothing that is let through does anything: there is no such job, topic or body.
+                let body = (method == "post").then_some(("application/json", &b"{"[..]));
+                let status = server.ask(&method.to_uppercase(), &path, body).status;
+                let may = place(holds) >= place(needed);
+                let told = if holds == "nothing" { 401 } else { 403 };
+                assert_eq!(status != told, may, "{method} {path} with {holds}: {status}");
+                refused += usize::from(!may);
+            }
+        }
+    }
+    assert!(refused > 25, "{refused}");
+}
+
 #[test]
 fn a_token_that_is_revoked_is_worth_nothing_at_once() {
     let (mut server, [read, ..]) = guarded();
@@ -103,7 +144,10 @@ fn names_stay_inside_their_folder() {
             ("POST", format!("/v1/jobs/{name}/stop")),
             ("DELETE", format!("/v1/jobs/{name}")),
             ("GET", format!("/v1/topics/{name}")),
+            ("GET", format!("/v1/topics/{name}/records")),
             ("GET", format!("/v1/schemas/{name}")),
+            ("GET", format!("/v1/views/{name}/rows")),
+            ("GET", format!("/v1/views/counts/rows?job={name}")),
         ] {
             let status = server.ask(method, &path, None).status;
             assert!([400, 404, 405].contains(&status), "{method} {path}: {status}");
