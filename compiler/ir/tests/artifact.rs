@@ -41,8 +41,13 @@ fn graph() -> JobGraph {
     let kernel = KernelSpec { program, filter: None, outputs: vec![sum] };
     let origin = Origin::Value(vec!["n".into()]);
     let decoded = vec![DecodeColumn { name: "n".into(), ty: ty.clone(), origin }];
-    let source =
-        Source { stream: StreamId(0), columns: decoded, watermark: None, ranges: Vec::new() };
+    let source = Source {
+        stream: StreamId(0),
+        columns: decoded,
+        watermark: None,
+        ranges: Vec::new(),
+        since: None,
+    };
     let sink = Sink { stream: StreamId(1), mode: SinkMode::Append, keys: vec![] };
     let vertex = |name: &str, op| Vertex {
         name: name.into(),
