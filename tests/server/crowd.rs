@@ -41,8 +41,8 @@ impl Server {
         let body = json!({"sql": "SUBSCRIBE TO counts"}).to_string();
         let mut stream = TcpStream::connect(self.host()).expect("it accepts");
         let head = format!(
-            "POST /v1/query/stream HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
-             Content-Length: {}\r\n\r\n{body}",
+            "POST /v1/query/stream HTTP/1.1\r\nHost: localhost\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         );
         stream.write_all(head.as_bytes()).expect("it reads");

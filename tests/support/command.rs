@@ -16,7 +16,7 @@ use flow_runtime::connect::local::{Access, Purpose};
 use flow_runtime::connect::{Assignment, Log, Outcome, Outgoing, Reader};
 
 /// What does not happen in this time never will.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// How long one look at a job's progress waits.
 const LOOK: Duration = Duration::from_millis(200);

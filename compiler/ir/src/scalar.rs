@@ -4,8 +4,8 @@
 //!
 //! Rules that hold for every instruction:
 //! * operands come before it (`verify`);
-//! * where its guard is not TRUE the result is NULL and nothing is noted; columns, constants and the
-//!   clock take none (`verify`);
+//! * where its guard is not TRUE the result is NULL and nothing is noted; columns, constants and
+//!   the clock take none (`verify`);
 //! * strict operations (all but AND, OR, IsNull, Select, MakeRow, MakeArray and Host) give NULL
 //!   where an operand is NULL;
 //! * where it fails, the error (row, site, code) is noted and the result is NULL.

@@ -65,16 +65,7 @@ pub(crate) fn start(attempt: &Attempt<'_>) -> Result<Started> {
     let home = world.logs.home()?;
     let id = writer_id(&graph.name);
     let store_folder = attempt.config.state_dir.join("store");
-    let mut forgotten = None;
-    let (internal, writer, record) = if attempt.fresh {
-        let mut writer = home.writer(&id)?;
-        forgotten = forget(attempt, &home, &mut *writer, &store_folder)?;
-        (internal_topics(&home, graph)?, writer, None)
-    } else {
-        let (internal, writer) = both(|| internal_topics(&home, graph), || home.writer(&id))?;
-        let last = last_record(&home, &internal.epochs.name)?;
-        (internal, writer, last)
-    };
+    let Begun { internal, writer, record, forgotten } = begin(attempt, &home, &id, &store_folder)?;
     record.as_ref().map_or(Ok(()), |record| check_program(graph, record))?;
     let directory = directory(graph, record.as_ref());
     let numbers: Vec<u32> =
@@ -131,6 +122,35 @@ pub(crate) fn start(attempt: &Attempt<'_>) -> Result<Started> {
         metrics,
         committer,
     })
+}
+
+/// What the log says first.
+struct Begun {
+    internal: Internal,
+    writer: Box<dyn Writer>,
+    /// The last epoch record; none at a first start and at one from nothing.
+    record: Option<EpochRecord>,
+    /// The last one of what a start from nothing forgets.
+    forgotten: Option<EpochRecord>,
+}
+
+/// Steps 1 and 2.
+fn begin(
+    attempt: &Attempt<'_>,
+    home: &Arc<dyn Log>,
+    id: &str,
+    store_folder: &Path,
+) -> Result<Begun> {
+    let graph = attempt.graph;
+    if attempt.fresh {
+        let mut writer = home.writer(id)?;
+        let forgotten = forget(attempt, home, &mut *writer, store_folder)?;
+        let internal = internal_topics(home, graph)?;
+        return Ok(Begun { internal, writer, record: None, forgotten });
+    }
+    let (internal, writer) = both(|| internal_topics(home, graph), || home.writer(id))?;
+    let record = last_record(home, &internal.epochs.name)?;
+    Ok(Begun { internal, writer, record, forgotten: None })
 }
 
 /// Makes a start from nothing: epochs, also unreadable ones, views and state are forgotten. Returns

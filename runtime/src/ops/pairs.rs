@@ -53,8 +53,8 @@ impl Side {
         rest.ok_or(OpError::Internal("the key of a join cannot be read back"))
     }
 
-    /// Reads back, in order, the rows that `append_row` wrote; refuses more than fit into the limit,
-    /// bytes.
+    /// Reads back, in order, the rows that `append_row` wrote; refuses more than fit into the
+    /// limit, bytes.
     pub(super) fn rows<'k>(
         &mut self,
         keys: impl Iterator<Item = &'k [u8]>,

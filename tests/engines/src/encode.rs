@@ -284,8 +284,8 @@ impl Case {
         datum_in(puts, column)
     }
 
-    /// What a format keeps of a value: milliseconds where a precision says so, one branch of a union,
-    /// JSON on one line.
+    /// What a format keeps of a value: milliseconds where a precision says so, one branch of a
+    /// union, JSON on one line.
     fn kept(&self, value: &Value, ty: &DataType, datum: Option<&AvroWrite>) -> Value {
         let millis = |micros: &i64| micros.div_euclid(1_000) * 1_000;
         match (value, ty, datum) {

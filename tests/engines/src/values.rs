@@ -1,4 +1,4 @@
-//! Random values of a type: what functions and casts have a meaning for, and the ends of each range.
+//! Random values of a type: what functions and casts have a meaning for, and the ends of ranges.
 
 use flow_ir::types::{DataType, Type};
 use flow_ir::value::Value;

@@ -1,5 +1,5 @@
 //! A bounded number of each check, by bytes that follow from a fixed seed. PROPTEST_CASES and
-//! PROPTEST_RNG_SEED ask for more cases and for others. And the generators make everything there is.
+//! PROPTEST_RNG_SEED ask for more and for others. And the generators make everything there is.
 
 use std::cell::RefCell;
 

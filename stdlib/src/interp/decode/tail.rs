@@ -1,6 +1,6 @@
 //! The tail of a row has its values in the order of their columns, so that equal values are equal
-//! words in whatever order they were read. Most plans read them so; what another one reads is put in
-//! order at the row's end.
+//! words in whatever order they were read. Most plans read them so; what another one reads is put
+//! in order at the row's end.
 
 use flow_ir::decode_plan::{AvroOp, AvroStep, DecodePlan, JsonStep, Origin, PayloadPlan};
 use flow_ir::row::{BatchBuilder, Column, RowLayout, RowRef, unpack_var, words_for};

@@ -38,7 +38,7 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// Random data of a random schema; with `reads`, a reader sees it by its own schema now and then.
+    /// Random data of a random schema; with `reads`, a reader sees it by its own now and then.
     ///
     /// # Errors
     /// If the generator made what is not valid.
@@ -68,8 +68,8 @@ impl Sample {
     }
 
     /// The fields' values in a datum as apache-avro reads it; `None` if it refuses the bytes, or
-    /// they do not end with the datum. Of several branches apache-avro gives a reader the first that
-    /// takes the value, not the writer's: such a value is not known.
+    /// they do not end with the datum. Of several branches apache-avro gives a reader the first
+    /// that takes the value, not the writer's: such a value is not known.
     pub fn read(&self, payload: &[u8]) -> Option<Vec<Option<Value>>> {
         let (value, schema) = self.read_datum(payload)?;
         let names = ResolvedSchema::new(schema).ok()?;
