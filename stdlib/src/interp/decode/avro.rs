@@ -310,23 +310,36 @@ impl Datum {
                 Ok(())
             }
             Datum::Row(datum) => {
-                let RowDatum { steps, row, required, tail } = &mut **datum;
-                row.abandon();
-                row.begin();
-                run.nested(|run| steps.nested(input, row, recursive, run))?;
-                if let Some(field) = required.missing(row) {
-                    return run.failed(Bad::Null, field, false);
-                }
-                if let Some(tail) = tail {
-                    tail.order(row);
-                }
-                let words = row.seal();
-                run.grow(words.len())?;
+                let words = datum.read(input, recursive, run)?;
                 sink.container(words);
                 Ok(())
             }
             Datum::Refuse(what) => run.failed(Bad::Refused, what, false),
         }
+    }
+}
+
+impl RowDatum {
+    /// The words of a record as ROW.
+    fn read(
+        &mut self,
+        input: &mut Input<'_>,
+        recursive: &[Vec<AvroSkip>],
+        run: &mut Run<'_>,
+    ) -> Result<&[u64], Bad> {
+        let Self { steps, row, required, tail } = self;
+        row.abandon();
+        row.begin();
+        run.nested(|run| steps.nested(input, row, recursive, run))?;
+        if let Some(field) = required.missing(row) {
+            run.failed(Bad::Null, field, false)?;
+        }
+        if let Some(tail) = tail {
+            tail.order(row);
+        }
+        let words = row.seal();
+        run.grow(words.len())?;
+        Ok(words)
     }
 }
 
