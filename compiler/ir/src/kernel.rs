@@ -10,7 +10,7 @@ use crate::decode_plan::DecodePlan;
 use crate::encode_plan::EncodePlan;
 use crate::ids::{Reg, SiteId};
 use crate::row::{BatchBuilder, RowBatch, RowLayout};
-use crate::scalar::{InvalidProgram, ScalarProgram};
+use crate::scalar::{InvalidProgram, ScalarOp, ScalarProgram};
 use crate::types::{DataType, Type};
 
 /// A filter and a projection over one row type.
@@ -33,6 +33,15 @@ impl KernelSpec {
     /// Layout of the output rows.
     pub fn output_layout(&self) -> Arc<RowLayout> {
         Arc::new(RowLayout::new(self.output_types()))
+    }
+
+    /// Whether the outputs are exactly the input's columns.
+    pub fn is_identity(&self) -> bool {
+        let column = |(i, reg): (usize, &Reg)| {
+            self.program.insts[reg.index()].op == ScalarOp::Column(i as u32)
+        };
+        self.outputs.len() == self.program.input.len()
+            && self.outputs.iter().enumerate().all(column)
     }
 
     /// Checks the program and that filter and outputs name its registers.

@@ -182,6 +182,20 @@ impl ScalarProgram {
         &self.insts[reg.index()].ty
     }
 
+    /// Which instructions these registers need, themselves included.
+    pub fn needed(&self, roots: impl Iterator<Item = Reg>) -> Vec<bool> {
+        let mut needed = vec![false; self.insts.len()];
+        roots.for_each(|root| needed[root.index()] = true);
+        for (index, inst) in self.insts.iter().enumerate().rev() {
+            if needed[index] {
+                for reg in inst.op.operands().into_iter().chain(inst.guard) {
+                    needed[reg.index()] = true;
+                }
+            }
+        }
+        needed
+    }
+
     /// Checks that every operand is defined before its use and has a type that the operation
     /// takes. Everything that runs a program may rely on it.
     ///

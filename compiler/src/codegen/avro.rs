@@ -234,9 +234,14 @@ impl<'p> Walk<'p> {
         [e.load(memory, 0), width]
     }
 
-    /// A varint. Eight bytes are looked at in one word: the lowest byte without its high bit ends
-    /// the number, and mask-and-shift steps close the gaps.
+    /// A varint.
     fn long(&mut self, e: &mut Emit<'_>) -> Value {
+        self.varint(e, true)
+    }
+
+    /// Takes a varint; gives its value if that is wanted. Eight bytes are looked at in one word:
+    /// the lowest byte without its high bit ends the number, mask-and-shift steps close the gaps.
+    fn varint(&mut self, e: &mut Emit<'_>, wanted: bool) -> Value {
         let at = e.b.use_var(self.cursor);
         let left = e.b.ins().isub(self.end, at);
         let [call, join] = std::array::from_fn(|_| e.b.create_block());
@@ -248,11 +253,9 @@ impl<'p> Walk<'p> {
         let word = e.load_bytes(at, 0);
         let stop = e.b.ins().bnot(word);
         let stop = e.b.ins().band_imm_s(stop, STOP_BITS);
-        let on = e.b.create_block();
-        e.b.ins().brif(stop, on, &[], call, &[]);
-        e.b.switch_to_block(on);
-        let value = close_gaps(e, word, stop);
+        e.go_on_if(stop, call);
         let width = width_of(e, stop);
+        let value = if wanted { close_gaps(e, word, stop) } else { width };
         e.b.ins().jump(join, &[value.into(), width.into()]);
 
         e.b.switch_to_block(call);
@@ -283,7 +286,9 @@ impl<'p> Walk<'p> {
 
     fn skip(&mut self, e: &mut Emit<'_>, skip: &AvroSkip) {
         match skip {
-            AvroSkip::Varints(count) => (0..*count).for_each(|_| self.skip_varint(e)),
+            AvroSkip::Varints(count) => (0..*count).for_each(|_| {
+                self.varint(e, false);
+            }),
             AvroSkip::Strings(count) => (0..*count).for_each(|_| {
                 self.lengthed(e);
             }),
@@ -304,33 +309,6 @@ impl<'p> Walk<'p> {
                 self.by_reader(e, FieldReader::skip(skip, &self.avro.recursive));
             }
         }
-    }
-
-    fn skip_varint(&mut self, e: &mut Emit<'_>) {
-        let at = e.b.use_var(self.cursor);
-        let left = e.b.ins().isub(self.end, at);
-        let [call, join] = std::array::from_fn(|_| e.b.create_block());
-        e.b.append_block_param(join, I64);
-        let whole = e.b.ins().icmp_imm_u(IntCC::UnsignedGreaterThanOrEqual, left, 8);
-        e.go_on_if(whole, call);
-        let word = e.load_bytes(at, 0);
-        let stop = e.b.ins().bnot(word);
-        let stop = e.b.ins().band_imm_s(stop, STOP_BITS);
-        let on = e.b.create_block();
-        e.b.ins().brif(stop, on, &[], call, &[]);
-        e.b.switch_to_block(on);
-        let width = width_of(e, stop);
-        e.b.ins().jump(join, &[width.into()]);
-
-        e.b.switch_to_block(call);
-        e.b.set_cold_block(call);
-        let [_, width] = self.varint_by_call(e, at, left);
-        e.b.ins().jump(join, &[width.into()]);
-
-        e.b.switch_to_block(join);
-        let width = e.b.block_params(join)[0];
-        let after = e.b.ins().iadd(at, width);
-        e.b.def_var(self.cursor, after);
     }
 
     /// A datum as a value of a type.

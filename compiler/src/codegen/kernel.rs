@@ -2,10 +2,8 @@
 //! needs is computed after the filter.
 
 use cranelift_codegen::ir::{Block, InstBuilder};
-use flow_ir::ids::Reg;
 use flow_ir::kernel::{ErrorBuffer, Kernel, KernelCx, KernelError, KernelSpec, RowError};
 use flow_ir::row::{BatchBuilder, RowBatch, RowLayout};
-use flow_ir::scalar::ScalarOp;
 use flow_stdlib::interp::InterpKernel;
 
 use super::emit::{Cell, Emit};
@@ -43,25 +41,18 @@ pub(super) fn filter_and_project(
     Ok(spec.outputs.iter().map(|reg| registers.cell(*reg)).collect())
 }
 
-/// Whether the outputs are exactly the input's columns.
-fn is_identity(spec: &KernelSpec) -> bool {
-    let column =
-        |(i, reg): (usize, &Reg)| spec.program.insts[reg.index()].op == ScalarOp::Column(i as u32);
-    spec.outputs.len() == spec.program.input.len() && spec.outputs.iter().enumerate().all(column)
-}
-
 /// Writes the body of a kernel's loop.
 pub(super) fn body(e: &mut Emit<'_>, spec: &KernelSpec) -> Result<(), KernelError> {
     let layout = RowLayout::new(spec.program.input.clone());
     let row = input_row(e);
     let column = |e: &mut Emit<'_>, number: usize| load_column(e, row, layout.column(number));
-    if is_identity(spec) {
+    if spec.is_identity() {
         let only = KernelSpec { outputs: Vec::new(), ..spec.clone() };
         filter_and_project(e, &only, e.next, column)?;
         copy_row(e, row);
     } else {
         let cells = filter_and_project(e, spec, e.next, column)?;
-        write_row(e, &spec.output_layout(), &cells, &|_| false);
+        write_row(e, &spec.output_layout(), &cells, false);
     }
     e.b.ins().jump(e.next, &[]);
     Ok(())

@@ -140,14 +140,12 @@ impl Native {
 }
 
 impl Compiler {
-    /// A compiled scan; `None` if its plan is of a form that is interpreted.
-    fn scan(&self, spec: &ScanSpec) -> Result<Option<NativeScan>, KernelError> {
+    /// A compiled scan, of a form that `scan::is_compiled`.
+    fn scan(&self, spec: &ScanSpec) -> Result<NativeScan, KernelError> {
+        // The interpreter verifies what the code relies on.
         let interpreter = Interpreter.scanner(spec)?;
-        if !scan::is_compiled(spec) {
-            return Ok(None);
-        }
         let (code, _) = self.function(&scan::KEEP, None, |e| scan::body(e, spec))?;
-        Ok(Some(NativeScan::new(spec, code, interpreter)))
+        Ok(NativeScan::new(spec, code, interpreter))
     }
 
     /// Compiles one function; its text, if a form is asked for. A panic of the code generator, a
@@ -220,13 +218,12 @@ impl KernelFactory for Native {
 
     fn decoder(&self, plan: &DecodePlan) -> Result<Box<dyn Decoder>, KernelError> {
         let spec = ScanSpec { decode: plan.clone(), ..ScanSpec::default() };
-        let compiled = || -> Result<Box<dyn Decoder>, KernelError> {
-            match self.compiler.scan(&spec)? {
-                Some(scan) => Ok(Box::new(NativeDecoder(scan))),
-                None => Interpreter.decoder(plan),
-            }
-        };
-        self.or_interpreted(compiled(), || Interpreter.decoder(plan))
+        if !scan::is_compiled(&spec) {
+            return Interpreter.decoder(plan);
+        }
+        let compiled = self.compiler.scan(&spec);
+        let compiled = compiled.map(|scan| Box::new(NativeDecoder(scan)) as Box<dyn Decoder>);
+        self.or_interpreted(compiled, || Interpreter.decoder(plan))
     }
 
     fn scanner(&self, spec: &ScanSpec) -> Result<Box<dyn Scanner>, KernelError> {
@@ -234,18 +231,12 @@ impl KernelFactory for Native {
             let decoder = self.decoder(&spec.decode)?;
             return Ok(Box::new(Staged::new(spec, decoder, self)?));
         }
-        let interpreter = Interpreter.scanner(spec)?;
-        let (compiler, spec) = (self.compiler.clone(), spec.clone());
-        let make = move || -> Result<Box<dyn Scanner>, KernelError> {
-            match compiler.scan(&spec)? {
-                Some(scan) => Ok(Box::new(scan)),
-                None => Interpreter.scanner(&spec),
-            }
-        };
+        let (compiler, of) = (self.compiler.clone(), spec.clone());
+        let make = move || compiler.scan(&of).map(|scan| Box::new(scan) as Box<dyn Scanner>);
         if self.background {
-            return Ok(Box::new(Soon::new(interpreter, make)));
+            return Ok(Box::new(Soon::new(Interpreter.scanner(spec)?, make)));
         }
-        self.or_interpreted(make(), || Ok(interpreter))
+        self.or_interpreted(make(), || Interpreter.scanner(spec))
     }
 
     fn encoder(&self, plan: &EncodePlan) -> Result<Box<dyn Encoder>, KernelError> {

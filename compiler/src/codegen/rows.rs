@@ -48,14 +48,9 @@ pub(super) fn load_column(e: &mut Emit<'_>, row: Value, column: Column) -> Cell 
 }
 
 /// Writes a row of these values behind the last one, with its end and the number of the row that it
-/// came of, once there is room for it whole. Texts of columns in `unchecked` come from a payload
-/// and are checked here: the row is left to the interpreter if one is not UTF-8.
-pub(super) fn write_row(
-    e: &mut Emit<'_>,
-    layout: &RowLayout,
-    cells: &[Cell],
-    unchecked: &dyn Fn(usize) -> bool,
-) {
+/// came of, once there is room for it whole. Where texts are to be checked, they come from a
+/// payload: the row is left to the interpreter if one is not UTF-8.
+pub(super) fn write_row(e: &mut Emit<'_>, layout: &RowLayout, cells: &[Cell], check_texts: bool) {
     let fixed = e.word((layout.fixed_words() * 8) as i64);
     let zero = e.word(0);
     // Bytes of each variable value, 0 where it is NULL, and of the row.
@@ -95,7 +90,7 @@ pub(super) fn write_row(
                 e.store(high, out, at + 8);
             }
             Slot::Var => {
-                let text = unchecked(i) && is_text(&layout.types()[i].data);
+                let text = check_texts && is_text(&layout.types()[i].data);
                 tail = write_variable(e, [out, tail], at, *cell, lengths[i], text);
             }
         }

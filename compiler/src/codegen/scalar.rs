@@ -30,21 +30,6 @@ pub(super) struct Registers<'p> {
     cells: Vec<Option<Cell>>,
 }
 
-/// The registers that these need, themselves included.
-fn needed(program: &ScalarProgram, roots: impl Iterator<Item = Reg>) -> Vec<bool> {
-    let mut needed = vec![false; program.insts.len()];
-    roots.for_each(|root| needed[root.index()] = true);
-    for index in (0..needed.len()).rev() {
-        if needed[index] {
-            let inst = &program.insts[index];
-            for reg in inst.op.operands().into_iter().chain(inst.guard) {
-                needed[reg.index()] = true;
-            }
-        }
-    }
-    needed
-}
-
 impl<'p> Registers<'p> {
     /// No register is computed yet.
     pub(super) fn new(program: &'p ScalarProgram) -> Self {
@@ -63,7 +48,7 @@ impl<'p> Registers<'p> {
         roots: impl Iterator<Item = Reg>,
         mut column: impl FnMut(&mut Emit<'_>, usize) -> Cell,
     ) -> Result<(), KernelError> {
-        let needed = needed(self.program, roots);
+        let needed = self.program.needed(roots);
         for (index, inst) in self.program.insts.iter().enumerate() {
             if !needed[index] || self.cells[index].is_some() {
                 continue;

@@ -90,7 +90,7 @@ pub(super) fn body(e: &mut Emit<'_>, spec: &ScanSpec) -> Result<(), KernelError>
         None => columns,
         Some(map) => filter_and_project(e, map, done, |_, number| columns[number])?,
     };
-    write_row(e, &output_layout(spec), &cells, &|_| checked_late);
+    write_row(e, &output_layout(spec), &cells, checked_late);
     e.b.ins().jump(done, &[]);
     e.b.switch_to_block(done);
     for (variable, value) in raised {
@@ -109,21 +109,18 @@ fn record_address(e: &mut Emit<'_>) -> Value {
     e.b.ins().iadd(records, offset)
 }
 
-/// Whether every text that is read is written out as it is, where it is checked while it is copied;
-/// and before anything else can be told of the row.
+/// Whether every text that is read is written out as it is, where it is checked while it is copied,
+/// before anything else can be told of the row.
 fn texts_go_out(spec: &ScanSpec) -> bool {
-    let Some(map) = &spec.map else { return spec.watermark.is_none() || no_texts(&spec.decode) };
     let goes_out = |column: usize| {
-        let is_it =
-            |reg: &Reg| map.program.insts[reg.index()].op == ScalarOp::Column(column as u32);
-        map.outputs.iter().any(is_it)
+        spec.map.as_ref().is_none_or(|map| {
+            let is_it =
+                |reg: &Reg| map.program.insts[reg.index()].op == ScalarOp::Column(column as u32);
+            map.filter.is_none() && map.outputs.iter().any(is_it)
+        })
     };
-    let texts = spec.decode.columns.iter().enumerate().filter(|(_, c)| is_text(&c.ty.data));
-    map.filter.is_none() && spec.watermark.is_none() && texts.into_iter().all(|(i, _)| goes_out(i))
-}
-
-fn no_texts(plan: &DecodePlan) -> bool {
-    !plan.columns.iter().any(|column| is_text(&column.ty.data))
+    let mut texts = spec.decode.columns.iter().enumerate().filter(|(_, c)| is_text(&c.ty.data));
+    spec.watermark.is_none() && texts.all(|(column, _)| goes_out(column))
 }
 
 /// All columns of a record.

@@ -3,6 +3,7 @@
 //! straight to the output are copied from row to row. An instruction that neither needs never
 //! runs, so it cannot fail.
 
+use flow_ir::ids::Reg;
 use flow_ir::kernel::{ErrorBuffer, Kernel, KernelCx, KernelError, KernelSpec, OnError};
 use flow_ir::row::{BatchBuilder, Column, RowBatch, RowLayout};
 use flow_ir::scalar::ScalarOp;
@@ -77,19 +78,19 @@ impl InterpKernel {
                 _ => Output::Register(r.index()),
             })
             .collect();
-        let first = needed(spec, spec.filter.map(|r| r.index()).into_iter());
+        let first = program.needed(spec.filter.into_iter());
         let wanted = outputs.iter().filter_map(|o| match o {
             Output::Column(_) => None,
-            Output::Register(register) => Some(*register),
+            Output::Register(register) => Some(Reg::from(*register)),
         });
-        let second = needed(spec, wanted);
+        let second = program.needed(wanted);
         let mut kernel = Self {
             input: program.input.clone(),
             registers: Vec::with_capacity(program.insts.len()),
             before: Phase::default(),
             after: Phase::default(),
             filter: spec.filter.map(|r| r.index()),
-            identity: is_identity(spec),
+            identity: spec.is_identity(),
             outputs,
             passing: Vec::new(),
             failed: Vec::new(),
@@ -120,33 +121,6 @@ impl InterpKernel {
             register.is_true(row as usize) && !(drop_failed && failed[row as usize])
         }));
     }
-}
-
-/// Which instructions these registers need, themselves included.
-fn needed(spec: &KernelSpec, roots: impl Iterator<Item = usize>) -> Vec<bool> {
-    let insts = &spec.program.insts;
-    let mut needed = vec![false; insts.len()];
-    for root in roots {
-        needed[root] = true;
-    }
-    for index in (0..insts.len()).rev() {
-        if needed[index] {
-            for reg in insts[index].op.operands().into_iter().chain(insts[index].guard) {
-                needed[reg.index()] = true;
-            }
-        }
-    }
-    needed
-}
-
-/// Whether the outputs are exactly the input's columns.
-fn is_identity(spec: &KernelSpec) -> bool {
-    spec.outputs.len() == spec.program.input.len()
-        && spec
-            .outputs
-            .iter()
-            .enumerate()
-            .all(|(i, r)| spec.program.insts[r.index()].op == ScalarOp::Column(i as u32))
 }
 
 impl Phase {
