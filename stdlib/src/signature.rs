@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use flow_ir::types::{DataType, TIME_MAX_PRECISION, Type};
+use flow_ir::types::{DataType, Field, TIME_MAX_PRECISION, Type};
 use flow_ir::value::Value;
 
 use crate::builtin::Meaning;
@@ -55,12 +55,16 @@ pub enum Pattern {
     Uuid,
     /// JSON.
     Json,
+    /// Any type, as it is, whatever the other arguments are. Not for results.
+    Anything,
     /// A type variable: arguments of the same variable arrive as their common type.
     Var(usize, Class),
     /// ARRAY of.
     Array(&'static Pattern),
     /// MAP from, to.
     Map(&'static Pattern, &'static Pattern),
+    /// ROW of a key and a value: an entry of a map.
+    Entry(&'static Pattern, &'static Pattern),
 }
 
 /// What a type variable stands for.
@@ -74,6 +78,8 @@ pub enum Class {
     Float,
     /// Any number.
     Number,
+    /// DECIMAL.
+    Decimal,
     /// TIMESTAMP and TIMESTAMP_LTZ.
     Instant,
     /// STRING and BYTES.
@@ -202,15 +208,18 @@ impl fmt::Display for Pattern {
             Pattern::Interval => "INTERVAL",
             Pattern::Uuid => "UUID",
             Pattern::Json => "JSON",
+            Pattern::Anything => "anything",
             Pattern::Var(0, Class::Any) => "any",
             Pattern::Var(_, Class::Any) => "any other",
             Pattern::Var(_, Class::Integer) => "integer",
             Pattern::Var(_, Class::Float) => "float",
             Pattern::Var(_, Class::Number) => "number",
+            Pattern::Var(_, Class::Decimal) => "DECIMAL",
             Pattern::Var(_, Class::Instant) => "TIMESTAMP or TIMESTAMP_LTZ",
             Pattern::Var(_, Class::Octets) => "STRING or BYTES",
             Pattern::Array(item) => return write!(f, "ARRAY<{item}>"),
             Pattern::Map(key, value) => return write!(f, "MAP<{key}, {value}>"),
+            Pattern::Entry(key, value) => return write!(f, "ROW<key {key}, value {value}>"),
         })
     }
 }
@@ -240,11 +249,15 @@ impl Bindings {
                 self.collect(key, arg_key)?;
                 self.collect(value, arg_value)
             }
-            (Pattern::Map(key, value), DataType::Null) => {
+            (Pattern::Map(key, value) | Pattern::Entry(key, value), DataType::Null) => {
                 self.collect(key, arg)?;
                 self.collect(value, arg)
             }
-            (Pattern::Array(_) | Pattern::Map(..), _) => None,
+            (Pattern::Entry(key, value), DataType::Row(fields)) if fields.len() == 2 => {
+                self.collect(key, &fields[0].ty)?;
+                self.collect(value, &fields[1].ty)
+            }
+            (Pattern::Array(_) | Pattern::Map(..) | Pattern::Entry(..), _) => None,
             _ => Some(()),
         }
     }
@@ -266,6 +279,7 @@ impl Bindings {
             _ => want,
         };
         match pattern {
+            Pattern::Anything => Some(arg.clone()),
             Pattern::Decimal => match arg {
                 DataType::Decimal { .. } => Some(arg.clone()),
                 DataType::Null => Some(DataType::Decimal { precision: 10, scale: 0 }),
@@ -285,7 +299,7 @@ impl Bindings {
             Pattern::Int => DataType::Int,
             Pattern::BigInt => DataType::BigInt,
             Pattern::Double => DataType::Double,
-            Pattern::Decimal => return None,
+            Pattern::Decimal | Pattern::Anything => return None,
             Pattern::String => DataType::String,
             Pattern::Bytes => DataType::Bytes,
             Pattern::Date => DataType::Date,
@@ -300,6 +314,10 @@ impl Bindings {
             Pattern::Map(key, value) => {
                 let key = self.part(key)?.with_nullable(false);
                 DataType::Map(Box::new(key), Box::new(self.part(value)?))
+            }
+            Pattern::Entry(key, value) => {
+                let key = Field::new("key", self.part(key)?);
+                DataType::Row([key, Field::new("value", self.part(value)?)].into())
             }
         })
     }
@@ -321,6 +339,7 @@ impl Class {
             Class::Integer => data.is_integer(),
             Class::Float => data.is_float(),
             Class::Number => data.is_numeric(),
+            Class::Decimal => matches!(data, DataType::Decimal { .. }),
             Class::Instant => data.is_timestamp(),
             Class::Octets => matches!(data, DataType::String | DataType::Bytes),
         };
@@ -330,6 +349,7 @@ impl Class {
         let least = match self {
             Class::Any => return None,
             Class::Integer | Class::Number => DataType::Int,
+            Class::Decimal => DataType::Decimal { precision: 10, scale: 0 },
             Class::Float => DataType::Double,
             Class::Instant => DataType::Timestamp { precision: TIME_MAX_PRECISION },
             Class::Octets => DataType::String,

@@ -18,7 +18,7 @@ type Done = Result<(), HostError>;
 pub(super) static BUILTINS: &[Builtin] = &[
     Builtin {
         name: "CARDINALITY",
-        aliases: &["ARRAY_LENGTH", "ARRAY_SIZE", "LEN"],
+        aliases: &["ARRAY_LENGTH", "ARRAY_SIZE", "SIZE"],
         doc: "How many elements an array, or entries a map, has.",
         overloads: &[
             sig(&[ARRAY], P::Int, host("array_cardinality", cardinality)),
@@ -36,7 +36,7 @@ pub(super) static BUILTINS: &[Builtin] = &[
     },
     Builtin {
         name: "ARRAY_ELEMENT",
-        aliases: &["LIST_ELEMENT"],
+        aliases: &["LIST_ELEMENT", "LIST_EXTRACT", "ARRAY_EXTRACT"],
         doc: "The element at a position, counted from 1; NULL outside.",
         overloads: &[sig(
             &[ARRAY, P::BigInt],
@@ -52,6 +52,7 @@ pub(super) static BUILTINS: &[Builtin] = &[
     },
     Builtin {
         name: "ARRAY_CONTAINS",
+        aliases: &["LIST_CONTAINS", "LIST_HAS", "ARRAY_HAS"],
         doc: "Whether an array has an element; a NULL is found like any other.",
         overloads: &[sig(&[ARRAY, ANY], P::Boolean, host_sees_nulls("array_contains", contains))
             .may_be_null()],
@@ -65,6 +66,7 @@ pub(super) static BUILTINS: &[Builtin] = &[
     },
     Builtin {
         name: "ARRAY_POSITION",
+        aliases: &["LIST_POSITION", "LIST_INDEXOF", "ARRAY_INDEXOF"],
         doc: "The position of the first such element, counted from 1; 0 if there is none.",
         overloads: &[sig(&[ARRAY, ANY], P::Int, host("array_position", position))],
         examples: &[
@@ -76,7 +78,7 @@ pub(super) static BUILTINS: &[Builtin] = &[
     },
     Builtin {
         name: "ARRAY_CONCAT",
-        aliases: &["ARRAY_CAT"],
+        aliases: &["ARRAY_CAT", "LIST_CONCAT", "LIST_CAT"],
         doc: "The elements of all arrays, one after the other.",
         overloads: &[sig(&[ARRAY], ARRAY, host("array_concat", array_concat)).variadic()],
         examples: &[
@@ -87,6 +89,7 @@ pub(super) static BUILTINS: &[Builtin] = &[
     },
     Builtin {
         name: "ARRAY_APPEND",
+        aliases: &["LIST_APPEND", "ARRAY_PUSH_BACK"],
         doc: "The array with one more element at its end.",
         overloads: &[
             sig(&[ARRAY, ANY], ARRAY, host_sees_nulls("array_append", append)).may_be_null()
@@ -100,13 +103,17 @@ pub(super) static BUILTINS: &[Builtin] = &[
     },
     Builtin {
         name: "ARRAY_PREPEND",
+        aliases: &["LIST_PREPEND", "ARRAY_PUSH_FRONT"],
         doc: "The array with one more element at its start.",
         overloads: &[
-            sig(&[ARRAY, ANY], ARRAY, host_sees_nulls("array_prepend", prepend)).may_be_null()
+            sig(&[ARRAY, ANY], ARRAY, host_sees_nulls("array_prepend", prepend)).may_be_null(),
+            sig(&[ANY, ARRAY], ARRAY, host_sees_nulls("array_prepend_to", prepend_to))
+                .may_be_null(),
         ],
         nulls: NullRule::SeesNulls,
         examples: &[
             ("ARRAY_PREPEND(ARRAY[1], 2)", "[2, 1]"),
+            ("ARRAY_PREPEND(2, ARRAY[1])", "[2, 1]"),
             ("ARRAY_PREPEND(CAST(NULL AS ARRAY<INT>), 2)", "NULL"),
         ],
         ..ARRAYS
@@ -126,6 +133,7 @@ pub(super) static BUILTINS: &[Builtin] = &[
     },
     Builtin {
         name: "ARRAY_DISTINCT",
+        aliases: &["LIST_DISTINCT"],
         doc: "The array with each element once, at its first place.",
         overloads: &[sig(&[ARRAY], ARRAY, host("array_distinct", distinct))],
         examples: &[
@@ -146,6 +154,7 @@ pub(super) static BUILTINS: &[Builtin] = &[
     },
     Builtin {
         name: "ARRAY_INTERSECT",
+        aliases: &["LIST_INTERSECT"],
         doc: "Each element that both arrays have, once.",
         overloads: &[sig(&[ARRAY, ARRAY], ARRAY, host("array_intersect", intersect))],
         examples: &[
@@ -166,6 +175,7 @@ pub(super) static BUILTINS: &[Builtin] = &[
     },
     Builtin {
         name: "ARRAY_SLICE",
+        aliases: &["LIST_SLICE"],
         doc: "The elements from one position to another, both included; below 0 from the end.",
         overloads: &[
             sig(&[ARRAY, P::BigInt], ARRAY, host("array_slice", slice)),
@@ -180,6 +190,7 @@ pub(super) static BUILTINS: &[Builtin] = &[
     },
     Builtin {
         name: "ARRAY_REVERSE",
+        aliases: &["LIST_REVERSE"],
         doc: "The elements in the opposite order.",
         overloads: &[sig(&[ARRAY], ARRAY, host("array_reverse", reverse))],
         examples: &[("ARRAY_REVERSE(ARRAY[1, 2])", "[2, 1]"), ("ARRAY_REVERSE(NULL)", "NULL")],
@@ -187,20 +198,27 @@ pub(super) static BUILTINS: &[Builtin] = &[
     },
     Builtin {
         name: "ARRAY_SORT",
-        doc: "The elements in ascending order, or descending if the second argument is FALSE.",
+        aliases: &["LIST_SORT"],
+        doc: "The elements in order: ascending (or 'asc'), NULLs first (or 'nulls first').",
         overloads: &[
             sig(&[ARRAY], ARRAY, host("array_sort", sort)),
             sig(&[ARRAY, P::Boolean], ARRAY, host("array_sort", sort)),
+            sig(&[ARRAY, P::Boolean, P::Boolean], ARRAY, host("array_sort", sort)),
+            sig(&[ARRAY, P::String], ARRAY, host("array_sort_word", sort_by_words)),
+            sig(&[ARRAY, P::String, P::String], ARRAY, host("array_sort_word", sort_by_words)),
         ],
         examples: &[
             ("ARRAY_SORT(ARRAY[3, NULL, 1])", "[1, 3, NULL]"),
             ("ARRAY_SORT(ARRAY[1, 3], FALSE)", "[3, 1]"),
+            ("ARRAY_SORT(ARRAY[1, NULL, 3], TRUE, TRUE)", "[NULL, 1, 3]"),
+            ("ARRAY_SORT(ARRAY[1, NULL, 3], 'DESC', 'NULLS LAST')", "[3, 1, NULL]"),
             ("ARRAY_SORT(NULL)", "NULL"),
         ],
         ..ARRAYS
     },
     Builtin {
         name: "ARRAY_MIN",
+        aliases: &["LIST_MIN"],
         doc: "The least element that is not NULL.",
         overloads: &[sig(&[ARRAY], ANY, host("array_min", min)).may_be_null()],
         examples: &[("ARRAY_MIN(ARRAY[3, NULL, 1])", "1"), ("ARRAY_MIN(NULL)", "NULL")],
@@ -208,6 +226,7 @@ pub(super) static BUILTINS: &[Builtin] = &[
     },
     Builtin {
         name: "ARRAY_MAX",
+        aliases: &["LIST_MAX"],
         doc: "The greatest element that is not NULL.",
         overloads: &[sig(&[ARRAY], ANY, host("array_max", max)).may_be_null()],
         examples: &[("ARRAY_MAX(ARRAY[3, NULL, 1])", "3"), ("ARRAY_MAX(NULL)", "NULL")],
@@ -230,7 +249,7 @@ pub(super) static BUILTINS: &[Builtin] = &[
     },
     Builtin {
         name: "SPLIT",
-        aliases: &["STRING_TO_ARRAY"],
+        aliases: &["STRING_TO_ARRAY", "STR_SPLIT", "STRING_SPLIT"],
         doc: "The pieces of a text between delimiters; its characters if the delimiter is empty.",
         overloads: &[sig(&[P::String, P::String], P::Array(&P::String), host("split", split))],
         examples: &[("SPLIT('a,b,', ',')", "[a, b, ]"), ("SPLIT('a', NULL)", "NULL")],
@@ -258,7 +277,7 @@ pub(super) static BUILTINS: &[Builtin] = &[
 ];
 
 /// The type of an array's elements.
-fn item_of(ty: &Type) -> Type {
+pub(super) fn item_of(ty: &Type) -> Type {
     match &ty.data {
         DataType::Array(item) => (**item).clone(),
         _ => Type::nullable(DataType::Null),
@@ -296,7 +315,18 @@ pub(super) fn put<'a>(
     cx.items.finish_array(out.container());
 }
 
-fn cardinality(_: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
+/// Puts an array of texts.
+pub(super) fn put_texts<'a>(
+    cx: &mut HostCx,
+    out: &mut HostOut<'_>,
+    texts: impl IntoIterator<Item = Option<&'a str>>,
+) {
+    let item = |text: Option<&'a str>| text.map_or(HostArg::Null, |t| HostArg::Bytes(t.as_bytes()));
+    put(cx, out, Slot::Var, texts.into_iter().map(item));
+}
+
+/// How many elements an array, or entries a map, has.
+pub(super) fn cardinality(_: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
     out.i64(flow_ir::row::ArrayRef::new(args[0].container(), Slot::Word).len() as i64);
     Ok(())
 }
@@ -360,6 +390,14 @@ fn prepend(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done
     all.insert(0, args[1]);
     put(cx, out, item_of(&cx.result).slot(), all);
     Ok(())
+}
+
+/// As Postgres and DuckDB have it: (element, array).
+fn prepend_to(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
+    cx.args.swap(0, 1);
+    let done = prepend(cx, &[args[1], args[0]], out);
+    cx.args.swap(0, 1);
+    done
 }
 
 fn remove(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
@@ -445,11 +483,45 @@ fn sorted<'a>(cx: &HostCx, arg: HostArg<'a>) -> Vec<HostArg<'a>> {
 }
 
 fn sort(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
-    let mut all = sorted(cx, args[0]);
-    if args.get(1).is_some_and(|ascending| !ascending.bool()) {
+    let ascending = args.get(1).is_none_or(|ascending| ascending.bool());
+    put_sorted(cx, args[0], ascending, args.get(2).map(|first| first.bool()), out);
+    Ok(())
+}
+
+/// Puts the elements in order; NULL is the largest value unless it is to come first or last.
+pub(super) fn put_sorted(
+    cx: &mut HostCx,
+    array: HostArg<'_>,
+    ascending: bool,
+    nulls_first: Option<bool>,
+    out: &mut HostOut<'_>,
+) {
+    let mut all = sorted(cx, array);
+    if !ascending {
         all.reverse();
     }
+    if let Some(first) = nulls_first {
+        all.sort_by_key(|element| element.is_null() != first);
+    }
     put(cx, out, item_of(&cx.args[0]).slot(), all);
+}
+
+fn sort_by_words(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
+    let unknown = |word: &str| HostError::bad_argument(format!("no order '{word}'"));
+    let word = |arg: &HostArg<'_>| arg.str().trim().to_ascii_uppercase();
+    let order = word(&args[1]);
+    let ascending = match order.as_str() {
+        "ASC" | "ASCENDING" => true,
+        "DESC" | "DESCENDING" => false,
+        _ => return Err(unknown(&order)),
+    };
+    let nulls_first = match args.get(2).map(word).as_deref() {
+        None => None,
+        Some("NULLS FIRST") => Some(true),
+        Some("NULLS LAST") => Some(false),
+        Some(other) => return Err(unknown(other)),
+    };
+    put_sorted(cx, args[0], ascending, nulls_first, out);
     Ok(())
 }
 

@@ -38,6 +38,7 @@ pub(super) static BUILTINS: &[Builtin] = &[
     },
     Builtin {
         name: "BITXOR",
+        aliases: &["XOR"],
         doc: "The bits that exactly one of two integers has.",
         overloads: &[sig(
             &[INTEGER, INTEGER],

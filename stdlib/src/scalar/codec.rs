@@ -98,7 +98,25 @@ pub(super) static BUILTINS: &[Builtin] = &[
         ..TEXT
     },
     Builtin {
+        name: "TO_BYTES",
+        doc: "The bytes of a text in 'utf8', 'ascii', 'hex' or 'base64'.",
+        overloads: &[sig(&[P::String, P::String], P::Bytes, host("to_bytes", to_bytes))],
+        examples: &[("TO_BYTES('6869', 'hex')", "x'6869'"), ("TO_BYTES(NULL, 'hex')", "NULL")],
+        ..TEXT
+    },
+    Builtin {
+        name: "FROM_BYTES",
+        doc: "Bytes as text in 'utf8', 'ascii', 'hex' or 'base64'.",
+        overloads: &[sig(&[P::Bytes, P::String], P::String, host("from_bytes", from_bytes))],
+        examples: &[
+            ("FROM_BYTES(UNHEX('6869'), 'utf8')", "hi"),
+            ("FROM_BYTES(CAST(NULL AS BYTES), 'hex')", "NULL"),
+        ],
+        ..TEXT
+    },
+    Builtin {
         name: "URL_ENCODE",
+        aliases: &["URL_ENCODE_PARAM"],
         doc: "The text with what URLs reserve as %XX.",
         overloads: &[sig(&[P::String], P::String, host("url_encode", url_encode))],
         examples: &[("URL_ENCODE('a b&c')", "a%20b%26c"), ("URL_ENCODE(NULL)", "NULL")],
@@ -106,6 +124,7 @@ pub(super) static BUILTINS: &[Builtin] = &[
     },
     Builtin {
         name: "URL_DECODE",
+        aliases: &["URL_DECODE_PARAM"],
         doc: "The text with %XX and + replaced by what they stand for; NULL if it is malformed.",
         overloads: &[sig(
             &[P::String],
@@ -174,7 +193,7 @@ pub(super) static BUILTINS: &[Builtin] = &[
     },
     Builtin {
         name: "UUID",
-        aliases: &["GEN_RANDOM_UUID"],
+        aliases: &["GEN_RANDOM_UUID", "RANDOM_UUID"],
         doc: "A random UUID (version 4) as text, another at each call.",
         overloads: &[sig(
             &[],
@@ -297,6 +316,24 @@ fn decode_text(_: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> D
     Ok(())
 }
 
+fn is_digits(encoding: &str) -> bool {
+    encoding.eq_ignore_ascii_case("hex") || encoding.eq_ignore_ascii_case("base64")
+}
+
+fn to_bytes(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
+    match is_digits(args[1].str()) {
+        true => decode_text(cx, args, out),
+        false => encode_text(cx, args, out),
+    }
+}
+
+fn from_bytes(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
+    match is_digits(args[1].str()) {
+        true => encode_bytes(cx, args, out),
+        false => decode_bytes(cx, args, out),
+    }
+}
+
 fn url_encode(_: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
     let result = out.open();
     for &byte in args[0].bytes() {
@@ -310,7 +347,7 @@ fn url_encode(_: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Do
     Ok(())
 }
 
-fn url_decode(text: &str) -> Option<String> {
+pub(super) fn url_decode(text: &str) -> Option<String> {
     let mut bytes = text.bytes();
     let mut decoded = Vec::with_capacity(text.len());
     while let Some(byte) = bytes.next() {
@@ -340,7 +377,7 @@ fn parse_url(_: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Don
     Ok(())
 }
 
-fn url_part<'a>(url: &'a str, part: &str) -> Option<&'a str> {
+pub(super) fn url_part<'a>(url: &'a str, part: &str) -> Option<&'a str> {
     let (protocol, rest) = url.split_once("://")?;
     let (before_ref, reference) = match rest.split_once('#') {
         Some((before, reference)) => (before, Some(reference)),

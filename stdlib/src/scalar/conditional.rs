@@ -83,6 +83,33 @@ pub(super) static BUILTINS: &[Builtin] = &[
         examples: &[("LEAST(2, 1.5)", "1.5"), ("LEAST(1, NULL)", "NULL")],
         ..CONDITIONAL
     },
+    Builtin {
+        name: "TYPEOF",
+        doc: "The name of the argument's type.",
+        overloads: &[sig(
+            &[P::Anything],
+            P::String,
+            Meaning::Ops(|b, a, _| {
+                let name = b.ty(a[0]).data.to_string();
+                b.text(&name)
+            }),
+        )
+        .nullability(Nullability::Never)],
+        examples: &[
+            ("TYPEOF(1.50)", "DECIMAL(3, 2)"),
+            ("TYPEOF(ARRAY['a'])", "ARRAY<STRING NOT NULL>"),
+            ("TYPEOF(NULL)", "NULL"),
+        ],
+        ..CONDITIONAL
+    },
+    Builtin {
+        name: "AS_VALUE",
+        doc: "The argument as it is.",
+        overloads: &[sig(&[ANY], ANY, Meaning::Ops(|_, a, _| a[0]))],
+        nulls: NullRule::Strict,
+        examples: &[("AS_VALUE('a')", "a"), ("AS_VALUE(NULL)", "NULL")],
+        ..CONDITIONAL
+    },
 ];
 
 /// Each argument is computed where all before it are NULL.

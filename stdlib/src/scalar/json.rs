@@ -1,8 +1,9 @@
-//! JSON text. Paths are `$`, then `.name`, `['name']` and `[index]` from 0, after an optional
-//! `lax` or `strict`; what a path does not reach is NULL.
+//! JSON text: what a path reaches, and what there is. What a path does not reach is NULL.
 
 use serde_json::Value as Json;
 
+use super::arrays::put_texts;
+use super::json_path::Path;
 use crate::builtin::{Builtin, Family, NullRule};
 use crate::host::{HostArg, HostCx, HostError, HostOut, host, host_sees_nulls};
 use crate::signature::{Nullability, Pattern as P, sig};
@@ -10,6 +11,30 @@ use crate::signature::{Nullability, Pattern as P, sig};
 const JSON: Builtin = Builtin { family: Family::Json, ..Builtin::STRICT };
 
 type Done = Result<(), HostError>;
+
+macro_rules! kind {
+    ($name:literal, $host:literal, $doc:literal, $is:expr) => {
+        Builtin {
+            name: $name,
+            doc: $doc,
+            overloads: &[sig(
+                &[P::String],
+                P::Boolean,
+                host_sees_nulls($host, |_, a, out| {
+                    out.bool(parse(a[0].str()).as_ref().is_some_and($is));
+                    Ok(())
+                }),
+            )
+            .nullability(Nullability::Never)],
+            nulls: NullRule::SeesNulls,
+            examples: &[
+                (concat!("'nonsense' ", $name), "FALSE"),
+                (concat!("CAST(NULL AS STRING) ", $name), "FALSE"),
+            ],
+            ..JSON
+        }
+    };
+}
 
 /// The functions.
 pub(super) static BUILTINS: &[Builtin] = &[
@@ -73,7 +98,7 @@ pub(super) static BUILTINS: &[Builtin] = &[
     },
     Builtin {
         name: "JSON_TYPE",
-        aliases: &["JSON_TYPEOF"],
+        aliases: &["JSON_TYPEOF", "JSONB_TYPEOF"],
         doc: "object, array, string, number, boolean or null; NULL if the text is no JSON.",
         overloads: &[
             sig(&[P::String], P::String, host("json_type", json_type)).may_be_null(),
@@ -88,6 +113,7 @@ pub(super) static BUILTINS: &[Builtin] = &[
     },
     Builtin {
         name: "JSON_KEYS",
+        aliases: &["JSON_OBJECT_KEYS", "JSONB_OBJECT_KEYS"],
         doc: "The member names of an object; NULL for anything else.",
         overloads: &[
             sig(&[P::String], P::Array(&P::String), host("json_keys", json_keys)).may_be_null(),
@@ -133,6 +159,7 @@ pub(super) static BUILTINS: &[Builtin] = &[
     },
     Builtin {
         name: "IS JSON",
+        aliases: &["JSON_VALID", "IS_JSON_STRING"],
         doc: "Whether a text is JSON.",
         overloads: &[sig(
             &[P::String],
@@ -147,66 +174,18 @@ pub(super) static BUILTINS: &[Builtin] = &[
         examples: &[("'[1]' IS JSON", "TRUE"), ("CAST(NULL AS STRING) IS JSON", "FALSE")],
         ..JSON
     },
+    kind!("IS JSON OBJECT", "is_json_object", "Whether a text is a JSON object.", Json::is_object),
+    kind!("IS JSON ARRAY", "is_json_array", "Whether a text is a JSON array.", Json::is_array),
+    kind!("IS JSON SCALAR", "is_json_scalar", "Whether a text is a JSON scalar.", is_scalar),
 ];
 
-fn parse(text: &str) -> Option<Json> {
+fn is_scalar(json: &Json) -> bool {
+    !json.is_object() && !json.is_array()
+}
+
+/// The JSON in a text.
+pub(super) fn parse(text: &str) -> Option<Json> {
     serde_json::from_str(text).ok()
-}
-
-/// One step of a path.
-#[derive(Clone, Debug, PartialEq)]
-enum Part {
-    Member(String),
-    Index(usize),
-}
-
-#[derive(Clone, Debug, PartialEq)]
-struct Path(Vec<Part>);
-
-impl Path {
-    fn parse(text: &str) -> Result<Path, HostError> {
-        let bad = || HostError::bad_argument(format!("'{text}' is no JSON path"));
-        let path = text.trim();
-        let path = path.strip_prefix("lax ").or(path.strip_prefix("strict ")).unwrap_or(path);
-        let mut rest = path.trim_start().strip_prefix('$').ok_or_else(bad)?;
-        let mut parts = Vec::new();
-        while !rest.is_empty() {
-            if let Some(after) = rest.strip_prefix('.') {
-                let end = after.find(['.', '[']).unwrap_or(after.len());
-                if end == 0 {
-                    return Err(bad());
-                }
-                let name = after[..end].trim_matches('"');
-                parts.push(Part::Member(name.to_string()));
-                rest = &after[end..];
-            } else if let Some(after) = rest.strip_prefix('[') {
-                let (inner, after) = bracket(after).ok_or_else(bad)?;
-                parts.push(inner);
-                rest = after;
-            } else {
-                return Err(bad());
-            }
-        }
-        Ok(Path(parts))
-    }
-
-    fn find<'a>(&self, json: &'a Json) -> Option<&'a Json> {
-        self.0.iter().try_fold(json, |at, part| match part {
-            Part::Member(name) => at.get(name),
-            Part::Index(index) => at.get(index),
-        })
-    }
-}
-
-/// What stands in brackets, and the text after them.
-fn bracket(text: &str) -> Option<(Part, &str)> {
-    let quote = text.chars().next().filter(|c| *c == '\'' || *c == '"');
-    if let Some(quote) = quote {
-        let (name, after) = text[1..].split_once(quote)?;
-        return Some((Part::Member(name.to_string()), after.strip_prefix(']')?));
-    }
-    let (index, after) = text.split_once(']')?;
-    Some((Part::Index(index.trim().parse().ok()?), after))
 }
 
 /// Calls `then` with the value that the path reaches, if there is one.
@@ -216,7 +195,7 @@ fn at_path(
     then: impl FnOnce(&Json),
 ) -> Result<bool, HostError> {
     let json = parse(args[0].str());
-    let root = Path(Vec::new());
+    let root = Path::default();
     let path = match args.get(1) {
         Some(path) => cx.cached(path.bytes(), Path::parse)?,
         None => &root,
@@ -276,11 +255,7 @@ fn json_type(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Do
 
 fn json_keys(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
     if let Some(Json::Object(members)) = parse(args[0].str()) {
-        cx.items.clear();
-        for name in members.keys() {
-            cx.items.push_bytes(name.as_bytes());
-        }
-        cx.items.finish_array(out.container());
+        put_texts(cx, out, members.keys().map(|name| Some(name.as_str())));
     }
     Ok(())
 }

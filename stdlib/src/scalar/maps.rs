@@ -1,6 +1,6 @@
 //! Maps. Entries stand in the order of their keys.
 
-use flow_ir::row::ContainerBuilder;
+use flow_ir::row::{ContainerBuilder, RowLayout, RowRef};
 use flow_ir::types::{DataType, Type};
 
 use super::arrays::{elements, key_of, put};
@@ -12,10 +12,14 @@ const MAPS: Builtin = Builtin { family: Family::Map, ..Builtin::STRICT };
 
 type Done = Result<(), HostError>;
 
+/// The entries of a map.
+const ENTRIES: P = P::Array(&P::Entry(&ANY, &OTHER));
+
 /// The functions.
 pub(super) static BUILTINS: &[Builtin] = &[
     Builtin {
         name: "MAP_FROM_ARRAYS",
+        aliases: &["AS_MAP"],
         doc: "The map from one array's elements to another's: what MAP[k, v, …] means.",
         overloads: &[sig(
             &[ARRAY, P::Array(&OTHER)],
@@ -45,6 +49,7 @@ pub(super) static BUILTINS: &[Builtin] = &[
     },
     Builtin {
         name: "MAP_CONTAINS_KEY",
+        aliases: &["MAP_CONTAINS"],
         doc: "Whether a map has a key.",
         overloads: &[sig(&[MAP, ANY], P::Boolean, host("map_contains_key", map_contains_key))],
         examples: &[
@@ -61,6 +66,69 @@ pub(super) static BUILTINS: &[Builtin] = &[
         examples: &[
             ("MAP_CONCAT(MAP['a', 1], MAP['a', 2, 'b', 3])", "{a=2, b=3}"),
             ("MAP_CONCAT(MAP['a', 1], NULL)", "NULL"),
+        ],
+        ..MAPS
+    },
+    Builtin {
+        name: "MAP_ENTRIES",
+        aliases: &["ENTRIES"],
+        doc: "The entries of a map as rows (key, value), in the order of their keys.",
+        overloads: &[
+            sig(&[MAP], ENTRIES, host("map_entries", map_entries)),
+            sig(&[MAP, P::Boolean], ENTRIES, host("map_entries", map_entries)),
+        ],
+        examples: &[
+            ("MAP_ENTRIES(MAP['b', 2, 'a', 1])", "[(a, 1), (b, 2)]"),
+            ("MAP_ENTRIES(CAST(NULL AS MAP<STRING, INT>))", "NULL"),
+        ],
+        ..MAPS
+    },
+    Builtin {
+        name: "MAP_FROM_ENTRIES",
+        doc: "The map of an array of rows of two fields; of equal keys the last row's.",
+        overloads: &[sig(&[ENTRIES], MAP, host("map_from_entries", map_from_entries))],
+        examples: &[
+            ("MAP_FROM_ENTRIES(MAP_ENTRIES(MAP['a', 1]))", "{a=1}"),
+            ("MAP_FROM_ENTRIES(MAP_ENTRIES(CAST(NULL AS MAP<STRING, INT>)))", "NULL"),
+        ],
+        ..MAPS
+    },
+    Builtin {
+        name: "MAP_CONTAINS_VALUE",
+        doc: "Whether a map has a value.",
+        overloads: &[sig(
+            &[MAP, OTHER],
+            P::Boolean,
+            host("map_contains_value", map_contains_value),
+        )],
+        examples: &[
+            ("MAP_CONTAINS_VALUE(MAP['a', 1], 1)", "TRUE"),
+            ("MAP_CONTAINS_VALUE(MAP['a', 1], NULL)", "NULL"),
+        ],
+        ..MAPS
+    },
+    Builtin {
+        name: "MAP_REMOVE",
+        aliases: &["MAP_DELETE"],
+        doc: "The map without a key.",
+        overloads: &[sig(&[MAP, ANY], MAP, host("map_remove", map_remove))],
+        examples: &[
+            ("MAP_REMOVE(MAP['a', 1, 'b', 2], 'a')", "{b=2}"),
+            ("MAP_REMOVE(MAP['a', 1], NULL)", "NULL"),
+        ],
+        ..MAPS
+    },
+    Builtin {
+        name: "ELEMENT_AT",
+        doc: "An array's element, below 0 from its end, or a map's value of a key; NULL if none.",
+        overloads: &[
+            sig(&[ARRAY, P::BigInt], ANY, host("array_element_at", array_element_at)).may_be_null(),
+            sig(&[MAP, ANY], OTHER, host("map_get", map_get)).may_be_null(),
+        ],
+        examples: &[
+            ("ELEMENT_AT(ARRAY['a', 'b'], -1)", "b"),
+            ("ELEMENT_AT(MAP['a', 1], 'a')", "1"),
+            ("ELEMENT_AT(MAP['a', 1], NULL)", "NULL"),
         ],
         ..MAPS
     },
@@ -155,4 +223,68 @@ fn map_concat(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> D
     let all: Vec<_> = args.iter().zip(&cx.args).flat_map(|(arg, ty)| entries(*arg, ty)).collect();
     let (key, value) = parts(&cx.result);
     put_map((&key, &value), out, all)
+}
+
+fn map_entries(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
+    let (key, value) = parts(&cx.args[0]);
+    let (mut row, mut words) = (ContainerBuilder::default(), Vec::new());
+    cx.items.clear();
+    for (k, v) in entries(args[0], &cx.args[0]) {
+        row.clear();
+        words.clear();
+        k.push_to(&mut row, key.slot());
+        v.push_to(&mut row, value.slot());
+        row.finish_row(&mut words);
+        cx.items.push_container(&words);
+    }
+    cx.items.finish_array(out.container());
+    Ok(())
+}
+
+fn map_from_entries(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
+    let item = super::arrays::item_of(&cx.args[0]);
+    let fields: Vec<Type> = match &item.data {
+        DataType::Row(fields) => fields.iter().map(|f| f.ty.clone()).collect(),
+        _ => Vec::new(),
+    };
+    let layout = RowLayout::new(fields);
+    let mut pairs = Vec::new();
+    for row in elements(args[0], &cx.args[0]) {
+        if row.container().len() < layout.fixed_words() {
+            return Err(HostError::bad_argument("an entry of a map is NULL"));
+        }
+        let row = RowRef::new(row.container());
+        let part = |at| crate::text::field_of(row, &layout, at);
+        pairs.push((part(0), part(1)));
+    }
+    let (key, value) = parts(&cx.result);
+    put_map((&key, &value), out, pairs)
+}
+
+fn map_contains_value(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
+    let (_, value) = parts(&cx.args[0]);
+    let wanted = key_of(args[1], &value);
+    let all = entries(args[0], &cx.args[0]);
+    out.bool(all.iter().any(|(_, v)| !v.is_null() && key_of(*v, &value) == wanted));
+    Ok(())
+}
+
+fn map_remove(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
+    let (key, value) = parts(&cx.args[0]);
+    let gone = key_of(args[1], &key);
+    let all = entries(args[0], &cx.args[0]);
+    put_map((&key, &value), out, all.into_iter().filter(|(k, _)| key_of(*k, &key) != gone))
+}
+
+fn array_element_at(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
+    let all = elements(args[0], &cx.args[0]);
+    let position = args[1].i64();
+    let at = usize::try_from(position.unsigned_abs()).ok().and_then(|at| match position {
+        1.. => at.checked_sub(1),
+        _ => all.len().checked_sub(at),
+    });
+    if let Some(element) = at.and_then(|at| all.get(at)) {
+        out.copy(*element);
+    }
+    Ok(())
 }

@@ -4,20 +4,34 @@
 mod arrays;
 mod bits;
 mod codec;
+mod collections;
 mod conditional;
 mod hash;
 mod interval;
 mod json;
+mod json_make;
+mod json_parts;
+mod json_path;
 mod maps;
+mod mask;
 mod math;
+mod numbers;
 mod operators;
 mod pattern;
+mod pieces;
+mod printf;
+mod regexp;
 mod round;
 mod search;
+mod similarity;
+mod strftime;
 mod text;
 mod time;
+mod time_format;
+mod time_make;
 pub mod time_pattern;
 mod time_unit;
+mod url;
 pub mod zone;
 
 pub(crate) use maps::put_map;
@@ -31,17 +45,30 @@ pub static FAMILIES: &[&[Builtin]] = &[
     text::BUILTINS,
     search::BUILTINS,
     pattern::BUILTINS,
+    regexp::BUILTINS,
+    pieces::BUILTINS,
+    printf::BUILTINS,
+    mask::BUILTINS,
+    similarity::BUILTINS,
     codec::BUILTINS,
+    url::BUILTINS,
     round::BUILTINS,
     math::BUILTINS,
+    numbers::BUILTINS,
     bits::BUILTINS,
     time::BUILTINS,
+    time_make::PARTS,
+    time_make::BUILTINS,
     time::CONVERSIONS,
+    time_format::BUILTINS,
     conditional::BUILTINS,
     arrays::BUILTINS,
+    collections::BUILTINS,
     maps::BUILTINS,
     hash::BUILTINS,
     json::BUILTINS,
+    json_parts::BUILTINS,
+    json_make::BUILTINS,
 ];
 
 /// Host functions that expansions call and that are no builtin's whole meaning.

@@ -155,8 +155,17 @@ fn build(pattern: &str, flags: &str) -> Result<Regex, HostError> {
     builder.build().map_err(|e| HostError::bad_argument(e.to_string()))
 }
 
+/// The flags among the arguments; none if they are left out.
+pub(super) fn flags_of<'a>(args: &[HostArg<'a>], at: usize) -> &'a str {
+    args.get(at).map_or("", |flags| flags.str())
+}
+
 /// The regular expression of a pattern and flags.
-fn compiled<'a>(cx: &'a mut HostCx, pattern: &[u8], flags: &str) -> Result<&'a Regex, HostError> {
+pub(super) fn compiled<'a>(
+    cx: &'a mut HostCx,
+    pattern: &[u8],
+    flags: &str,
+) -> Result<&'a Regex, HostError> {
     if flags.is_empty() {
         return cx.cached(pattern, |pattern| build(pattern, ""));
     }
@@ -165,7 +174,7 @@ fn compiled<'a>(cx: &'a mut HostCx, pattern: &[u8], flags: &str) -> Result<&'a R
 }
 
 fn regexp_like(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
-    let flags = args.get(2).map_or("", |flags| flags.str());
+    let flags = flags_of(args, 2);
     out.bool(compiled(cx, args[1].bytes(), flags)?.is_match(args[0].str()));
     Ok(())
 }
@@ -184,7 +193,7 @@ fn regexp_extract(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) 
 }
 
 fn regexp_replace(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
-    let flags = args.get(3).map_or("", |flags| flags.str());
+    let flags = flags_of(args, 3);
     let regex = compiled(cx, args[1].bytes(), flags)?;
     let (text, replacement) = (args[0].str(), args[2].str());
     let limit = if flags.contains('g') { usize::MAX } else { 1 };

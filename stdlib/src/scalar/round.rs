@@ -46,6 +46,7 @@ pub(super) static BUILTINS: &[Builtin] = &[
     },
     Builtin {
         name: "SIGN",
+        aliases: &["SIGNUM"],
         doc: "−1, 0 or 1 as the number is below, at or above 0.",
         overloads: &[
             sig(

@@ -71,7 +71,7 @@ pub(super) static BUILTINS: &[Builtin] = &[
     },
     Builtin {
         name: "STARTS_WITH",
-        aliases: &["STARTSWITH"],
+        aliases: &["STARTSWITH", "PREFIX"],
         doc: "Whether the first text starts with the second.",
         overloads: &[sig(
             &[P::String, P::String],
@@ -86,7 +86,7 @@ pub(super) static BUILTINS: &[Builtin] = &[
     },
     Builtin {
         name: "ENDS_WITH",
-        aliases: &["ENDSWITH"],
+        aliases: &["ENDSWITH", "SUFFIX"],
         doc: "Whether the first text ends with the second.",
         overloads: &[sig(
             &[P::String, P::String],

@@ -1,10 +1,11 @@
 //! Text. Positions and lengths count characters (code points), from 1 unless said otherwise.
 
+use super::arrays::cardinality;
 use crate::builtin::{Builtin, Family, NullRule};
 use crate::host::{
     HostArg, HostCx, HostError, HostOut, TextOut, check_size, host, host_sees_nulls,
 };
-use crate::signature::{Nullability, Pattern as P, sig};
+use crate::signature::{ARRAY, Nullability, Pattern as P, sig};
 
 const TEXT: Builtin = Builtin { family: Family::Text, ..Builtin::STRICT };
 
@@ -34,8 +35,8 @@ pub(super) static BUILTINS: &[Builtin] = &[
     },
     Builtin {
         name: "LENGTH",
-        aliases: &["CHAR_LENGTH", "CHARACTER_LENGTH"],
-        doc: "How many characters a text, or bytes a byte string, has.",
+        aliases: &["CHAR_LENGTH", "CHARACTER_LENGTH", "LEN"],
+        doc: "How many characters a text, bytes a byte string, or elements an array has.",
         overloads: &[
             sig(
                 &[P::String],
@@ -46,18 +47,30 @@ pub(super) static BUILTINS: &[Builtin] = &[
                 }),
             ),
             sig(&[P::Bytes], P::Int, host("octet_length", octet_length)),
+            sig(&[ARRAY], P::Int, host("array_cardinality", cardinality)),
         ],
         examples: &[("LENGTH('naïve')", "5"), ("LENGTH('')", "0"), ("LENGTH(NULL)", "NULL")],
         ..TEXT
     },
     Builtin {
         name: "OCTET_LENGTH",
+        aliases: &["STRLEN"],
         doc: "How many bytes a text has in UTF-8.",
         overloads: &[
             sig(&[P::String], P::Int, host("octet_length", octet_length)),
             sig(&[P::Bytes], P::Int, host("octet_length", octet_length)),
         ],
         examples: &[("OCTET_LENGTH('naïve')", "6"), ("OCTET_LENGTH(NULL)", "NULL")],
+        ..TEXT
+    },
+    Builtin {
+        name: "BIT_LENGTH",
+        doc: "How many bits a text has in UTF-8.",
+        overloads: &[
+            sig(&[P::String], P::Int, host("bit_length", bit_length)),
+            sig(&[P::Bytes], P::Int, host("bit_length", bit_length)),
+        ],
+        examples: &[("BIT_LENGTH('ab')", "16"), ("BIT_LENGTH(NULL)", "NULL")],
         ..TEXT
     },
     Builtin {
@@ -221,6 +234,7 @@ pub(super) static BUILTINS: &[Builtin] = &[
     },
     Builtin {
         name: "ASCII",
+        aliases: &["UNICODE", "ORD"],
         doc: "The code point of the first character; 0 for an empty text.",
         overloads: &[sig(
             &[P::String],
@@ -235,6 +249,7 @@ pub(super) static BUILTINS: &[Builtin] = &[
     },
     Builtin {
         name: "CHR",
+        aliases: &["CHAR"],
         doc: "The character of a code point.",
         overloads: &[sig(&[P::BigInt], P::String, host("chr", chr))],
         examples: &[("CHR(65)", "A"), ("CHR(8364)", "€"), ("CHR(NULL)", "NULL")],
@@ -276,6 +291,11 @@ fn lower(_: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
 
 fn octet_length(_: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
     out.i64(args[0].bytes().len() as i64);
+    Ok(())
+}
+
+fn bit_length(_: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
+    out.i64(args[0].bytes().len() as i64 * 8);
     Ok(())
 }
 

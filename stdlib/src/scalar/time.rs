@@ -2,14 +2,16 @@
 
 use flow_ir::types::{DataType, Type};
 
+use super::time_format::parse_timestamp;
+use super::time_make::{convert_timestamp, time_of};
 use super::time_pattern::{TimePattern, day_name, month_name};
 use super::time_unit;
 use super::zone::Zone;
 use crate::builder::{Operand, ScalarBuilder};
 use crate::builtin::{Builtin, Family, Meaning, Volatility};
 use crate::calendar::{
-    Civil, DAY, HOUR, MINUTE, SECOND, check_days, checked_days, civil_of_days, days_in_month,
-    days_of_civil, split_micros, weekday,
+    Civil, DAY, SECOND, check_days, checked_days, civil_of_days, days_in_month, days_of_civil,
+    split_micros, weekday,
 };
 use crate::host::{HostArg, HostCx, HostError, HostFn, HostOut, host};
 use crate::signature::{INSTANT, Nullability, Pattern as P, sig};
@@ -183,15 +185,22 @@ pub(super) static BUILTINS: &[Builtin] = &[
     },
     Builtin {
         name: "DATEDIFF",
-        doc: "Days from the second date to the first.",
-        overloads: &[sig(
-            &[P::Date, P::Date],
-            P::Int,
-            host("datediff", |_, a, out| {
-                out.i64(check_days(a[0].i64() - a[1].i64())?);
-                Ok(())
-            }),
-        )],
+        doc: "Days from the second date to the first; with a unit, DATE_DIFF.",
+        overloads: &[
+            sig(
+                &[P::Date, P::Date],
+                P::Int,
+                host("datediff", |_, a, out| {
+                    out.i64(check_days(a[0].i64() - a[1].i64())?);
+                    Ok(())
+                }),
+            ),
+            sig(
+                &[P::String, INSTANT, INSTANT],
+                P::BigInt,
+                host("date_diff_unit", time_unit::boundaries),
+            ),
+        ],
         examples: &[
             ("DATEDIFF(DATE '2026-03-01', DATE '2026-02-01')", "28"),
             ("DATEDIFF(DATE '2026-03-01', NULL)", "NULL"),
@@ -336,6 +345,11 @@ pub(super) static CONVERSIONS: &[Builtin] = &[
             sig(&[P::BigInt], P::TimestampLtz, host("to_timestamp_ltz", of_count)),
             sig(&[P::String], P::TimestampLtz, host("to_timestamp", to_timestamp)),
             sig(&[P::String, P::String], P::TimestampLtz, host("to_timestamp", to_timestamp)),
+            sig(
+                &[P::String, P::String, P::String],
+                P::TimestampLtz,
+                host("parse_timestamp", parse_timestamp),
+            ),
         ],
         examples: &[
             ("TO_TIMESTAMP_LTZ(1500, 3)", "1970-01-01 00:00:01.5Z"),
@@ -419,12 +433,15 @@ pub(super) static CONVERSIONS: &[Builtin] = &[
     },
     Builtin {
         name: "CONVERT_TZ",
-        doc: "A local time in one zone as the local time in another, as text.",
-        overloads: &[sig(
-            &[P::String, P::String, P::String],
-            P::String,
-            host("convert_tz", convert_tz),
-        )],
+        doc: "A local time in one zone as the local time in another; of text, as text.",
+        overloads: &[
+            sig(&[P::String, P::String, P::String], P::String, host("convert_tz", convert_tz)),
+            sig(
+                &[P::Timestamp, P::String, P::String],
+                P::Timestamp,
+                host("convert_tz_timestamp", convert_timestamp),
+            ),
+        ],
         examples: &[
             ("CONVERT_TZ('2026-01-01 00:00:00', 'UTC', 'America/New_York')", "2025-12-31 19:00:00"),
             ("CONVERT_TZ(NULL, 'UTC', 'UTC')", "NULL"),
@@ -461,7 +478,8 @@ pub(super) static CONVERSIONS: &[Builtin] = &[
     },
 ];
 
-fn field(b: &mut ScalarBuilder, unit: &str, of: Operand, ty: &Type) -> Operand {
+/// A field of a date, time or timestamp.
+pub(super) fn field(b: &mut ScalarBuilder, unit: &str, of: Operand, ty: &Type) -> Operand {
     let unit = b.text(unit);
     b.host(&EXTRACT, &[unit, of], ty)
 }
@@ -496,10 +514,13 @@ fn read(cx: &mut HostCx, args: &[HostArg<'_>]) -> Result<i64, HostError> {
         Some(pattern) => cx.cached(pattern.bytes(), TimePattern::java)?.read(text.trim()),
         None => text::parse_timestamp(text),
     };
-    read.ok_or_else(|| {
-        let shown: String = text.chars().take(64).collect();
-        HostError::bad_cast(format!("'{shown}' is no such timestamp"))
-    })
+    read.ok_or_else(|| unread(text))
+}
+
+/// A text is no timestamp, or not of the pattern.
+pub(super) fn unread(text: &str) -> HostError {
+    let shown: String = text.chars().take(64).collect();
+    HostError::bad_cast(format!("'{shown}' is no such timestamp"))
 }
 
 fn to_timestamp(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
@@ -568,14 +589,7 @@ fn days_of(args: &[HostArg<'_>]) -> Result<i64, HostError> {
 }
 
 fn make_timestamp(_: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
-    let (hour, minute, second) = (args[3].i64(), args[4].i64(), args[5].f64());
-    let holds =
-        (0..24).contains(&hour) && (0..60).contains(&minute) && (0.0..60.0).contains(&second);
-    if !holds {
-        return Err(HostError::bad_argument(format!("no time {hour}:{minute}:{second}")));
-    }
-    let micros = (second * SECOND as f64).round_ties_even() as i64;
-    let time = hour * HOUR + minute * MINUTE + micros;
+    let time = time_of(args[3].i64(), args[4].i64(), args[5].f64())?;
     let micros = days_of(args)?.checked_mul(DAY).and_then(|d| d.checked_add(time));
     out.i64(micros.ok_or_else(HostError::overflow)?);
     Ok(())

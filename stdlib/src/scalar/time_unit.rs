@@ -195,7 +195,7 @@ impl Unit {
         Ok(join_micros(day, 0)?)
     }
 
-    fn counted(self) -> Result<(i64, i64), HostError> {
+    pub(super) fn counted(self) -> Result<(i64, i64), HostError> {
         self.length().ok_or_else(|| HostError::bad_argument(format!("{self:?} does not count")))
     }
 }
@@ -270,6 +270,20 @@ pub(super) fn timestamp_diff(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut Ho
     let unit = *cx.cached(args[0].bytes(), Unit::parse)?;
     let from = instant(args[1].i64(), &cx.args[1].data)?;
     let to = instant(args[2].i64(), &cx.args[2].data)?;
+    let (months, micros) = unit.counted()?;
+    out.i64(if months > 0 {
+        whole_months(from, to)? / months
+    } else {
+        to.checked_sub(from).ok_or_else(HostError::overflow)? / micros
+    });
+    Ok(())
+}
+
+/// DATE_DIFF: (unit, from, to), how many starts of the unit lie between.
+pub(super) fn boundaries(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
+    let unit = *cx.cached(args[0].bytes(), Unit::parse)?;
+    let from = unit.start(instant(args[1].i64(), &cx.args[1].data)?)?;
+    let to = unit.start(instant(args[2].i64(), &cx.args[2].data)?)?;
     let (months, micros) = unit.counted()?;
     out.i64(if months > 0 {
         whole_months(from, to)? / months

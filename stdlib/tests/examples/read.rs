@@ -115,9 +115,9 @@ enum Token {
     End,
 }
 
-const SYMBOLS: [&str; 19] = [
-    "||", "<>", "<=", ">=", "(", ")", "[", "]", ",", "+", "-", "*", "/", "%", "=", "<", ">", ".",
-    ":",
+const SYMBOLS: [&str; 21] = [
+    "->>", "->", "||", "<>", "<=", ">=", "(", ")", "[", "]", ",", "+", "-", "*", "/", "%", "=",
+    "<", ">", ".", ":",
 ];
 
 fn tokens(text: &str) -> Read<Vec<Token>> {
@@ -203,7 +203,7 @@ impl Reader {
     fn operator(&mut self) -> (u8, String) {
         let power = match self.next() {
             Token::Symbol(s @ ("=" | "<>" | "<" | "<=" | ">" | ">=")) => return (2, s.into()),
-            Token::Symbol(s @ ("+" | "-" | "||")) => return (4, s.into()),
+            Token::Symbol(s @ ("+" | "-" | "||" | "->" | "->>")) => return (4, s.into()),
             Token::Symbol(s @ ("*" | "/" | "%")) => return (5, s.into()),
             Token::Symbol("[") => return (7, "[]".into()),
             Token::Word(w) => match w.as_str() {
@@ -256,6 +256,11 @@ impl Reader {
             return named(name, vec![left, right]);
         }
         match self.next() {
+            Token::Word(w) if w == "JSON" => {
+                let kinds = ["OBJECT", "ARRAY", "SCALAR"];
+                let kind = kinds.into_iter().find(|kind| self.word(kind));
+                named(&kind.map_or("IS JSON".into(), |kind| format!("IS JSON {kind}")), vec![left])
+            }
             Token::Word(w) => named(&format!("IS {w}"), vec![left]),
             other => Err(format!("IS {other:?}")),
         }
@@ -340,7 +345,7 @@ impl Reader {
         if self.symbol(")") {
             return Ok(args);
         }
-        if function.starts_with("TIMESTAMP")
+        if matches!(function, "TIMESTAMPADD" | "TIMESTAMPDIFF")
             && let Token::Word(unit) = self.next()
         {
             args.push(text_literal(&unit));
@@ -394,6 +399,14 @@ impl Reader {
             let item = self.data_type()?;
             self.need(">")?;
             return Ok(DataType::Array(Box::new(Type::nullable(item))));
+        }
+        if word == "MAP" {
+            self.need("<")?;
+            let key = Type::not_null(self.data_type()?);
+            self.need(",")?;
+            let value = Type::nullable(self.data_type()?);
+            self.need(">")?;
+            return Ok(DataType::Map(Box::new(key), Box::new(value)));
         }
         type_named(&word)
     }

@@ -135,6 +135,11 @@ impl Form {
     }
 }
 
+/// A value that is no container; timestamps in ISO form.
+pub fn write_json_scalar(value: HostArg<'_>, ty: &DataType, out: &mut Vec<u8>) {
+    write_scalar(value, ty, JsonTimestamps::Iso, out);
+}
+
 fn write_scalar(value: HostArg<'_>, ty: &DataType, timestamps: JsonTimestamps, out: &mut Vec<u8>) {
     let word = value.i64();
     match ty {

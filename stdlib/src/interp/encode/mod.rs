@@ -15,7 +15,7 @@ use flow_ir::row::{RowBatch, RowLayout, RowRef};
 use flow_ir::types::{DataType, Type};
 
 pub use field::FieldWriter;
-pub use json::write_string;
+pub use json::{write_json_scalar, write_string};
 
 use avro::AvroPuts;
 use json::JsonObject;

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use flow_ir::ids::{Reg, SiteId};
 use flow_ir::scalar::{Inst, ScalarOp};
-use flow_ir::types::{DataType, TIME_MAX_PRECISION, Type};
+use flow_ir::types::{DataType, Field, TIME_MAX_PRECISION, Type};
 use flow_ir::value::Value;
 use flow_stdlib::builder::ScalarBuilder;
 use flow_stdlib::builtin::{self, Builtin, Volatility};
@@ -17,9 +17,10 @@ use crate::source::Source;
 use crate::types::{data_type, decimal_type};
 
 /// Builtins whose result may be as large as a number among the arguments says.
-const GROW_BY_NUMBER: [&str; 5] = ["REPEAT", "SPACE", "LPAD", "RPAD", "GENERATE_SERIES"];
+const GROW_BY_NUMBER: [&str; 7] =
+    ["REPEAT", "SPACE", "LPAD", "RPAD", "GENERATE_SERIES", "RANGE", "ARRAY_REPEAT"];
 /// Builtins whose result may be as large as the product of the arguments' sizes.
-const GROW_BY_PRODUCT: [&str; 3] = ["REPLACE", "REGEXP_REPLACE", "ARRAY_JOIN"];
+const GROW_BY_PRODUCT: [&str; 4] = ["REPLACE", "REGEXP_REPLACE", "ARRAY_JOIN", "ARRAY_REPLACE"];
 /// Numbers for the first of them: small, or refused.
 const NUMBERS: [i64; 8] = [3, 0, -1, 1, 9, 17, i64::MAX, i64::MIN];
 
@@ -149,7 +150,15 @@ fn bind(pattern: &Pattern, ty: &DataType, variables: &mut Variables) -> bool {
         (Pattern::Map(key, value), DataType::Map(k, v)) => {
             bind(key, &k.data, variables) && bind(value, &v.data, variables)
         }
-        (Pattern::Array(_) | Pattern::Map(..), _) => false,
+        (Pattern::Entry(key, value), DataType::Row(fields)) => {
+            fields.len() == 2
+                && fields[0].name == "key"
+                && fields[1].name == "value"
+                && bind(key, &fields[0].ty.data, variables)
+                && bind(value, &fields[1].ty.data, variables)
+        }
+        (Pattern::Array(_) | Pattern::Map(..) | Pattern::Entry(..), _) => false,
+        (Pattern::Anything, ty) => ty.depth() < 4,
         (Pattern::Decimal, ty) => matches!(ty, DataType::Decimal { .. }),
         (Pattern::Time, ty) => matches!(ty, DataType::Time { .. }),
         (Pattern::Timestamp, ty) => matches!(ty, DataType::Timestamp { .. }),
@@ -178,6 +187,12 @@ fn synthesise(s: &mut Source<'_>, pattern: &Pattern, variables: &mut Variables) 
             let data = synthesise(s, value, variables);
             DataType::Map(Box::new(key), Box::new(Type { data, nullable: !s.once_in(3) }))
         }
+        Pattern::Entry(key, value) => {
+            let key = Type::nullable(synthesise(s, key, variables));
+            let value = Type::nullable(synthesise(s, value, variables));
+            DataType::Row([Field::new("key", key), Field::new("value", value)].into())
+        }
+        Pattern::Anything => data_type(s, 1),
         Pattern::Decimal => decimal_type(s),
         simple => plain(simple).unwrap_or(DataType::String),
     }
@@ -200,7 +215,12 @@ fn plain(pattern: &Pattern) -> Option<DataType> {
         Pattern::Interval => DataType::Interval,
         Pattern::Uuid => DataType::Uuid,
         Pattern::Json => DataType::Json,
-        Pattern::Decimal | Pattern::Var(..) | Pattern::Array(_) | Pattern::Map(..) => return None,
+        Pattern::Anything
+        | Pattern::Decimal
+        | Pattern::Var(..)
+        | Pattern::Array(_)
+        | Pattern::Map(..)
+        | Pattern::Entry(..) => return None,
     })
 }
 
@@ -210,6 +230,7 @@ fn in_class(class: Class, ty: &DataType) -> bool {
         Class::Integer => ty.is_integer(),
         Class::Float => ty.is_float(),
         Class::Number => ty.is_numeric(),
+        Class::Decimal => matches!(ty, DataType::Decimal { .. }),
         Class::Instant => ty.is_timestamp(),
         Class::Octets => matches!(ty, DataType::String | DataType::Bytes),
     }
@@ -224,6 +245,7 @@ fn of_class(s: &mut Source<'_>, class: Class) -> DataType {
         Class::Any => data_type(s, 1),
         Class::Integer => s.pick(&INTEGERS).clone(),
         Class::Float => s.pick(&[DataType::Double, DataType::Real]).clone(),
+        Class::Decimal => decimal_type(s),
         Class::Number if s.once_in(4) => decimal_type(s),
         Class::Number => s.pick(&INTEGERS).clone(),
         Class::Instant => s.pick(&INSTANTS).clone(),
