@@ -99,6 +99,7 @@ fn state_keeps_its_identity_whatever_passes_run() {
                 LogicalOp::Join(_)
                 | LogicalOp::Aggregate(_)
                 | LogicalOp::Deduplicate(_)
+                | LogicalOp::TopN(_)
                 | LogicalOp::Normalize(_)
                 | LogicalOp::Materialize(_) => true,
                 LogicalOp::Scan(_)

@@ -271,6 +271,7 @@ impl Checker<'_> {
             | QueryOp::Project { .. }
             | QueryOp::Join(_)
             | QueryOp::Deduplicate(_)
+            | QueryOp::TopN(_)
             | QueryOp::UnionAll(_) => self.lateness(origin),
         }
     }

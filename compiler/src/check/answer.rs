@@ -3,25 +3,17 @@
 //! who collects the rows sorts and cuts them, by columns that may stand behind the visible ones.
 
 use flow_ir::connector::{self, ConnectorSpec, Delivery, Directions};
-use flow_ir::expr::Expr;
 use flow_ir::physical::{Direction, SinkMode};
 use flow_ir::span::{FileId, Span};
-use flow_ir::value::Value;
 
 use super::catalog::Catalog;
-use super::expr::{ExprCx, same};
-use super::from::plain_column;
-use super::literal::constant;
-use super::scope::{Found, Scope, find, visible};
-use super::select::default_name;
+use super::expr::same;
+use super::order::Limits;
 use super::typed::{Output, QueryId, QueryOp, TypedModule};
 use super::{CheckOptions, Checker, nodes, on_own_stack};
-use crate::diagnostics::{self, Diagnostic, aggregates, plans};
+use crate::diagnostics::{self, Diagnostic, plans};
 use crate::source::SourceMap;
-use crate::syntax::ast::{
-    self, Ast, Distinct, ExprKind, Ident, Literal, NumberKind, OrderItem, Select, SelectItem,
-    SelectItemKind, SetExprKind, Statement, StatementKind, Subscribe,
-};
+use crate::syntax::ast::{self, Ast, Statement, StatementKind, Subscribe};
 
 /// The stream that takes the rows.
 static ANSWER_STREAM: ConnectorSpec = ConnectorSpec {
@@ -68,16 +60,6 @@ pub fn check_query(
         diagnostics::sort(&mut found);
         (checker.module, answer, found)
     })
-}
-
-/// What an item of ORDER BY is.
-enum SortKey<'q> {
-    /// The column at a position, from 1.
-    Position(&'q str),
-    /// The column of a name.
-    Named(&'q Ident),
-    /// A column that is not shown, of this name.
-    Hidden(String),
 }
 
 impl<'a> Checker<'a> {
@@ -166,15 +148,19 @@ impl<'a> Checker<'a> {
     }
 
     fn ask(&mut self, query: &ast::Query, span: Span) -> Option<Answer> {
-        let limit = query.limit.as_ref().map(|limit| self.count(limit, "LIMIT"));
-        let offset = query.offset.as_ref().map(|offset| self.count(offset, "OFFSET"));
+        let limits = self.limits(query);
         let outer = self.ctes.len();
         if let Some(with) = &query.with {
             self.with(with);
         }
         let body = self.ordered(query);
         self.ctes.truncate(outer);
-        let (body, order) = body?;
+        let (mut body, order) = body?;
+        let mut limits = limits?;
+        if limits.ties {
+            body = self.cut(body, &order, limits, span);
+            limits = Limits::default();
+        }
         if let Some(emit) = &query.emit {
             self.emit(body, emit)?;
         }
@@ -190,11 +176,7 @@ impl<'a> Checker<'a> {
             }
         }
         self.send_answer(body, &columns, span);
-        let limit = match limit {
-            Some(limit) => Some(limit?),
-            None => None,
-        };
-        let offset = offset.unwrap_or(Some(0))?;
+        let Limits { limit, offset, .. } = limits;
         let of_a_moment = self.of_a_moment(body, false)?;
         Some(Answer { visible, order: placed, limit, offset, subscribe: false, of_a_moment })
     }
@@ -228,145 +210,4 @@ impl<'a> Checker<'a> {
         let mode = SinkMode::Changes;
         self.module.outputs.push(Output { target, query, mode, keys: Vec::new(), span });
     }
-
-    /// The body of a query, and its columns that ORDER BY sorts by. What is no column of the body
-    /// becomes one, with a name that is not shown.
-    fn ordered(&mut self, query: &ast::Query) -> Option<(QueryId, Vec<(usize, Direction)>)> {
-        let order_by = query.order_by.as_slice();
-        let directions = order_by.iter().map(|item| Direction {
-            descending: item.descending,
-            nulls_first: item.nulls_first.unwrap_or(item.descending),
-        });
-        let (body, columns) = match &query.body.kind {
-            SetExprKind::Select(select) if !matches!(select.distinct, Distinct::Distinct(_)) => {
-                self.ordered_select(select, order_by)?
-            }
-            SetExprKind::Select(_)
-            | SetExprKind::Values(_)
-            | SetExprKind::Table(_)
-            | SetExprKind::Query(_)
-            | SetExprKind::SetOp { .. } => {
-                let body = self.set_expr(&query.body)?;
-                let body = self.no_rank(body)?;
-                self.ordered_rows(body, order_by, query.span)?
-            }
-        };
-        Some((body, columns.into_iter().zip(directions).collect()))
-    }
-
-    /// ORDER BY of a SELECT: by its columns, or by expressions over what it selects from.
-    fn ordered_select(
-        &mut self,
-        select: &Select,
-        order_by: &[OrderItem],
-    ) -> Option<(QueryId, Vec<usize>)> {
-        let mut extended = select.clone();
-        let mut keys = Vec::with_capacity(order_by.len());
-        for (nth, item) in order_by.iter().enumerate() {
-            let key = sort_key(&item.expr, &select.items, nth);
-            if let SortKey::Hidden(name) = &key {
-                let span = item.expr.span;
-                let alias = Some(Ident { text: name.clone(), quoted: true, span });
-                let kind = SelectItemKind::Expr { expr: item.expr.clone(), alias };
-                extended.items.push(SelectItem { kind, span });
-            }
-            keys.push((key, item.expr.span));
-        }
-        let body = self.select(&extended)?;
-        let body = self.no_rank(body)?;
-        let columns = keys.iter().map(|(key, span)| self.sort_column(body, key, *span));
-        let columns: Vec<Option<usize>> = columns.collect();
-        Some((body, columns.into_iter().collect::<Option<_>>()?))
-    }
-
-    fn sort_column(&mut self, body: QueryId, key: &SortKey<'_>, span: Span) -> Option<usize> {
-        match key {
-            SortKey::Position(text) => self.sort_position(body, text, span),
-            SortKey::Named(name) => {
-                let scope = self.scope_of(body, None);
-                self.resolve(&ast::ObjectName::single((*name).clone()), &scope).map(|(at, _)| at)
-            }
-            SortKey::Hidden(name) => {
-                self.query_node(body).columns.iter().position(|column| column.name == *name)
-            }
-        }
-    }
-
-    fn sort_position(&mut self, body: QueryId, text: &str, span: Span) -> Option<usize> {
-        let columns = self.visible_columns(body);
-        let at = text.parse::<usize>().ok().and_then(|n| n.checked_sub(1));
-        match at.and_then(|at| columns.get(at)) {
-            Some(column) => Some(*column),
-            None => self.report(aggregates::bad_position(text, columns.len(), span)),
-        }
-    }
-
-    /// ORDER BY of any other body: by its columns, and expressions over them.
-    fn ordered_rows(
-        &mut self,
-        body: QueryId,
-        order_by: &[OrderItem],
-        span: Span,
-    ) -> Option<(QueryId, Vec<usize>)> {
-        let scope = self.scope_of(body, None);
-        let width = scope.columns.len();
-        let mut more: Vec<(String, Option<Expr>)> = Vec::new();
-        let mut columns = Vec::with_capacity(order_by.len());
-        for item in order_by {
-            if let Some(text) = position(&item.expr) {
-                columns.push(self.sort_position(body, text, item.expr.span));
-                continue;
-            }
-            let typed = self.expr(&item.expr, &mut ExprCx::rows(&scope, "ORDER BY"));
-            columns.push(typed.map(|expr| {
-                plain_column(&expr).unwrap_or_else(|| {
-                    more.push((format!("$order{}", more.len()), Some(expr)));
-                    width + more.len() - 1
-                })
-            }));
-        }
-        let columns = columns.into_iter().collect::<Option<Vec<usize>>>()?;
-        Some((self.extend(body, more, span), columns))
-    }
-
-    /// The number of LIMIT or OFFSET.
-    fn count(&mut self, written: &ast::Expr, clause: &'static str) -> Option<u64> {
-        let scope = Scope::default();
-        let typed = self.expr(written, &mut ExprCx::rows(&scope, clause))?;
-        let count = match constant(&typed) {
-            Some(Value::Int(count)) => u64::try_from(*count).ok(),
-            Some(_) | None => None,
-        };
-        match count {
-            Some(count) => Some(count),
-            None => self.report(plans::not_a_count(clause, written.span)),
-        }
-    }
-}
-
-/// An item of ORDER BY over a SELECT: names of its items come before those of columns.
-fn sort_key<'q>(e: &'q ast::Expr, items: &[SelectItem], nth: usize) -> SortKey<'q> {
-    if let Some(text) = position(e) {
-        return SortKey::Position(text);
-    }
-    let named = if let ExprKind::Name(name) = &e.kind { name.as_single() } else { None };
-    let names = items.iter().filter_map(|item| match &item.kind {
-        SelectItemKind::Expr { alias: Some(alias), .. } => Some(alias.text.clone()),
-        SelectItemKind::Expr { expr, alias: None } => default_name(expr),
-        SelectItemKind::Wildcard { .. } => None,
-    });
-    let names: Vec<String> = names.filter(|name| visible(name)).collect();
-    match named {
-        Some(name) if find(&name.text, names.iter().map(String::as_str)) != Found::None => {
-            SortKey::Named(name)
-        }
-        Some(_) | None => SortKey::Hidden(format!("$order{nth}")),
-    }
-}
-
-/// The text of a position.
-fn position(e: &ast::Expr) -> Option<&str> {
-    let ExprKind::Literal(literal) = &e.kind else { return None };
-    let Literal::Number { text, kind: NumberKind::Integer } = literal else { return None };
-    Some(text)
 }

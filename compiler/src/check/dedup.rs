@@ -2,7 +2,7 @@
 //! first. A query with such a column waits, as a `Rank`, for the filter above it (or for QUALIFY).
 
 use flow_ir::expr::{Expr, ExprKind};
-use flow_ir::physical::{Changelog, Direction, Keep};
+use flow_ir::physical::{self, Direction};
 use flow_ir::span::Span;
 use flow_ir::types::{DataType, Type};
 use flow_ir::value::Value;
@@ -11,10 +11,11 @@ use super::Checker;
 use super::expr::ExprCx;
 use super::from::plain_column;
 use super::literal::constant;
+use super::order::direction;
 use super::scope::Scope;
-use super::typed::{Column, Deduplicate, QueryId};
-use crate::diagnostics::{aggregates as problems, plans};
-use crate::syntax::ast::{self, BinaryOp, Call, NamedWindow, OrderItem, Over, WindowSpec};
+use super::typed::{Column, QueryId, TopN};
+use crate::diagnostics::aggregates as problems;
+use crate::syntax::ast::{self, BinaryOp, Call, NamedWindow, Over, WindowSpec};
 
 /// A query of which one column is the row number.
 #[derive(Clone, Debug)]
@@ -35,7 +36,6 @@ pub(super) struct Numbering {
     input: QueryId,
     keys: Vec<usize>,
     order: Vec<(usize, Direction)>,
-    keep: Keep,
 }
 
 impl Rank {
@@ -131,9 +131,6 @@ impl Checker<'_> {
                 spec.span,
             ));
         }
-        if self.query_node(input).changelog != Changelog::Append {
-            return self.report(plans::needs_append("ROW_NUMBER", span));
-        }
         let mut cx = ExprCx::rows(scope, "OVER");
         let keys = self.exprs(&spec.partition_by, &mut cx);
         let sorted: Vec<&ast::Expr> = spec.order_by.iter().map(|o| &o.expr).collect();
@@ -150,10 +147,9 @@ impl Checker<'_> {
         };
         let keys: Vec<usize> = keys.into_iter().map(&mut place).collect();
         let sorted: Vec<usize> = sorted.into_iter().map(&mut place).collect();
-        let (directions, keep) = directions(&spec.order_by);
-        let order = sorted.into_iter().zip(directions).collect();
+        let order = sorted.into_iter().zip(spec.order_by.iter().map(direction)).collect();
         let input = self.extend(input, more, span);
-        Some(Numbering { input, keys, order, keep })
+        Some(Numbering { input, keys, order })
     }
 
     fn over_spec<'s>(
@@ -182,8 +178,9 @@ impl Checker<'_> {
 
     /// One row per partition.
     pub(super) fn keep_one(&mut self, numbering: Numbering, span: Span) -> QueryId {
-        let Numbering { input, keys, order, keep } = numbering;
-        self.deduplicate(Deduplicate { input, keys, order, keep }, span)
+        let Numbering { input, keys, order } = numbering;
+        let (numbering, limit) = (physical::Numbering::RowNumber, Some(1));
+        self.top_n(TopN { input, keys, order, numbering, offset: 0, limit, rank: false }, span)
     }
 
     /// A query in FROM whose first column has position `base`. If it has a row number, the
@@ -237,15 +234,4 @@ fn keeps_first_of(condition: &Expr, number: usize) -> bool {
         (Some(2), None) if is_number(b) => function == ">",
         _ => false,
     }
-}
-
-/// The order with its first column ascending, and which end of it the first row is.
-fn directions(order_by: &[OrderItem]) -> (Vec<Direction>, Keep) {
-    let turned = order_by.first().is_some_and(|o| o.descending);
-    let direction = |o: &OrderItem| {
-        let nulls_first = o.nulls_first.unwrap_or(o.descending);
-        Direction { descending: o.descending != turned, nulls_first: nulls_first != turned }
-    };
-    let keep = if turned { Keep::Last } else { Keep::First };
-    (order_by.iter().map(direction).collect(), keep)
 }

@@ -279,7 +279,10 @@ impl Checker<'_> {
                 })
             }
             QueryOp::UnionAll(inputs) => Some(inputs.iter().map(|i| (*i, column)).collect()),
-            QueryOp::Window(_) | QueryOp::Aggregate(_) | QueryOp::Deduplicate(_) => None,
+            QueryOp::Window(_)
+            | QueryOp::Aggregate(_)
+            | QueryOp::Deduplicate(_)
+            | QueryOp::TopN(_) => None,
         }
     }
 }

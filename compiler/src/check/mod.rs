@@ -34,6 +34,7 @@ mod literal;
 mod nodes;
 pub mod notes;
 mod options;
+mod order;
 mod print;
 mod query;
 mod registry;
@@ -41,6 +42,7 @@ mod scope;
 mod select;
 mod settings;
 mod sink;
+mod top_n;
 mod type_expr;
 pub mod typed;
 pub mod views;
@@ -178,6 +180,8 @@ struct Checker<'a> {
     clock_over_updates: Option<Span>,
     /// CTEs in reach, innermost last.
     ctes: Vec<(Ident, Option<QueryId>)>,
+    /// Whether the next query is what a statement runs.
+    is_top: bool,
     /// Levels of queries around the one that is looked at.
     depth: usize,
     /// What names mean, where somebody asks.
@@ -201,6 +205,7 @@ impl<'a> Checker<'a> {
             asked: false,
             clock_over_updates: None,
             ctes: Vec::new(),
+            is_top: false,
             depth: 0,
             notes: None,
         }

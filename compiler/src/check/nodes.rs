@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use flow_ir::aggregate::{AggregateCall, WindowSpec};
 use flow_ir::expr::{Expr, ExprKind};
-use flow_ir::physical::{Changelog, JoinKind};
+use flow_ir::physical::{Changelog, JoinKind, Numbering};
 use flow_ir::span::Span;
 use flow_ir::types::{DataType, Type};
 
@@ -13,7 +13,7 @@ use super::Checker;
 use super::from::plain_column;
 use super::typed::{
     Aggregate, Bound, Column, Deduplicate, Join, JoinTime, Query, QueryId, QueryOp, RelationId,
-    TypedModule, Window, WindowBound, WindowSource,
+    TopN, TypedModule, Window, WindowBound, WindowSource,
 };
 
 /// Unique keys kept of a node; more are forgotten.
@@ -271,6 +271,29 @@ impl Checker<'_> {
         id
     }
 
+    /// The rows whose numbers lie in a range.
+    pub(super) fn first_rows(&mut self, top: TopN, span: Span) -> QueryId {
+        let of = self.query_node(top.input);
+        let (input, width) = (top.input, of.columns.len());
+        let mut columns: Vec<Column> = of.columns.iter().map(|c| timed(c, false)).collect();
+        let mut unique_keys = of.unique_keys.clone();
+        if top.rank {
+            columns.push(Column::new("$rank", Type::not_null(DataType::BigInt)));
+        }
+        match top.numbering {
+            Numbering::RowNumber if top.limit == Some(1) => unique_keys.insert(0, top.keys.clone()),
+            Numbering::RowNumber if top.rank => {
+                unique_keys.push(top.keys.iter().copied().chain([width]).collect());
+            }
+            Numbering::RowNumber | Numbering::Rank | Numbering::DenseRank => {}
+        }
+        unique_keys.truncate(UNIQUE_KEYS_MAX);
+        let (op, changelog) = (QueryOp::TopN(top), Changelog::Retract);
+        let id = self.add(Query { op, columns, changelog, unique_keys, span });
+        self.pass_poison(input, id);
+        id
+    }
+
     /// The rows of all inputs, whose columns agree in data type.
     pub(super) fn union_all(&mut self, inputs: Vec<QueryId>, span: Span) -> QueryId {
         let id = QueryId(u32::try_from(self.module.queries.len()).unwrap_or(u32::MAX));
@@ -438,6 +461,7 @@ impl Query {
             QueryOp::Window(window) => window.input = new(window.input),
             QueryOp::Aggregate(aggregate) => aggregate.input = new(aggregate.input),
             QueryOp::Deduplicate(dedup) => dedup.input = new(dedup.input),
+            QueryOp::TopN(top) => top.input = new(top.input),
             QueryOp::UnionAll(inputs) => inputs.iter_mut().for_each(|input| *input = new(*input)),
         }
         for window in self.columns.iter_mut().filter_map(|c| c.window.as_mut()) {

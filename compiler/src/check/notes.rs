@@ -271,6 +271,7 @@ impl Checker<'_> {
             QueryOp::Filter { .. }
             | QueryOp::Window(_)
             | QueryOp::Deduplicate(_)
+            | QueryOp::TopN(_)
             | QueryOp::UnionAll(_) => {
                 let input = *self.query_node(query).inputs().first()?;
                 let is_its = at < self.query_node(input).columns.len();

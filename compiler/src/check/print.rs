@@ -7,7 +7,7 @@ use flow_ir::aggregate::AggregateCall;
 use flow_ir::decode_plan::Origin;
 use flow_ir::expr::Expr;
 use flow_ir::logical::expr_text;
-use flow_ir::physical::{Changelog, JoinKind, Keep, SinkMode};
+use flow_ir::physical::{Changelog, Direction, JoinKind, Keep, SinkMode};
 use flow_ir::types::Field;
 
 use super::typed::{
@@ -170,23 +170,30 @@ fn op_text(module: &TypedModule, query: &Query) -> String {
                 Keep::First => "first",
                 Keep::Last => "last",
             };
-            let order: Vec<String> = dedup
-                .order
-                .iter()
-                .map(|(at, direction)| {
-                    let descending = if direction.descending { " desc" } else { "" };
-                    let nulls = if direction.nulls_first { " nulls first" } else { "" };
-                    format!("{}{descending}{nulls}", name(dedup.input, *at))
-                })
-                .collect();
+            let order = order_text(&fields(dedup.input), &dedup.order);
             let keys = names(dedup.input, &dedup.keys);
-            format!("Deduplicate q{} by [{keys}] {keep} of {}", dedup.input.0, order.join(", "))
+            format!("Deduplicate q{} by [{keys}] {keep} of {order}", dedup.input.0)
+        }
+        QueryOp::TopN(top) => {
+            let order = order_text(&fields(top.input), &top.order);
+            let range = top.numbering.range_text(top.offset, top.limit);
+            let keys = names(top.input, &top.keys);
+            format!("TopN q{} by [{keys}] {range} of {order}", top.input.0)
         }
         QueryOp::UnionAll(inputs) => {
             let inputs: Vec<String> = inputs.iter().map(|q| format!("q{}", q.0)).collect();
             format!("UnionAll {}", inputs.join(" "))
         }
     }
+}
+
+fn order_text(of: &[Field], order: &[(usize, Direction)]) -> String {
+    let order = order.iter().map(|(at, direction)| {
+        let descending = if direction.descending { " desc" } else { "" };
+        let nulls = if direction.nulls_first { " nulls first" } else { "" };
+        format!("{}{descending}{nulls}", of[*at].name)
+    });
+    order.collect::<Vec<String>>().join(", ")
 }
 
 fn lateness(micros: i64) -> String {

@@ -27,13 +27,13 @@ impl Checker<'_> {
     }
 
     fn nested_query(&mut self, query: &ast::Query) -> Option<QueryId> {
+        let top = std::mem::take(&mut self.is_top);
         let outer = self.ctes.len();
         if let Some(with) = &query.with {
             self.with(with);
         }
-        let body = self.set_expr(&query.body);
+        let body = self.limited(query, top);
         self.ctes.truncate(outer);
-        self.order_and_limit(query);
         let body = body?;
         match &query.emit {
             Some(emit) => self.emit(body, emit),
@@ -65,16 +65,6 @@ impl Checker<'_> {
         }
     }
 
-    fn order_and_limit(&mut self, query: &ast::Query) {
-        let instead = "A stream has no end to sort. Keep one row per key with ROW_NUMBER() = 1.";
-        if let Some(first) = query.order_by.first() {
-            let at = first.expr.span;
-            self.found.push(plans::not_available("ORDER BY of a query", at, Some(instead)));
-        } else if let Some(limit) = query.limit.as_ref().or(query.offset.as_ref()) {
-            self.found.push(plans::not_available("LIMIT and OFFSET", limit.span, Some(instead)));
-        }
-    }
-
     /// EMIT where it says what happens anyway.
     pub(super) fn emit(&mut self, query: QueryId, emit: &Emit) -> Option<QueryId> {
         match emit.mode {
@@ -100,6 +90,7 @@ impl Checker<'_> {
             | QueryOp::Join(_)
             | QueryOp::Window(_)
             | QueryOp::Deduplicate(_)
+            | QueryOp::TopN(_)
             | QueryOp::UnionAll(_) => false,
         })
     }

@@ -263,7 +263,8 @@ impl Checker<'_> {
                 | QueryOp::Join(_)
                 | QueryOp::Window(_)
                 | QueryOp::Aggregate(_)
-                | QueryOp::Deduplicate(_) => return None,
+                | QueryOp::Deduplicate(_)
+                | QueryOp::TopN(_) => return None,
             }
         }
     }

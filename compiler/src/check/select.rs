@@ -42,7 +42,7 @@ impl Checker<'_> {
     /// A SELECT as one node.
     pub(super) fn select(&mut self, select: &Select) -> Option<QueryId> {
         if let Distinct::On(_) = select.distinct {
-            return self.later("DISTINCT ON", select.span);
+            return self.distinct_on(select);
         }
         if select.from.is_empty() {
             return self.later("SELECT without FROM", select.span);
@@ -524,7 +524,9 @@ pub(super) fn default_name(e: &ast::Expr) -> Option<String> {
 impl Checker<'_> {
     /// A query as it stands at the top: it must not wait for a filter on its row number.
     pub(super) fn whole_query(&mut self, query: &ast::Query) -> Option<QueryId> {
-        let found = self.query(query)?;
-        self.no_rank(found)
+        self.is_top = true;
+        let found = self.query(query);
+        self.is_top = false;
+        self.no_rank(found?)
     }
 }

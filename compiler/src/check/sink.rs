@@ -91,6 +91,10 @@ impl<'a> Checker<'a> {
         let matched = self.match_columns(target, query, columns, at)?;
         let projected = self.as_target(target, query, matched, at)?;
         let (mode, keys) = self.sink_mode(target, projected, &options, at)?;
+        let projected = match mode {
+            SinkMode::Upsert => self.one_per_key(target, projected, at),
+            SinkMode::Append | SinkMode::Changes => projected,
+        };
         if self.declared(target).written.is_none() {
             let fine = self.writable(target, declared).is_some();
             self.declared(target).written = Some(fine);
@@ -260,16 +264,48 @@ impl<'a> Checker<'a> {
             }
             return Some((SinkMode::Append, keys));
         }
-        let unique = &self.query_node(query).unique_keys;
-        if unique.iter().any(|key| key.iter().all(|at| primary_key.contains(at))) {
-            return Some((SinkMode::Upsert, keys));
+        Some((SinkMode::Upsert, keys))
+    }
+
+    /// The rows of a keyed sink: of several with one key the last.
+    fn one_per_key(&mut self, target: RelationId, projected: QueryId, at: Span) -> QueryId {
+        let key = self.module.relation(target).stream.primary_key.clone();
+        let node = self.query_node(projected);
+        if node.unique_keys.iter().any(|unique| unique.iter().all(|at| key.contains(at))) {
+            return projected;
         }
-        let columns = &relation.stream.columns;
-        let named = |key: &[usize]| key.iter().map(|at| columns[*at].name.clone()).collect();
-        let key: Vec<String> = named(primary_key);
-        let has: Option<Vec<String>> = unique.first().map(|key| named(key));
-        let (sink, declared) = (relation.stream.name.clone(), relation.span);
-        self.report(plans::key_not_unique(&sink, &key, has.as_deref(), at, declared))
+        let width = node.columns.len();
+        match self.with_time(projected, at) {
+            Some(timed) => {
+                let last = self.last_row(timed, &key, at);
+                self.select_columns(last, 0..width, at)
+            }
+            None => self.last_row(projected, &key, at),
+        }
+    }
+
+    /// A query with the event time of its rows as another column behind, where they still have one
+    /// below projections and filters.
+    fn with_time(&mut self, query: QueryId, at: Span) -> Option<QueryId> {
+        let node = self.query_node(query);
+        let named = |expr| vec![(String::from("$time"), expr)];
+        if let Some(time) = node.columns.iter().position(|c| c.event_time) {
+            let (_, time) = self.pass_column(query, time, at);
+            return Some(self.extend(query, named(time), at));
+        }
+        if let QueryOp::Filter { input, condition } = &node.op {
+            let (input, condition, span) = (*input, condition.clone(), node.span);
+            let timed = self.with_time(input, at)?;
+            return Some(self.filter(timed, condition, span));
+        }
+        let QueryOp::Project { input, exprs } = &node.op else { return None };
+        let names = node.columns.iter().map(|c| c.name.clone());
+        let mut items: Vec<_> = names.zip(exprs.iter().cloned().map(Some)).collect();
+        let (input, span) = (*input, node.span);
+        let timed = self.with_time(input, at)?;
+        let (_, time) = self.pass_column(timed, self.query_node(timed).columns.len() - 1, at);
+        items.extend(named(time));
+        Some(self.project(timed, items, span))
     }
 
     /// A query on its own: printed.

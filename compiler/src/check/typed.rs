@@ -25,7 +25,9 @@
 use flow_ir::aggregate::{AggregateCall, WindowSpec};
 use flow_ir::connector;
 use flow_ir::expr::Expr;
-use flow_ir::physical::{Changelog, Direction, JoinKind, Keep, Settings, SinkMode, Stream};
+use flow_ir::physical::{
+    Changelog, Direction, JoinKind, Keep, Numbering, Settings, SinkMode, Stream,
+};
 use flow_ir::span::Span;
 use flow_ir::types::{Field, Type};
 
@@ -252,6 +254,8 @@ pub enum QueryOp {
     Aggregate(Aggregate),
     /// One row per key, of an append-only input. Output: the input.
     Deduplicate(Deduplicate),
+    /// The first rows per key. Output: the input, and with `rank` the number.
+    TopN(TopN),
     /// The rows of all inputs, which agree in column types.
     UnionAll(Vec<QueryId>),
 }
@@ -355,6 +359,28 @@ pub struct Deduplicate {
     pub keep: Keep,
 }
 
+/// The rows of each partition whose numbers lie in a range: a filter on ROW_NUMBER, RANK or
+/// DENSE_RANK, ORDER BY with LIMIT, DISTINCT ON, a sink's key. `Checker::top_n` chooses between it
+/// and `Deduplicate`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TopN {
+    /// Whose rows.
+    pub input: QueryId,
+    /// PARTITION BY columns.
+    pub keys: Vec<usize>,
+    /// ORDER BY columns, most significant first. Rows that ROW_NUMBER finds equal go by event time,
+    /// source, partition and offset, derived and updated ones by their key bytes.
+    pub order: Vec<(usize, Direction)>,
+    /// How rows are numbered, from 1.
+    pub numbering: Numbering,
+    /// Rows up to this number are left out.
+    pub offset: u64,
+    /// So many numbers behind `offset` stay; `None`: all.
+    pub limit: Option<u64>,
+    /// Whether the number is a column, behind the input's: BIGINT.
+    pub rank: bool,
+}
+
 impl TypedModule {
     /// A declared stream or table.
     pub fn relation(&self, id: RelationId) -> &Relation {
@@ -402,6 +428,7 @@ impl Query {
             QueryOp::Window(window) => vec![window.input],
             QueryOp::Aggregate(aggregate) => vec![aggregate.input],
             QueryOp::Deduplicate(dedup) => vec![dedup.input],
+            QueryOp::TopN(top) => vec![top.input],
             QueryOp::UnionAll(inputs) => inputs.clone(),
         }
     }

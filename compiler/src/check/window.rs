@@ -307,6 +307,7 @@ impl Checker<'_> {
             | QueryOp::Window(_)
             | QueryOp::Aggregate(_)
             | QueryOp::Deduplicate(_)
+            | QueryOp::TopN(_)
             | QueryOp::UnionAll(_) => 0,
         };
         self.below(query).into_iter().map(of).max().unwrap_or(0)

@@ -130,6 +130,7 @@ fn work_of(graph: &JobGraph, id: VertexId, op: &PhysicalOp) -> Result<Vec<Work>,
         | PhysicalOp::IntervalJoin(_)
         | PhysicalOp::TemporalJoin(_)
         | PhysicalOp::Deduplicate(_)
+        | PhysicalOp::TopN(_)
         | PhysicalOp::Normalize(_)
         | PhysicalOp::Materialize(_)
         | PhysicalOp::Union(_) => Vec::new(),

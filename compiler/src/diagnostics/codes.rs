@@ -131,17 +131,17 @@ codes! {
     E0716 Error "invalid metadata column";
     E0717 Error "option given twice";
     E0801 Error "sink cannot hold changes";
-    E0802 Error "sink key is not a unique key of the query";
     E0803 Error "wrong number of columns";
     E0804 Error "column without a value";
     W0805 Warning "nothing runs";
     E0806 Error "not a target";
-    E0807 Error "updating input";
     E0808 Error "clock over updates";
     E0809 Error "index without a kept view";
     E0810 Error "view without versions";
     E0811 Error "not one query";
     E0812 Error "not a number of rows";
+    E0813 Error "order without an end";
+    W0814 Warning "order without effect";
     E0901 Error "not available yet";
 }
 

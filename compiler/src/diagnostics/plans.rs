@@ -3,7 +3,6 @@
 
 use flow_ir::span::Span;
 
-use super::names::list;
 use super::{Code, Diagnostic};
 
 /// An updating query into a sink that only appends.
@@ -16,29 +15,6 @@ pub fn sink_cannot_update(sink: &str, format: &str, span: Span, declared: Span) 
              or use 'format' = 'debezium-json' (every change, before and after); or group by \
              window_start and window_end, which emits each window once.",
         )
-}
-
-/// A sink's key is not a unique key of the query.
-pub fn key_not_unique(
-    sink: &str,
-    key: &[String],
-    unique: Option<&[String]>,
-    span: Span,
-    declared: Span,
-) -> Diagnostic {
-    let message = format!("the query may give several rows for one key of {sink}");
-    let label = match unique {
-        Some(unique) => format!("unique by {}", list(unique)),
-        None => String::from("rows have no unique key"),
-    };
-    Diagnostic::new(Code::E0802, message, span, label)
-        .with_related(declared, format!("keyed by {}", list(key)))
-        .with_help(format!(
-            "Which row should stay is not said. GROUP BY {0}, or keep one row per key with \
-             ROW_NUMBER() OVER (PARTITION BY {0} ORDER BY …) = 1; or drop the PRIMARY KEY and name \
-             the record key by 'key.fields'.",
-            key.join(", ")
-        ))
 }
 
 /// INSERT, UNION or a column list with another number of columns.
@@ -71,13 +47,6 @@ pub fn not_a_target(name: &str, span: Span, declared: Option<Span>) -> Diagnosti
         Some(declared) => found.with_related(declared, "declared here"),
         None => found,
     }
-}
-
-/// An operator that needs an append-only input got an updating one.
-pub fn needs_append(what: &str, span: Span) -> Diagnostic {
-    let message = format!("{what} needs a relation that only appends");
-    Diagnostic::new(Code::E0807, message, span, "takes rows back")
-        .with_help("Apply it to the stream, before anything that updates its result.")
 }
 
 /// A function whose value depends on when it runs, over rows that may be taken back.
@@ -122,6 +91,21 @@ pub fn not_a_count(clause: &str, span: Span) -> Diagnostic {
     let message = format!("{clause} takes a whole number, 0 or more");
     Diagnostic::new(Code::E0812, message, span, "not a number of rows")
         .with_help(format!("Write a literal: {clause} 10."))
+}
+
+/// ORDER BY of all rows of a result that has no last one.
+pub fn order_without_end(span: Span) -> Diagnostic {
+    let message = "the result has no end after which it could be sorted";
+    Diagnostic::new(Code::E0813, message, span, "sorts by more than event time").with_help(
+        "Add LIMIT n, which keeps the first n rows; or sort an append-only result by its event \
+         time, ascending, which waits for the watermark; or sort where the result is read.",
+    )
+}
+
+/// ORDER BY of a subquery or view without LIMIT.
+pub fn order_without_effect(span: Span) -> Diagnostic {
+    Diagnostic::new(Code::W0814, "ORDER BY has no effect here", span, "sorts nothing")
+        .with_help("The rows of a subquery or view have no order. Add LIMIT n, or leave it out.")
 }
 
 /// Parsed, planned, not there yet.

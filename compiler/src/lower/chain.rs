@@ -60,6 +60,7 @@ impl Lowering<'_> {
                 | LogicalOp::Window(_)
                 | LogicalOp::Aggregate(_)
                 | LogicalOp::Deduplicate(_)
+                | LogicalOp::TopN(_)
                 | LogicalOp::Normalize(_)
                 | LogicalOp::Materialize(_)
                 | LogicalOp::Union(_)

@@ -8,8 +8,9 @@ use flow_ir::aggregate::AggregateCall;
 use flow_ir::ids::VertexId;
 use flow_ir::logical::value_text;
 use flow_ir::physical::{
-    Deduplicate, IntervalJoin, JobGraph, JoinKind, Keep, KeyRange, LateRule, Materialize,
-    Partitioning, PhysicalOp, SinkMode, Source, TemporalJoin, Vertex, WindowInput,
+    Deduplicate, Direction, IntervalJoin, JobGraph, JoinKind, Keep, KeyRange, LateRule,
+    Materialize, Partitioning, PhysicalOp, SinkMode, Source, TemporalJoin, TopN, Vertex,
+    WindowInput,
 };
 use flow_ir::types::Field;
 
@@ -104,6 +105,7 @@ impl Line<'_> {
             PhysicalOp::IntervalJoin(op) => format!("{kind} {}", self.interval_join(op)),
             PhysicalOp::TemporalJoin(op) => format!("{kind} {}", self.temporal_join(op)),
             PhysicalOp::Deduplicate(op) => format!("{kind} {}", self.deduplicate(op)),
+            PhysicalOp::TopN(op) => format!("{kind} {}", self.top_n(op)),
             PhysicalOp::Normalize(op) => {
                 let counted = if op.weight.is_some() { ", rows counted" } else { "" };
                 format!("{kind} by [{}]{counted}", self.names(0, &op.keys))
@@ -150,12 +152,22 @@ impl Line<'_> {
             Keep::First => "first",
             Keep::Last => "last",
         };
-        let order = op.order.iter().map(|(column, direction)| {
+        let order = self.order(&op.order);
+        format!("keeps {keep} by [{}] ordered [{order}]", self.names(0, &op.keys))
+    }
+
+    fn top_n(&self, op: &TopN) -> String {
+        let range = op.numbering.range_text(op.offset, op.limit);
+        let (by, order) = (self.names(0, &op.keys), self.order(&op.order));
+        format!("keeps {range} by [{by}] ordered [{order}]")
+    }
+
+    fn order(&self, order: &[(usize, Direction)]) -> String {
+        let order = order.iter().map(|(column, direction)| {
             let descending = if direction.descending { " DESC" } else { "" };
             format!("{}{descending}", self.names(0, &[*column]))
         });
-        let order = order.collect::<Vec<_>>().join(", ");
-        format!("keeps {keep} by [{}] ordered [{order}]", self.names(0, &op.keys))
+        order.collect::<Vec<_>>().join(", ")
     }
 
     fn materialize(&self, op: &Materialize) -> String {

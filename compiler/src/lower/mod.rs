@@ -10,6 +10,7 @@ mod ranges;
 mod since;
 mod sites;
 mod state;
+mod top_n;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -150,6 +151,10 @@ impl<'a> Lowering<'a> {
                 };
                 let keys = dedup.keys.clone();
                 self.keyed(id, PhysicalOp::Deduplicate(op), keys)
+            }
+            LogicalOp::TopN(top) => {
+                let op = PhysicalOp::TopN(self.top_n(node, top));
+                self.keyed(id, op, top.keys.clone())
             }
             LogicalOp::Normalize(normalize) => {
                 let logical::Normalize { keys, tombstone, weight } = normalize.clone();

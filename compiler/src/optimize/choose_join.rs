@@ -69,6 +69,7 @@ fn is_derived(plan: &Plan, id: NodeId) -> bool {
             LogicalOp::Join(_)
             | LogicalOp::Aggregate(_)
             | LogicalOp::Deduplicate(_)
+            | LogicalOp::TopN(_)
             | LogicalOp::Normalize(_)
             | LogicalOp::Materialize(_) => {}
         }

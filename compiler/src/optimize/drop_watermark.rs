@@ -55,6 +55,7 @@ fn minds_time(node: &Node) -> bool {
         | LogicalOp::Project(_)
         | LogicalOp::Window(_)
         | LogicalOp::Deduplicate(_)
+        | LogicalOp::TopN(_)
         | LogicalOp::Normalize(_)
         | LogicalOp::Materialize(_)
         | LogicalOp::Union(_)

@@ -72,6 +72,7 @@ fn chain(plan: &Plan, top: NodeId) -> Option<(Vec<NodeId>, NodeId)> {
             | LogicalOp::Join(_)
             | LogicalOp::Aggregate(_)
             | LogicalOp::Deduplicate(_)
+            | LogicalOp::TopN(_)
             | LogicalOp::Normalize(_)
             | LogicalOp::Materialize(_)
             | LogicalOp::Union(_)

@@ -16,7 +16,7 @@ use flow_ir::logical::{LogicalOp, Node, Plan, PlanNode, Project, Scan, ScanKind,
 use flow_ir::types::{DataType, Type};
 
 use super::Pass;
-use super::prune_columns::is_total_order;
+use super::prune_columns::{is_total_order, top_n_reads};
 
 /// The pass.
 pub(crate) struct NarrowRows;
@@ -172,10 +172,17 @@ fn of_inputs(node: &Node, above: &Wanted, inputs: &[&Schema]) -> Vec<Wanted> {
             wanted.whole(aggregate.columns());
             vec![wanted]
         }
-        LogicalOp::Deduplicate(dedup) if !is_total_order(dedup, inputs[0]) => whole(all(inputs[0])),
+        LogicalOp::Deduplicate(dedup) if !is_total_order(&dedup.keys, &dedup.order, inputs[0]) => {
+            whole(all(inputs[0]))
+        }
         LogicalOp::Deduplicate(dedup) => {
             let order = dedup.order.iter().map(|&(column, _)| column);
             whole(dedup.keys.iter().copied().chain(order).collect())
+        }
+        LogicalOp::TopN(top) => {
+            let mut wanted = above.within(0..inputs[0].width());
+            wanted.whole(top_n_reads(top, &BTreeSet::new(), inputs[0]));
+            vec![wanted]
         }
         LogicalOp::Normalize(normalize) => whole(normalize.keys.clone()),
         LogicalOp::Late(_) | LogicalOp::Union(_) => vec![above.clone(); inputs.len()],
@@ -276,6 +283,7 @@ fn split(plan: &mut Plan, id: NodeId, all: &AllWanted, shapes: &[Shape]) -> Shap
         }
         LogicalOp::Join(_)
         | LogicalOp::Deduplicate(_)
+        | LogicalOp::TopN(_)
         | LogicalOp::Normalize(_)
         | LogicalOp::Materialize(_)
         | LogicalOp::Union(_)
@@ -343,6 +351,10 @@ fn split_fitted(plan: &mut Plan, id: NodeId, wanted: &[Wanted], shapes: &[Shape]
             both
         }
         LogicalOp::Sink(_) => Shape::same(plan.schema(id).width()),
+        LogicalOp::TopN(top) => {
+            let number = Shape::same(usize::from(top.rank));
+            fitted[0].1.then(&number, plan.schema(inputs[0]).width())
+        }
         LogicalOp::Scan(_)
         | LogicalOp::Filter(_)
         | LogicalOp::Project(_)

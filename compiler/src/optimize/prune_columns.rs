@@ -5,9 +5,8 @@ use std::collections::BTreeSet;
 
 use flow_ir::expr::Expr;
 use flow_ir::ids::NodeId;
-use flow_ir::logical::{
-    Deduplicate, Hidden, Join, JoinClass, LogicalOp, Plan, Project, Scan, Schema,
-};
+use flow_ir::logical::{Hidden, Join, JoinClass, LogicalOp, Plan, Project, Scan, Schema, TopN};
+use flow_ir::physical::{Direction, Numbering};
 use flow_ir::types::Type;
 
 use super::Pass;
@@ -91,11 +90,14 @@ fn reads(op: &LogicalOp, needed: &BTreeSet<usize>, inputs: &[&Schema]) -> Vec<Ve
             read.calls.retain(|_| index.next().is_some_and(|i| needed.contains(&i)));
             vec![read.columns()]
         }
-        LogicalOp::Deduplicate(dedup) if !is_total_order(dedup, inputs[0]) => vec![all(inputs[0])],
+        LogicalOp::Deduplicate(dedup) if !is_total_order(&dedup.keys, &dedup.order, inputs[0]) => {
+            vec![all(inputs[0])]
+        }
         LogicalOp::Deduplicate(dedup) => {
             let order = dedup.order.iter().map(|&(column, _)| column);
             and(&dedup.keys.iter().copied().chain(order).collect::<Vec<_>>())
         }
+        LogicalOp::TopN(top) => vec![top_n_reads(top, needed, inputs[0])],
         LogicalOp::Normalize(normalize) => {
             let hidden = [Some(normalize.tombstone), normalize.weight].into_iter().flatten();
             and(&normalize.keys.iter().copied().chain(hidden).collect::<Vec<_>>())
@@ -106,10 +108,21 @@ fn reads(op: &LogicalOp, needed: &BTreeSet<usize>, inputs: &[&Schema]) -> Vec<Ve
     }
 }
 
-/// Whether no two rows are equal in the order: else the whole row decides and must stay whole.
-pub(super) fn is_total_order(dedup: &Deduplicate, input: &Schema) -> bool {
-    let mut columns = dedup.keys.clone();
-    columns.extend(dedup.order.iter().map(|&(column, _)| column));
+/// The columns that the operator reads to make the needed ones of its output.
+pub(super) fn top_n_reads(top: &TopN, needed: &BTreeSet<usize>, input: &Schema) -> Vec<usize> {
+    if top.numbering == Numbering::RowNumber && !is_total_order(&top.keys, &top.order, input) {
+        return (0..input.width()).collect();
+    }
+    let order = top.order.iter().map(|&(column, _)| column);
+    let own = needed.iter().copied().filter(|&c| c < input.width());
+    own.chain(top.keys.iter().copied()).chain(order).collect()
+}
+
+/// Whether no two rows of a partition are equal in the order: else the whole row decides and must
+/// stay whole.
+pub(super) fn is_total_order(keys: &[usize], order: &[(usize, Direction)], input: &Schema) -> bool {
+    let mut columns = keys.to_vec();
+    columns.extend(order.iter().map(|&(column, _)| column));
     let offset = input.hidden(Hidden::Offset);
     offset.is_some_and(|offset| columns.contains(&offset)) || input.is_unique(&columns)
 }
@@ -192,6 +205,7 @@ fn prune(
         }
         LogicalOp::Join(_)
         | LogicalOp::Deduplicate(_)
+        | LogicalOp::TopN(_)
         | LogicalOp::Normalize(_)
         | LogicalOp::Materialize(_)
         | LogicalOp::Union(_)
@@ -269,6 +283,16 @@ fn fit(
             dedup.keys.iter_mut().for_each(|c| *c = at(0, *c));
             dedup.order.iter_mut().for_each(|(c, _)| *c = at(0, *c));
             kept[0].clone()
+        }
+        LogicalOp::TopN(top) => {
+            top.keys.iter_mut().for_each(|c| *c = at(0, *c));
+            top.order.iter_mut().for_each(|(c, _)| *c = at(0, *c));
+            let mut places = kept[0].clone();
+            if std::mem::take(&mut top.rank) {
+                top.rank = needs.outputs[id.index()].contains(&widths[0]);
+                places.push(top.rank.then(|| plan.schema(fitted[0]).width()));
+            }
+            places
         }
         LogicalOp::Normalize(normalize) => {
             normalize.keys.iter_mut().for_each(|c| *c = at(0, *c));

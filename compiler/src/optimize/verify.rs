@@ -5,7 +5,7 @@ use std::fmt;
 use flow_ir::expr::{Expr, ExprKind};
 use flow_ir::ids::NodeId;
 use flow_ir::logical::{Changes, Hidden, Join, JoinClass, LogicalOp, Node, Plan, PlanNode, Schema};
-use flow_ir::physical::{SinkMode, WindowInput};
+use flow_ir::physical::{Numbering, SinkMode, WindowInput};
 use flow_ir::types::{DataType, Field};
 
 /// The rule that a plan breaks.
@@ -107,6 +107,13 @@ fn verify_op(plan: &Plan, node: &Node, inputs: &[&Schema]) -> Result<(), String>
             within(&dedup.keys)?;
             within(&dedup.order.iter().map(|&(column, _)| column).collect::<Vec<_>>())?;
             append(inputs[0])
+        }
+        LogicalOp::TopN(top) => {
+            within(&top.keys)?;
+            within(&top.order.iter().map(|&(column, _)| column).collect::<Vec<_>>())?;
+            let plain = top.numbering == Numbering::RowNumber && !top.rank;
+            ensure(plain || top.limit.is_some(), "numbers without an end")?;
+            not_upsert(inputs[0])
         }
         LogicalOp::Normalize(normalize) => {
             within(&normalize.keys)?;

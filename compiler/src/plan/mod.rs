@@ -4,6 +4,7 @@
 
 mod join;
 mod late;
+mod ranked;
 mod scan;
 
 use std::collections::HashMap;
@@ -11,10 +12,9 @@ use std::collections::HashMap;
 use flow_ir::expr::Expr;
 use flow_ir::ids::{NodeId, StreamId};
 use flow_ir::logical::{
-    Aggregate, Deduplicate, Filter, Hidden, LogicalOp, Materialize, Plan, Project, Sink, Union,
-    Window,
+    Aggregate, Filter, Hidden, LogicalOp, Materialize, Plan, Project, Sink, Union, Window,
 };
-use flow_ir::physical::{ClockSetting, Direction, ErrorPolicy, Keep, SinkMode, WindowInput};
+use flow_ir::physical::{ClockSetting, ErrorPolicy, SinkMode, WindowInput};
 use flow_ir::span::Span;
 use flow_ir::types::{DataType, Type};
 use flow_ir::value::Value;
@@ -96,7 +96,7 @@ impl<'a> Planner<'a> {
                         }
                     }
                 }
-                QueryOp::Deduplicate(_) => &[Hidden::Partition, Hidden::Offset],
+                QueryOp::Deduplicate(_) | QueryOp::TopN(_) => &[Hidden::Partition, Hidden::Offset],
                 QueryOp::Scan(_)
                 | QueryOp::Filter { .. }
                 | QueryOp::Project { .. }
@@ -145,6 +145,7 @@ impl<'a> Planner<'a> {
             QueryOp::Window(window) => self.window(window, query.span),
             QueryOp::Aggregate(aggregate) => self.aggregate(aggregate, query),
             QueryOp::Deduplicate(dedup) => self.deduplicate(dedup, query),
+            QueryOp::TopN(top) => self.top_n(top, query),
             QueryOp::UnionAll(inputs) => self.union(inputs, query),
         }
     }
@@ -237,26 +238,6 @@ impl<'a> Planner<'a> {
         let names = query.columns.iter().map(|c| c.name.clone()).collect();
         let project = LogicalOp::Project(Project { exprs, names, time: None });
         Relation::first(self.add(project, node, query.span), query.columns.len())
-    }
-
-    fn deduplicate(&mut self, dedup: &typed::Deduplicate, query: &Query) -> Relation {
-        let input = self.relation(dedup.input).clone();
-        let node = self.shape(&input, &[Hidden::Partition, Hidden::Offset]);
-        let times = self.module.query(dedup.input).columns.iter().position(|c| c.event_time);
-        let mut order = dedup.order.clone();
-        let by_time = order.iter().find(|(column, _)| Some(*column) == times);
-        // Rows that the order leaves equal go by the log's order, which is the order of event time
-        // where that is asked for, else from the first row on.
-        let descending = by_time.map_or(dedup.keep == Keep::Last, |(_, d)| d.descending);
-        let schema = self.plan.schema(node);
-        let places = [Hidden::Partition, Hidden::Offset].map(|h| schema.hidden(h));
-        let time = times.filter(|_| by_time.is_none() && places[0].is_some());
-        let direction = Direction { descending, nulls_first: false };
-        order.extend(time.into_iter().chain(places.into_iter().flatten()).map(|c| (c, direction)));
-        let op = Deduplicate { keys: dedup.keys.clone(), order, keep: dedup.keep };
-        let node = self.add(LogicalOp::Deduplicate(op), node, query.span);
-        let width = query.columns.len();
-        Relation::first(self.shape(&Relation::first(node, width), &[]), width)
     }
 
     fn union(&mut self, inputs: &[QueryId], query: &Query) -> Relation {

@@ -103,6 +103,12 @@ impl Order {
     /// Bytes that compare as the rows do. Each column's part is prefix-free in either direction.
     pub(crate) fn rank(&self, row: RowRef<'_>, out: &mut Vec<u8>) {
         out.clear();
+        self.append_columns(row, out);
+        self.append_whole(row, out);
+    }
+
+    /// The part of a rank that the columns of the order give.
+    pub(super) fn append_columns(&self, row: RowRef<'_>, out: &mut Vec<u8>) {
         for (encoder, direction) in &self.columns {
             if encoder.has_null(row) {
                 out.push(if direction.nulls_first { NULL_FIRST } else { NULL_LAST });
@@ -115,6 +121,10 @@ impl Order {
                 out[start..].iter_mut().for_each(|byte| *byte = !*byte);
             }
         }
+    }
+
+    /// The part of a rank that decides between rows that are equal in the order.
+    pub(super) fn append_whole(&self, row: RowRef<'_>, out: &mut Vec<u8>) {
         self.whole.append(row, out);
     }
 }

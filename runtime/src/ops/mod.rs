@@ -26,7 +26,9 @@ mod materialize;
 mod normalize;
 mod pairs;
 mod pre_aggregate;
+mod sorted;
 mod temporal_join;
+mod top_n;
 mod union;
 mod window_aggregate;
 mod window_expand;
@@ -208,6 +210,7 @@ pub fn instantiate(
         PhysicalOp::IntervalJoin(op) => interval_join::IntervalJoinOp::new(op, &plan).map(boxed),
         PhysicalOp::TemporalJoin(op) => temporal_join::TemporalJoinOp::new(op, &plan).map(boxed),
         PhysicalOp::Deduplicate(op) => deduplicate::DeduplicateOp::new(op, &plan).map(boxed),
+        PhysicalOp::TopN(op) => top_n::TopNOp::new(op, &plan).map(boxed),
         PhysicalOp::Normalize(op) => normalize::NormalizeOp::new(op, &plan).map(boxed),
         PhysicalOp::Materialize(op) => materialize::MaterializeOp::new(op, &plan).map(boxed),
         PhysicalOp::Union(_) => Ok(boxed(union::UnionOp)),

@@ -20,6 +20,8 @@ use super::overlay::OverlayBuilder;
 use super::small::{Key, Row};
 use super::spill::{DiskTable, OnlyOnDisk, prefix_end};
 
+/// Entries that a walk reads from disk before it looks at them.
+const ENTRIES_READ_AT_ONCE: usize = 64;
 /// Memory of an entry in the tree, bytes: key, entry, and the nodes' unused third.
 const ENTRY_BYTES: usize = (size_of::<Key>() + size_of::<Entry>()) * 3 / 2;
 
@@ -216,6 +218,32 @@ impl OrderedTable {
         Ok(self.in_memory(group, Bound::Included(prefix), to))
     }
 
+    /// Gives the entries of a group in the range, in key order, until `each` breaks. Reads little
+    /// more of them from disk than it must.
+    pub fn walk(
+        &mut self,
+        group: u8,
+        from: Bound<&[u8]>,
+        to: Bound<&[u8]>,
+        mut each: impl FnMut(OrderedEntry<'_>) -> ControlFlow<()>,
+    ) -> Result<(), StateError> {
+        let mut start = from.map(<[u8]>::to_vec);
+        loop {
+            let from = start.as_ref().map(Vec::as_slice);
+            let read = self.read_some(group, from, to)?;
+            let until = read.as_deref().map_or(to, Bound::Included);
+            for entry in self.in_memory(Some(group), from, until) {
+                if each(entry).is_break() {
+                    return Ok(());
+                }
+            }
+            match read {
+                Some(key) => start = Bound::Excluded(key),
+                None => return Ok(()),
+            }
+        }
+    }
+
     /// The first entry of a group in the range. Reads no more of it from disk than it must.
     pub fn first(
         &mut self,
@@ -377,6 +405,34 @@ impl OrderedTable {
             }
         }
         Ok(())
+    }
+
+    /// Reads some entries from the start of a range; the key until which all are in memory then,
+    /// `None` if all of the range is.
+    fn read_some(
+        &mut self,
+        group: u8,
+        from: Bound<&[u8]>,
+        to: Bound<&[u8]>,
+    ) -> Result<Option<Vec<u8>>, StateError> {
+        let Some(disk) = self.disk.clone() else { return Ok(None) };
+        if !self.only_on_disk[usize::from(group)].any() || is_empty(from, to) {
+            return Ok(None);
+        }
+        let (low, high) = disk_range(from, to);
+        let (mut left, mut last) = (ENTRIES_READ_AT_ONCE, None);
+        disk.scan(group, &low, high.as_deref(), Direction::Forward, |key, row| {
+            if !self.tree.contains_key(key) {
+                self.came_back(group, key, RowRef::new(row));
+            }
+            left -= 1;
+            if left > 0 {
+                return ControlFlow::Continue(());
+            }
+            last = Some(key.to_vec());
+            ControlFlow::Break(())
+        })?;
+        Ok(last)
     }
 
     /// Reads from one end of a range until an entry that is there is in memory.

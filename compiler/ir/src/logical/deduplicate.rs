@@ -1,6 +1,6 @@
 //! Deduplicate: keeps the first or last row per key. Output: the input.
 
-use super::schema::names;
+use super::schema::{names, order_text};
 use super::{Changes, PlanNode, Schema};
 use crate::physical::{Direction, Keep};
 
@@ -32,11 +32,7 @@ impl PlanNode for Deduplicate {
             Keep::First => "first",
             Keep::Last => "last",
         };
-        let order = self.order.iter().map(|(column, direction)| {
-            let name = names(inputs[0], &[*column]);
-            if direction.descending { format!("{name} DESC") } else { name }
-        });
-        let order = order.collect::<Vec<_>>().join(", ");
+        let order = order_text(inputs[0], &self.order);
         format!("keeps {keep} by [{}] ordered [{order}]", names(inputs[0], &self.keys))
     }
 }

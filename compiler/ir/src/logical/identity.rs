@@ -112,6 +112,17 @@ fn of_node<'a>(node: &Node, of: &impl Fn(NodeId) -> &'a Identity) -> Identity {
             let parts = parts.hashes(dedup.keys.iter().map(|&k| columns[k]));
             keeping(parts.hashes(order.map(Parts::finish)).finish(), input(0))
         }
+        LogicalOp::TopN(top) => {
+            let columns = &input(0).columns;
+            let order = top.order.iter().map(|(c, d)| Parts::new("").hash(columns[*c]).data(d));
+            let range = (top.numbering, top.offset, top.limit);
+            let parts = Parts::new("top_n").hash(input(0).node).data(&range);
+            let parts = parts.hashes(top.keys.iter().map(|&k| columns[k]));
+            let mut of = keeping(parts.hashes(order.map(Parts::finish)).finish(), input(0));
+            let rank = Parts::new("rank").hash(of.node).finish();
+            of.columns.extend(top.rank.then_some(rank));
+            of
+        }
         LogicalOp::Normalize(normalize) => {
             let keys = normalize.keys.iter().map(|&k| input(0).columns[k]);
             let parts = Parts::new("normalize").hash(input(0).node).hashes(keys);

@@ -17,6 +17,7 @@ mod scan;
 mod schema;
 mod sink;
 mod text;
+mod top_n;
 mod union;
 mod window;
 
@@ -34,6 +35,7 @@ pub use scan::{Scan, ScanKind};
 pub use schema::{Changes, Hidden, Schema};
 pub use sink::Sink;
 pub use text::{expr_text, value_text};
+pub use top_n::TopN;
 pub use union::Union;
 pub use window::Window;
 
@@ -87,6 +89,8 @@ pub enum LogicalOp {
     Aggregate(Aggregate),
     /// Keeps one row per key.
     Deduplicate(Deduplicate),
+    /// Keeps the first rows of each partition.
+    TopN(TopN),
     /// Turns the last-row-per-key records of a table into −old/+new.
     Normalize(Normalize),
     /// Keeps rows for readers.
@@ -129,6 +133,7 @@ macro_rules! each_op {
             LogicalOp::Window($node) => $body,
             LogicalOp::Aggregate($node) => $body,
             LogicalOp::Deduplicate($node) => $body,
+            LogicalOp::TopN($node) => $body,
             LogicalOp::Normalize($node) => $body,
             LogicalOp::Materialize($node) => $body,
             LogicalOp::Union($node) => $body,
@@ -171,6 +176,7 @@ impl LogicalOp {
             LogicalOp::Window(_) => "Window",
             LogicalOp::Aggregate(_) => "Aggregate",
             LogicalOp::Deduplicate(_) => "Deduplicate",
+            LogicalOp::TopN(_) => "TopN",
             LogicalOp::Normalize(_) => "Normalize",
             LogicalOp::Materialize(_) => "Materialize",
             LogicalOp::Union(_) => "Union",
@@ -188,6 +194,7 @@ impl LogicalOp {
             | LogicalOp::Window(_)
             | LogicalOp::Aggregate(_)
             | LogicalOp::Deduplicate(_)
+            | LogicalOp::TopN(_)
             | LogicalOp::Normalize(_)
             | LogicalOp::Materialize(_)
             | LogicalOp::Late(_)
@@ -282,6 +289,7 @@ impl Plan {
                 LogicalOp::Join(_)
                 | LogicalOp::Aggregate(_)
                 | LogicalOp::Deduplicate(_)
+                | LogicalOp::TopN(_)
                 | LogicalOp::Normalize(_)
                 | LogicalOp::Materialize(_)
                 | LogicalOp::Union(_)

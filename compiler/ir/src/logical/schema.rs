@@ -2,6 +2,7 @@
 //! or a time column that is missing here may still exist.
 
 use crate::decode_plan::{DecodeColumn, Metadata, Origin};
+use crate::physical::Direction;
 use crate::types::{DataType, Field, Type};
 
 /// Which changes a relation's rows are.
@@ -152,4 +153,13 @@ impl Schema {
 pub(super) fn names(schema: &Schema, columns: &[usize]) -> String {
     let names: Vec<&str> = columns.iter().map(|&c| schema.columns[c].name.as_str()).collect();
     names.join(", ")
+}
+
+/// An order, for EXPLAIN.
+pub(super) fn order_text(schema: &Schema, order: &[(usize, Direction)]) -> String {
+    let order = order.iter().map(|(column, direction)| {
+        let name = names(schema, &[*column]);
+        if direction.descending { format!("{name} DESC") } else { name }
+    });
+    order.collect::<Vec<_>>().join(", ")
 }

@@ -39,6 +39,8 @@ pub enum PhysicalOp {
     TemporalJoin(TemporalJoin),
     /// Keeps the first or the last row per key.
     Deduplicate(Deduplicate),
+    /// Keeps the first rows of each partition.
+    TopN(TopN),
     /// Turns a keyed changelog (last row per key, tombstones) into −old/+new.
     Normalize(Normalize),
     /// Keeps rows for readers.
@@ -314,6 +316,60 @@ pub struct Deduplicate {
     pub rows: TableId,
 }
 
+/// How the rows of a partition are numbered, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Numbering {
+    /// Each row by one more than the row before it.
+    RowNumber,
+    /// As RANK: rows that are equal in the order by the row number of the first of them.
+    Rank,
+    /// As DENSE_RANK: rows that are equal in the order by one more than those before them.
+    DenseRank,
+}
+
+impl Numbering {
+    /// The function's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Numbering::RowNumber => "ROW_NUMBER",
+            Numbering::Rank => "RANK",
+            Numbering::DenseRank => "DENSE_RANK",
+        }
+    }
+
+    /// Which numbers stay, for EXPLAIN.
+    pub fn range_text(self, offset: u64, limit: Option<u64>) -> String {
+        let name = self.name();
+        match (offset, limit) {
+            (0, Some(limit)) => format!("{name} <= {limit}"),
+            (offset, None) => format!("{name} > {offset}"),
+            (offset, Some(limit)) => {
+                format!("{name} {} to {}", offset.saturating_add(1), offset.saturating_add(limit))
+            }
+        }
+    }
+}
+
+/// The rows of each partition whose numbers lie in a range. Output: the input, and with `rank` the
+/// number (BIGINT). Emits changes, consolidated per epoch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TopN {
+    /// Partition columns.
+    pub keys: Vec<usize>,
+    /// Columns of the order, most significant first; ties go by the key bytes of the whole row.
+    pub order: Vec<(usize, Direction)>,
+    /// How rows are numbered.
+    pub numbering: Numbering,
+    /// Rows up to this number are left out.
+    pub offset: u64,
+    /// So many numbers behind `offset` stay; `None`, only with ROW_NUMBER and without `rank`: all.
+    pub limit: Option<u64>,
+    /// Whether the number is a column.
+    pub rank: bool,
+    /// Ordered: key, order, row → weight (BIGINT). Of an append-only input the first rows only.
+    pub rows: TableId,
+}
+
 /// Ascending or descending, NULL as the largest value unless moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Direction {
@@ -402,6 +458,7 @@ impl PhysicalOp {
             PhysicalOp::IntervalJoin(op) => vec![op.left, op.right, op.timers],
             PhysicalOp::TemporalJoin(op) => vec![op.pending, op.versions],
             PhysicalOp::Deduplicate(op) => vec![op.rows],
+            PhysicalOp::TopN(op) => vec![op.rows],
             PhysicalOp::Normalize(op) => vec![op.rows],
             PhysicalOp::Materialize(op) => vec![op.rows],
         }
@@ -421,6 +478,7 @@ impl PhysicalOp {
             PhysicalOp::IntervalJoin(_) => "IntervalJoin",
             PhysicalOp::TemporalJoin(_) => "TemporalJoin",
             PhysicalOp::Deduplicate(_) => "Deduplicate",
+            PhysicalOp::TopN(_) => "TopN",
             PhysicalOp::Normalize(_) => "Normalize",
             PhysicalOp::Materialize(_) => "Materialize",
             PhysicalOp::Union(_) => "Union",

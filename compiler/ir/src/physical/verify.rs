@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::{
-    Changelog, Edge, JobGraph, Materialize, Partitioning, PhysicalOp, PreAggregate, Sink, SinkMode,
-    Source, Vertex, WindowInput,
+    Changelog, Edge, JobGraph, Materialize, Numbering, Partitioning, PhysicalOp, PreAggregate,
+    Sink, SinkMode, Source, TopN, Vertex, WindowInput,
 };
 use crate::connector;
 use crate::ids::{TableId, VertexId};
 use crate::kernel::KernelSpec;
-use crate::types::{Field, TYPE_DEPTH_MAX, Type};
+use crate::types::{DataType, Field, TYPE_DEPTH_MAX, Type};
 
 /// Vertices of one graph at most.
 pub(super) const VERTICES_MAX: usize = 10_000;
@@ -119,6 +119,7 @@ fn arity(op: &PhysicalOp) -> usize {
         | PhysicalOp::GroupAggregate(_)
         | PhysicalOp::WindowAggregate(_)
         | PhysicalOp::Deduplicate(_)
+        | PhysicalOp::TopN(_)
         | PhysicalOp::Normalize(_)
         | PhysicalOp::Materialize(_)
         | PhysicalOp::Sink(_) => 1,
@@ -195,6 +196,10 @@ fn verify_op(graph: &JobGraph, vertex: &Vertex, inputs: &[&Vertex]) -> Result<()
             verify_columns(op.keys.iter().chain(op.order.iter().map(|(c, _)| c)), width(0))?;
             same_columns(0)
         }
+        PhysicalOp::TopN(op) => {
+            verify_columns(op.keys.iter().chain(op.order.iter().map(|(c, _)| c)), width(0))?;
+            verify_first_rows(op, inputs[0], vertex)
+        }
         PhysicalOp::Normalize(op) => {
             verify_columns(op.keys.iter().chain([&op.tombstone]).chain(&op.weight), width(0))?;
             let all_in_order = op.keys.iter().copied().eq(0..op.keys.len());
@@ -241,6 +246,16 @@ fn verify_kept(op: &Materialize, width: usize) -> Result<(), String> {
     ensure(whole || !op.counted, || "counted rows are not whole".into())
 }
 
+fn verify_first_rows(op: &TopN, input: &Vertex, vertex: &Vertex) -> Result<(), String> {
+    let endless = op.limit.is_none();
+    let plain = op.numbering == Numbering::RowNumber && !op.rank;
+    ensure(plain || !endless, || "numbers without an end".into())?;
+    let number = op.rank.then_some(DataType::BigInt);
+    let columns = input.columns.iter().map(|c| c.ty.data.clone()).chain(number);
+    let made = columns.eq(vertex.columns.iter().map(|c| c.ty.data.clone()));
+    ensure(made, || "the output columns are not the input's and the number".into())
+}
+
 fn pre_aggregated(input: &Vertex, keys: usize) -> Result<(), String> {
     match &input.op {
         PhysicalOp::PreAggregate(pre) if pre.keys.len() == keys => Ok(()),
@@ -276,6 +291,7 @@ fn verify_exchange(op: &PhysicalOp, edges: &[&Edge]) -> Result<(), String> {
             vec![Some(op.left_keys.clone()), Some(op.right_keys.clone())]
         }
         PhysicalOp::Deduplicate(op) => vec![Some(op.keys.clone())],
+        PhysicalOp::TopN(op) => vec![Some(op.keys.clone())],
         PhysicalOp::Normalize(op) => vec![Some(op.keys.clone())],
         PhysicalOp::Materialize(op) => vec![Some(op.keys[..op.hashed].to_vec())],
         PhysicalOp::Sink(op) if op.mode == SinkMode::Upsert => vec![Some(op.keys.clone())],

@@ -15,6 +15,8 @@ pub struct Query {
     pub order_by: Vec<OrderItem>,
     /// LIMIT, FETCH FIRST; `LIMIT ALL` is none.
     pub limit: Option<Expr>,
+    /// `FETCH FIRST … WITH TIES`: rows that are equal in the order to the last one come too.
+    pub with_ties: bool,
     /// OFFSET.
     pub offset: Option<Expr>,
     /// EMIT.

@@ -72,6 +72,7 @@ impl Builder<'_> {
                 }
                 Rule::limit | Rule::fetch => {
                     let limit = self.limit(&part);
+                    query.with_ties = has(&part, Rule::k_ties);
                     let old = std::mem::replace(&mut query.limit, limit);
                     old.map(|_| "LIMIT")
                 }
@@ -502,6 +503,7 @@ fn empty_query(span: Span) -> Query {
         body: SetExpr { kind: SetExprKind::Values(Vec::new()), span },
         order_by: Vec::new(),
         limit: None,
+        with_ties: false,
         offset: None,
         emit: None,
         span,

@@ -21,11 +21,17 @@ impl Printer {
             self.push("ORDER BY ");
             self.order_items(&query.order_by);
         }
-        for (word, count) in [("LIMIT ", &query.limit), ("OFFSET ", &query.offset)] {
+        let (limit, offset) = (&query.limit, &query.offset);
+        let counts = match query.with_ties {
+            true => [("OFFSET ", offset, ""), ("FETCH FIRST ", limit, " ROWS WITH TIES")],
+            false => [("LIMIT ", limit, ""), ("OFFSET ", offset, "")],
+        };
+        for (before, count, behind) in counts {
             if let Some(count) = count {
                 self.line();
-                self.push(word);
+                self.push(before);
                 self.expr(count, Precedence::Lowest);
+                self.push(behind);
             }
         }
         if let Some(emit) = query.emit {

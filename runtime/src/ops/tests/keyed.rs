@@ -14,12 +14,12 @@ use proptest::prelude::*;
 use super::harness::*;
 
 /// Columns: key, time, text, number.
-fn types() -> Vec<Type> {
+pub(super) fn types() -> Vec<Type> {
     let time = DataType::Timestamp { precision: 3 };
     [DataType::Int, time, DataType::String, DataType::Double].map(null).to_vec()
 }
 
-fn row() -> impl Strategy<Value = Vec<Value>> {
+pub(super) fn row() -> impl Strategy<Value = Vec<Value>> {
     let text = prop_oneof![Just(""), Just("a"), Just("a\0"), Just("ab"), Just("b")];
     (
         prop::option::weighted(0.8, 0i64..4).prop_map(int),
@@ -42,7 +42,7 @@ fn compare(a: &Value, b: &Value) -> Ordering {
 }
 
 /// The order by its definition: columns with directions, then the row's key bytes.
-fn order(a: &[Value], b: &[Value], columns: &[(usize, Direction)]) -> Ordering {
+pub(super) fn order(a: &[Value], b: &[Value], columns: &[(usize, Direction)]) -> Ordering {
     let by_column = |&(column, direction): &(usize, Direction)| {
         let (a, b) = (&a[column], &b[column]);
         let null_side = if direction.nulls_first { Ordering::Less } else { Ordering::Greater };

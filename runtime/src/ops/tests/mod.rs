@@ -8,6 +8,7 @@ mod joins;
 mod keyed;
 mod stateless;
 mod temporal;
+mod top_n;
 mod views;
 mod windows;
 
@@ -28,6 +29,7 @@ fn law_of(op: &PhysicalOp) -> Option<fn()> {
         PhysicalOp::IntervalJoin(_) => Some(joins::intervals_join),
         PhysicalOp::TemporalJoin(_) => Some(temporal::versions_join),
         PhysicalOp::Deduplicate(_) => Some(keyed::first_or_last_row_stays),
+        PhysicalOp::TopN(_) => Some(top_n::first_rows_stay),
         PhysicalOp::Normalize(_) => Some(keyed::last_row_per_key_stays),
         PhysicalOp::Materialize(_) => Some(views::views_pass_on_net_changes),
         PhysicalOp::Union(_) => Some(stateless::unions_pass_everything),

@@ -1,0 +1,69 @@
+//! The rows that come first in an order: what the order leaves equal goes by the log's order where
+//! rows are records, by the columns that say it.
+
+use flow_ir::ids::NodeId;
+use flow_ir::logical::{Deduplicate, Hidden, LogicalOp, TopN};
+use flow_ir::physical::{Changelog, Direction, Keep, Numbering};
+
+use super::{Planner, Relation};
+use crate::check::typed::{self, Query, QueryId};
+
+impl Planner<'_> {
+    pub(super) fn deduplicate(&mut self, dedup: &typed::Deduplicate, query: &Query) -> Relation {
+        // Where nothing is asked the last row is the last in the log; where something is, the
+        // first row in the log is the first also if the order was turned round.
+        let descending = dedup.keep == Keep::Last && !dedup.order.is_empty();
+        let (node, order) = self.ranked(dedup.input, &dedup.order, descending);
+        let op = Deduplicate { keys: dedup.keys.clone(), order, keep: dedup.keep };
+        let node = self.add(LogicalOp::Deduplicate(op), node, query.span);
+        let width = query.columns.len();
+        Relation::first(self.shape(&Relation::first(node, width), &[]), width)
+    }
+
+    pub(super) fn top_n(&mut self, top: &typed::TopN, query: &Query) -> Relation {
+        let appends = self.module.query(top.input).changelog == Changelog::Append;
+        let (node, order) = match top.numbering {
+            Numbering::RowNumber if appends => self.ranked(top.input, &top.order, false),
+            Numbering::RowNumber | Numbering::Rank | Numbering::DenseRank => {
+                let input = self.relation(top.input).clone();
+                (self.shape(&input, &[]), top.order.clone())
+            }
+        };
+        let op = TopN {
+            keys: top.keys.clone(),
+            order,
+            numbering: top.numbering,
+            offset: top.offset,
+            limit: top.limit,
+            rank: top.rank,
+        };
+        let node = self.add(LogicalOp::TopN(op), node, query.span);
+        // The number stands behind the input's hidden columns.
+        let (width, last) = (query.columns.len(), self.plan.schema(node).width() - 1);
+        let own = (0..width).map(|at| if top.rank && at + 1 == width { last } else { at });
+        let relation = Relation { node, columns: own.collect() };
+        Relation::first(self.shape(&relation, &[]), width)
+    }
+
+    /// The rows of an append-only query in its columns, with the hidden ones that break ties, and
+    /// the order with these. Ties go in the direction of event time where it is asked for, else
+    /// in the one that is given.
+    pub(super) fn ranked(
+        &mut self,
+        input: QueryId,
+        order: &[(usize, Direction)],
+        descending: bool,
+    ) -> (NodeId, Vec<(usize, Direction)>) {
+        let relation = self.relation(input).clone();
+        let node = self.shape(&relation, &[Hidden::Partition, Hidden::Offset]);
+        let time = self.module.query(input).columns.iter().position(|c| c.event_time);
+        let by_time = order.iter().find(|(column, _)| Some(*column) == time);
+        let descending = by_time.map_or(descending, |(_, direction)| direction.descending);
+        let schema = self.plan.schema(node);
+        let places = [Hidden::Partition, Hidden::Offset].map(|h| schema.hidden(h));
+        let time = time.filter(|_| by_time.is_none() && places[0].is_some());
+        let direction = Direction { descending, nulls_first: false };
+        let ties = time.into_iter().chain(places.into_iter().flatten());
+        (node, order.iter().copied().chain(ties.map(|column| (column, direction))).collect())
+    }
+}
