@@ -7,18 +7,18 @@ mod chain;
 mod explain;
 mod join;
 mod ranges;
+mod ranked;
 mod since;
 mod sites;
 mod state;
-mod top_n;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use flow_ir::ids::{NodeId, StreamId, VertexId};
 use flow_ir::logical::{self, Changes, Identity, LogicalOp, Node, Plan, Scan, identities};
 use flow_ir::physical::{
-    Changelog, Deduplicate, Edge, JobGraph, Late, Materialize, Normalize, Partitioning, PhysicalOp,
-    Sink, SinkMode, Source, SourceFile, Stream, Union, Vertex, WindowExpand,
+    Changelog, Edge, JobGraph, Late, Materialize, Normalize, Partitioning, PhysicalOp, Sink,
+    SinkMode, Source, SourceFile, Stream, Union, Vertex, WindowExpand,
 };
 use flow_ir::types::{Field, Type};
 
@@ -141,21 +141,8 @@ impl<'a> Lowering<'a> {
                 let inputs = inputs.expect("the planner nests unions of more than 255 inputs");
                 self.forward(id, PhysicalOp::Union(Union { inputs }))
             }
-            LogicalOp::Deduplicate(dedup) => {
-                let rows = self.rows_table(node, &dedup.keys);
-                let op = Deduplicate {
-                    keys: dedup.keys.clone(),
-                    order: dedup.order.clone(),
-                    keep: dedup.keep,
-                    rows,
-                };
-                let keys = dedup.keys.clone();
-                self.keyed(id, PhysicalOp::Deduplicate(op), keys)
-            }
-            LogicalOp::TopN(top) => {
-                let op = PhysicalOp::TopN(self.top_n(node, top));
-                self.keyed(id, op, top.keys.clone())
-            }
+            LogicalOp::Deduplicate(dedup) => self.deduplicate(id, dedup),
+            LogicalOp::TopN(top) => self.top_n(id, top),
             LogicalOp::Normalize(normalize) => {
                 let logical::Normalize { keys, tombstone, weight } = normalize.clone();
                 let rows = match weight {

@@ -245,16 +245,9 @@ fn fit(
     places: &[Vec<Option<usize>>],
 ) -> Vec<Option<usize>> {
     let inputs = plan.node(id).inputs.clone();
-    let mut kept: Vec<Vec<Option<usize>>> = Vec::new();
-    let old: Vec<Vec<Option<usize>>> = inputs.iter().map(|i| places[i.index()].clone()).collect();
-    let widths: Vec<usize> = old.iter().map(Vec::len).collect();
-    let mut fitted = Vec::with_capacity(inputs.len());
-    for (port, &input) in inputs.iter().enumerate() {
-        let keep = &needs.inputs[id.index()][port];
-        let now: Vec<usize> = keep.iter().filter_map(|&c| old[port][c]).collect();
-        fitted.push(only(plan, input, &now));
-        kept.push(positions(keep, widths[port]));
-    }
+    let old: Vec<&Vec<Option<usize>>> = inputs.iter().map(|i| &places[i.index()]).collect();
+    let widths: Vec<usize> = old.iter().map(|old| old.len()).collect();
+    let (fitted, kept) = fit_inputs(plan, &inputs, &old, &needs.inputs[id.index()]);
     let at = |port: usize, c: usize| kept[port][c].expect("a column that is read was kept");
     let output = match &mut op {
         LogicalOp::Join(join) => {
@@ -285,14 +278,8 @@ fn fit(
             kept[0].clone()
         }
         LogicalOp::TopN(top) => {
-            top.keys.iter_mut().for_each(|c| *c = at(0, *c));
-            top.order.iter_mut().for_each(|(c, _)| *c = at(0, *c));
-            let mut places = kept[0].clone();
-            if std::mem::take(&mut top.rank) {
-                top.rank = needs.outputs[id.index()].contains(&widths[0]);
-                places.push(top.rank.then(|| plan.schema(fitted[0]).width()));
-            }
-            places
+            let is_read = needs.outputs[id.index()].contains(&widths[0]);
+            fit_top_n(top, &kept[0], is_read, plan.schema(fitted[0]).width())
         }
         LogicalOp::Normalize(normalize) => {
             normalize.keys.iter_mut().for_each(|c| *c = at(0, *c));
@@ -316,6 +303,38 @@ fn fit(
     let node = &mut plan.nodes[id.index()];
     (node.op, node.inputs) = (op, fitted);
     output
+}
+
+/// Inputs with exactly the columns that are read, and where their old columns are then.
+fn fit_inputs(
+    plan: &mut Plan,
+    inputs: &[NodeId],
+    old: &[&Vec<Option<usize>>],
+    read: &[BTreeSet<usize>],
+) -> (Vec<NodeId>, Vec<Vec<Option<usize>>>) {
+    let fitted = inputs.iter().enumerate().map(|(port, &input)| {
+        let now: Vec<usize> = read[port].iter().filter_map(|&c| old[port][c]).collect();
+        (only(plan, input, &now), positions(&read[port], old[port].len()))
+    });
+    fitted.unzip()
+}
+
+/// The number goes where it is not read: shifts of it are then no changes.
+fn fit_top_n(
+    top: &mut TopN,
+    kept: &[Option<usize>],
+    is_read: bool,
+    width: usize,
+) -> Vec<Option<usize>> {
+    let at = |c: usize| kept[c].expect("a column that is read was kept");
+    top.keys.iter_mut().for_each(|c| *c = at(*c));
+    top.order.iter_mut().for_each(|(c, _)| *c = at(*c));
+    let mut places = kept.to_vec();
+    if top.rank {
+        top.rank = is_read;
+        places.push(is_read.then_some(width));
+    }
+    places
 }
 
 /// A projection to these columns, in order; nothing where they are all there is.

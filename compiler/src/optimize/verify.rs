@@ -4,7 +4,9 @@ use std::fmt;
 
 use flow_ir::expr::{Expr, ExprKind};
 use flow_ir::ids::NodeId;
-use flow_ir::logical::{Changes, Hidden, Join, JoinClass, LogicalOp, Node, Plan, PlanNode, Schema};
+use flow_ir::logical::{
+    Changes, Hidden, Join, JoinClass, LogicalOp, Node, Plan, PlanNode, Schema, Sink, TopN,
+};
 use flow_ir::physical::{Numbering, SinkMode, WindowInput};
 use flow_ir::types::{DataType, Field};
 
@@ -76,8 +78,6 @@ fn verify_op(plan: &Plan, node: &Node, inputs: &[&Schema]) -> Result<(), String>
     let within = |columns: &[usize]| {
         ensure(columns.iter().all(|&c| c < inputs[0].width()), "a column is out of range")
     };
-    let append =
-        |schema: &Schema| ensure(schema.changes == Changes::Append, "an input must be append-only");
     match &node.op {
         LogicalOp::Scan(_) => Ok(()),
         LogicalOp::Filter(filter) => {
@@ -110,10 +110,7 @@ fn verify_op(plan: &Plan, node: &Node, inputs: &[&Schema]) -> Result<(), String>
         }
         LogicalOp::TopN(top) => {
             within(&top.keys)?;
-            within(&top.order.iter().map(|&(column, _)| column).collect::<Vec<_>>())?;
-            let plain = top.numbering == Numbering::RowNumber && !top.rank;
-            ensure(plain || top.limit.is_some(), "numbers without an end")?;
-            not_upsert(inputs[0])
+            verify_top_n(top, inputs[0])
         }
         LogicalOp::Normalize(normalize) => {
             within(&normalize.keys)?;
@@ -139,14 +136,30 @@ fn verify_op(plan: &Plan, node: &Node, inputs: &[&Schema]) -> Result<(), String>
         }
         LogicalOp::Sink(sink) => {
             within(&sink.keys)?;
-            not_upsert(inputs[0])?;
-            let visible = (0..inputs[0].width()).all(|c| !inputs[0].is_hidden(c));
-            ensure(visible, "a hidden column reaches a sink")?;
-            match sink.mode {
-                SinkMode::Append => append(inputs[0]),
-                SinkMode::Upsert | SinkMode::Changes => Ok(()),
-            }
+            verify_sink(sink, inputs[0])
         }
+    }
+}
+
+fn append(schema: &Schema) -> Result<(), String> {
+    ensure(schema.changes == Changes::Append, "an input must be append-only")
+}
+
+fn verify_top_n(top: &TopN, input: &Schema) -> Result<(), String> {
+    let in_range = top.order.iter().all(|&(column, _)| column < input.width());
+    ensure(in_range, "a column is out of range")?;
+    let plain = top.numbering == Numbering::RowNumber && !top.rank;
+    ensure(plain || top.limit.is_some(), "numbers without an end")?;
+    not_upsert(input)
+}
+
+fn verify_sink(sink: &Sink, input: &Schema) -> Result<(), String> {
+    not_upsert(input)?;
+    let visible = (0..input.width()).all(|c| !input.is_hidden(c));
+    ensure(visible, "a hidden column reaches a sink")?;
+    match sink.mode {
+        SinkMode::Append => append(input),
+        SinkMode::Upsert | SinkMode::Changes => Ok(()),
     }
 }
 

@@ -5,7 +5,7 @@
 
 use xxhash_rust::xxh3::Xxh3;
 
-use super::{Aggregate, Filter, Join, JoinClass, LogicalOp, Node, Plan};
+use super::{Aggregate, Filter, Join, JoinClass, LogicalOp, Node, Plan, TopN};
 use crate::aggregate::AggregateCall;
 use crate::expr::{Expr, ExprKind};
 use crate::ids::NodeId;
@@ -112,17 +112,7 @@ fn of_node<'a>(node: &Node, of: &impl Fn(NodeId) -> &'a Identity) -> Identity {
             let parts = parts.hashes(dedup.keys.iter().map(|&k| columns[k]));
             keeping(parts.hashes(order.map(Parts::finish)).finish(), input(0))
         }
-        LogicalOp::TopN(top) => {
-            let columns = &input(0).columns;
-            let order = top.order.iter().map(|(c, d)| Parts::new("").hash(columns[*c]).data(d));
-            let range = (top.numbering, top.offset, top.limit);
-            let parts = Parts::new("top_n").hash(input(0).node).data(&range);
-            let parts = parts.hashes(top.keys.iter().map(|&k| columns[k]));
-            let mut of = keeping(parts.hashes(order.map(Parts::finish)).finish(), input(0));
-            let rank = Parts::new("rank").hash(of.node).finish();
-            of.columns.extend(top.rank.then_some(rank));
-            of
-        }
+        LogicalOp::TopN(top) => of_top_n(top, input(0)),
         LogicalOp::Normalize(normalize) => {
             let keys = normalize.keys.iter().map(|&k| input(0).columns[k]);
             let parts = Parts::new("normalize").hash(input(0).node).hashes(keys);
@@ -168,6 +158,18 @@ fn of_filter(filter: &Filter, input: &Identity) -> Identity {
     conjuncts.sort_unstable();
     let node = Parts::new("filter").hash(input.node).hashes(conjuncts).finish();
     Identity { node, columns: input.columns.clone() }
+}
+
+fn of_top_n(top: &TopN, input: &Identity) -> Identity {
+    let columns = &input.columns;
+    let order = top.order.iter().map(|(c, d)| Parts::new("").hash(columns[*c]).data(d));
+    let range = (top.numbering, top.offset, top.limit);
+    let parts = Parts::new("top_n").hash(input.node).data(&range);
+    let parts = parts.hashes(top.keys.iter().map(|&k| columns[k]));
+    let mut of = keeping(parts.hashes(order.map(Parts::finish)).finish(), input);
+    let rank = Parts::new("rank").hash(of.node).finish();
+    of.columns.extend(top.rank.then_some(rank));
+    of
 }
 
 /// An operator whose output has its input's columns.

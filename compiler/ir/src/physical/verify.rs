@@ -196,10 +196,7 @@ fn verify_op(graph: &JobGraph, vertex: &Vertex, inputs: &[&Vertex]) -> Result<()
             verify_columns(op.keys.iter().chain(op.order.iter().map(|(c, _)| c)), width(0))?;
             same_columns(0)
         }
-        PhysicalOp::TopN(op) => {
-            verify_columns(op.keys.iter().chain(op.order.iter().map(|(c, _)| c)), width(0))?;
-            verify_first_rows(op, inputs[0], vertex)
-        }
+        PhysicalOp::TopN(op) => verify_first_rows(op, inputs[0], vertex),
         PhysicalOp::Normalize(op) => {
             verify_columns(op.keys.iter().chain([&op.tombstone]).chain(&op.weight), width(0))?;
             let all_in_order = op.keys.iter().copied().eq(0..op.keys.len());
@@ -247,6 +244,8 @@ fn verify_kept(op: &Materialize, width: usize) -> Result<(), String> {
 }
 
 fn verify_first_rows(op: &TopN, input: &Vertex, vertex: &Vertex) -> Result<(), String> {
+    let ordered = op.order.iter().map(|(column, _)| column);
+    verify_columns(op.keys.iter().chain(ordered), input.columns.len())?;
     let endless = op.limit.is_none();
     let plain = op.numbering == Numbering::RowNumber && !op.rank;
     ensure(plain || !endless, || "numbers without an end".into())?;
