@@ -15,6 +15,7 @@ use flow_compiler::source::SourceMap;
 
 use crate::catalog::RegistryCatalog;
 use crate::exit::{Exit, Failure, Result};
+use crate::imports;
 use crate::registries::Registries;
 
 /// Columns of a report on a terminal that does not tell its width.
@@ -31,6 +32,8 @@ pub struct Additions {
     pub without_passes: Vec<String>,
     /// The views of a server that the program may read.
     pub views: Vec<ViewDecl>,
+    /// Whether the files that the program imports are among its sources.
+    pub imported: bool,
 }
 
 /// Reads files into a source map.
@@ -41,13 +44,27 @@ pub fn read(files: &[impl AsRef<Path>]) -> Result<SourceMap> {
     let mut sources = SourceMap::new();
     for file in files {
         let file = file.as_ref();
-        let text = std::fs::read(file)
-            .map_err(|e| Failure::failed(format!("{} cannot be read: {e}", file.display())))?;
-        let text = String::from_utf8(text)
-            .map_err(|_| Failure::failed(format!("{} is not UTF-8 text", file.display())))?;
-        sources.add(file.display().to_string(), text);
+        sources.add(file.display().to_string(), text_of(file)?);
     }
     Ok(sources)
+}
+
+/// The text of a file.
+pub(crate) fn text_of(file: &Path) -> Result<String> {
+    let text = std::fs::read(file)
+        .map_err(|e| Failure::failed(format!("{} cannot be read: {e}", file.display())))?;
+    String::from_utf8(text)
+        .map_err(|_| Failure::failed(format!("{} is not UTF-8 text", file.display())))
+}
+
+/// Reads the files of a program: one, and those that it imports.
+///
+/// # Errors
+/// If one cannot be read.
+pub fn read_program(file: &Path, additions: &Additions) -> Result<SourceMap> {
+    let mut variables: BTreeMap<String, String> = std::env::vars().collect();
+    variables.extend(additions.defines.clone());
+    imports::read(file, &variables)
 }
 
 /// Compiles a program against these registries.
@@ -82,7 +99,8 @@ pub fn compile_among(
 /// What the command line and these variables add to a check.
 pub fn check_options(additions: &Additions, variables: BTreeMap<String, String>) -> CheckOptions {
     let views = additions.views.clone();
-    let mut options = CheckOptions { variables, views, ..CheckOptions::default() };
+    let imported = additions.imported;
+    let mut options = CheckOptions { variables, views, imported, ..CheckOptions::default() };
     options.variables.extend(additions.defines.clone());
     // A name with a dot is no variable's: if it is no setting either, it is misspelt.
     let is_override = |name: &str| name.contains('.') || is_setting(name);

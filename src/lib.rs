@@ -36,6 +36,7 @@ pub mod exit;
 #[cfg(feature = "run")]
 pub mod figures;
 pub mod ide;
+mod imports;
 #[cfg(feature = "run")]
 pub mod lock;
 #[cfg(feature = "run")]

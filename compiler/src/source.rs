@@ -20,6 +20,8 @@ pub struct SourceFile {
 #[derive(Clone, Debug, Default)]
 pub struct SourceMap {
     files: Vec<SourceFile>,
+    /// The file that the program is called after.
+    main: usize,
 }
 
 /// A line and a column, both from 1; the column in characters.
@@ -44,6 +46,11 @@ impl SourceMap {
         id
     }
 
+    /// Calls the program after a file; without this after the first.
+    pub fn set_main(&mut self, id: FileId) {
+        self.main = id.0 as usize;
+    }
+
     /// The file, if `id` came from this map.
     pub fn get(&self, id: FileId) -> Option<&SourceFile> {
         self.files.get(id.0 as usize)
@@ -54,10 +61,10 @@ impl SourceMap {
         self.files.iter().enumerate().map(|(i, file)| (FileId(i as u32), file))
     }
 
-    /// The name of a job whose program gives none: that of the first file, without folder and
+    /// The name of a job whose program gives none: that of the main file, without folder and
     /// ending, in the characters that a name may have.
     pub fn job_name(&self) -> String {
-        let file = self.files.first().map_or("job", |file| file.name());
+        let file = self.files.get(self.main).map_or("job", |file| file.name());
         let base = file.rsplit('/').next().unwrap_or(file);
         let stem = base.rsplit_once('.').map_or(base, |(stem, _)| stem);
         let valid = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };

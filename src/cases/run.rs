@@ -10,6 +10,7 @@ use flow_compiler::compile::Compiled;
 use flow_compiler::diagnostics::Diagnostic;
 use flow_compiler::diagnostics::render::{RenderStyle, render};
 use flow_compiler::source::SourceMap;
+use flow_ir::connector::{FILE, is_generated};
 use flow_ir::ids::VertexId;
 use flow_ir::kernel::Record;
 use flow_ir::physical::{JobGraph, PhysicalOp, SinkMode, Stream, decode, encode};
@@ -184,7 +185,7 @@ impl Run<'_> {
         for vertex in &self.graph.vertices {
             let PhysicalOp::Source(source) = &vertex.op else { continue };
             let stream = self.graph.stream(source.stream);
-            if stream.connector == "file" {
+            if stream.connector == FILE || is_generated(&stream.connector) {
                 continue;
             }
             let fed = self.case.sections().filter_map(|(section, _)| {

@@ -6,7 +6,7 @@ use clap::Args;
 use flow_ir::physical::encode;
 
 use super::{CompileArgs, say};
-use crate::driver::{compile_and_report, read};
+use crate::driver::{compile_and_report, read_program};
 use crate::exit::{Failure, Result};
 
 /// Compiles a program into a file that `flow run` takes.
@@ -25,8 +25,8 @@ pub(super) struct BuildArgs {
 
 impl BuildArgs {
     pub(super) fn run(self) -> Result {
-        let sources = read(&[&self.file])?;
         let additions = self.compile.additions()?;
+        let sources = read_program(&self.file, &additions)?;
         let compiled = compile_and_report(&sources, &self.compile.registries(), &additions)?;
         let bytes = encode(&compiled.graph);
         let output = self.output.display();

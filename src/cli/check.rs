@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{CompileArgs, say};
-use crate::driver::{compile_and_report, read};
+use crate::driver::{compile_and_report, read_program};
 use crate::exit::{Exit, Failure, Result};
 
 /// Each file is a program of its own.
@@ -35,7 +35,7 @@ impl CheckArgs {
         let additions = self.compile.additions()?;
         let mut mistakes = false;
         for file in &self.files {
-            let sources = read(&[file])?;
+            let sources = read_program(file, &additions)?;
             match compile_and_report(&sources, &registries, &additions) {
                 Ok(_) => say(&format!("{}: no mistakes\n", file.display()))?,
                 Err(failure) if failure.exit == Exit::Mistakes => mistakes = true,

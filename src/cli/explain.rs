@@ -6,7 +6,7 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 
 use super::{CompileArgs, say};
-use crate::driver::{Stage, compile_and_report, read};
+use crate::driver::{Stage, compile_and_report, read_program};
 use crate::exit::Result;
 
 /// Shows how a program is understood.
@@ -26,8 +26,8 @@ pub(super) struct ExplainArgs {
 
 impl ExplainArgs {
     pub(super) fn run(self) -> Result {
-        let sources = read(&[&self.file])?;
         let additions = self.compile.additions()?;
+        let sources = read_program(&self.file, &additions)?;
         let compiled = compile_and_report(&sources, &self.compile.registries(), &additions)?;
         let stage = Stage::ALL.iter().find(|(name, _)| *name == self.stage);
         stage.map_or(Ok(()), |(_, stage)| say(&stage.explain(&compiled)))

@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use clap::Args;
 
 use super::ProgramArgs;
-use crate::driver::check_options;
+use crate::driver::{Additions, check_options};
 use crate::exit::{Failure, Result};
 use crate::registries::Registries;
 
@@ -30,6 +30,8 @@ impl LspArgs {
         }
         let registries = Registries::with_local(self.program.local.as_deref());
         let variables = std::env::vars().collect();
-        crate::lsp::run(registries, check_options(&self.program.additions(), variables))
+        // A document is checked by itself.
+        let additions = Additions { imported: false, ..self.program.additions() };
+        crate::lsp::run(registries, check_options(&additions, variables))
     }
 }

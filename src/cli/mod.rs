@@ -183,6 +183,7 @@ impl ProgramArgs {
             name: self.name.clone(),
             without_passes: self.without_pass.clone(),
             views: Vec::new(),
+            imported: true,
         }
     }
 

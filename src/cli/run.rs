@@ -11,7 +11,7 @@ use flow_runtime::{Config, Ended, JobHandle, Memory, start};
 
 use super::progress::{Progress, Stats};
 use super::{CompileArgs, EngineArgs, size};
-use crate::driver::{compile_and_report, read};
+use crate::driver::{compile_and_report, read_program};
 use crate::engine::Engine;
 use crate::exit::{Failure, Result};
 use crate::world::{state_dir, world};
@@ -110,8 +110,8 @@ impl RunArgs {
         if let Some(graph) = self.compile.program.job_file(&self.file)? {
             return Ok(graph);
         }
-        let sources = read(&[&self.file])?;
         let additions = self.compile.additions()?;
+        let sources = read_program(&self.file, &additions)?;
         Ok(compile_and_report(&sources, &self.compile.registries(), &additions)?.graph)
     }
 }

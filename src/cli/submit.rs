@@ -10,7 +10,7 @@ use ureq::http::Method;
 use super::jobs::{RemoteArgs, confirmed};
 use super::{ProgramArgs, say};
 use crate::client::{Ask, Client};
-use crate::driver::{Additions, compile_and_report, read};
+use crate::driver::{Additions, compile_and_report, read_program};
 use crate::exit::{Failure, Result};
 use crate::offered;
 use crate::registries::Registries;
@@ -93,10 +93,10 @@ impl SubmitArgs {
         if let Some(graph) = self.program.job_file(&self.file)? {
             return Ok(graph);
         }
-        let sources = read(&[&self.file])?;
         let registries = Registries::with_local(self.program.local.as_deref());
         let views = offered::views(client)?;
         let additions = Additions { views, ..self.program.additions() };
+        let sources = read_program(&self.file, &additions)?;
         Ok(compile_and_report(&sources, &registries, &additions)?.graph)
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use flow_compiler::check::typed::{QueryId, QueryOp, TypedModule};
 use flow_compiler::diagnostics::{Code, Diagnostic};
+use flow_ir::connector::is_bounded;
 use flow_ir::physical::Changelog;
 use serde_json::json;
 
@@ -260,9 +261,8 @@ fn all_bounded(module: &TypedModule, query: QueryId) -> bool {
     let node = module.query(query);
     if let QueryOp::Scan(id) = &node.op {
         let relation = module.relation(*id);
-        let bounded = relation.stream.option("scan.bounded.mode").is_some_and(|m| m != "unbounded");
-        let is_file = relation.stream.connector == "file";
-        return relation.is_view() || bounded || is_file;
+        let stream = &relation.stream;
+        return relation.is_view() || is_bounded(&stream.connector, |name| stream.option(name));
     }
     node.inputs().into_iter().all(|input| all_bounded(module, input))
 }

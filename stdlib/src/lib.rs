@@ -6,6 +6,7 @@
 //! * `builder` makes scalar programs; an overload either expands to primitive instructions or is
 //!   one host function (`host`), which all engines call.
 //! * `interp` runs programs and plans batch by batch: the definition of their meaning.
+//! * `generated` makes the records of connectors `nexmark` and `datagen`.
 //! * `text`, `decimal` and `calendar` hold what values look like and how they compute.
 
 pub mod aggregates;
@@ -14,6 +15,7 @@ pub mod builtin;
 pub mod calendar;
 pub mod coerce;
 pub mod decimal;
+pub mod generated;
 pub mod host;
 pub mod interp;
 pub mod scalar;

@@ -1,10 +1,25 @@
 //! What WITH (…) may say, as data: connectors, formats and their options. The checker reads it
 //! without linking any connector; a test of the runtime asserts that each has an implementation.
 
-use std::collections::BTreeMap;
+mod connectors;
+mod formats;
+mod values;
+
+pub use connectors::CONNECTORS;
+pub use formats::FORMATS;
+pub use values::{parse_duration, parse_offsets, parse_size};
 
 /// The connector of topics.
 pub const KAFKA: &str = "kafka";
+
+/// The connector of files and folders.
+pub const FILE: &str = "file";
+
+/// The connector that makes the events of the Nexmark benchmark.
+pub const NEXMARK: &str = "nexmark";
+
+/// The connector that makes rows of any columns.
+pub const DATAGEN: &str = "datagen";
 
 /// How often topics are looked up for new partitions.
 pub const DISCOVERY_INTERVAL: &str = "scan.topic-partition-discovery.interval";
@@ -108,6 +123,8 @@ pub struct ConnectorSpec {
     pub formatted: bool,
     /// How sinks deliver.
     pub delivery: Delivery,
+    /// Options that other engines have under this name, and why there is no such option here.
+    pub refused: &'static [(&'static str, &'static str)],
 }
 
 /// A format.
@@ -138,11 +155,15 @@ const fn of(name: &'static str, kind: OptionKind, doc: &'static str) -> OptionSp
 }
 
 const BOTH: Directions = Directions { source: true, sink: true };
+const SOURCE: Directions = Directions { source: true, sink: false };
 const SINK: Directions = Directions { source: false, sink: true };
 
 /// Options that every stream takes, whatever its connector.
 pub const STREAM_OPTIONS: &[OptionSpec] = &[
-    required("connector", "Where the records are: kafka, file, print, blackhole."),
+    required(
+        "connector",
+        "Where the records are: kafka, file, nexmark, datagen, print, blackhole.",
+    ),
     text("format", "Format of keys and values."),
     text("value.format", "Format of values."),
     text("key.format", "Format of keys."),
@@ -161,153 +182,24 @@ pub const STREAM_OPTIONS: &[OptionSpec] = &[
     of("max.future.skew", OptionKind::Duration, "Records dated further ahead leave time alone."),
 ];
 
-/// The connectors.
-pub const CONNECTORS: &[ConnectorSpec] = &[
-    ConnectorSpec {
-        name: KAFKA,
-        directions: BOTH,
-        formatted: true,
-        delivery: Delivery::InTransaction,
-        options: &[
-            text("topic", "The topic; the stream's name when left out."),
-            text("properties.bootstrap.servers", "Addresses of brokers, HOST:PORT."),
-            text(GROUP_ID, "For mode group-offsets: the group whose offsets are meant."),
-            text("properties.*", "Passed to the Kafka client."),
-            of(
-                "scan.startup.mode",
-                OptionKind::OneOf(&[
-                    "earliest-offset",
-                    "latest-offset",
-                    "timestamp",
-                    "group-offsets",
-                    "specific-offsets",
-                ]),
-                "Where the first start begins.",
-            ),
-            of(
-                "scan.startup.timestamp-millis",
-                OptionKind::Integer,
-                "For mode timestamp: milliseconds since 1970.",
-            ),
-            of(
-                "scan.startup.specific-offsets",
-                OptionKind::Offsets,
-                "For mode specific-offsets: the first offset of partitions; others begin at the \
-                 earliest.",
-            ),
-            of(
-                "scan.bounded.mode",
-                OptionKind::OneOf(&[
-                    "unbounded",
-                    "latest-offset",
-                    "timestamp",
-                    "group-offsets",
-                    "specific-offsets",
-                ]),
-                "Whether the job ends, and where: at offsets found at its first start.",
-            ),
-            of(
-                "scan.bounded.timestamp-millis",
-                OptionKind::Integer,
-                "For mode timestamp: milliseconds since 1970; the first record of that time or a \
-                 later one is not read.",
-            ),
-            of(
-                "scan.bounded.specific-offsets",
-                OptionKind::Offsets,
-                "For mode specific-offsets: the first offset that is not read; nothing of other \
-                 partitions is.",
-            ),
-            of(
-                DISCOVERY_INTERVAL,
-                OptionKind::Duration,
-                "How often the topic is looked up for partitions that were added; 5 min when left \
-                 out, 0: at starts only.",
-            ),
-            of(
-                "scan.lost-records",
-                OptionKind::OneOf(&["fail", "skip"]),
-                "What a start does when records that it has not read are gone.",
-            ),
-            of("topic.partitions", OptionKind::Integer, "Partitions of a topic that is created."),
-            of("sink.epoch-header", OptionKind::Boolean, "Adds the epoch as a record header."),
-        ],
-    },
-    ConnectorSpec {
-        name: "case",
-        directions: BOTH,
-        formatted: false,
-        delivery: Delivery::InTransaction,
-        options: &[
-            text("topic", "The topic; the stream's name when left out."),
-            of("topic.partitions", OptionKind::Integer, "Partitions of the topic."),
-            text("format", "Format of records, json when left out."),
-        ],
-    },
-    ConnectorSpec {
-        name: "file",
-        directions: BOTH,
-        formatted: true,
-        delivery: Delivery::ByPosition,
-        options: &[required("path", "The file; `-` is standard input or output.")],
-    },
-    ConnectorSpec {
-        name: "print",
-        directions: SINK,
-        formatted: false,
-        delivery: Delivery::AtLeastOnce,
-        options: &[text("print-identifier", "Stands before each line.")],
-    },
-    ConnectorSpec {
-        name: "blackhole",
-        directions: SINK,
-        formatted: false,
-        delivery: Delivery::AtLeastOnce,
-        options: &[],
-    },
-];
-
-const JSON_TIMESTAMP: OptionSpec =
-    of("json.timestamp", OptionKind::OneOf(&["iso", "millis"]), "How timestamps are written.");
-
-/// The formats.
-pub const FORMATS: &[FormatSpec] = &[
-    FormatSpec {
-        name: "avro",
-        aliases: &["avro-confluent"],
-        directions: BOTH,
-        for_keys: true,
-        options: &[
-            text("avro-confluent.url", "Address of the schema registry, or a folder of schemas."),
-            text("avro-confluent.subject", "Subject of the schema, TOPIC-value when left out."),
-            text("avro-confluent.basic-auth.user-info", "USER:PASSWORD for the registry."),
-            text("avro-confluent.basic-auth.credentials-source", "Taken for Flink's sake."),
-            text("avro-confluent.bearer-auth.token", "Token for the registry."),
-            text("avro-confluent.bearer-auth.credentials-source", "Taken for Flink's sake."),
-            text("avro-confluent.ssl.ca.location", "PEM file with the certificates to trust."),
-            of("avro.bare", OptionKind::Boolean, "Payloads without the registry's framing."),
-        ],
-    },
-    FormatSpec {
-        name: "json",
-        aliases: &[],
-        directions: BOTH,
-        for_keys: true,
-        options: &[JSON_TIMESTAMP],
-    },
-    FormatSpec { name: "raw", aliases: &[], directions: BOTH, for_keys: true, options: &[] },
-    FormatSpec {
-        name: "debezium-json",
-        aliases: &[],
-        directions: SINK,
-        for_keys: false,
-        options: &[JSON_TIMESTAMP],
-    },
-];
-
 /// The connector of this name.
 pub fn connector(name: &str) -> Option<&'static ConnectorSpec> {
     CONNECTORS.iter().find(|c| c.name == name)
+}
+
+/// Whether a connector makes its records itself, each from its number alone.
+pub fn is_generated(connector: &str) -> bool {
+    matches!(connector, NEXMARK | DATAGEN)
+}
+
+/// Whether what a stream of this connector gives ends by itself; options by name.
+pub fn is_bounded<'a>(connector: &str, option: impl Fn(&str) -> Option<&'a str>) -> bool {
+    match connector {
+        FILE => true,
+        NEXMARK => option("events.num").is_some_and(|n| n.parse::<u64>().is_ok_and(|n| n > 0)),
+        DATAGEN => option("number-of-rows").is_some(),
+        _ => option("scan.bounded.mode").is_some_and(|mode| mode != "unbounded"),
+    }
 }
 
 /// The format of this name or alias.
@@ -321,107 +213,6 @@ impl OptionSpec {
         match self.name.strip_suffix('*') {
             Some(prefix) => name.len() > prefix.len() && name.starts_with(prefix),
             None => self.name == name,
-        }
-    }
-}
-
-/// A time such as `5 s`, `100 ms`, `1 min`, `1h 30min` in microseconds; a bare number is seconds.
-pub fn parse_duration(text: &str) -> Option<i64> {
-    let mut total: i64 = 0;
-    let mut rest = text.trim();
-    if rest.is_empty() {
-        return None;
-    }
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
-        let (number, after) = rest.split_at(digits);
-        let after = after.trim_start();
-        let letters = after.find(|c: char| !c.is_alphabetic()).unwrap_or(after.len());
-        let (unit, next) = after.split_at(letters);
-        let micros = match unit.to_ascii_lowercase().as_str() {
-            "us" | "µs" | "micro" | "micros" | "microsecond" | "microseconds" => 1,
-            "ms" | "milli" | "millis" | "millisecond" | "milliseconds" => 1_000,
-            "" if rest == text.trim() && next.is_empty() => 1_000_000,
-            "s" | "sec" | "secs" | "second" | "seconds" => 1_000_000,
-            "m" | "min" | "mins" | "minute" | "minutes" => 60_000_000,
-            "h" | "hour" | "hours" => 3_600_000_000,
-            "d" | "day" | "days" => 86_400_000_000,
-            _ => return None,
-        };
-        let number: i64 = number.parse().ok()?;
-        total = total.checked_add(number.checked_mul(micros)?)?;
-        rest = next.trim_start();
-    }
-    Some(total)
-}
-
-/// Offsets by partition: `partition:0,offset:42;partition:1,offset:300`. `None` if the text is
-/// none, or names a partition twice.
-pub fn parse_offsets(text: &str) -> Option<BTreeMap<u32, i64>> {
-    let mut offsets = BTreeMap::new();
-    for pair in text.trim().trim_end_matches(';').split(';') {
-        let (partition, offset) = pair.split_once(',')?;
-        let partition = partition.trim().strip_prefix("partition:")?.trim().parse().ok()?;
-        let offset: u64 = offset.trim().strip_prefix("offset:")?.trim().parse().ok()?;
-        if offsets.insert(partition, i64::try_from(offset).ok()?).is_some() {
-            return None;
-        }
-    }
-    Some(offsets)
-}
-
-/// A size such as `64 MB`, `512 kb`, `1g` in bytes, by powers of 1,024; a bare number is bytes.
-pub fn parse_size(text: &str) -> Option<u64> {
-    let text = text.trim();
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let shift = match unit.trim().to_ascii_lowercase().as_str() {
-        "" | "b" | "bytes" => 0,
-        "k" | "kb" | "kib" => 10,
-        "m" | "mb" | "mib" => 20,
-        "g" | "gb" | "gib" => 30,
-        "t" | "tb" | "tib" => 40,
-        _ => return None,
-    };
-    number.parse::<u64>().ok()?.checked_mul(1 << shift)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_and_sizes() {
-        assert_eq!(parse_duration("100 ms"), Some(100_000));
-        assert_eq!(parse_duration("5"), Some(5_000_000));
-        assert_eq!(parse_duration("1h 30min"), Some(5_400_000_000));
-        for bad in ["", "x", "5 parsecs", "-1 s", "1 s 5", "99999999999999999 d"] {
-            assert_eq!(parse_duration(bad), None, "{bad}");
-        }
-        assert_eq!(parse_size("64 MB"), Some(64 << 20));
-        assert_eq!(parse_size("7"), Some(7));
-        for bad in ["", "MB", "1.5 GB", "99999999999 TB"] {
-            assert_eq!(parse_size(bad), None, "{bad}");
-        }
-    }
-
-    #[test]
-    fn offsets_by_partition() {
-        let offsets = |text| parse_offsets(text).map(|o| o.into_iter().collect::<Vec<_>>());
-        let two = Some(vec![(0, 42), (1, 300)]);
-        assert_eq!(offsets("partition:0,offset:42;partition:1,offset:300"), two);
-        assert_eq!(offsets(" partition: 1, offset: 300; partition:0,offset:42; "), two);
-        for bad in [
-            "",
-            ";",
-            "0:42",
-            "partition:0",
-            "partition:0,offset:-1",
-            "partition:0,offset:1;;partition:1,offset:1",
-            "partition:0,offset:1;partition:0,offset:2",
-            "partition:0,offset:99999999999999999999",
-        ] {
-            assert_eq!(offsets(bad), None, "{bad}");
         }
     }
 }

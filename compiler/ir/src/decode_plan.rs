@@ -17,12 +17,13 @@ mod verify;
 
 use serde::{Deserialize, Serialize};
 
+use crate::csv::CsvDialect;
 use crate::types::{DataType, Type};
 use crate::value::Value;
 
 pub use avro::AvroScalar;
 pub(crate) use verify::ensure;
-pub use verify::{InvalidPlan, json_reads_as, raw_reads_as};
+pub use verify::{InvalidPlan, csv_reads_as, json_reads_as, raw_reads_as};
 
 /// Steps and data of one plan at most.
 pub const PLAN_STEPS_MAX: usize = 100_000;
@@ -115,6 +116,17 @@ pub enum PayloadPlan {
     Json(Vec<JsonStep>),
     /// These columns take the whole payload: text, bytes, or a big-endian number.
     Raw(Vec<u32>),
+    /// One record of delimited text.
+    Csv(CsvPlan),
+}
+
+/// How a record of delimited text is read.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CsvPlan {
+    /// How it is written.
+    pub dialect: CsvDialect,
+    /// Its fields in order: their names, for errors, and the column that each goes to.
+    pub fields: Vec<(String, Option<u32>)>,
 }
 
 /// How one Avro datum is walked.

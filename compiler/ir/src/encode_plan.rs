@@ -6,8 +6,9 @@ use std::fmt::{self, Display, Formatter};
 
 use serde::{Deserialize, Serialize};
 
+use crate::csv::CsvDialect;
 use crate::decode_plan::{
-    AvroScalar, InvalidPlan, PLAN_STEPS_MAX, ensure, json_reads_as, raw_reads_as,
+    AvroScalar, InvalidPlan, PLAN_STEPS_MAX, csv_reads_as, ensure, json_reads_as, raw_reads_as,
 };
 use crate::types::{DataType, Field, TYPE_DEPTH_MAX, Type};
 
@@ -34,6 +35,8 @@ pub enum PayloadWriter {
     Json(JsonWriter),
     /// A column as text, bytes, or a big-endian number; NULL is an empty payload.
     Raw(u32),
+    /// A record of delimited text.
+    Csv(CsvWriter),
 }
 
 /// One datum to write.
@@ -91,6 +94,15 @@ pub struct JsonWriter {
     pub timestamps: JsonTimestamps,
 }
 
+/// A record of delimited text of some columns.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CsvWriter {
+    /// The columns that are its fields, in order.
+    pub columns: Vec<u32>,
+    /// How they are written.
+    pub dialect: CsvDialect,
+}
+
 /// How TIMESTAMP and TIMESTAMP_LTZ are written in JSON.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum JsonTimestamps {
@@ -120,6 +132,10 @@ impl EncodePlan {
             PayloadWriter::Json(writer) => writer.columns.iter().try_for_each(|&column| {
                 let ty = &column_type(&self.columns, column)?.data;
                 ensure(json_reads_as(ty), || format!("{ty} cannot be written as JSON"))
+            }),
+            PayloadWriter::Csv(writer) => writer.columns.iter().try_for_each(|&column| {
+                let ty = &column_type(&self.columns, column)?.data;
+                ensure(csv_reads_as(ty), || format!("{ty} cannot be written as CSV"))
             }),
             PayloadWriter::Avro(puts) => verify_puts(puts, &self.columns, &mut 0),
         }
@@ -190,6 +206,11 @@ impl Display for EncodePlan {
             PayloadWriter::Raw(column) => writeln!(f, "raw c{column}"),
             PayloadWriter::Json(writer) => {
                 write!(f, "json {:?}", writer.timestamps)?;
+                writer.columns.iter().try_for_each(|c| write!(f, " c{c}"))?;
+                writeln!(f)
+            }
+            PayloadWriter::Csv(writer) => {
+                write!(f, "csv {:?}", char::from(writer.dialect.delimiter))?;
                 writer.columns.iter().try_for_each(|c| write!(f, " c{c}"))?;
                 writeln!(f)
             }

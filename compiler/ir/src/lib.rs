@@ -11,10 +11,12 @@
 //! | `row` | the row format | decoders, kernels, operators | all of the data path |
 //! | `kernel` | the interface of per-batch work | `flow-stdlib`, codegen | the runtime |
 //! | `aggregate` | aggregate calls and windows as data | the planner | operators |
+//! | `csv` | dialects of delimited text | options | plans, the reader of files |
 //! | `connector` | what WITH (…) may say | here | checker, runtime |
 
 pub mod aggregate;
 pub mod connector;
+pub mod csv;
 pub mod decode_plan;
 pub mod encode_plan;
 pub mod expr;

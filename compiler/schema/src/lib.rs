@@ -22,4 +22,7 @@ pub use avro::{Columns, SchemaError, columns_of, parse};
 pub use compat::{Incompatibility, Level};
 pub use declared::{DeclaredProblem, Problem, check_declared};
 pub use derive::derive;
-pub use plan::{EncodeFormat, PayloadFormat, PlanError, decode_plan, encode_plan};
+pub use plan::{
+    CsvFormat, EncodeFormat, PayloadFormat, PlanError, csv_dialect, csv_format, decode_plan,
+    encode_plan,
+};

@@ -19,6 +19,7 @@ use crate::syntax::ast::{self, Ast, Statement, StatementKind, Subscribe};
 static ANSWER_STREAM: ConnectorSpec = ConnectorSpec {
     name: connector::ANSWER,
     directions: Directions { source: false, sink: true },
+    refused: &[],
     options: &[],
     formatted: false,
     delivery: Delivery::AtLeastOnce,

@@ -28,6 +28,7 @@ mod declare;
 mod dedup;
 mod expr;
 mod from;
+mod generated;
 mod interval;
 mod join;
 mod literal;
@@ -56,6 +57,7 @@ use flow_ir::span::Span;
 use crate::diagnostics::{self, Diagnostic, names, plans};
 use crate::source::SourceMap;
 use crate::syntax::ast::{self, Ast, Ident, ObjectName, StatementKind};
+pub use options::fill_in;
 pub use settings::{SETTINGS, is_setting};
 pub use type_expr::NAMES as TYPE_NAMES;
 
@@ -76,6 +78,8 @@ pub struct CheckOptions {
     pub defaults: BTreeMap<String, String>,
     /// The views that a running server offers.
     pub views: Vec<ViewDecl>,
+    /// Whether the files that IMPORT names are among the sources, before whatever names them.
+    pub imported: bool,
 }
 
 /// Stack of a check: trees are as deep as the parser lets them be.
@@ -262,7 +266,12 @@ impl<'a> Checker<'a> {
             StatementKind::Show { .. } => self.found.push(later("SHOW in a program")),
             StatementKind::Describe { .. } => self.found.push(later("DESCRIBE in a program")),
             StatementKind::Reset(_) => self.found.push(later("RESET")),
-            StatementKind::Import(_) => self.found.push(later("IMPORT")),
+            StatementKind::Import(_) if self.options.imported => {}
+            StatementKind::Import(_) => self.found.push(plans::not_available(
+                "IMPORT here",
+                span,
+                Some("It is read where a program is a file: `flow run`, `flow check`."),
+            )),
             StatementKind::Print { .. } => self.found.push(later("PRINT in a program")),
         }
     }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use flow_ir::connector::{
-    self, CONNECTORS, ConnectorSpec, FORMATS, FormatSpec, GROUP_ID, MODE_NEEDS, OptionKind,
-    OptionSpec, STREAM_OPTIONS, parse_duration, parse_offsets,
+    self, CONNECTORS, ConnectorSpec, FILE, FORMATS, FormatSpec, GROUP_ID, KAFKA, MODE_NEEDS,
+    OptionKind, OptionSpec, STREAM_OPTIONS, parse_duration, parse_offsets,
 };
 use flow_ir::span::Span;
 
@@ -13,10 +13,9 @@ use crate::diagnostics::connectors as problems;
 use crate::syntax::ast::{OptionEntry, Text};
 
 /// Connectors of the language that do not run yet.
-const LATER_CONNECTORS: &[&str] = &["datagen", "nexmark", "filesystem", "jdbc", "postgres"];
+const LATER_CONNECTORS: &[&str] = &["jdbc", "postgres"];
 /// Formats of the language that do not run yet.
 const LATER_FORMATS: &[&str] = &[
-    "csv",
     "protobuf",
     "protobuf-confluent",
     "debezium-avro-confluent",
@@ -26,8 +25,10 @@ const LATER_FORMATS: &[&str] = &[
     "parquet",
     "orc",
 ];
-/// Formats of connectors whose records have no format option of their own.
+/// The format of the connector of test cases, where the program names none.
 const CASE_FORMAT: &str = "json";
+/// The format of records that a connector makes itself.
+const GENERATED_FORMAT: &str = "avro";
 
 /// The options of a declaration, checked.
 #[derive(Clone, Debug)]
@@ -76,7 +77,7 @@ impl Options {
 
     /// Whether records have keys that rows are read from: not so in files.
     pub(super) fn has_record_keys(&self) -> bool {
-        self.connector.name == "kafka" || self.connector.name == "case"
+        self.connector.name == KAFKA || self.connector.name == "case"
     }
 
     /// A format's option, which may stand with `value.` or `key.` before it.
@@ -127,7 +128,10 @@ impl Checker<'_> {
             } else if value_format.is_some_and(|f| f.for_keys) {
                 key_format = value_format;
             }
+        } else if connector::is_generated(connector.name) {
+            value_format = connector::format(GENERATED_FORMAT);
         }
+        take_parse_errors(&mut values, &[value_format, key_format]);
         let options = Options { values, spans, connector, value_format, key_format };
         self.key_format_fits(&options);
         self.known_options(&options, entries, at);
@@ -150,8 +154,9 @@ impl Checker<'_> {
         };
         let span = spans.get("connector").map_or(at, |(_, value)| *value);
         let name = match name.as_str() {
-            // Flink's name for Kafka under a primary key.
-            "upsert-kafka" => String::from("kafka"),
+            // Flink's names: for Kafka under a primary key, and for files.
+            "upsert-kafka" => String::from(KAFKA),
+            "filesystem" => String::from(FILE),
             _ => name,
         };
         if let Some(spec) = connector::connector(&name) {
@@ -194,8 +199,8 @@ impl Checker<'_> {
     /// Reports unknown options, bad values and missing options.
     fn known_options(&mut self, options: &Options, entries: &[OptionEntry], at: Span) {
         let connector = options.connector;
-        let formats: Vec<&FormatSpec> =
-            options.value_format.iter().chain(&options.key_format).copied().collect();
+        let formats = options.value_format.iter().chain(&options.key_format).copied();
+        let formats: Vec<&FormatSpec> = formats.filter(|_| !options.is_generated()).collect();
         let plain = STREAM_OPTIONS.iter().chain(connector.options);
         let of_formats = || formats.iter().flat_map(|f| f.options);
         for OptionEntry { key: Text { value: key, span }, value } in entries {
@@ -203,6 +208,11 @@ impl Checker<'_> {
             let spec = plain.clone().find(|o| o.matches(key)).or_else(|| {
                 of_formats().find(|o| o.matches(key) || bare.is_some_and(|bare| o.matches(bare)))
             });
+            let refused = connector.refused.iter().find(|(name, _)| name == key);
+            if let (None, Some((_, why))) = (spec, refused) {
+                self.found.push(problems::refused_option(key, connector.name, why, *span));
+                continue;
+            }
             let Some(spec) = spec else {
                 let known = plain.clone().chain(of_formats()).map(|o| o.name.to_string());
                 let known: Vec<String> = known.filter(|name| !name.ends_with('*')).collect();
@@ -247,29 +257,12 @@ impl Checker<'_> {
         }
     }
 
-    /// Fills in `${NAME}`; `${secret:NAME}` stays.
+    /// Fills in variables; those that are not set are reported.
     pub(super) fn substitute(&mut self, text: &str, span: Span) -> Option<String> {
-        let mut out = String::with_capacity(text.len());
-        let mut rest = text;
-        let mut whole = true;
-        while let Some(start) = rest.find("${") {
-            let (before, from) = rest.split_at(start);
-            out.push_str(before);
-            let Some(end) = from.find('}') else { break };
-            let (reference, after) = from.split_at(end + 1);
-            let name = &reference[2..end];
-            match self.options.variables.get(name) {
-                _ if name.starts_with("secret:") => out.push_str(reference),
-                Some(value) => out.push_str(value),
-                None => {
-                    self.found.push(problems::unset_variable(name, span));
-                    whole = false;
-                }
-            }
-            rest = after;
+        match fill_in(text, &self.options.variables) {
+            Ok(text) => Some(text),
+            Err(name) => self.report(problems::unset_variable(&name, span)),
         }
-        out.push_str(rest);
-        whole.then_some(out)
     }
 
     /// The direction that a use of a relation needs.
@@ -295,6 +288,53 @@ impl Checker<'_> {
             None => Some(()),
         }
     }
+}
+
+/// Flink's way to ask for NULL where a value cannot be read, and to pass over records that cannot.
+fn take_parse_errors(
+    values: &mut BTreeMap<String, String>,
+    formats: &[Option<&'static FormatSpec>],
+) {
+    let asks = |format: &&FormatSpec| {
+        let name = format!("{}.ignore-parse-errors", format.name);
+        ["", "key.", "value."]
+            .iter()
+            .any(|side| values.get(&format!("{side}{name}")).is_some_and(|value| value == "true"))
+    };
+    if formats.iter().flatten().any(asks) && !values.contains_key("dead_letter") {
+        values.entry("error.policy".into()).or_insert_with(|| "null".into());
+    }
+}
+
+/// Fills in `${NAME}`, and `${NAME:-TEXT}` with the text where the variable is not set;
+/// `${secret:NAME}` stays.
+///
+/// # Errors
+/// The first variable that is not set.
+pub fn fill_in(text: &str, variables: &BTreeMap<String, String>) -> Result<String, String> {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find("${") {
+        let (before, from) = rest.split_at(start);
+        out.push_str(before);
+        let Some(end) = from.find('}') else {
+            rest = from;
+            break;
+        };
+        let (reference, after) = from.split_at(end + 1);
+        let (name, otherwise) = match reference[2..end].split_once(":-") {
+            Some((name, otherwise)) => (name, Some(otherwise)),
+            None => (&reference[2..end], None),
+        };
+        match variables.get(name).map(String::as_str).or(otherwise) {
+            _ if name.starts_with("secret:") => out.push_str(reference),
+            Some(value) => out.push_str(value),
+            None => return Err(name.to_string()),
+        }
+        rest = after;
+    }
+    out.push_str(rest);
+    Ok(out)
 }
 
 /// What an option takes, if the value is not that.

@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 
+use flow_ir::connector::FILE;
 use flow_ir::decode_plan::{DecodeColumn, Metadata, Origin};
 use flow_ir::encode_plan::JsonTimestamps;
 use flow_ir::physical::SubjectSchema;
 use flow_ir::span::Span;
 use flow_ir::types::Field;
-use flow_schema::{EncodeFormat, Level, PayloadFormat, Schema};
+use flow_schema::{CsvFormat, EncodeFormat, Level, PayloadFormat, Schema};
 
 use super::Checker;
 use super::catalog::{CatalogError, CatalogSchema, RegistryRef};
@@ -42,7 +43,8 @@ impl Options {
     }
 
     fn is_bare(&self, side: Side) -> bool {
-        self.connector.name == "file"
+        self.connector.name == FILE
+            || self.is_generated()
             || self.format_option(side.word(), "avro.bare") == Some("true")
     }
 
@@ -95,12 +97,15 @@ impl Checker<'_> {
     fn readable(&mut self, id: RelationId, options: &Options, used: Span) -> Option<()> {
         let stream = self.module.relation(id).stream.name.clone();
         let at = self.module.relation(id).span;
-        let value = self.input_schema(options, Side::Value, &stream, at)?;
+        let value = match options.own_schema() {
+            Some(schema) => Some(schema),
+            None => self.input_schema(options, Side::Value, &stream, at)?,
+        };
         if self.declared(id).open {
             let fields = self.fields_of_subject(options, value.as_ref(), &stream, at, used)?;
             self.build_columns(id, fields);
-            self.fill_schema(id, Side::Value, value);
-            return Some(());
+            self.fill_schema(id, Side::Value, value, options);
+            return self.generated(id, options);
         }
         self.check_side(id, Side::Value, value.as_ref())?;
         let keyed = self.module.relation(id).stream.columns.iter();
@@ -108,9 +113,10 @@ impl Checker<'_> {
         if keyed {
             let key = self.input_schema(options, Side::Key, &stream, at)?;
             self.check_side(id, Side::Key, key.as_ref())?;
-            self.fill_schema(id, Side::Key, key);
+            self.fill_schema(id, Side::Key, key, options);
         }
-        self.fill_schema(id, Side::Value, value);
+        self.fill_schema(id, Side::Value, value, options);
+        self.generated(id, options)?;
         self.decodable(id, options)
     }
 
@@ -222,21 +228,32 @@ impl Checker<'_> {
         found.is_empty().then_some(())
     }
 
-    fn fill_schema(&mut self, id: RelationId, side: Side, schema: Option<(String, CatalogSchema)>) {
+    fn fill_schema(
+        &mut self,
+        id: RelationId,
+        side: Side,
+        schema: Option<(String, CatalogSchema)>,
+        options: &Options,
+    ) {
         let schemas = &mut self.module.relations[id.0 as usize].stream.schemas;
         let place = match side {
             Side::Key => &mut schemas.key,
             Side::Value => &mut schemas.value,
         };
         if let (None, Some((subject, schema))) = (place.as_ref(), schema) {
-            *place = Some(SubjectSchema { subject: Some(subject), schema: schema.text });
+            let subject = Some(subject).filter(|_| options.is_registered(side));
+            *place = Some(SubjectSchema { subject, schema: schema.text });
         }
     }
 
     /// Whether the formats have a form for every column; for bare Avro this makes the schema.
     fn decodable(&mut self, id: RelationId, options: &Options) -> Option<()> {
         for side in [Side::Key, Side::Value] {
-            if options.format_of(side) == Some("avro") && options.is_bare(side) {
+            let known = match side {
+                Side::Key => self.module.relation(id).stream.schemas.key.is_some(),
+                Side::Value => self.module.relation(id).stream.schemas.value.is_some(),
+            };
+            if options.format_of(side) == Some("avro") && options.is_bare(side) && !known {
                 self.bare_schema(id, side)?;
             }
         }
@@ -254,9 +271,11 @@ impl Checker<'_> {
                 origin: c.origin.clone(),
             })
             .collect();
+        let [key, value] = [&self.csv(id, Side::Key)?, &self.csv(id, Side::Value)?];
         let formats = [Side::Key, Side::Value].map(|side| match options.format_of(side) {
             Some("json") => Some(PayloadFormat::Json),
             Some("raw") => Some(PayloadFormat::Raw),
+            Some("csv") => Some(PayloadFormat::Csv(if side == Side::Key { key } else { value })),
             Some(_) | None => None,
         });
         let [key, Some(value)] = formats else { return Some(()) };
@@ -265,6 +284,26 @@ impl Checker<'_> {
             Ok(_) => Some(()),
             Err(_) if failed => Some(()),
             Err(error) => self.no_form(id, &error.to_string()),
+        }
+    }
+
+    /// The text of a side whose format is `csv`; the default for others.
+    fn csv(&mut self, id: RelationId, side: Side) -> Option<CsvFormat> {
+        let relation = self.module.relation(id);
+        let options = &self.declared[id.0 as usize].options;
+        if options.format_of(side) != Some("csv") {
+            return Some(CsvFormat::default());
+        }
+        match flow_schema::csv_dialect(&relation.stream, side.word()) {
+            Ok(_) => flow_schema::csv_format(&relation.stream, side.word()).ok(),
+            Err((name, takes)) => {
+                let own = format!("{}.{name}", side.word());
+                let given = [own, name.clone()].into_iter().find(|n| options.get(n).is_some());
+                let given = given.unwrap_or(name);
+                let at = options.value_span(&given).unwrap_or(relation.span);
+                let value = options.get(&given).unwrap_or_default().to_string();
+                self.report(problems::bad_option(&given, &value, takes, at))
+            }
         }
     }
 
@@ -373,6 +412,11 @@ impl Checker<'_> {
                 Some("json" | "debezium-json") => {
                     let fields = self.side_fields(id, side);
                     self.encodable(id, EncodeFormat::Json(JsonTimestamps::Iso), &fields)?;
+                }
+                Some("csv") => {
+                    let fields = self.side_fields(id, side);
+                    let csv = self.csv(id, side)?;
+                    self.encodable(id, EncodeFormat::Csv(&csv.dialect), &fields)?;
                 }
                 Some("raw") => {
                     let fields = self.side_fields(id, side);

@@ -18,6 +18,7 @@ use crate::syntax::ast::{self, Ident, ObjectName};
 static VIEW_STREAM: ConnectorSpec = ConnectorSpec {
     name: connector::VIEW,
     directions: Directions { source: true, sink: true },
+    refused: &[],
     options: &[],
     formatted: false,
     delivery: Delivery::InTransaction,

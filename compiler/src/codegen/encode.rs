@@ -94,7 +94,7 @@ pub(super) fn body(e: &mut Emit<'_>, plan: &EncodePlan) -> Result<(), KernelErro
             name.push(b'}');
             pieces.push(Piece::Constant(name));
         }
-        PayloadWriter::Empty | PayloadWriter::Raw(_) => {
+        PayloadWriter::Empty | PayloadWriter::Raw(_) | PayloadWriter::Csv(_) => {
             return Err(KernelError("only Avro and JSON payloads are compiled".into()));
         }
     }

@@ -10,7 +10,10 @@ use flow_ir::ids::VertexId;
 use flow_ir::kernel::{KernelError, KernelSpec, ScanSpec};
 use flow_ir::physical::{JobGraph, PhysicalOp, Source, Stream};
 use flow_ir::types::Field;
-use flow_schema::{EncodeFormat, PayloadFormat, decode_plan, encode_plan, parse};
+use flow_schema::{
+    CsvFormat, EncodeFormat, PayloadFormat, csv_dialect, csv_format, decode_plan, encode_plan,
+    parse,
+};
 
 use super::{Form, Native, encode, kernel, scan};
 
@@ -147,16 +150,25 @@ fn decode_of(stream: &Stream, source: &Source) -> Result<Option<DecodePlan>, Ker
     fn format<'a>(
         name: Option<&str>,
         schema: Option<&'a flow_schema::Schema>,
+        csv: &'a CsvFormat,
     ) -> Option<PayloadFormat<'a>> {
         match (name, schema) {
             (Some("avro"), Some(writer)) => Some(PayloadFormat::Avro { writer, reader: None }),
             (Some("json"), _) => Some(PayloadFormat::Json),
             (Some("raw"), _) => Some(PayloadFormat::Raw),
+            (Some("csv"), _) => Some(PayloadFormat::Csv(csv)),
             _ => None,
         }
     }
-    let key = format(stream.key_format.as_deref(), key.as_ref());
-    let Some(value) = format(stream.value_format.as_deref(), value.as_ref()) else {
+    let csv = |side, format: &Option<String>| match format.as_deref() == Some("csv") {
+        true => csv_format(stream, side).map_err(KernelError),
+        false => Ok(CsvFormat::default()),
+    };
+    let key_csv = csv("key", &stream.key_format)?;
+    let value_csv = csv("value", &stream.value_format)?;
+    let key = format(stream.key_format.as_deref(), key.as_ref(), &key_csv);
+    let value = format(stream.value_format.as_deref(), value.as_ref(), &value_csv);
+    let Some(value) = value else {
         return Ok(None);
     };
     decode_plan(key, value, &source.columns).map(Some).map_err(|e| KernelError(e.to_string()))
@@ -169,9 +181,14 @@ fn encode_of(stream: &Stream) -> Result<Option<EncodePlan>, KernelError> {
     let written: Vec<usize> = (0..fields.len()).filter(|&c| stream.in_value(c)).collect();
     let schema = stream.schemas.value.as_ref().map(|s| parse(&s.schema)).transpose();
     let schema = schema.map_err(|e| KernelError(e.to_string()))?;
+    let dialect;
     let format = match (stream.value_format.as_deref(), &schema) {
         (Some("avro"), Some(schema)) => EncodeFormat::Avro(schema),
         (Some("json" | "debezium-json"), _) => EncodeFormat::Json(JsonTimestamps::Iso),
+        (Some("csv"), _) => {
+            dialect = csv_dialect(stream, "value").map_err(|(name, _)| KernelError(name))?;
+            EncodeFormat::Csv(&dialect)
+        }
         _ => return Ok(None),
     };
     encode_plan(format, &fields, &written).map(Some).map_err(|e| KernelError(e.to_string()))

@@ -47,7 +47,7 @@ pub(super) fn is_compiled(spec: &ScanSpec) -> bool {
     let plan = &spec.decode;
     let compiled = |payload: &PayloadPlan| match payload {
         PayloadPlan::Unread | PayloadPlan::Avro(_) => true,
-        PayloadPlan::Json(_) => false,
+        PayloadPlan::Json(_) | PayloadPlan::Csv(_) => false,
         PayloadPlan::Raw(columns) => columns.iter().all(|&c| {
             matches!(plan.columns[c as usize].ty.data, DataType::String | DataType::Bytes)
         }),
@@ -190,7 +190,9 @@ fn payload(
             let null = e.null();
             Ok(vec![null; plan.columns.len()])
         }
-        PayloadPlan::Json(_) => Err(KernelError("JSON is not compiled".into())),
+        PayloadPlan::Json(_) | PayloadPlan::Csv(_) => {
+            Err(KernelError("JSON and CSV are not compiled".into()))
+        }
     }
 }
 

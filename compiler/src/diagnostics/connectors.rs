@@ -16,6 +16,12 @@ pub fn unknown_option(name: &str, owner: &str, span: Span, known: &[String]) -> 
     one_of(Code::E0702, message, name, span, known, true)
 }
 
+/// An option that another engine has, and this one has not.
+pub fn refused_option(name: &str, connector: &str, why: &str, span: Span) -> Diagnostic {
+    let message = format!("connector '{connector}' does not take '{name}'");
+    Diagnostic::new(Code::E0702, message, span, "not taken").with_help(format!("{why}."))
+}
+
 fn one_of(
     code: Code,
     message: String,
@@ -72,8 +78,8 @@ pub fn wrong_direction(what: &str, cannot: &str, span: Span, declared: Span) -> 
 pub fn unset_variable(name: &str, span: Span) -> Diagnostic {
     Diagnostic::new(Code::E0707, format!("the variable {name} is not set"), span, "used here")
         .with_help(format!(
-            "Set it in the environment, or write ${{secret:{name}}} for a secret that is filled in \
-             where the job runs."
+            "Set it in the environment or by -D {name}=…, write ${{{name}:-TEXT}} to have a text \
+             without it, or ${{secret:{name}}} for a secret that is filled in where the job runs."
         ))
 }
 
@@ -110,9 +116,16 @@ pub fn no_columns(name: &str, why: &str, span: Span) -> Diagnostic {
 /// A declared column does not fit the subject's schema.
 pub fn schema_mismatch(column: &str, why: &str, subject: &str, span: Span) -> Diagnostic {
     let message = format!("column {column} does not fit the schema of {subject}: {why}");
-    Diagnostic::new(Code::E0712, message, span, "differs from the schema").with_help(format!(
-        "Declare what `flow schema get {subject}` shows, or leave the columns out."
-    ))
+    let found = Diagnostic::new(Code::E0712, message, span, "differs from the schema");
+    // What a connector makes itself is in no registry.
+    match subject.contains('\'') {
+        true => {
+            found.with_help("Leave the column out; or all columns, to have those that it makes.")
+        }
+        false => found.with_help(format!(
+            "Declare what `flow schema get {subject}` shows, or leave the columns out."
+        )),
+    }
 }
 
 /// An output schema that the registry would refuse.

@@ -3,7 +3,7 @@
 //! query that is asked once gets a view's rows as changes, with nothing hidden; a program reads the
 //! view of another job as a table.
 
-use flow_ir::connector::{GROUP_ID, VIEW_JOB, VIEW_TABLE};
+use flow_ir::connector::{self, FILE, GROUP_ID, VIEW_JOB, VIEW_TABLE, is_generated};
 use flow_ir::decode_plan::DecodeColumn;
 use flow_ir::expr::{Expr, ExprKind};
 use flow_ir::ids::{NodeId, StreamId};
@@ -169,8 +169,13 @@ fn is_table(relation: &typed::Relation) -> bool {
 fn content(relation: &typed::Relation) -> String {
     let stream = &relation.stream;
     let mut content = format!("{} {:?}", stream.connector, stream.value_format);
-    if stream.option("topic").is_none() && stream.option("path").is_none() {
+    let is_named = stream.option("topic").is_some() || stream.option("path").is_some();
+    if !is_named && !is_generated(&stream.connector) {
         content += &format!(" topic={}", stream.name);
+    }
+    if is_generated(&stream.connector) {
+        let own = stream.options.iter().filter(|(name, _)| is_content(name, &stream.connector));
+        own.for_each(|(name, value)| content += &format!(" {name}={value}"));
     }
     for option in CONTENT_OPTIONS {
         if let Some(value) = stream.option(option) {
@@ -184,9 +189,15 @@ fn content(relation: &typed::Relation) -> String {
     content
 }
 
+/// Whether an option of a stream that makes its records says what they are.
+fn is_content(name: &str, connector: &str) -> bool {
+    let options = connector::connector(connector).map_or(&[][..], |spec| spec.options);
+    options.iter().any(|option| option.matches(name))
+}
+
 /// Whether the records of a connector carry timestamps of their own.
 fn has_timestamps(relation: &typed::Relation) -> bool {
-    relation.stream.connector != "file"
+    relation.stream.connector != FILE && !is_generated(&relation.stream.connector)
 }
 
 /// The primary key as positions in the record; where equal rows are counted the whole row.

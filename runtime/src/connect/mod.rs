@@ -1,6 +1,6 @@
 //! Where records come from and go to. A `Log` is a set of topics with transactions: Kafka, or the
-//! embedded log. Files, `print` and `blackhole` stand beside it. The job holds one home log, in
-//! whose transactions outputs, changelog and epoch record are written together.
+//! embedded log. Files, generated streams, `print` and `blackhole` stand beside it. The job holds
+//! one home log, in whose transactions outputs, changelog and epoch record are written together.
 //!
 //! Legal order of calls, for every implementation:
 //!
@@ -17,6 +17,7 @@
 //! before decoding. All calls block their thread; none is made from an async task.
 
 pub mod file;
+pub(crate) mod generate;
 pub mod kafka;
 pub mod local;
 

@@ -8,7 +8,7 @@ use flow_ir::decode_plan::{DecodeColumn, DecodePlan, Origin};
 use flow_ir::kernel::{KernelFactory, KernelSpec, Record, ScanSpec, Scanner};
 use flow_ir::physical::{Stream, SubjectSchema};
 use flow_registry::Registry;
-use flow_schema::{PayloadFormat, Schema, decode_plan};
+use flow_schema::{CsvFormat, PayloadFormat, Schema, csv_format, decode_plan};
 use flow_stdlib::interp::scan::Staged;
 
 use super::{DEFAULT_FORMAT, Framing, ViewDecoder, frame_id};
@@ -29,6 +29,8 @@ struct Payload {
     format: String,
     /// The declared schema: reader of framed payloads, writer of bare ones.
     declared: Option<Schema>,
+    /// The fields, if it is delimited text.
+    csv: CsvFormat,
 }
 
 /// What a scan does with a record that is read, whatever schema it has.
@@ -71,6 +73,7 @@ enum NoDecoder {
 impl Payload {
     fn new(
         stream: &Stream,
+        side: &str,
         format: Option<&str>,
         schema: Option<&SubjectSchema>,
         read: bool,
@@ -82,7 +85,13 @@ impl Payload {
         let declared = schema.filter(|_| format == "avro").map(parse).transpose().map_err(|e| {
             RuntimeError::user(format!("the schema of stream {} is not valid: {e}", stream.name))
         })?;
-        Ok(Self { framing: read.then_some(framing), format, declared })
+        let csv = match format == "csv" {
+            true => csv_format(stream, side).map_err(|why| {
+                RuntimeError::user(format!("stream {} cannot be read: {why}", stream.name))
+            })?,
+            false => CsvFormat::default(),
+        };
+        Ok(Self { framing: read.then_some(framing), format, declared, csv })
     }
 
     /// The id that the payload carries, if it must carry one.
@@ -106,6 +115,7 @@ impl Payload {
             },
             "json" => Ok(PayloadFormat::Json),
             "raw" => Ok(PayloadFormat::Raw),
+            "csv" => Ok(PayloadFormat::Csv(&self.csv)),
             other => Err(format!("format {other} cannot be read")),
         }
     }
@@ -131,8 +141,14 @@ impl Decoders {
         Ok(Self {
             columns: columns.to_vec(),
             steps,
-            key: Payload::new(stream, key_format, schemas.key.as_ref(), reads_key)?,
-            value: Payload::new(stream, value_format, schemas.value.as_ref(), reads_value)?,
+            key: Payload::new(stream, "key", key_format, schemas.key.as_ref(), reads_key)?,
+            value: Payload::new(
+                stream,
+                "value",
+                value_format,
+                schemas.value.as_ref(),
+                reads_value,
+            )?,
             factory,
             registry,
             made: HashMap::new(),

@@ -10,7 +10,7 @@ use flow_ir::physical::{Sink, Stream, SubjectSchema};
 use flow_ir::row::RowBatch;
 use flow_ir::types::Field;
 use flow_registry::{Registry, RegistryError, Schema};
-use flow_schema::{EncodeFormat, encode_plan};
+use flow_schema::{EncodeFormat, csv_dialect, encode_plan};
 
 use super::{DEFAULT_FORMAT, frame_prefix};
 use crate::error::{Result, RuntimeError};
@@ -36,11 +36,12 @@ pub(crate) fn encoding(
         VIEW if stream.option(VIEW_OF).is_some() => Ok(Encoding::Discard),
         VIEW => Ok(Encoding::Rows { net: false }),
         ANSWER => Ok(Encoding::Rows { net: true }),
-        "print" => Ok(Encoding::Lines(maker.encoder("json", None, &all)?)),
+        "print" => Ok(Encoding::Lines(maker.encoder("value", "json", None, &all)?)),
         _ => {
             let value_columns: Vec<usize> =
                 all.iter().copied().filter(|&i| stream.in_value(i)).collect();
             let value = maker.encoder(
+                "value",
                 stream.value_format.as_deref().unwrap_or(DEFAULT_FORMAT),
                 stream.schemas.value.as_ref(),
                 &value_columns,
@@ -48,6 +49,7 @@ pub(crate) fn encoding(
             let key = match sink.keys.is_empty() {
                 true => None,
                 false => Some(maker.encoder(
+                    "key",
                     stream.key_format.as_deref().unwrap_or(DEFAULT_FORMAT),
                     stream.schemas.key.as_ref(),
                     &sink.keys,
@@ -68,17 +70,24 @@ struct Maker<'a> {
 impl Maker<'_> {
     fn encoder(
         &self,
+        side: &str,
         format: &str,
         schema: Option<&SubjectSchema>,
         columns: &[usize],
     ) -> Result<Box<dyn Encoder>> {
         let parsed = schema.map(|s| flow_schema::parse(&s.schema)).transpose();
         let parsed = parsed.map_err(|e| self.refuse(&e.to_string()))?;
+        let dialect;
         let format = match format {
             "avro" => {
                 EncodeFormat::Avro(parsed.as_ref().ok_or_else(|| self.refuse("it has no schema"))?)
             }
             "raw" => EncodeFormat::Raw,
+            "csv" => {
+                dialect = csv_dialect(self.stream, side)
+                    .map_err(|(name, takes)| self.refuse(&format!("'{name}' takes {takes}")))?;
+                EncodeFormat::Csv(&dialect)
+            }
             "json" | "debezium-json" => EncodeFormat::Json(self.timestamps()),
             other => return Err(self.refuse(&format!("format {other} cannot be written"))),
         };

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use flow_ir::connector::{VIEW, parse_duration};
+use flow_ir::connector::{VIEW, is_bounded, is_generated, parse_duration};
 use flow_ir::ids::StreamId;
 use flow_ir::physical::{JobGraph, PhysicalOp, Stream};
+use flow_schema::csv_dialect;
 
 use super::discovery::Found;
 use super::first::First;
@@ -12,14 +13,18 @@ use super::floor::floor;
 use super::read_views::ReadView;
 use super::{lost, start};
 use crate::commit::{EpochRecord, InputPosition};
-use crate::connect::file::{FileReader, STANDARD, identity};
+use crate::connect::file::{FileReader, STANDARD, Split, identity};
+use crate::connect::generate::Generated;
 use crate::connect::{Log, OffsetQuery, TopicInfo};
 use crate::error::{Result, RuntimeError};
 use crate::worker::{Input, Inputs};
-use crate::world::Logs;
+use crate::world::{Clock, World};
 
 /// What `InputPosition::cluster` says of files.
 pub(crate) const FILES: &str = "file";
+
+/// What it says of streams that make their records.
+const GENERATED: &str = "generated";
 
 /// The connector of test cases: what is there at the first start is all there is.
 const CASES: &str = "case";
@@ -57,9 +62,10 @@ pub(crate) fn topic_of(stream: &Stream) -> &str {
 /// If a topic or file is missing, or is not the one that the record speaks of.
 pub(crate) fn partitions(
     graph: &JobGraph,
-    logs: &dyn Logs,
+    world: &World,
     record: Option<&EpochRecord>,
 ) -> Result<Vec<Partition>> {
+    let logs = &*world.logs;
     let mut all = Vec::new();
     let floor = floor(graph, &start::marks(graph, record));
     for (i, stream) in graph.streams.iter().enumerate() {
@@ -75,11 +81,17 @@ pub(crate) fn partitions(
         let timed = scans.iter().any(|s| s.watermark.is_some());
         let is_table_side = feeds_temporal_table(graph, id);
         let idle_timeout_ms = idle_timeout(stream, is_table_side);
-        let first = is_table_side && !timed && stream.connector == FILES;
+        let ends = is_bounded(&stream.connector, |name| stream.option(name));
+        let is_log = stream.connector != FILES && !is_generated(&stream.connector);
+        let first = is_table_side && !timed && ends && !is_log;
         let join_at = if timed { floor[i] } else { i64::MIN };
         let mut table = None;
         let positions = match stream.connector.as_str() {
             FILES => vec![(file_position(stream, record)?, None)],
+            connector if is_generated(connector) => {
+                let positions = generated_positions(stream, record, &*world.clock)?;
+                positions.into_iter().map(|position| (position, None)).collect()
+            }
             VIEW => {
                 let log = logs.of(stream)?;
                 let view = ReadView::find(stream, &log)?;
@@ -198,6 +210,42 @@ fn file_position(stream: &Stream, record: Option<&EpochRecord>) -> Result<InputP
         ended: false,
         idle: false,
     })
+}
+
+/// The partitions of a stream that makes its records.
+fn generated_positions(
+    stream: &Stream,
+    record: Option<&EpochRecord>,
+    clock: &dyn Clock,
+) -> Result<Vec<InputPosition>> {
+    let generated = Generated::new(stream)?;
+    let before: Vec<InputPosition> = known(stream, record).cloned().collect();
+    if let Some(other) = before.first() {
+        if before.iter().all(|p| p.cluster == GENERATED && generated.is(&p.topic_id)) {
+            return Ok(before);
+        }
+        let message = format!(
+            "stream {} makes other records than those that this job began with ({})",
+            stream.name, other.topic_id
+        );
+        return Err(RuntimeError::user(message)
+            .with_help("Put its options back as they were, or start anew with --fresh."));
+    }
+    let topic_id = generated.identity(clock);
+    let position = |partition: u32| InputPosition {
+        stream: stream.name.clone(),
+        cluster: GENERATED.to_string(),
+        topic: stream.connector.clone(),
+        topic_id: topic_id.clone(),
+        partition,
+        start: i64::from(partition),
+        offset: i64::from(partition),
+        watermark: i64::MIN,
+        bound: generated.numbers.count.and_then(|count| i64::try_from(count).ok()),
+        ended: false,
+        idle: false,
+    };
+    Ok((0..generated.numbers.partitions).map(position).collect())
 }
 
 /// Partitions that were found while the job runs. They begin with their first records, at the time
@@ -329,8 +377,8 @@ pub(crate) fn deal(partitions: &[Partition], workers: usize) -> Vec<Vec<usize>> 
     hands
 }
 
-/// The inputs of one worker, with their readers: one a file; one a log, or as many as there are
-/// streams of the same topic, since a reader has a partition once.
+/// The inputs of one worker, with their readers: one a file or a part of a generated stream; one a
+/// log, or as many as there are streams of the same topic, since a reader has a partition once.
 ///
 /// # Errors
 /// If a topic or file cannot be read.
@@ -338,7 +386,7 @@ pub(crate) fn open(
     graph: &JobGraph,
     partitions: &[Partition],
     hand: &[usize],
-    logs: &dyn Logs,
+    world: &World,
 ) -> Result<Inputs> {
     let mut inputs = Inputs::default();
     let mut of_logs = Vec::new();
@@ -348,15 +396,32 @@ pub(crate) fn open(
         if input.ended {
             inputs.add_ended(input);
         } else if position.cluster == FILES {
-            let reader = FileReader::open(&position.topic, position.offset)?;
+            let split = split_of(graph.stream(input.stream))?;
+            let reader = FileReader::open(&position.topic, position.offset, split)?;
+            inputs.add_with_reader(input, Box::new(reader));
+        } else if position.cluster == GENERATED {
+            let generated = Generated::new(graph.stream(input.stream))?;
+            let clock = world.clock.clone();
+            let reader = generated.reader(&position.topic_id, position.offset, clock)?;
             inputs.add_with_reader(input, Box::new(reader));
         } else {
-            let log = logs.of(graph.stream(input.stream))?;
+            let log = world.logs.of(graph.stream(input.stream))?;
             of_logs.push((input, log));
         }
     }
     inputs.add(of_logs)?;
     Ok(inputs)
+}
+
+/// How the text of a stream's files is split.
+fn split_of(stream: &Stream) -> Result<Split> {
+    match stream.value_format.as_deref() {
+        Some("csv") => csv_dialect(stream, "value").map(Split::Csv).map_err(|(name, takes)| {
+            RuntimeError::user(format!("stream {}: '{name}' takes {takes}", stream.name))
+        }),
+        Some("raw") => Ok(Split::Whole),
+        Some(_) | None => Ok(Split::Lines),
+    }
 }
 
 /// A partition as a worker reads it.

@@ -177,7 +177,7 @@ impl Attempt<'_> {
                 factory: self.factory.clone(),
                 registries: started.registries.clone(),
                 view_tables: started.view_tables.clone(),
-                inputs: assign::open(self.graph, &started.partitions, hand, &*self.world.logs)?,
+                inputs: assign::open(self.graph, &started.partitions, hand, self.world)?,
                 exchange,
                 store,
                 groups,

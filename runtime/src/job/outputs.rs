@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use flow_ir::connector::{ANSWER, VIEW};
 use flow_ir::physical::{PhysicalOp, Stream};
+use flow_schema::{CsvFormat, csv_format};
+use flow_stdlib::interp::encode;
 
 use super::assign::{FILES, topic_of};
 use super::attempt::Attempt;
@@ -104,7 +106,8 @@ fn target(
             let path = stream.option("path").unwrap_or_default();
             let sinks = record.map_or(&[][..], |r| &r.sinks);
             let committed = sinks.iter().find(|s| s.path == path).map_or(0, |s| s.bytes);
-            Ok(Target::File(FileSink::open(path, committed)?))
+            let header = csv_header(stream)?;
+            Ok(Target::File(FileSink::open(path, committed, header.as_deref())?))
         }
         _ => {
             let name = topic_of(stream).to_string();
@@ -116,4 +119,17 @@ fn target(
             Ok(Target::Topic { name, partitions, epoch_header })
         }
     }
+}
+
+/// The first line of a file whose options want the columns' names there.
+fn csv_header(stream: &Stream) -> Result<Option<Vec<u8>>> {
+    if stream.value_format.as_deref() != Some("csv") {
+        return Ok(None);
+    }
+    let CsvFormat { dialect, names } = csv_format(stream, "value").map_err(|why| {
+        RuntimeError::user(format!("stream {} cannot be written: {why}", stream.name))
+    })?;
+    let mut line = Vec::new();
+    encode::csv_header(&dialect, names.iter().map(String::as_str), &mut line);
+    Ok(dialect.header.then_some(line))
 }

@@ -15,6 +15,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use flow_ir::connector::is_generated;
 use flow_ir::kernel::Record;
 use flow_ir::physical::{JobGraph, Stream, Vertex};
 use flow_ir::row::key_hash;
@@ -70,7 +71,7 @@ pub(crate) fn start(attempt: &Attempt<'_>) -> Result<Started> {
     let directory = directory(graph, record.as_ref());
     let numbers: Vec<u32> =
         graph.tables.iter().map(|t| directory[&graph.table_name(t)].number).collect();
-    let partitions = assign::partitions(graph, &*world.logs, record.as_ref())?;
+    let partitions = assign::partitions(graph, world, record.as_ref())?;
     assign::warn_of_lost(graph, &partitions, record.as_ref().or(forgotten.as_ref()));
     let metrics = show_metrics(attempt, &partitions);
     let changelog_from = changelog_from(&home, &internal, record.as_ref())?;
@@ -445,7 +446,9 @@ fn registries(attempt: &Attempt<'_>) -> Result<Vec<Option<Arc<dyn Registry>>>> {
     let of = |stream: &Stream| {
         let formats = [&stream.value_format, &stream.key_format];
         let avro = formats.iter().any(|f| f.as_deref() == Some("avro"));
-        let bare = stream.option("avro.bare") == Some("true");
+        let bare = stream.option("avro.bare") == Some("true")
+            || stream.connector == FILES
+            || is_generated(&stream.connector);
         (avro && !bare).then(|| attempt.world.registries.of(stream)).transpose()
     };
     attempt.graph.streams.iter().map(of).collect()

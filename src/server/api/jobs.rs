@@ -201,6 +201,7 @@ fn compile(
         name: name.map(str::to_string),
         without_passes: Vec::new(),
         views: app.jobs.views(),
+        imported: false,
     };
     let registries = app.jobs.setup().surroundings.registries();
     let work = move || {

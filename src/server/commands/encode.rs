@@ -14,7 +14,7 @@ use flow_ir::row::{BatchBuilder, RowLayout};
 use flow_ir::types::Field;
 use flow_registry::Registry;
 use flow_runtime::format::frame_prefix;
-use flow_schema::{EncodeFormat, PayloadFormat, decode_plan, encode_plan};
+use flow_schema::{EncodeFormat, PayloadFormat, csv_dialect, decode_plan, encode_plan};
 use flow_stdlib::interp::Interpreter;
 use serde_json::{Map, Value};
 
@@ -76,13 +76,14 @@ impl StreamEncoder {
         let key = match keys.is_empty() {
             true => None,
             false => Some(maker.encoder(
+                "key",
                 stream.key_format.as_deref().unwrap_or(DEFAULT_FORMAT),
                 stream.schemas.key.as_ref(),
                 &keys,
             )?),
         };
         let value_format = stream.value_format.as_deref().unwrap_or(DEFAULT_FORMAT);
-        let value = maker.encoder(value_format, stream.schemas.value.as_ref(), &values)?;
+        let value = maker.encoder("value", value_format, stream.schemas.value.as_ref(), &values)?;
         let column = |f: &Field| DecodeColumn {
             name: f.name.clone(),
             ty: f.ty.clone(),
@@ -148,6 +149,7 @@ struct Maker<'a, R> {
 impl<R: Fn() -> Result<Arc<dyn Registry>, String>> Maker<'_, R> {
     fn encoder(
         &self,
+        side: &str,
         format: &str,
         schema: Option<&SubjectSchema>,
         columns: &[usize],
@@ -164,10 +166,16 @@ impl<R: Fn() -> Result<Arc<dyn Registry>, String>> Maker<'_, R> {
         }
         let parsed = text.as_deref().map(flow_schema::parse).transpose();
         let parsed = parsed.map_err(|e| e.to_string())?;
+        let dialect;
         let format = match (format, &parsed) {
             ("avro", Some(schema)) => EncodeFormat::Avro(schema),
             ("avro", None) => return Err("its schema is not known".into()),
             ("raw", _) => EncodeFormat::Raw,
+            ("csv", _) => {
+                dialect = csv_dialect(self.stream, side)
+                    .map_err(|(name, takes)| format!("'{name}' takes {takes}"))?;
+                EncodeFormat::Csv(&dialect)
+            }
             ("json", _) => EncodeFormat::Json(match self.stream.option("json.timestamp") {
                 Some("millis") => JsonTimestamps::Millis,
                 _ => JsonTimestamps::Iso,

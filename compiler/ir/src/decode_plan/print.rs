@@ -50,6 +50,16 @@ fn write_payload(f: &mut Formatter<'_>, what: &str, plan: &PayloadPlan) -> fmt::
             columns.iter().try_for_each(|c| write!(f, " c{c}"))?;
             writeln!(f)
         }
+        PayloadPlan::Csv(plan) => {
+            write!(f, "{what}: csv {:?}", char::from(plan.dialect.delimiter))?;
+            for (name, column) in &plan.fields {
+                match column {
+                    Some(column) => write!(f, " c{column}")?,
+                    None => write!(f, " ({name})")?,
+                }
+            }
+            writeln!(f)
+        }
         PayloadPlan::Json(steps) => {
             writeln!(f, "{what}: json")?;
             write_json(f, steps, 1)

@@ -82,6 +82,13 @@ impl Verifier {
                 let ty = column_type(types, column)?;
                 ensure(raw_reads_as(&ty.data), || format!("raw cannot be read as {}", ty.data))
             }),
+            PayloadPlan::Csv(plan) => {
+                let columns = plan.fields.iter().filter_map(|(_, column)| *column);
+                { columns }.try_for_each(|column| {
+                    let ty = column_type(types, column)?;
+                    ensure(csv_reads_as(&ty.data), || format!("CSV has no {}", ty.data))
+                })
+            }
             PayloadPlan::Json(steps) => self.json(steps, types, 0),
             PayloadPlan::Avro(AvroPlan { steps, recursive }) => {
                 self.recursive = recursive.len();
@@ -221,6 +228,16 @@ pub fn raw_reads_as(ty: &DataType) -> bool {
         | DataType::Array(_)
         | DataType::Map(_, _)
         | DataType::Row(_) => false,
+    }
+}
+
+/// Whether a field of delimited text has a form for this type: all that are not built of others,
+/// and an ARRAY of such.
+pub fn csv_reads_as(ty: &DataType) -> bool {
+    match ty {
+        DataType::Array(item) => !item.data.is_container() && csv_reads_as(&item.data),
+        DataType::Map(_, _) | DataType::Row(_) => false,
+        scalar => json_reads_as(scalar),
     }
 }
 

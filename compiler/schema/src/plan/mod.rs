@@ -5,19 +5,23 @@
 mod avro_read;
 mod avro_skip;
 mod avro_write;
+mod csv;
 mod default;
 mod json;
 
 use std::fmt;
 
 use apache_avro::Schema;
+use flow_ir::csv::CsvDialect;
 use flow_ir::decode_plan::{
-    DecodeColumn, DecodePlan, Origin, PayloadPlan, json_reads_as, raw_reads_as,
+    CsvPlan, DecodeColumn, DecodePlan, Origin, PayloadPlan, csv_reads_as, json_reads_as,
+    raw_reads_as,
 };
-use flow_ir::encode_plan::{EncodePlan, JsonTimestamps, JsonWriter, PayloadWriter};
-use flow_ir::types::{Field, Type};
+use flow_ir::encode_plan::{CsvWriter, EncodePlan, JsonTimestamps, JsonWriter, PayloadWriter};
+use flow_ir::types::{DataType, Field, Type};
 
 pub(crate) use avro_read::readable;
+pub use csv::{csv_dialect, csv_format};
 
 /// How the payloads to read are written.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +38,17 @@ pub enum PayloadFormat<'a> {
     Json,
     /// The bytes themselves.
     Raw,
+    /// Delimited text with these fields.
+    Csv(&'a CsvFormat),
+}
+
+/// Delimited text: how it is written, and the names of its fields in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CsvFormat {
+    /// How it is written.
+    pub dialect: CsvDialect,
+    /// The fields.
+    pub names: Vec<String>,
 }
 
 /// How payloads are to be written.
@@ -45,6 +60,8 @@ pub enum EncodeFormat<'a> {
     Json(JsonTimestamps),
     /// One column's bytes.
     Raw,
+    /// Delimited text of the columns in order.
+    Csv(&'a CsvDialect),
 }
 
 /// Why a plan cannot be made.
@@ -89,7 +106,7 @@ pub enum PlanError {
         column: String,
         /// Its type.
         ty: Type,
-        /// `raw` or `json`.
+        /// `raw`, `json` or `csv`.
         format: &'static str,
     },
     /// `raw` writes one column; this many were to be written.
@@ -196,6 +213,15 @@ fn payload_plan(
             supported("json", json_reads_as)?;
             Ok(PayloadPlan::Json(json::steps(wanted)))
         }
+        PayloadFormat::Csv(CsvFormat { dialect, names }) => {
+            supported("csv", csv_reads_as)?;
+            let column = |name: &String| {
+                let of = |w: &&Wanted<'_>| w.path.first() == Some(name);
+                (name.clone(), wanted.iter().find(of).map(|w| w.column))
+            };
+            let fields = names.iter().map(column).collect();
+            Ok(PayloadPlan::Csv(CsvPlan { dialect: dialect.clone(), fields }))
+        }
         PayloadFormat::Raw => {
             supported("raw", raw_reads_as)?;
             Ok(PayloadPlan::Raw(wanted.iter().map(|w| w.column).collect()))
@@ -219,15 +245,12 @@ pub fn encode_plan(
             PayloadWriter::Avro(avro_write::avro_puts(schema, columns, written)?)
         }
         EncodeFormat::Json(timestamps) => {
-            for &i in written {
-                let Field { name, ty } = &columns[i];
-                if !json_reads_as(&ty.data) {
-                    let (column, ty) = (name.clone(), ty.clone());
-                    return Err(PlanError::NoForm { column, ty, format: "json" });
-                }
-            }
-            let columns = written.iter().map(|&i| i as u32).collect();
+            let columns = with_form("json", json_reads_as, columns, written)?;
             PayloadWriter::Json(JsonWriter { columns, timestamps })
+        }
+        EncodeFormat::Csv(dialect) => {
+            let columns = with_form("csv", csv_reads_as, columns, written)?;
+            PayloadWriter::Csv(CsvWriter { columns, dialect: dialect.clone() })
         }
         EncodeFormat::Raw => {
             let [only] = written[..] else { return Err(PlanError::RawColumns(written.len())) };
@@ -240,4 +263,21 @@ pub fn encode_plan(
         }
     };
     Ok(EncodePlan { columns: columns.to_vec(), prefix: Vec::new(), payload })
+}
+
+/// The columns to write, if a format has a form for each.
+fn with_form(
+    format: &'static str,
+    has_form: fn(&DataType) -> bool,
+    columns: &[Field],
+    written: &[usize],
+) -> Result<Vec<u32>, PlanError> {
+    let column = |&i: &usize| {
+        let Field { name, ty } = &columns[i];
+        match has_form(&ty.data) {
+            true => Ok(i as u32),
+            false => Err(PlanError::NoForm { column: name.clone(), ty: ty.clone(), format }),
+        }
+    };
+    written.iter().map(column).collect()
 }

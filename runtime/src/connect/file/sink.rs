@@ -23,11 +23,20 @@ enum Out {
 }
 
 impl FileSink {
-    /// Opens a file and cuts it at the committed length.
+    /// Opens a file and cuts it at the committed length. One of which nothing is committed begins
+    /// with the header.
     ///
     /// # Errors
     /// If it cannot be written, or is shorter than what was committed.
-    pub fn open(path: &str, committed: u64) -> Result<Self> {
+    pub fn open(path: &str, committed: u64, header: Option<&[u8]>) -> Result<Self> {
+        let mut sink = Self::cut(path, committed)?;
+        if let Some(header) = header.filter(|_| committed == 0) {
+            sink.append(header)?;
+        }
+        Ok(sink)
+    }
+
+    fn cut(path: &str, committed: u64) -> Result<Self> {
         if path == STANDARD {
             let out = Out::Standard(std::io::stdout());
             return Ok(Self { path: path.into(), out, bytes: 0, is_regular: false });
@@ -99,15 +108,15 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("out.jsonl");
         let path = path.to_str().expect("a path");
-        let mut sink = FileSink::open(path, 0).expect("opens");
+        let mut sink = FileSink::open(path, 0, None).expect("opens");
         sink.append(b"one").expect("written");
         let committed = sink.sync().expect("synced").bytes;
         sink.append(b"lost").expect("written");
         sink.sync().expect("synced");
-        let mut sink = FileSink::open(path, committed).expect("opens again");
+        let mut sink = FileSink::open(path, committed, None).expect("opens again");
         sink.append(b"two").expect("written");
         sink.sync().expect("synced");
         assert_eq!(std::fs::read_to_string(path).expect("readable"), "one\ntwo\n");
-        assert!(FileSink::open(path, 99).is_err());
+        assert!(FileSink::open(path, 99, None).is_err());
     }
 }

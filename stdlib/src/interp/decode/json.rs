@@ -206,7 +206,7 @@ fn plain<'s>(raw: RawString<'s>, scratch: &'s mut Vec<u8>) -> Result<&'s [u8], B
 
 /// How a value becomes one of a type.
 #[derive(Debug)]
-enum Reader {
+pub(super) enum Reader {
     Boolean,
     Int(u32),
     Real,
@@ -238,7 +238,7 @@ enum Reader {
 }
 
 #[derive(Debug)]
-struct RowReader {
+pub(super) struct RowReader {
     names: Vec<Box<[u8]>>,
     fields: Vec<Reader>,
     places: Vec<usize>,
@@ -247,7 +247,7 @@ struct RowReader {
 }
 
 impl Reader {
-    fn new(ty: &DataType) -> Self {
+    pub(super) fn new(ty: &DataType) -> Self {
         let element = |ty: &Type| Element { slot: ty.slot(), nullable: ty.nullable };
         match ty {
             DataType::Boolean => Reader::Boolean,
@@ -379,7 +379,7 @@ impl Reader {
     }
 
     /// Reads a number's text.
-    fn read_number<S: Sink>(&self, token: &str, sink: &mut S) -> Result<(), Bad> {
+    pub(super) fn read_number<S: Sink>(&self, token: &str, sink: &mut S) -> Result<(), Bad> {
         match self {
             Reader::Int(bits) => sink.word(integer(token, *bits)? as u64),
             Reader::Timestamp => {
@@ -412,7 +412,7 @@ impl Reader {
     }
 
     /// Reads a string's characters.
-    fn read_text<S: Sink>(&self, text: &str, sink: &mut S) -> Result<(), Bad> {
+    pub(super) fn read_text<S: Sink>(&self, text: &str, sink: &mut S) -> Result<(), Bad> {
         match self {
             Reader::Text => sink.bytes(text.as_bytes()),
             Reader::Boolean => match text.trim() {

@@ -9,6 +9,7 @@
 //! containers, always cost the record.
 
 mod avro;
+mod csv;
 mod field;
 mod flat;
 mod input;
@@ -32,6 +33,7 @@ use flow_ir::types::{DataType, Slot, Type};
 pub use field::{FieldReader, Left, varint};
 
 use avro::AvroReader;
+use csv::CsvReader;
 use flat::{LANES, Lanes};
 use json::JsonReader;
 use required::Required;
@@ -63,6 +65,7 @@ enum Bad {
     Range,
     Uuid,
     Base64,
+    Fields,
     Convert,
     Refused,
     Null,
@@ -83,6 +86,7 @@ impl Bad {
             | Bad::Boolean
             | Bad::Utf8
             | Bad::Json
+            | Bad::Fields
             | Bad::Width => ErrorCode::Corrupt,
             Bad::Size | Bad::Range => ErrorCode::Overflow,
             Bad::NotObject
@@ -117,6 +121,7 @@ impl Bad {
             | Bad::Trailing
             | Bad::Framing
             | Bad::Json
+            | Bad::Fields
             | Bad::Size
             | Bad::Refused
             | Bad::Null => false,
@@ -144,6 +149,7 @@ impl Bad {
             Bad::Range => "out of the type's range",
             Bad::Uuid => "not a UUID",
             Bad::Base64 => "not base64",
+            Bad::Fields => "not as many fields as there are columns",
             Bad::Convert => "cannot be read as the column's type",
             Bad::Refused => "of a type that the column cannot hold",
             Bad::Null => "NULL where the column does not allow it",
@@ -221,6 +227,7 @@ enum Payload {
     Unread,
     Avro(AvroReader),
     Json(JsonReader),
+    Csv(CsvReader),
     Raw(Vec<(usize, DataType)>),
 }
 
@@ -230,6 +237,7 @@ impl Payload {
             PayloadPlan::Unread => Payload::Unread,
             PayloadPlan::Avro(plan) => Payload::Avro(AvroReader::new(plan, layout)),
             PayloadPlan::Json(steps) => Payload::Json(JsonReader::new(steps, layout)),
+            PayloadPlan::Csv(plan) => Payload::Csv(CsvReader::new(plan, layout)),
             PayloadPlan::Raw(columns) => {
                 let column = |&c: &u32| {
                     let c = c as usize;
@@ -259,6 +267,7 @@ impl Payload {
             Payload::Unread => Ok(()),
             Payload::Avro(reader) => reader.read(bytes, row, run),
             Payload::Json(reader) => reader.read(bytes, row, run),
+            Payload::Csv(reader) => reader.read(bytes, row, run),
             Payload::Raw(columns) => columns.iter().try_for_each(|(column, ty)| {
                 let read = raw::read(bytes, ty, &mut ColumnSink { row, column: *column });
                 read.or_else(|bad| run.failed(bad, "", true))

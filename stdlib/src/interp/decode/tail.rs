@@ -29,6 +29,9 @@ impl Tail {
                 PayloadPlan::Unread => {}
                 PayloadPlan::Avro(avro) => order.avro(&avro.steps),
                 PayloadPlan::Json(steps) => order.json(steps),
+                PayloadPlan::Csv(plan) => {
+                    plan.fields.iter().filter_map(|(_, c)| *c).for_each(|c| order.column(c));
+                }
                 PayloadPlan::Raw(columns) => columns.iter().for_each(|&c| order.column(c)),
             }
         }

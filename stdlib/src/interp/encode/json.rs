@@ -193,7 +193,7 @@ fn write_float(value: f64, ty: &DataType, out: &mut Vec<u8>) {
 }
 
 /// Values whose text needs no escapes.
-fn write_plain_text(value: HostArg<'_>, ty: &DataType, out: &mut Vec<u8>) {
+pub(super) fn write_plain_text(value: HostArg<'_>, ty: &DataType, out: &mut Vec<u8>) {
     match ty {
         DataType::Bytes => {
             let bytes = value.bytes();

@@ -3,6 +3,7 @@
 //! field, and that row's payload is empty.
 
 mod avro;
+mod csv;
 mod field;
 mod json;
 mod raw;
@@ -14,10 +15,12 @@ use flow_ir::kernel::{Encoder, ErrorBuffer, ErrorCode, KernelError, PayloadArena
 use flow_ir::row::{RowBatch, RowLayout, RowRef};
 use flow_ir::types::{DataType, Type};
 
+pub use csv::csv_header;
 pub use field::FieldWriter;
 pub use json::{write_json_scalar, write_string};
 
 use avro::AvroPuts;
+use csv::CsvRecord;
 use json::JsonObject;
 
 use crate::text::field_of;
@@ -61,6 +64,7 @@ enum Writer {
     Empty,
     Avro(AvroPuts),
     Json(JsonObject),
+    Csv(CsvRecord),
     Raw(usize, DataType),
 }
 
@@ -76,6 +80,7 @@ impl PlanEncoder {
             PayloadWriter::Empty => Writer::Empty,
             PayloadWriter::Avro(puts) => Writer::Avro(AvroPuts::new(puts, &plan.columns)),
             PayloadWriter::Json(writer) => Writer::Json(JsonObject::new(writer, &plan.columns)),
+            PayloadWriter::Csv(writer) => Writer::Csv(CsvRecord::new(writer, &plan.columns)),
             PayloadWriter::Raw(column) => {
                 Writer::Raw(*column as usize, types[*column as usize].data.clone())
             }
@@ -86,10 +91,11 @@ impl PlanEncoder {
 
     fn row(&mut self, row: RowRef<'_>, out: &mut Vec<u8>) -> Result<(), Unfit> {
         out.extend_from_slice(&self.prefix);
-        match &self.writer {
+        match &mut self.writer {
             Writer::Empty => Ok(()),
             Writer::Avro(puts) => puts.write(row, out),
             Writer::Json(object) => object.write(row, out),
+            Writer::Csv(record) => record.write(row, out),
             Writer::Raw(column, ty) => {
                 raw::write(field_of(row, &self.layout, *column), ty, out);
                 Ok(())

@@ -1,0 +1,4 @@
+//! Generated streams.
+
+mod datagen;
+mod nexmark;
