@@ -97,6 +97,7 @@ fn state_keeps_its_identity_whatever_passes_run() {
             let plan = compile_program(&name, &program, without).optimized;
             let keeps_state = |id: &NodeId| match plan.node(*id).op {
                 LogicalOp::Join(_)
+                | LogicalOp::Session(_)
                 | LogicalOp::Aggregate(_)
                 | LogicalOp::Deduplicate(_)
                 | LogicalOp::TopN(_)

@@ -25,8 +25,8 @@ pub struct AggregateCall {
     pub ty: Type,
 }
 
-/// How time is cut into windows. Times and lengths in microseconds; windows are `[start, end)` and
-/// align to 1970-01-01 plus the offset, before it too.
+/// How time is cut into windows. Times and lengths in microseconds; windows are `[start, end)`, and
+/// starts align to 1970-01-01 plus the offset, before it too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum WindowSpec {
     /// Back to back.
@@ -36,7 +36,7 @@ pub enum WindowSpec {
         /// Shift of the alignment.
         offset: i64,
     },
-    /// One window every `slide`; `size` is a multiple of `slide`.
+    /// One window every `slide`; with a slide longer than the size some times are in none.
     Hop {
         /// Length.
         size: i64,
@@ -45,30 +45,81 @@ pub enum WindowSpec {
         /// Shift of the alignment.
         offset: i64,
     },
+    /// Windows that share their start and grow by `step` up to `size`, a multiple of it.
+    Cumulate {
+        /// Length of the longest.
+        size: i64,
+        /// By how much each is longer than the one before, and length of the shortest.
+        step: i64,
+        /// Shift of the alignment.
+        offset: i64,
+    },
+    /// From the first to `gap` after the last of rows that are less than `gap` apart: where windows
+    /// begin and end depends on the rows.
+    Session {
+        /// Time without rows after which a session is over.
+        gap: i64,
+    },
 }
 
 impl WindowSpec {
-    /// Length of a window.
+    /// Length of a window: of the longest, of a session with one row.
     pub fn size(self) -> i64 {
         match self {
-            WindowSpec::Tumble { size, .. } | WindowSpec::Hop { size, .. } => size,
+            WindowSpec::Tumble { size, .. }
+            | WindowSpec::Hop { size, .. }
+            | WindowSpec::Cumulate { size, .. } => size,
+            WindowSpec::Session { gap } => gap,
         }
     }
 
-    /// Length of a slice: the piece of time that belongs to the same windows.
-    pub fn slice(self) -> i64 {
+    /// Distance of the ends of two windows that follow each other, where it is always the same.
+    pub fn period(self) -> i64 {
         match self {
             WindowSpec::Tumble { size, .. } => size,
             WindowSpec::Hop { slide, .. } => slide,
+            WindowSpec::Cumulate { step, .. } => step,
+            WindowSpec::Session { gap } => gap,
+        }
+    }
+
+    /// Length of a slice: a piece of time that belongs to the same windows.
+    pub fn slice(self) -> i64 {
+        match self {
+            WindowSpec::Hop { size, slide, .. } if size % slide != 0 => gcd(size, slide),
+            WindowSpec::Tumble { .. }
+            | WindowSpec::Hop { .. }
+            | WindowSpec::Cumulate { .. }
+            | WindowSpec::Session { .. } => self.period(),
         }
     }
 
     /// Shift of the alignment.
     pub fn offset(self) -> i64 {
         match self {
-            WindowSpec::Tumble { offset, .. } | WindowSpec::Hop { offset, .. } => offset,
+            WindowSpec::Tumble { offset, .. }
+            | WindowSpec::Hop { offset, .. }
+            | WindowSpec::Cumulate { offset, .. } => offset,
+            WindowSpec::Session { .. } => 0,
         }
     }
+
+    /// Whether one bound of a window says the other: its end the start, and its start the end.
+    pub fn bounds_say_each_other(self) -> [bool; 2] {
+        match self {
+            WindowSpec::Tumble { .. } | WindowSpec::Hop { .. } => [true, true],
+            WindowSpec::Cumulate { .. } => [true, false],
+            WindowSpec::Session { .. } => [false, false],
+        }
+    }
+}
+
+/// The greatest common divisor of two positive numbers.
+fn gcd(mut a: i64, mut b: i64) -> i64 {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a
 }
 
 impl fmt::Display for WindowSpec {
@@ -79,6 +130,10 @@ impl fmt::Display for WindowSpec {
             WindowSpec::Hop { size, slide, .. } => {
                 write!(f, "HOP({}s, {}s)", seconds(*slide), seconds(*size))
             }
+            WindowSpec::Cumulate { size, step, .. } => {
+                write!(f, "CUMULATE({}s, {}s)", seconds(*step), seconds(*size))
+            }
+            WindowSpec::Session { gap } => write!(f, "SESSION({}s)", seconds(*gap)),
         }
     }
 }

@@ -19,9 +19,6 @@ use super::window::Kind;
 use crate::diagnostics::{aggregates as problems, types, windows};
 use crate::syntax::ast::{ArgValue, Call};
 
-/// Columns that a window adds: start, end, time.
-pub(super) const WINDOW_COLUMNS: usize = 3;
-
 /// An aggregate call over the input's columns.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct AggregateExpr {
@@ -41,6 +38,8 @@ pub(super) struct GroupWindow {
     pub spec: WindowSpec,
     /// Where window_start stands behind the input's columns.
     pub first: usize,
+    /// Columns of the windowed input.
+    pub width: usize,
 }
 
 /// A GROUP BY with everything above it typed over its input.
@@ -109,8 +108,7 @@ impl Checker<'_> {
             self.found.push(types::mean_with_fraction(span));
         }
         let call = AggregateExpr { function: name, args, distinct: call.distinct, filter, ty };
-        let extra = cx.group_window.map_or(0, |_| WINDOW_COLUMNS);
-        let width = cx.scope.columns.len() + extra;
+        let width = cx.group_window.map_or(cx.scope.columns.len(), |window| window.width);
         let calls = cx.aggregates.as_deref_mut()?;
         let at = calls.iter().position(|c| c.same_as(&call)).unwrap_or(calls.len());
         let ty = call.ty.clone();
@@ -188,7 +186,8 @@ impl Checker<'_> {
         let first_call = places.len();
         let first_bound = first_call + calls.len();
         let projected = self.project(input, columns.items, span);
-        let node = Aggregate { input: projected, keys: places, calls, window };
+        let emits_changes = false;
+        let node = Aggregate { input: projected, keys: places, calls, window, emits_changes };
         let node = self.aggregate(node, span);
         let mut plain = 0..;
         let mut placed: Vec<(Expr, usize)> = Vec::with_capacity(keys.len());
@@ -249,16 +248,17 @@ impl Checker<'_> {
     ) -> Option<WindowSource> {
         let all = &self.query_node(input).columns;
         let mut of = |bound: Bound| {
-            let (at, column, spec) = all.iter().enumerate().find_map(|(at, c)| {
+            let (at, column, found) = all.iter().enumerate().find_map(|(at, c)| {
                 let is = c.window.filter(|w| w.origin == origin && w.bound == bound)?;
-                Some((at, c, is.spec))
+                Some((at, c, is))
             })?;
             let expr = Expr::column(at, column.ty.clone(), span);
-            Some((columns.add(column.name.clone(), &expr), spec))
+            Some((columns.add(column.name.clone(), &expr), found))
         };
-        let (start, spec) = of(Bound::Start)?;
+        let (start, WindowBound { spec, by_clock, .. }) = of(Bound::Start)?;
         let (end, _) = of(Bound::End)?;
-        Some(WindowSource { start, end, spec, lateness: self.window_lateness(origin) })
+        let lateness = self.window_lateness(origin);
+        Some(WindowSource { start, end, spec, lateness, by_clock })
     }
 
     /// `'allowed.lateness'` of the window that gave a bound.

@@ -60,7 +60,7 @@ impl Checker<'_> {
         if LATER_AGGREGATES.contains(&name.as_str()) {
             return self.report(plans::not_available(&format!("the aggregate {name}"), span, None));
         }
-        if let Some(bound) = super::window::group_bound(&name) {
+        if let Some(bound) = super::group_window::group_bound(&name) {
             return self.group_window_bound(&name, bound, call, span, cx);
         }
         let modifier = if call.distinct {

@@ -200,17 +200,26 @@ impl Checker<'_> {
         id
     }
 
-    /// A row per window.
+    /// A row per window, or each row in its session.
     pub(super) fn window(&mut self, window: Window, span: Span) -> QueryId {
         let id = QueryId(u32::try_from(self.module.queries.len()).unwrap_or(u32::MAX));
         let input = window.input;
         let of = self.query_node(input);
-        let mut columns = of.columns.clone();
+        // Rows wait until their session is over; what is known of their times is then behind.
+        let waits = matches!(window.spec, WindowSpec::Session { .. });
+        let mut columns: Vec<Column> = of.columns.iter().map(|c| timed(c, !waits)).collect();
         let time = columns[window.time].ty.data.clone();
-        columns.extend(bound_columns(id, window.spec, &time, true));
+        let corrected = waits && window.lateness > 0;
+        let kind = WindowBound {
+            spec: window.spec,
+            origin: id,
+            bound: Bound::Start,
+            by_clock: window.by_clock,
+        };
+        columns.extend(bound_columns(kind, &time, !corrected, true));
         let query = Query {
             columns,
-            changelog: of.changelog,
+            changelog: if corrected { Changelog::Retract } else { of.changelog },
             unique_keys: Vec::new(),
             op: QueryOp::Window(window),
             span,
@@ -232,14 +241,24 @@ impl Checker<'_> {
         columns.extend(aggregate.calls.iter().enumerate().map(result));
         let key: Vec<usize> = (0..aggregate.keys.len()).collect();
         let (changelog, unique_keys) = match &aggregate.window {
-            Some(WindowSource { start, spec, lateness, .. }) => {
+            Some(WindowSource { start, spec, lateness, by_clock, .. }) => {
                 let time = of.columns[*start].ty.data.clone();
                 let first = columns.len();
-                columns.extend(bound_columns(id, *spec, &time, *lateness == 0));
-                let with = |bound: usize| key.iter().copied().chain([first + bound]).collect();
-                let updates = *lateness > 0;
+                let updates = *lateness > 0 || aggregate.emits_changes;
+                let (spec, by_clock) = (*spec, *by_clock);
+                let kind = WindowBound { spec, origin: id, bound: Bound::Start, by_clock };
+                columns.extend(bound_columns(kind, &time, !updates, !updates));
+                let with = |bounds: &[usize]| -> Vec<usize> {
+                    key.iter().copied().chain(bounds.iter().map(|bound| first + bound)).collect()
+                };
                 let changelog = if updates { Changelog::Retract } else { Changelog::Append };
-                (changelog, vec![with(0), with(1)])
+                let keys = match spec.bounds_say_each_other() {
+                    [_, true] => vec![with(&[0]), with(&[1])],
+                    [true, false] => vec![with(&[1])],
+                    // Within a key no two sessions share a time; of different keys they may.
+                    [false, false] => vec![with(&[0, 1])],
+                };
+                (changelog, keys)
             }
             None if aggregate.calls.is_empty() && !aggregate.keys.is_empty() => {
                 (of.changelog, vec![key])
@@ -304,7 +323,7 @@ impl Checker<'_> {
             let of: Vec<&Column> = all.iter().map(|q| &q.columns[at]).collect();
             let nullable = of.iter().any(|c| c.ty.nullable);
             let bound = of[0].window.filter(|w| {
-                let same = |b: WindowBound| (b.spec, b.bound) == (w.spec, w.bound);
+                let same = |b: WindowBound| WindowBound { origin: w.origin, ..b } == *w;
                 of.iter().all(|c| c.window.is_some_and(same))
             });
             Column {
@@ -335,13 +354,14 @@ fn timed(column: &Column, keeps: bool) -> Column {
 }
 
 /// window_start, window_end and window_time of a new window.
-fn bound_columns(origin: QueryId, spec: WindowSpec, time: &DataType, holds: bool) -> [Column; 3] {
+/// `timed`: what closes the windows bounds them; `known`: they are known as a window's.
+fn bound_columns(window: WindowBound, time: &DataType, timed: bool, known: bool) -> [Column; 3] {
     [(Bound::Start, "window_start"), (Bound::End, "window_end"), (Bound::Time, "window_time")].map(
         |(bound, name)| Column {
             name: name.to_string(),
             ty: Type::not_null(time.clone()),
-            event_time: holds && bound != Bound::Start,
-            window: holds.then_some(WindowBound { spec, origin, bound }),
+            event_time: timed && !window.by_clock && bound != Bound::Start,
+            window: known.then_some(WindowBound { bound, ..window }),
         },
     )
 }

@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use flow_ir::aggregate::AggregateCall;
+use flow_ir::aggregate::{AggregateCall, WindowSpec};
 use flow_ir::decode_plan::Origin;
 use flow_ir::expr::Expr;
 use flow_ir::logical::expr_text;
@@ -152,14 +152,24 @@ fn op_text(module: &TypedModule, query: &Query) -> String {
         QueryOp::Window(window) => {
             let time = name(window.input, window.time);
             let late = lateness(window.lateness);
-            format!("Window q{} {} on {time}{late}", window.input.0, window.spec)
+            let by = match window.spec {
+                WindowSpec::Session { .. } => {
+                    format!(" by [{}]", names(window.input, &window.keys))
+                }
+                WindowSpec::Tumble { .. }
+                | WindowSpec::Hop { .. }
+                | WindowSpec::Cumulate { .. } => String::new(),
+            };
+            let clock = if window.by_clock { " by clock" } else { "" };
+            format!("Window q{} {} on {time}{by}{late}{clock}", window.input.0, window.spec)
         }
         QueryOp::Aggregate(aggregate) => {
             let of = fields(aggregate.input);
             let calls: Vec<String> = aggregate.calls.iter().map(|c| call_text(c, &of)).collect();
             let window = aggregate.window.map_or(String::new(), |w| {
                 let late = lateness(w.lateness);
-                format!(" per window {}, {}{late}", of[w.start].name, of[w.end].name)
+                let changes = if aggregate.emits_changes { " emits changes" } else { "" };
+                format!(" per window {}, {}{late}{changes}", of[w.start].name, of[w.end].name)
             });
             let keys = names(aggregate.input, &aggregate.keys);
             let calls = calls.join(", ");

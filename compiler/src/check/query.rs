@@ -7,7 +7,7 @@ use flow_ir::types::{DataType, Type};
 use flow_stdlib::coerce::common_type;
 
 use super::Checker;
-use super::typed::{Aggregate, QueryId, QueryOp};
+use super::typed::{Aggregate, QueryId};
 use crate::diagnostics::{names, plans, syntax, types};
 use crate::syntax::ast::{self, Emit, EmitMode, SetExpr, SetExprKind, SetOp, With};
 
@@ -65,7 +65,7 @@ impl Checker<'_> {
         }
     }
 
-    /// EMIT where it says what happens anyway.
+    /// EMIT FINAL where it says what happens anyway, EMIT CHANGES.
     pub(super) fn emit(&mut self, query: QueryId, emit: &Emit) -> Option<QueryId> {
         match emit.mode {
             EmitMode::Final if self.query_node(query).changelog == Changelog::Append => Some(query),
@@ -74,25 +74,8 @@ impl Checker<'_> {
                 let what = "EMIT FINAL of an updating query";
                 self.report(plans::not_available(what, emit.span, Some(instead)))
             }
-            EmitMode::Changes if self.is_windowed(query) => {
-                self.later("EMIT CHANGES of a windowed aggregate", emit.span)
-            }
-            EmitMode::Changes => Some(query),
+            EmitMode::Changes => self.emitting_changes(query, emit.span),
         }
-    }
-
-    fn is_windowed(&self, query: QueryId) -> bool {
-        self.below(query).into_iter().any(|id| match &self.query_node(id).op {
-            QueryOp::Aggregate(aggregate) => aggregate.window.is_some(),
-            QueryOp::Scan(_)
-            | QueryOp::Filter { .. }
-            | QueryOp::Project { .. }
-            | QueryOp::Join(_)
-            | QueryOp::Window(_)
-            | QueryOp::Deduplicate(_)
-            | QueryOp::TopN(_)
-            | QueryOp::UnionAll(_) => false,
-        })
     }
 
     pub(super) fn set_expr(&mut self, set: &SetExpr) -> Option<QueryId> {
@@ -176,15 +159,22 @@ impl Checker<'_> {
         let window = columns.iter().filter_map(|c| c.window).find_map(|w| {
             let start = at(super::typed::Bound::Start, w.origin)?;
             let end = at(super::typed::Bound::End, w.origin)?;
-            let (spec, lateness) = (w.spec, self.window_lateness(w.origin));
-            Some((w.origin, super::typed::WindowSource { start, end, spec, lateness }))
+            let (spec, by_clock) = (w.spec, w.by_clock);
+            let lateness = self.window_lateness(w.origin);
+            Some((w.origin, super::typed::WindowSource { start, end, spec, lateness, by_clock }))
         });
         let origin = window.map(|(origin, _)| origin);
         let is_bound = |at: &usize| columns[*at].window.is_some_and(|w| Some(w.origin) == origin);
         let keys: Vec<usize> = (0..columns.len()).filter(|at| !is_bound(at)).collect();
         let window = window.map(|(_, source)| source);
         let width = keys.len();
-        let aggregate = Aggregate { input: query, keys: keys.clone(), calls: Vec::new(), window };
+        let aggregate = Aggregate {
+            input: query,
+            keys: keys.clone(),
+            calls: Vec::new(),
+            window,
+            emits_changes: false,
+        };
         let node = self.aggregate(aggregate, span);
         if origin.is_none() {
             return node;

@@ -11,7 +11,7 @@ use super::expr::{ExprCx, all_of, conjuncts};
 use super::from::{plain_column, same_name};
 use super::scope::{Found, Scope, find, visible};
 use super::typed::QueryId;
-use super::window::window_function;
+use super::window::{Kind, window_function};
 use crate::diagnostics::{aggregates as problems, names};
 use crate::syntax::ast::{
     self, Call, Distinct, ExprKind, GroupBy, GroupItem, Ident, Literal, NumberKind, ObjectName,
@@ -104,7 +104,8 @@ impl Checker<'_> {
         if let Some(keys) = &keys {
             for key in keys {
                 if let Key::Window(call, span) = key {
-                    let (node, found) = self.group_window(call, *span, scope, input)?;
+                    let parts = self.session_parts(call, keys, scope, &aliases)?;
+                    let (node, found) = self.group_window(call, *span, scope, input, parts)?;
                     (input, window) = (node, Some(found));
                 }
             }
@@ -417,6 +418,30 @@ impl Checker<'_> {
         }
     }
 
+    /// What parts the rows of a session in GROUP BY: the other keys.
+    fn session_parts(
+        &mut self,
+        window: &Call,
+        keys: &[Key<'_>],
+        scope: &Scope,
+        aliases: &[(&Ident, &ast::Expr)],
+    ) -> Option<Vec<Expr>> {
+        if window_function(&window.name.last().text) != Some(Kind::Session) {
+            return Some(Vec::new());
+        }
+        let mut cx = ExprCx { aliases, ..ExprCx::rows(scope, "GROUP BY") };
+        let told = self.found.len();
+        let parts = keys.iter().filter_map(|key| match key {
+            Key::Typed(expr) => Some(Some(expr.clone())),
+            Key::Written(e) => Some(self.expr(e, &mut cx)),
+            Key::Window(..) => None,
+        });
+        let parts = parts.collect::<Option<Vec<Expr>>>()?;
+        // What there is to say of the keys is said where they are typed as such.
+        self.found.truncate(told);
+        Some(parts)
+    }
+
     fn typed_keys(
         &mut self,
         keys: Vec<Key<'_>>,
@@ -450,7 +475,7 @@ impl Checker<'_> {
 enum Key<'s> {
     Written(&'s ast::Expr),
     Typed(Expr),
-    /// TUMBLE or HOP.
+    /// TUMBLE, HOP, CUMULATE or SESSION.
     Window(&'s Call, Span),
 }
 

@@ -214,6 +214,8 @@ pub struct WindowBound {
     pub origin: QueryId,
     /// Which bound.
     pub bound: Bound,
+    /// Whether it is a window over processing time.
+    pub by_clock: bool,
 }
 
 /// The columns that a window gives.
@@ -304,13 +306,17 @@ pub enum JoinTime {
     },
 }
 
-/// TUMBLE or HOP.
+/// TUMBLE, HOP, CUMULATE or SESSION.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Window {
     /// Whose rows.
     pub input: QueryId,
-    /// Event time column of the input.
+    /// Event time column of the input, or one that is the clock.
     pub time: usize,
+    /// Of a session, the columns by which rows are parted.
+    pub keys: Vec<usize>,
+    /// Whether `time` is the clock: windows over processing time.
+    pub by_clock: bool,
     /// How time is cut.
     pub spec: WindowSpec,
     /// The largest `'allowed.lateness'` of the streams below, microseconds.
@@ -328,6 +334,8 @@ pub struct Aggregate {
     pub calls: Vec<AggregateCall>,
     /// One group per key and window, emitted when the window closes.
     pub window: Option<WindowSource>,
+    /// EMIT CHANGES: a window's results are emitted from its first row on, as they change.
+    pub emits_changes: bool,
 }
 
 /// The window of an aggregate: bounds that the input carries, of one `Window` node or of an
@@ -343,6 +351,8 @@ pub struct WindowSource {
     pub spec: WindowSpec,
     /// `'allowed.lateness'` of the `Window` node, microseconds; > 0: the output retracts.
     pub lateness: i64,
+    /// Whether it is a window over processing time.
+    pub by_clock: bool,
 }
 
 /// ROW_NUMBER() OVER (PARTITION BY … ORDER BY …) = 1.

@@ -1,69 +1,68 @@
-//! TUMBLE and HOP: as table functions in FROM, and as the older call in GROUP BY with its
-//! TUMBLE_START, TUMBLE_END and TUMBLE_ROWTIME.
+//! TUMBLE, HOP, CUMULATE and SESSION as table functions in FROM: their arguments, what they are cut
+//! to, and which columns can be windowed: event time, or the clock.
 
 use flow_ir::aggregate::WindowSpec;
-use flow_ir::expr::Expr;
+use flow_ir::expr::{Expr, ExprKind as Typed};
 use flow_ir::physical::Changelog;
 use flow_ir::span::Span;
-use flow_ir::types::Type;
 use flow_stdlib::windows;
 
 use super::Checker;
-use super::aggregate::GroupWindow;
 use super::expr::ExprCx;
 use super::from::plain_column;
 use super::literal::constant_interval;
 use super::scope::{Found, Scope, find};
-use super::typed::{Bound, QueryId, QueryOp, Window};
-use crate::diagnostics::{names, plans, types, windows as problems};
-use crate::syntax::ast::{self, Arg, ArgValue, Call, ExprKind, Ident, ObjectName, TableArgSource};
+use super::typed::{ColumnSource, QueryId, QueryOp, Window};
+use crate::diagnostics::{names, types, windows as problems};
+use crate::syntax::ast::{self, Arg, ArgValue, ExprKind, Ident, ObjectName, TableArgSource};
 
 /// Which of the windows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Tumble,
     Hop,
+    Cumulate,
+    Session,
+}
+
+/// A window function's input and time, and how time is cut.
+pub(super) struct Windowing {
+    pub input: QueryId,
+    pub time: usize,
+    pub time_span: Span,
+    pub spec: WindowSpec,
+    /// Of a session, what parts its rows: over the input's columns.
+    pub keys: Vec<Expr>,
+    pub span: Span,
 }
 
 impl Kind {
-    fn name(self) -> &'static str {
+    /// The windows by name.
+    pub(super) const ALL: [Kind; 4] = [Kind::Tumble, Kind::Hop, Kind::Cumulate, Kind::Session];
+
+    pub(super) fn name(self) -> &'static str {
         match self {
             Kind::Tumble => "TUMBLE",
             Kind::Hop => "HOP",
+            Kind::Cumulate => "CUMULATE",
+            Kind::Session => "SESSION",
         }
     }
 
-    /// Names of the table function's arguments, in order; the last may be left out.
-    fn arguments(self) -> &'static [&'static str] {
+    /// Names of the table function's arguments, in order, and how many of them must be there.
+    fn arguments(self) -> (&'static [&'static str], usize) {
         match self {
-            Kind::Tumble => &["DATA", "TIMECOL", "SIZE", "OFFSET"],
-            Kind::Hop => &["DATA", "TIMECOL", "SLIDE", "SIZE", "OFFSET"],
+            Kind::Tumble => (&["DATA", "TIMECOL", "SIZE", "OFFSET"], 3),
+            Kind::Hop => (&["DATA", "TIMECOL", "SLIDE", "SIZE", "OFFSET"], 4),
+            Kind::Cumulate => (&["DATA", "TIMECOL", "STEP", "SIZE", "OFFSET"], 4),
+            Kind::Session => (&["DATA", "TIMECOL", "GAP"], 3),
         }
     }
 }
 
-/// The window function of this name; `Err` for one that does not run yet.
-pub(super) fn window_function(name: &str) -> Option<Result<Kind, &'static str>> {
-    Some(match name.to_uppercase().as_str() {
-        "TUMBLE" => Ok(Kind::Tumble),
-        "HOP" => Ok(Kind::Hop),
-        "SESSION" => Err("SESSION"),
-        "CUMULATE" => Err("CUMULATE"),
-        _ => return None,
-    })
-}
-
-/// The bound that TUMBLE_START and its kin give.
-pub(super) fn group_bound(name: &str) -> Option<(Kind, Bound)> {
-    let (kind, bound) = name.split_once('_')?;
-    let kind = window_function(kind)?.ok()?;
-    let bound = match bound {
-        "START" => Bound::Start,
-        "END" => Bound::End,
-        "ROWTIME" => Bound::Time,
-        _ => return None,
-    };
-    Some((kind, bound))
+/// The window function of this name.
+pub(super) fn window_function(name: &str) -> Option<Kind> {
+    Kind::ALL.into_iter().find(|kind| name.eq_ignore_ascii_case(kind.name()))
 }
 
 impl Checker<'_> {
@@ -75,33 +74,34 @@ impl Checker<'_> {
         span: Span,
     ) -> Option<(QueryId, Option<Ident>)> {
         let written = &name.last().text;
-        let kind = match window_function(written) {
-            Some(Ok(kind)) => kind,
-            Some(Err(later)) => {
-                return self.later(&format!("the window {later}"), span);
-            }
-            None => {
-                let known = ["TUMBLE", "HOP"].map(str::to_string);
-                return self.report(names::unknown_function(written, name.span(), &known));
-            }
+        let Some(kind) = window_function(written) else {
+            let known = Kind::ALL.map(|kind| kind.name().to_string());
+            return self.report(names::unknown_function(written, name.span(), &known));
         };
-        let args = self.arrange(kind, args, span)?;
-        let (input, table) = self.table_argument(args[0])?;
+        let (args, more_keys) = without_keys(kind, args);
+        let args = self.arrange(kind, &args, span)?;
+        let (input, table) = self.table_argument(kind, args[0])?;
         let scope = self.scope_of(input, table.clone());
-        let time = self.time_argument(args[1], &scope);
+        let mut keys = self.partition(args[0], &scope)?;
+        for key in more_keys {
+            let at = self.column_argument(key, &scope)?;
+            keys.push(Expr::column(at, scope.columns[at].ty.clone(), key.span));
+        }
+        let time = self.column_argument(args[1], &scope);
         let lengths: Vec<Option<i64>> =
             args[2..].iter().map(|arg| self.length_argument(arg)).collect();
         let lengths = lengths.into_iter().collect::<Option<Vec<i64>>>()?;
         let spec = self.window_spec(kind, &lengths, span)?;
-        let window = self.windowed(input, time?, args[1].span, spec, span)?;
+        let (time, time_span) = (time?, args[1].span);
+        let window = self.windowed(Windowing { input, time, time_span, spec, keys, span })?;
         Some((window, table))
     }
 
     /// The arguments in the order of `Kind::arguments`.
-    fn arrange<'f>(&mut self, kind: Kind, args: &'f [Arg], span: Span) -> Option<Vec<&'f Arg>> {
-        let wanted = kind.arguments();
+    fn arrange<'f>(&mut self, kind: Kind, args: &[&'f Arg], span: Span) -> Option<Vec<&'f Arg>> {
+        let (wanted, needed) = kind.arguments();
         let mut found: Vec<Option<&Arg>> = vec![None; wanted.len()];
-        for (at, arg) in args.iter().enumerate() {
+        for (at, &arg) in args.iter().enumerate() {
             let at = match &arg.name {
                 Some(name) => match find(&name.text, wanted.iter().copied()) {
                     Found::One(at) => at,
@@ -120,7 +120,6 @@ impl Checker<'_> {
                 }
             }
         }
-        let needed = wanted.len() - 1;
         if let Some(at) = found[..needed].iter().position(Option::is_none) {
             let message = format!("{} needs {}", kind.name(), wanted[at]);
             return self.report(problems::bad_window(message, "an argument is missing", span));
@@ -128,11 +127,19 @@ impl Checker<'_> {
         Some(found.into_iter().flatten().collect())
     }
 
-    fn table_argument(&mut self, arg: &Arg) -> Option<(QueryId, Option<Ident>)> {
+    fn table_argument(&mut self, kind: Kind, arg: &Arg) -> Option<(QueryId, Option<Ident>)> {
         match &arg.value {
             ArgValue::Table(table) => {
-                if !table.partition_by.is_empty() || !table.order_by.is_empty() {
-                    return self.later("PARTITION BY of a window", arg.span);
+                if let Some(order) = table.order_by.first() {
+                    let message = "a window has its order from its time column";
+                    let at = order.expr.span;
+                    return self.report(problems::bad_window(message, "not taken", at));
+                }
+                if let Some(key) = table.partition_by.first()
+                    && kind != Kind::Session
+                {
+                    let message = format!("{} takes no PARTITION BY", kind.name());
+                    return self.report(problems::bad_window(message, "not taken", key.span));
                 }
                 match &table.source {
                     TableArgSource::Named(name) => {
@@ -158,8 +165,14 @@ impl Checker<'_> {
         }
     }
 
-    /// Position of the time column.
-    fn time_argument(&mut self, arg: &Arg, scope: &Scope) -> Option<usize> {
+    /// PARTITION BY of the table argument.
+    fn partition(&mut self, arg: &Arg, scope: &Scope) -> Option<Vec<Expr>> {
+        let ArgValue::Table(table) = &arg.value else { return Some(Vec::new()) };
+        self.exprs(&table.partition_by, &mut ExprCx::rows(scope, "PARTITION BY"))
+    }
+
+    /// Position of a column that is given as an argument.
+    fn column_argument(&mut self, arg: &Arg, scope: &Scope) -> Option<usize> {
         let name = match &arg.value {
             ArgValue::Descriptor(columns) => match columns.as_slice() {
                 [only] => ObjectName::single(only.clone()),
@@ -181,7 +194,7 @@ impl Checker<'_> {
         self.resolve(&name, scope).map(|(at, _)| at)
     }
 
-    fn length_argument(&mut self, arg: &Arg) -> Option<i64> {
+    pub(super) fn length_argument(&mut self, arg: &Arg) -> Option<i64> {
         let ArgValue::Expr(e) = &arg.value else {
             let message = "a window's lengths are intervals";
             return self.report(problems::bad_window(message, "not an interval", arg.span));
@@ -212,48 +225,106 @@ impl Checker<'_> {
         }
     }
 
-    /// Lengths are SIZE, or SLIDE and SIZE; then perhaps OFFSET.
-    fn window_spec(&mut self, kind: Kind, lengths: &[i64], span: Span) -> Option<WindowSpec> {
+    /// Lengths are SIZE, SLIDE or STEP and SIZE, or GAP; then perhaps OFFSET.
+    pub(super) fn window_spec(
+        &mut self,
+        kind: Kind,
+        lengths: &[i64],
+        span: Span,
+    ) -> Option<WindowSpec> {
         let spec = match (kind, lengths) {
-            (Kind::Tumble, [size, rest @ ..]) => {
-                WindowSpec::Tumble { size: *size, offset: rest.first().copied().unwrap_or(0) }
-            }
-            (Kind::Hop, [slide, size, rest @ ..]) => {
-                let offset = rest.first().copied().unwrap_or(0);
-                WindowSpec::Hop { size: *size, slide: *slide, offset }
-            }
-            (Kind::Tumble, []) | (Kind::Hop, [] | [_]) => {
-                let message = format!("{} needs its lengths", kind.name());
-                return self.report(problems::bad_window(message, "arguments are missing", span));
+            (Kind::Tumble, &[size]) => WindowSpec::Tumble { size, offset: 0 },
+            (Kind::Tumble, &[size, offset]) => WindowSpec::Tumble { size, offset },
+            (Kind::Hop, &[slide, size]) => WindowSpec::Hop { size, slide, offset: 0 },
+            (Kind::Hop, &[slide, size, offset]) => WindowSpec::Hop { size, slide, offset },
+            (Kind::Cumulate, &[step, size]) => WindowSpec::Cumulate { size, step, offset: 0 },
+            (Kind::Cumulate, &[step, size, offset]) => WindowSpec::Cumulate { size, step, offset },
+            (Kind::Session, &[gap]) => WindowSpec::Session { gap },
+            (Kind::Tumble | Kind::Hop | Kind::Cumulate | Kind::Session, _) => {
+                let (names, _) = kind.arguments();
+                let message = format!("{} takes {}", kind.name(), names[1..].join(", "));
+                let label = "too few or too many lengths";
+                return self.report(problems::bad_window(message, label, span));
             }
         };
-        match windows::check(spec) {
+        let checked = match spec {
+            WindowSpec::Session { gap } => windows::check_length("gap", gap),
+            WindowSpec::Tumble { .. } | WindowSpec::Hop { .. } | WindowSpec::Cumulate { .. } => {
+                windows::check(spec)
+            }
+        };
+        match checked {
             Ok(()) => Some(spec),
             Err(why) => self.report(problems::bad_window(why, "these lengths", span)),
         }
     }
 
-    /// The window over an event time column.
-    pub(super) fn windowed(
-        &mut self,
-        input: QueryId,
-        time: usize,
-        time_span: Span,
-        spec: WindowSpec,
-        span: Span,
-    ) -> Option<QueryId> {
+    /// The window over an event time column, or over the clock.
+    pub(super) fn windowed(&mut self, windowing: Windowing) -> Option<QueryId> {
+        let Windowing { input, time, time_span, spec, keys, span } = windowing;
         let of = self.query_node(input);
         let column = &of.columns[time];
-        if !column.event_time {
-            if of.changelog != Changelog::Append {
-                return self.report(problems::window_over_updates(time_span));
-            }
+        let by_clock = !column.event_time && self.is_clock(input, time);
+        if of.changelog != Changelog::Append {
+            return self.report(problems::window_over_updates(time_span));
+        }
+        if !column.event_time && !by_clock {
             let name = column.name.clone();
             let (why, help) = self.why_no_time(input, time);
             return self.report(problems::not_event_time(&name, &why, time_span, help));
         }
-        let lateness = self.lateness(input);
-        Some(self.window(Window { input, time, spec, lateness }, span))
+        let width = of.columns.len();
+        let lateness = if by_clock { 0 } else { self.lateness(input) };
+        let mut more = Vec::new();
+        let mut place = |key: Expr| {
+            plain_column(&key).unwrap_or_else(|| {
+                more.push((format!("$part{}", more.len()), Some(key)));
+                width + more.len() - 1
+            })
+        };
+        let keys = keys.into_iter().map(&mut place).collect();
+        let input = self.extend(input, more, span);
+        Some(self.window(Window { input, time, keys, by_clock, spec, lateness }, span))
+    }
+
+    /// Whether a column is the clock as it is now: no operator that waits lies below it.
+    fn is_clock(&self, query: QueryId, column: usize) -> bool {
+        let is_now = |e: &Expr| e.kind == Typed::Clock;
+        let mut open = vec![(query, column)];
+        while let Some((query, at)) = open.pop() {
+            let is = match &self.query_node(query).op {
+                QueryOp::Scan(id) => match &self.module.relation(*id).columns[at].source {
+                    ColumnSource::Computed(e) => is_now(e),
+                    ColumnSource::Record(_) => false,
+                },
+                QueryOp::Project { input, exprs } => {
+                    let below = plain_column(&exprs[at]);
+                    open.extend(below.map(|at| (*input, at)));
+                    below.is_some() || is_now(&exprs[at])
+                }
+                QueryOp::Filter { input, .. } => {
+                    open.push((*input, at));
+                    true
+                }
+                QueryOp::Window(window) => {
+                    open.push((window.input, at));
+                    at < self.query_node(window.input).columns.len()
+                        && !matches!(window.spec, WindowSpec::Session { .. })
+                }
+                QueryOp::UnionAll(inputs) => {
+                    open.extend(inputs.iter().map(|input| (*input, at)));
+                    true
+                }
+                QueryOp::Join(_)
+                | QueryOp::Aggregate(_)
+                | QueryOp::Deduplicate(_)
+                | QueryOp::TopN(_) => false,
+            };
+            if !is {
+                return false;
+            }
+        }
+        true
     }
 
     /// Why a column is no event time, and what to do.
@@ -312,77 +383,21 @@ impl Checker<'_> {
         };
         self.below(query).into_iter().map(of).max().unwrap_or(0)
     }
+}
 
-    /// The older `GROUP BY TUMBLE(ts, …)`: a window under the aggregate. Gives the node with the
-    /// bounds behind the input's columns.
-    pub(super) fn group_window(
-        &mut self,
-        call: &Call,
-        span: Span,
-        scope: &Scope,
-        input: QueryId,
-    ) -> Option<(QueryId, GroupWindow)> {
-        let (kind, time, spec) = self.group_window_call(call, span, scope)?;
-        let first = self.query_node(input).columns.len();
-        let time_span = call.args.first().map_or(span, |arg| arg.span);
-        let window = self.windowed(input, time, time_span, spec, span)?;
-        Some((window, GroupWindow { kind, time, spec, first }))
-    }
-
-    fn group_window_call(
-        &mut self,
-        call: &Call,
-        span: Span,
-        scope: &Scope,
-    ) -> Option<(Kind, usize, WindowSpec)> {
-        let name = call.name.last().text.to_uppercase();
-        let kind = match window_function(name.split('_').next().unwrap_or(&name)) {
-            Some(Ok(kind)) => kind,
-            Some(Err(later)) => return self.later(&format!("the window {later}"), span),
-            None => return self.report(plans::not_available(&name, span, None)),
-        };
-        let [time, lengths @ ..] = call.args.as_slice() else {
-            let message = format!("{name} needs its time column");
-            return self.report(problems::bad_window(message, "no arguments", span));
-        };
-        let ArgValue::Expr(e) = &time.value else {
-            let message = "the first argument of a group window is its time column";
-            return self.report(problems::bad_window(message, "not a column", time.span));
-        };
-        let typed = self.expr(e, &mut ExprCx::rows(scope, "a window"))?;
-        let Some(at) = plain_column(&typed) else {
-            let text = self.sources.text(e.span).to_string();
-            let help = "Window a column: compute it in a subquery or in CREATE STREAM.";
-            let problem =
-                problems::not_event_time(&text, "computed here", e.span, help.to_string());
-            return self.report(problem);
-        };
-        let lengths: Vec<Option<i64>> =
-            lengths.iter().map(|arg| self.length_argument(arg)).collect();
-        let lengths = lengths.into_iter().collect::<Option<Vec<i64>>>()?;
-        Some((kind, at, self.window_spec(kind, &lengths, span)?))
-    }
-
-    /// TUMBLE_START and its kin: a bound of the window in GROUP BY.
-    pub(super) fn group_window_bound(
-        &mut self,
-        name: &str,
-        (kind, bound): (Kind, Bound),
-        call: &Call,
-        span: Span,
-        cx: &ExprCx<'_>,
-    ) -> Option<Expr> {
-        let (_, time, spec) = self.group_window_call(call, span, cx.scope)?;
-        let window = cx.group_window.filter(|w| w.kind == kind && w.time == time && w.spec == spec);
-        let Some(window) = window else {
-            return self.report(problems::no_such_window(name, span));
-        };
-        let shift = match bound {
-            Bound::Start => 0,
-            Bound::End => 1,
-            Bound::Time => 2,
-        };
-        let ty = Type::not_null(cx.scope.columns[time].ty.data.clone());
-        Some(Expr::column(window.first + shift, ty, span))
-    }
+/// The arguments of SESSION without its keys where these stand among them: between PARTITION BY and
+/// the time's descriptor, or as a descriptor behind it, as the SQL standard has it.
+fn without_keys(kind: Kind, args: &[Arg]) -> (Vec<&Arg>, Vec<&Arg>) {
+    let is_column = |arg: &&Arg| matches!(arg.value, ArgValue::Descriptor(_));
+    let described: Vec<usize> =
+        args.iter().enumerate().filter(|(_, arg)| is_column(arg)).map(|(at, _)| at).collect();
+    let is_key = |at: usize| match described[..] {
+        [time] => (1..time).contains(&at),
+        [_, key] => at == key,
+        [] | [..] => false,
+    };
+    let is_key = |at: usize| kind == Kind::Session && args[at].name.is_none() && is_key(at);
+    let (keys, others): (Vec<usize>, Vec<usize>) = (0..args.len()).partition(|&at| is_key(at));
+    let of = |places: Vec<usize>| places.into_iter().map(|at| &args[at]).collect();
+    (of(others), of(keys))
 }

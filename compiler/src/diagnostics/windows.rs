@@ -18,11 +18,13 @@ pub fn bad_watermark(message: &str, label: &str, span: Span) -> Diagnostic {
     )
 }
 
-/// Arguments of TUMBLE or HOP.
+/// Arguments of a window function.
 pub fn bad_window(message: impl Into<String>, label: &str, span: Span) -> Diagnostic {
     Diagnostic::new(Code::E0503, message, span, label).with_help(
-        "Write TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' MINUTE) or HOP(TABLE t, \
-         DESCRIPTOR(ts), INTERVAL '10' SECOND, INTERVAL '1' MINUTE), the slide before the size.",
+        "Write TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' MINUTE), HOP(TABLE t, DESCRIPTOR(ts), \
+         INTERVAL '10' SECOND, INTERVAL '1' MINUTE) with the slide before the size, CUMULATE \
+         likewise with the step, or SESSION(TABLE t PARTITION BY k, DESCRIPTOR(ts), INTERVAL '5' \
+         MINUTE).",
     )
 }
 

@@ -3,10 +3,10 @@
 
 use flow_ir::aggregate::AggregateCall;
 use flow_ir::ids::{NodeId, VertexId};
-use flow_ir::logical::Aggregate;
+use flow_ir::logical::{Aggregate, Session};
 use flow_ir::physical::{
-    Changelog, GroupAggregate, Partitioning, PhysicalOp, PreAggregate, TableKind, WindowAggregate,
-    WindowInput,
+    Changelog, GroupAggregate, Partitioning, PhysicalOp, PreAggregate, SessionWindow, TableKind,
+    WindowAggregate, WindowInput,
 };
 use flow_ir::types::{DataType, Field, Type};
 use flow_stdlib::aggregates::{is_multiset, state_types};
@@ -67,9 +67,40 @@ impl Lowering<'_> {
             WindowInput::Time { window, .. } => Some(window),
             WindowInput::Carried { .. } => None,
         };
-        let lateness = aggregate.lateness;
-        let op = WindowAggregate { keys, calls, window, lateness, groups, values };
-        PhysicalOp::WindowAggregate(op)
+        PhysicalOp::WindowAggregate(WindowAggregate {
+            keys,
+            calls,
+            window,
+            lateness: aggregate.lateness,
+            emits_changes: aggregate.emits.changes,
+            by_clock: aggregate.emits.by_clock,
+            groups,
+            values,
+        })
+    }
+
+    pub(super) fn session(&mut self, id: NodeId, session: &Session) -> VertexId {
+        let node = self.plan.node(id);
+        let row = self.types(self.lowered[&node.inputs[0]]);
+        let key: Vec<Type> = session.keys.iter().map(|&k| row[k].clone()).collect();
+        let timed = || [key.clone(), vec![bigint()]].concat();
+        let state = vec![bigint(), Type::not_null(DataType::Boolean)];
+        let site = self.sites.site(node.origin);
+        let op = SessionWindow {
+            keys: session.keys.clone(),
+            time: session.time,
+            gap: session.gap,
+            lateness: session.lateness,
+            by_clock: session.by_clock,
+            site: Some(site),
+            sessions: self.table("sessions", TableKind::Ordered, timed(), state),
+            rows: self.table("rows", TableKind::Ordered, [timed(), row].concat(), vec![bigint()]),
+            timers: {
+                let timer = [vec![bigint()], key.clone()].concat();
+                self.table("timers", TableKind::Ordered, timer, Vec::new())
+            },
+        };
+        self.keyed(id, PhysicalOp::SessionWindow(op), session.keys.clone())
     }
 }
 

@@ -58,6 +58,7 @@ impl Lowering<'_> {
                 LogicalOp::Scan(_)
                 | LogicalOp::Join(_)
                 | LogicalOp::Window(_)
+                | LogicalOp::Session(_)
                 | LogicalOp::Aggregate(_)
                 | LogicalOp::Deduplicate(_)
                 | LogicalOp::TopN(_)

@@ -9,8 +9,8 @@ use flow_ir::ids::VertexId;
 use flow_ir::logical::value_text;
 use flow_ir::physical::{
     Deduplicate, Direction, IntervalJoin, JobGraph, JoinKind, Keep, KeyRange, LateRule,
-    Materialize, Partitioning, PhysicalOp, SinkMode, Source, TemporalJoin, TopN, Vertex,
-    WindowInput,
+    Materialize, Partitioning, PhysicalOp, SessionWindow, SinkMode, Source, TemporalJoin, TopN,
+    Vertex, WindowAggregate, WindowInput,
 };
 use flow_ir::types::Field;
 
@@ -76,6 +76,9 @@ impl Line<'_> {
                     LateRule::Windows { window, lateness } => {
                         format!("{window}{}", lateness_text(lateness))
                     }
+                    LateRule::Sessions { lateness } => {
+                        format!("sessions{}", lateness_text(lateness))
+                    }
                     LateRule::Rows => "rows".into(),
                 };
                 let time = self.names(0, &[op.time]);
@@ -85,6 +88,7 @@ impl Line<'_> {
                 let lateness = lateness_text(op.lateness);
                 format!("{kind} {} of {}{lateness}", op.window, self.names(0, &[op.time]))
             }
+            PhysicalOp::SessionWindow(op) => format!("{kind} {}", self.session(op)),
             PhysicalOp::PreAggregate(op) => {
                 let window = self.window(op.window) + &lateness_text(op.lateness);
                 let calls = self.calls(&op.calls);
@@ -93,11 +97,7 @@ impl Line<'_> {
             PhysicalOp::GroupAggregate(op) => {
                 format!("{kind} by [{}]", self.own_keys(op.keys))
             }
-            PhysicalOp::WindowAggregate(op) => {
-                let window = op.window.map_or("carried windows".into(), |w| w.to_string());
-                let lateness = lateness_text(op.lateness);
-                format!("{kind} by [{}] in {window}{lateness}", self.own_keys(op.keys))
-            }
+            PhysicalOp::WindowAggregate(op) => format!("{kind} {}", self.window_aggregate(op)),
             PhysicalOp::Join(op) => {
                 let on = self.on(&op.left_keys, &op.right_keys, op.condition.is_some());
                 format!("{kind} {}{on}", join_kind(op.kind))
@@ -125,6 +125,20 @@ impl Line<'_> {
                 format!("{kind} {} {mode}{key}", self.stream(op.stream))
             }
         }
+    }
+
+    fn window_aggregate(&self, op: &WindowAggregate) -> String {
+        let window = op.window.map_or("carried windows".into(), |w| w.to_string());
+        let (keys, lateness) = (self.own_keys(op.keys), lateness_text(op.lateness));
+        let changes = if op.emits_changes { ", emits changes" } else { "" };
+        format!("by [{keys}] in {window}{lateness}{changes}{}", clock_text(op.by_clock))
+    }
+
+    fn session(&self, op: &SessionWindow) -> String {
+        let (keys, time) = (self.names(0, &op.keys), self.names(0, &[op.time]));
+        let (gap, lateness) = (seconds(op.gap), lateness_text(op.lateness));
+        let clock = clock_text(op.by_clock);
+        format!("by [{keys}] of {time}, over after {gap} without rows{lateness}{clock}")
     }
 
     fn interval_join(&self, op: &IntervalJoin) -> String {
@@ -302,6 +316,10 @@ fn join_kind(kind: JoinKind) -> &'static str {
 
 fn seconds(micros: i64) -> String {
     format!("{}s", micros as f64 / 1e6)
+}
+
+fn clock_text(by_clock: bool) -> &'static str {
+    if by_clock { ", closed by the clock" } else { "" }
 }
 
 fn lateness_text(micros: i64) -> String {

@@ -124,6 +124,7 @@ impl<'a> Lowering<'a> {
                 });
                 self.forward(id, op)
             }
+            LogicalOp::Session(session) => self.session(id, session),
             LogicalOp::Late(late) => {
                 let site = self.sites.site(node.origin);
                 let op = PhysicalOp::Late(Late {

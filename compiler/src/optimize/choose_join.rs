@@ -67,6 +67,7 @@ fn is_derived(plan: &Plan, id: NodeId) -> bool {
             | LogicalOp::Late(_)
             | LogicalOp::Union(_) => open.extend(&node.inputs),
             LogicalOp::Join(_)
+            | LogicalOp::Session(_)
             | LogicalOp::Aggregate(_)
             | LogicalOp::Deduplicate(_)
             | LogicalOp::TopN(_)

@@ -42,12 +42,15 @@ impl Pass for DropWatermark {
 fn minds_time(node: &Node) -> bool {
     match &node.op {
         LogicalOp::Late(_) => true,
+        LogicalOp::Session(session) => !session.by_clock,
         LogicalOp::Join(join) => match join.class {
             JoinClass::Regular => false,
             JoinClass::Interval { .. } | JoinClass::Temporal { .. } => true,
         },
         LogicalOp::Aggregate(aggregate) => match aggregate.window {
-            Some(WindowInput::Time { .. } | WindowInput::Carried { .. }) => true,
+            Some(WindowInput::Time { .. } | WindowInput::Carried { .. }) => {
+                !aggregate.emits.by_clock
+            }
             None => false,
         },
         LogicalOp::Scan(_)

@@ -70,6 +70,7 @@ fn chain(plan: &Plan, top: NodeId) -> Option<(Vec<NodeId>, NodeId)> {
             }
             LogicalOp::Scan(_)
             | LogicalOp::Join(_)
+            | LogicalOp::Session(_)
             | LogicalOp::Aggregate(_)
             | LogicalOp::Deduplicate(_)
             | LogicalOp::TopN(_)

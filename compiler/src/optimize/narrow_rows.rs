@@ -167,6 +167,11 @@ fn of_inputs(node: &Node, above: &Wanted, inputs: &[&Schema]) -> Vec<Wanted> {
             sides.into()
         }
         LogicalOp::Window(_) => vec![above.within(0..inputs[0].width())],
+        LogicalOp::Session(session) => {
+            let mut wanted = above.within(0..inputs[0].width());
+            wanted.whole(session.keys.clone());
+            vec![wanted]
+        }
         LogicalOp::Aggregate(aggregate) => {
             let mut wanted = Wanted::default();
             wanted.whole(aggregate.columns());
@@ -282,6 +287,7 @@ fn split(plan: &mut Plan, id: NodeId, all: &AllWanted, shapes: &[Shape]) -> Shap
             Shape::same(plan.schema(id).width())
         }
         LogicalOp::Join(_)
+        | LogicalOp::Session(_)
         | LogicalOp::Deduplicate(_)
         | LogicalOp::TopN(_)
         | LogicalOp::Normalize(_)
@@ -350,6 +356,7 @@ fn split_fitted(plan: &mut Plan, id: NodeId, wanted: &[Wanted], shapes: &[Shape]
             join.condition.iter_mut().for_each(|e| both.rewrite(e));
             both
         }
+        LogicalOp::Session(_) => fitted[0].1.then(&Shape::same(3), plan.schema(inputs[0]).width()),
         LogicalOp::Sink(_) => Shape::same(plan.schema(id).width()),
         LogicalOp::TopN(top) => {
             let number = Shape::same(usize::from(top.rank));

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 
 use flow_ir::expr::Expr;
 use flow_ir::ids::NodeId;
-use flow_ir::logical::{Hidden, Join, JoinClass, LogicalOp, Plan, Project, Scan, Schema, TopN};
+use flow_ir::logical::{
+    Hidden, Join, JoinClass, LogicalOp, Plan, Project, Scan, Schema, Session, TopN,
+};
 use flow_ir::physical::{Direction, Numbering};
 use flow_ir::types::Type;
 
@@ -82,6 +84,11 @@ fn reads(op: &LogicalOp, needed: &BTreeSet<usize>, inputs: &[&Schema]) -> Vec<Ve
             let width = inputs[0].width();
             let own = needed.iter().copied().filter(|&c| c < width);
             vec![own.chain([window.time]).chain(window.watermark).collect()]
+        }
+        LogicalOp::Session(session) => {
+            let width = inputs[0].width();
+            let own = needed.iter().copied().filter(|&c| c < width);
+            vec![own.chain(session.keys.iter().copied()).chain([session.time]).collect()]
         }
         LogicalOp::Aggregate(aggregate) => {
             let mut read = aggregate.clone();
@@ -204,6 +211,7 @@ fn prune(
             of(0).clone()
         }
         LogicalOp::Join(_)
+        | LogicalOp::Session(_)
         | LogicalOp::Deduplicate(_)
         | LogicalOp::TopN(_)
         | LogicalOp::Normalize(_)
@@ -272,6 +280,9 @@ fn fit(
             let right = kept[1].iter().map(|place| place.map(|c| width + c));
             kept[0].iter().copied().chain(right).collect()
         }
+        LogicalOp::Session(session) => {
+            fit_session(session, &kept[0], plan.schema(fitted[0]).width())
+        }
         LogicalOp::Deduplicate(dedup) => {
             dedup.keys.iter_mut().for_each(|c| *c = at(0, *c));
             dedup.order.iter_mut().for_each(|(c, _)| *c = at(0, *c));
@@ -317,6 +328,14 @@ fn fit_inputs(
         (only(plan, input, &now), positions(&read[port], old[port].len()))
     });
     fitted.unzip()
+}
+
+/// A session's columns among those that were kept of its input; where its output columns are.
+fn fit_session(session: &mut Session, kept: &[Option<usize>], width: usize) -> Vec<Option<usize>> {
+    let at = |c: usize| kept[c].expect("a column that is read was kept");
+    session.keys.iter_mut().for_each(|c| *c = at(*c));
+    session.time = at(session.time);
+    kept.iter().copied().chain((0..3).map(|bound| Some(width + bound))).collect()
 }
 
 /// The number goes where it is not read: shifts of it are then no changes.

@@ -85,6 +85,10 @@ fn push(plan: &mut Plan, filter: NodeId, predicate: Expr, below: NodeId) -> bool
             let own = (0..width).map(Some).collect::<Vec<_>>();
             push_mapped(plan, filter, predicate, below, &own)
         }
+        LogicalOp::Session(session) => {
+            let own = keys_only(&session.keys);
+            push_mapped(plan, filter, predicate, below, &own)
+        }
         LogicalOp::Aggregate(aggregate) => {
             let own = aggregate.keys.iter().map(|&k| Some(k)).collect::<Vec<_>>();
             push_mapped(plan, filter, predicate, below, &own)

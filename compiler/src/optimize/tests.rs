@@ -7,8 +7,8 @@ use flow_ir::decode_plan::{DecodeColumn, Origin};
 use flow_ir::expr::{Expr, ExprKind};
 use flow_ir::ids::{NodeId, StreamId};
 use flow_ir::logical::{
-    Aggregate, Filter, Hidden, Join, JoinClass, Late, LogicalOp, Plan, Project, Scan, ScanKind,
-    Sink, Union, Window, explain,
+    Aggregate, Emission, Filter, Hidden, Join, JoinClass, Late, LogicalOp, Plan, Project, Scan,
+    ScanKind, Sink, Union, Window, explain,
 };
 use flow_ir::physical::{JoinKind, LateRule, SinkMode, WindowInput};
 use flow_ir::span::Span;
@@ -280,7 +280,8 @@ fn windowed_count(b: &mut Builder) -> NodeId {
     let scan = timed_bids(b);
     let rule = LateRule::Windows { window: tumble(), lateness: 0 };
     let late = b.plan.add(late(rule), vec![scan], AT);
-    let window = Window { time: 2, watermark: Some(3), window: tumble(), lateness: 0 };
+    let window =
+        Window { time: 2, watermark: Some(3), window: tumble(), lateness: 0, by_clock: false };
     let window = b.plan.add(LogicalOp::Window(window), vec![late], AT);
     let filter = b.filter(window, call(">", vec![b.col(window, "price"), int(5)]));
     let columns = ["window_start", "auction", "window_end"].map(|name| (name, b.col(filter, name)));
@@ -291,6 +292,7 @@ fn windowed_count(b: &mut Builder) -> NodeId {
         names: vec!["n".into()],
         window: Some(WindowInput::Carried { start: 0, end: 2 }),
         lateness: 0,
+        emits: Emission::default(),
     };
     b.plan.add(LogicalOp::Aggregate(aggregate), vec![project], AT)
 }

@@ -92,6 +92,9 @@ fn verify_op(plan: &Plan, node: &Node, inputs: &[&Schema]) -> Result<(), String>
             append(inputs[0])?;
             hidden_at(inputs[0], Hidden::Watermark, window.watermark)
         }
+        LogicalOp::Session(session) => {
+            within(&[&session.keys[..], &[session.time]].concat()).and(append(inputs[0]))
+        }
         LogicalOp::Aggregate(aggregate) => {
             within(&aggregate.columns())?;
             not_upsert(inputs[0])?;

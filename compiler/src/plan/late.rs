@@ -66,7 +66,9 @@ impl Planner<'_> {
                     bound = project.passes(bound).unwrap_or(bound);
                     above.push(LogicalOp::Project(project));
                 }
-                LogicalOp::Window(window) if bound < self.plan.schema(inputs[0]).width() => {
+                LogicalOp::Window(window)
+                    if window.by_clock || bound < self.plan.schema(inputs[0]).width() =>
+                {
                     above.extend(filter(std::mem::take(&mut asked)));
                     above.push(LogicalOp::Window(window));
                 }
@@ -79,6 +81,7 @@ impl Planner<'_> {
                 }
                 LogicalOp::Scan(_)
                 | LogicalOp::Join(_)
+                | LogicalOp::Session(_)
                 | LogicalOp::Aggregate(_)
                 | LogicalOp::Deduplicate(_)
                 | LogicalOp::TopN(_)
@@ -149,7 +152,11 @@ fn window_below(plan: &Plan, node: NodeId, bound: usize) -> bool {
     while let Some((id, bound)) = open.pop() {
         let node = plan.node(id);
         match &node.op {
-            LogicalOp::Window(_) if bound >= plan.schema(node.inputs[0]).width() => return true,
+            LogicalOp::Window(window) if bound >= plan.schema(node.inputs[0]).width() => {
+                if !window.by_clock {
+                    return true;
+                }
+            }
             LogicalOp::Filter(_) | LogicalOp::Window(_) | LogicalOp::Union(_) => {
                 open.extend(node.inputs.iter().map(|&input| (input, bound)));
             }
@@ -158,6 +165,7 @@ fn window_below(plan: &Plan, node: NodeId, bound: usize) -> bool {
             }
             LogicalOp::Scan(_)
             | LogicalOp::Join(_)
+            | LogicalOp::Session(_)
             | LogicalOp::Aggregate(_)
             | LogicalOp::Deduplicate(_)
             | LogicalOp::TopN(_)
@@ -187,6 +195,7 @@ fn down_to_union(plan: &Plan, mut id: NodeId) -> Option<(Vec<NodeId>, NodeId)> {
             }
             LogicalOp::Scan(_)
             | LogicalOp::Join(_)
+            | LogicalOp::Session(_)
             | LogicalOp::Aggregate(_)
             | LogicalOp::Deduplicate(_)
             | LogicalOp::TopN(_)

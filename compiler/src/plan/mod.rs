@@ -9,18 +9,20 @@ mod scan;
 
 use std::collections::HashMap;
 
+use flow_ir::aggregate::WindowSpec;
 use flow_ir::expr::Expr;
 use flow_ir::ids::{NodeId, StreamId};
 use flow_ir::logical::{
-    Aggregate, Filter, Hidden, LogicalOp, Materialize, Plan, Project, Sink, Union, Window,
+    Aggregate, Emission, Filter, Hidden, LogicalOp, Materialize, Plan, Project, Session, Sink,
+    Union, Window,
 };
-use flow_ir::physical::{ClockSetting, ErrorPolicy, SinkMode, WindowInput};
+use flow_ir::physical::{ClockSetting, ErrorPolicy, LateRule, SinkMode, WindowInput};
 use flow_ir::span::Span;
 use flow_ir::types::{DataType, Type};
 use flow_ir::value::Value;
 
 use crate::check::typed::{
-    self, JoinTime, Output, Query, QueryId, QueryOp, RelationId, TypedModule,
+    self, JoinTime, Output, Query, QueryId, QueryOp, RelationId, TypedModule, WindowSource,
 };
 
 /// Inputs of one union operator at most.
@@ -186,16 +188,45 @@ impl<'a> Planner<'a> {
 
     fn window(&mut self, window: &typed::Window, span: Span) -> Relation {
         let input = self.relation(window.input).clone();
+        if let WindowSpec::Session { gap } = window.spec {
+            return self.session(window, gap, input, span);
+        }
         let width = self.plan.schema(input.node).width();
         let op = Window {
             time: input.columns[window.time],
             watermark: None,
             window: window.spec,
             lateness: window.lateness,
+            by_clock: window.by_clock,
         };
         let node = self.add(LogicalOp::Window(op), input.node, span);
         let columns = input.columns.into_iter().chain(width..width + 3).collect();
         Relation { node, columns }
+    }
+
+    /// Sessions keep their rows: late ones are dropped below, and whatever the rows were read with.
+    fn session(
+        &mut self,
+        window: &typed::Window,
+        gap: i64,
+        mut input: Relation,
+        span: Span,
+    ) -> Relation {
+        if !window.by_clock {
+            let rule = LateRule::Sessions { lateness: window.lateness };
+            input.node = self.without_late(input.node, input.columns[window.time], rule);
+        }
+        let width = input.columns.len();
+        let node = self.shape(&input, &[]);
+        let op = Session {
+            keys: window.keys.clone(),
+            time: window.time,
+            gap,
+            lateness: window.lateness,
+            by_clock: window.by_clock,
+        };
+        let node = self.add(LogicalOp::Session(op), node, span);
+        Relation::first(node, width + 3)
     }
 
     fn aggregate(&mut self, aggregate: &typed::Aggregate, query: &Query) -> Relation {
@@ -203,12 +234,19 @@ impl<'a> Planner<'a> {
         if let Some(window) = &aggregate.window {
             input.node = self.with_open_windows(input.node, input.columns[window.start]);
         }
-        let keys: Vec<usize> = aggregate.keys.iter().map(|&k| input.columns[k]).collect();
+        let mut keys: Vec<usize> = aggregate.keys.iter().map(|&k| input.columns[k]).collect();
         let mut calls = aggregate.calls.clone();
         for call in &mut calls {
             call.args.iter_mut().chain(&mut call.filter).for_each(|c| *c = input.columns[*c]);
         }
         let names = query.columns[keys.len()..keys.len() + calls.len()].iter();
+        // Windows are told apart by their ends. Where these do not say the start, it is a key.
+        let ends_alone = |w: &WindowSource| w.spec.bounds_say_each_other()[0];
+        let start = aggregate.window.filter(|w| !ends_alone(w)).map(|w| input.columns[w.start]);
+        let start = start.map(|start| {
+            keys.push(start);
+            keys.len() - 1
+        });
         let op = Aggregate {
             names: names.map(|c| c.name.clone()).collect(),
             window: aggregate.window.map(|window| WindowInput::Carried {
@@ -216,6 +254,10 @@ impl<'a> Planner<'a> {
                 end: input.columns[window.end],
             }),
             lateness: aggregate.window.map_or(0, |window| window.lateness),
+            emits: Emission {
+                changes: aggregate.emits_changes,
+                by_clock: aggregate.window.is_some_and(|window| window.by_clock),
+            },
             keys,
             calls,
         };
@@ -224,14 +266,15 @@ impl<'a> Planner<'a> {
         if aggregate.window.is_none() {
             return Relation::first(node, width);
         }
-        self.with_window_time(node, query)
+        self.with_window_time(node, query, start)
     }
 
-    /// Adds window_time, the last instant of the window: its end − 1 ms.
-    fn with_window_time(&mut self, node: NodeId, query: &Query) -> Relation {
+    /// Adds window_time, the last instant of the window: its end − 1 ms; without column `but`.
+    fn with_window_time(&mut self, node: NodeId, query: &Query, but: Option<usize>) -> Relation {
         let schema = self.plan.schema(node);
         let column = |at: usize| Expr::column(at, schema.columns[at].ty.clone(), query.span);
-        let mut exprs: Vec<Expr> = (0..schema.width()).map(column).collect();
+        let columns = (0..schema.width()).filter(|at| Some(*at) != but);
+        let mut exprs: Vec<Expr> = columns.map(column).collect();
         if let Some(end) = exprs.last().cloned() {
             exprs.push(millisecond_before(end));
         }

@@ -22,11 +22,16 @@ impl LateOp {
     pub(super) fn new(op: &Late, plan: &Plan<'_>) -> Result<Self, String> {
         let input = plan.input(0)?;
         words_of(&[op.time, op.watermark, op.position], &input)?;
-        if let LateRule::Windows { window, lateness } = op.rule {
-            windows::check(window)?;
-            if lateness < 0 {
-                return Err("the allowed lateness is negative".into());
+        let lateness = match op.rule {
+            LateRule::Windows { window, lateness } => {
+                windows::check(window)?;
+                lateness
             }
+            LateRule::Sessions { lateness } => lateness,
+            LateRule::Rows => 0,
+        };
+        if lateness < 0 {
+            return Err("the allowed lateness is negative".into());
         }
         let layout = RowLayout::new(input);
         Ok(Self {

@@ -26,6 +26,7 @@ mod materialize;
 mod normalize;
 mod pairs;
 mod pre_aggregate;
+mod session_window;
 mod sorted;
 mod temporal_join;
 mod top_n;
@@ -199,6 +200,7 @@ pub fn instantiate(
         PhysicalOp::Map(op) => map::MapOp::new(op, &plan).map(boxed),
         PhysicalOp::Late(op) => late::LateOp::new(op, &plan).map(boxed),
         PhysicalOp::WindowExpand(op) => window_expand::WindowExpandOp::new(op, &plan).map(boxed),
+        PhysicalOp::SessionWindow(op) => session_window::SessionWindowOp::new(op, &plan).map(boxed),
         PhysicalOp::PreAggregate(op) => pre_aggregate::PreAggregateOp::new(op, &plan).map(boxed),
         PhysicalOp::GroupAggregate(op) => {
             group_aggregate::GroupAggregateOp::new(op, &plan).map(boxed)
@@ -270,6 +272,12 @@ impl<'a> Plan<'a> {
 
 fn types(vertex: &Vertex) -> Vec<Type> {
     vertex.columns.iter().map(|column| column.ty.clone()).collect()
+}
+
+/// How far time has gone on for an operator whose windows close by the watermark, or by the epoch's
+/// clock. When all inputs have ended no time is left.
+fn time_of(by_clock: bool, mark: i64, cx: &OpCx<'_>) -> i64 {
+    if by_clock && mark != i64::MAX { cx.kernel.clock } else { mark }
 }
 
 /// Types without nullability: what decides how a row lies.

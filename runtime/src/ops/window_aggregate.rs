@@ -3,7 +3,8 @@
 //! A partial of a slice goes into every window of the slice from its first open end on. A window
 //! gives its results when the watermark reaches its end. With allowed lateness it lives on until
 //! the watermark reaches end + lateness, and rows that still come change its results: −old/+new
-//! once an epoch.
+//! once an epoch. Where changes are asked for, a window gives them from its first row on. Windows
+//! over processing time close by the clock, and no row of theirs can be late.
 
 use flow_ir::aggregate::WindowSpec;
 use flow_ir::ids::TableId;
@@ -13,7 +14,7 @@ use flow_stdlib::windows;
 
 use super::aggregation::{Calls, push_i64};
 use super::groups::{Groups, Picks, Show, ValueRow};
-use super::{OpCx, OpError, Operator, Plan, data};
+use super::{OpCx, OpError, Operator, Plan, data, time_of};
 use crate::state::prefix_end;
 
 pub(super) struct WindowAggregateOp {
@@ -21,6 +22,8 @@ pub(super) struct WindowAggregateOp {
     table: TableId,
     window: Option<WindowSpec>,
     lateness: i64,
+    emits_changes: bool,
+    by_clock: bool,
     /// Rows of the batch by window: end, start, number.
     parts: Vec<(i64, i64, u32)>,
     key: Vec<u8>,
@@ -39,6 +42,8 @@ impl WindowAggregateOp {
             table: plan.table(op.groups, TableKind::Windowed, &data(&state))?,
             window: op.window,
             lateness: op.lateness,
+            emits_changes: op.emits_changes,
+            by_clock: op.by_clock,
             parts: Vec::new(),
             key: Vec::new(),
             picks: Picks::default(),
@@ -69,7 +74,7 @@ impl WindowAggregateOp {
         }
         self.parts.sort_unstable();
         match self.parts.first() {
-            Some((end, _, _)) if self.is_gone(*end, mark) => {
+            Some((end, _, _)) if !self.by_clock && self.is_gone(*end, mark) => {
                 Err(OpError::Internal("a row came for a window that is closed"))
             }
             Some(_) | None => Ok(()),
@@ -120,12 +125,13 @@ impl WindowAggregateOp {
         Ok(())
     }
 
-    /// Gives the results of a window that closes now, or the changes of one that closed before.
+    /// Gives the results of a window that closes now, or the changes of one whose results are out.
     fn show(&mut self, end: i64, cx: &mut OpCx<'_>) -> Result<(), OpError> {
         let Some(table) = cx.state.windowed(self.table).window(end) else { return Ok(()) };
-        let closed_before = cx.mark != i64::MIN && end <= cx.mark;
-        let show = Show { end: Some(end), updates: closed_before, always: false };
-        let slots = if closed_before { table.touched().to_vec() } else { table.entries()? };
+        let closed_before = !self.by_clock && cx.mark != i64::MIN && end <= cx.mark;
+        let updates = self.emits_changes || closed_before;
+        let show = Show { end: Some(end), updates, always: false };
+        let slots = if updates { table.touched().to_vec() } else { table.entries()? };
         self.groups.collect(table, &slots, show, cx.kernel.on_error)?;
         self.groups.results.emit(cx.emit, cx.reports);
         self.groups.remove_empty(table);
@@ -161,10 +167,13 @@ impl Operator for WindowAggregateOp {
         let id = self.table;
         self.groups
             .settle(cx.state, |state, end| state.windowed(id).at(end.unwrap_or(i64::MAX)))?;
-        if mark == i64::MIN {
-            return Ok(());
+        let mark = time_of(self.by_clock, mark, cx);
+        let windows = cx.state.windowed(id);
+        let mut ends = if mark == i64::MIN { Vec::new() } else { windows.ends_until(mark) };
+        if self.emits_changes {
+            ends.extend(windows.touched_ends().into_iter().filter(|end| *end > mark));
         }
-        for end in cx.state.windowed(id).ends_until(mark) {
+        for end in ends {
             self.show(end, cx)?;
             if self.is_gone(end, mark) {
                 self.remove(end, cx)?;

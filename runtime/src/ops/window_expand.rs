@@ -11,7 +11,7 @@ use super::{OpCx, OpError, Operator, Plan, words_of};
 
 /// `window_time` is this much before the window's end, microseconds: the last millisecond inside,
 /// as in Flink.
-const WINDOW_TIME_MICROS: i64 = 1_000;
+pub(super) const WINDOW_TIME_MICROS: i64 = 1_000;
 
 pub(super) struct WindowExpandOp {
     columns: Vec<Column>,

@@ -50,6 +50,8 @@ pub(crate) struct Worker {
     inputs: Inputs,
     /// Scans by stream.
     scans: Vec<Vec<Scan>>,
+    /// By stream, whether an operator that goes by the clock gets its rows.
+    by_clock: Vec<bool>,
     policies: Arc<Policies>,
     metrics: Arc<Metrics>,
     /// The counters of all partitions of the job.
@@ -103,7 +105,7 @@ impl Worker {
         self.event_time = i64::MIN;
         self.wiring.begin(cx, self.policies.keeps_rows());
         self.read(start, &cx)?;
-        self.end_sources()?;
+        self.end_sources(start.clock)?;
         while !self.wiring.all_ended() {
             let message = self.wiring.receive();
             self.take(message)?;
@@ -259,7 +261,7 @@ impl Worker {
     }
 
     /// Step 2 begins: every source vertex ends with its stream's watermark on this worker.
-    fn end_sources(&mut self) -> Result<()> {
+    fn end_sources(&mut self, clock: i64) -> Result<()> {
         let sources: Vec<_> = self
             .scans
             .iter()
@@ -269,8 +271,13 @@ impl Worker {
             })
             .collect();
         for (stream, vertex, timed) in sources {
-            // Without event time a stream holds nothing back.
-            let watermark = if timed { self.inputs.watermark(stream) } else { i64::MAX };
+            let watermark = self.inputs.watermark(stream);
+            let watermark = match (timed, self.by_clock[stream.index()]) {
+                (true, _) => watermark,
+                (false, true) if watermark < i64::MAX => clock,
+                // Without event time a stream holds nothing back.
+                (false, true | false) => i64::MAX,
+            };
             self.wiring.end_source(vertex, watermark)?;
             self.derived_reports()?;
         }

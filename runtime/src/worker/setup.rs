@@ -89,6 +89,7 @@ impl Worker {
             wiring: Wiring::new(&graph, parts),
             inputs: setup.inputs,
             scans,
+            by_clock: graph.streams_by_clock(),
             policies: setup.policies,
             partitions: setup.metrics.partitions(),
             metrics: setup.metrics,

@@ -20,6 +20,17 @@ pub struct Aggregate {
     pub window: Option<WindowInput>,
     /// How long windows stay open for late rows, microseconds.
     pub lateness: i64,
+    /// When the windows' results go out.
+    pub emits: Emission,
+}
+
+/// When the results of a windowed aggregate go out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Emission {
+    /// Whether changes go out in each epoch, and not only when the window closes.
+    pub changes: bool,
+    /// Whether windows close by the clock, which is their time.
+    pub by_clock: bool,
 }
 
 impl Aggregate {
@@ -80,9 +91,9 @@ impl PlanNode for Aggregate {
                 schema.columns.push(Field::new("window_start", ty.clone()));
                 schema.columns.push(Field::new("window_end", ty));
                 key.extend([width, width + 1]);
-                if self.lateness > 0 {
+                if self.lateness > 0 || self.emits.changes {
                     schema.changes = Changes::Retract;
-                } else {
+                } else if !self.emits.by_clock {
                     schema.times = vec![width + 1];
                 }
             }
@@ -109,6 +120,9 @@ impl PlanNode for Aggregate {
                     &format!(" in windows [{}, {})", names(input, &[start]), names(input, &[end]));
             }
             None => {}
+        }
+        if self.emits.changes {
+            line += " emits changes";
         }
         if self.lateness > 0 {
             line += &format!(" lateness={}s", self.lateness as f64 / 1e6);

@@ -5,7 +5,7 @@
 
 use xxhash_rust::xxh3::Xxh3;
 
-use super::{Aggregate, Filter, Join, JoinClass, LogicalOp, Node, Plan, TopN};
+use super::{Aggregate, Filter, Join, JoinClass, LogicalOp, Node, Plan, Session, TopN};
 use crate::aggregate::AggregateCall;
 use crate::expr::{Expr, ExprKind};
 use crate::ids::NodeId;
@@ -99,11 +99,9 @@ fn of_node<'a>(node: &Node, of: &impl Fn(NodeId) -> &'a Identity) -> Identity {
         LogicalOp::Join(join) => of_join(join, input(0), input(1)),
         LogicalOp::Window(window) => {
             let parts = Parts::new("window").hash(input(0).node).data(&window.window);
-            let hash = parts.hash(input(0).columns[window.time]).finish();
-            let bounds = (0..3).map(|bound| Parts::new("bound").hash(hash).hash(bound).finish());
-            let columns = input(0).columns.iter().copied().chain(bounds).collect();
-            Identity { node: hash, columns }
+            with_bounds(parts.hash(input(0).columns[window.time]).finish(), input(0))
         }
+        LogicalOp::Session(session) => of_session(session, input(0)),
         LogicalOp::Aggregate(aggregate) => of_aggregate(aggregate, input(0)),
         LogicalOp::Deduplicate(dedup) => {
             let columns = &input(0).columns;
@@ -172,6 +170,18 @@ fn of_top_n(top: &TopN, input: &Identity) -> Identity {
     of
 }
 
+fn of_session(session: &Session, input: &Identity) -> Identity {
+    let parts = Parts::new("session").hash(input.node).data(&session.gap);
+    let keys = session.keys.iter().map(|&k| input.columns[k]);
+    with_bounds(parts.hash(input.columns[session.time]).hashes(keys).finish(), input)
+}
+
+/// An operator that adds the bounds of a window to its input's columns.
+fn with_bounds(node: u64, input: &Identity) -> Identity {
+    let bounds = (0..3).map(|bound| Parts::new("bound").hash(node).hash(bound).finish());
+    Identity { node, columns: input.columns.iter().copied().chain(bounds).collect() }
+}
+
 /// An operator whose output has its input's columns.
 fn keeping(node: u64, input: &Identity) -> Identity {
     let column = |&c: &u64| Parts::new("column").hash(node).hash(c).finish();
@@ -223,6 +233,7 @@ fn of_aggregate(aggregate: &Aggregate, input: &Identity) -> Identity {
         }
         None => (parts, 0),
     };
+    let parts = if aggregate.emits.changes { parts.text("changes") } else { parts };
     let node = parts.finish();
     let column = |kind: &str, of: u64| Parts::new(kind).hash(node).hash(of).finish();
     let keys = keys.into_iter().map(|key| column("key", key));

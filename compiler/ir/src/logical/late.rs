@@ -32,6 +32,10 @@ impl PlanNode for Late {
             LateRule::Windows { window, lateness } => {
                 format!("{time} for {window} lateness={}s", lateness as f64 / 1e6)
             }
+            LateRule::Sessions { lateness: 0 } => format!("{time} for sessions"),
+            LateRule::Sessions { lateness } => {
+                format!("{time} for sessions lateness={}s", lateness as f64 / 1e6)
+            }
             LateRule::Rows => format!("{time} for rows"),
         }
     }

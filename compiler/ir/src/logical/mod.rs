@@ -15,13 +15,14 @@ mod print;
 mod project;
 mod scan;
 mod schema;
+mod session;
 mod sink;
 mod text;
 mod top_n;
 mod union;
 mod window;
 
-pub use aggregate::Aggregate;
+pub use aggregate::{Aggregate, Emission};
 pub use deduplicate::Deduplicate;
 pub use filter::Filter;
 pub use identity::{Identity, identities};
@@ -33,6 +34,7 @@ pub use print::explain;
 pub use project::Project;
 pub use scan::{Scan, ScanKind};
 pub use schema::{Changes, Hidden, Schema};
+pub use session::Session;
 pub use sink::Sink;
 pub use text::{expr_text, value_text};
 pub use top_n::TopN;
@@ -85,6 +87,8 @@ pub enum LogicalOp {
     Join(Join),
     /// Adds a row per window (a window table function).
     Window(Window),
+    /// Holds rows until their session is over, and adds its bounds.
+    Session(Session),
     /// Aggregates per group, perhaps per window.
     Aggregate(Aggregate),
     /// Keeps one row per key.
@@ -131,6 +135,7 @@ macro_rules! each_op {
             LogicalOp::Project($node) => $body,
             LogicalOp::Join($node) => $body,
             LogicalOp::Window($node) => $body,
+            LogicalOp::Session($node) => $body,
             LogicalOp::Aggregate($node) => $body,
             LogicalOp::Deduplicate($node) => $body,
             LogicalOp::TopN($node) => $body,
@@ -174,6 +179,7 @@ impl LogicalOp {
                 JoinClass::Temporal { .. } => "TemporalJoin",
             },
             LogicalOp::Window(_) => "Window",
+            LogicalOp::Session(_) => "Session",
             LogicalOp::Aggregate(_) => "Aggregate",
             LogicalOp::Deduplicate(_) => "Deduplicate",
             LogicalOp::TopN(_) => "TopN",
@@ -192,6 +198,7 @@ impl LogicalOp {
             LogicalOp::Filter(_)
             | LogicalOp::Project(_)
             | LogicalOp::Window(_)
+            | LogicalOp::Session(_)
             | LogicalOp::Aggregate(_)
             | LogicalOp::Deduplicate(_)
             | LogicalOp::TopN(_)
@@ -287,6 +294,7 @@ impl Plan {
                 | LogicalOp::Window(_)
                 | LogicalOp::Late(_) => id = node.inputs[0],
                 LogicalOp::Join(_)
+                | LogicalOp::Session(_)
                 | LogicalOp::Aggregate(_)
                 | LogicalOp::Deduplicate(_)
                 | LogicalOp::TopN(_)

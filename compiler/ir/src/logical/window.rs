@@ -17,6 +17,8 @@ pub struct Window {
     pub window: WindowSpec,
     /// How long windows stay open for late rows, microseconds.
     pub lateness: i64,
+    /// Whether windows close by the clock, which is their time.
+    pub by_clock: bool,
 }
 
 impl PlanNode for Window {
@@ -31,7 +33,8 @@ impl PlanNode for Window {
             key.push(width + 1);
         }
         // An accepted row's windows are open: their ends lie above the watermark.
-        schema.times = if self.lateness == 0 { vec![width + 1, width + 2] } else { Vec::new() };
+        let bounded = self.lateness == 0 && !self.by_clock;
+        schema.times = if bounded { vec![width + 1, width + 2] } else { Vec::new() };
         schema
     }
 

@@ -258,4 +258,21 @@ impl JobGraph {
     pub fn stream(&self, id: StreamId) -> &Stream {
         &self.streams[id.index()]
     }
+
+    /// By stream, whether its rows come to an operator that goes by the clock: which must be told
+    /// when they end, and so has to be given the time until then.
+    pub fn streams_by_clock(&self) -> Vec<bool> {
+        let mut by_clock: Vec<bool> =
+            self.vertices.iter().map(|vertex| vertex.op.goes_by_clock()).collect();
+        let mut streams = vec![false; self.streams.len()];
+        for (i, vertex) in self.vertices.iter().enumerate().rev() {
+            for edge in self.inputs(VertexId::from(i)) {
+                by_clock[edge.from.index()] |= by_clock[i];
+            }
+            if let PhysicalOp::Source(source) = &vertex.op {
+                streams[source.stream.index()] |= by_clock[i];
+            }
+        }
+        streams
+    }
 }

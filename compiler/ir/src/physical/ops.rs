@@ -25,6 +25,8 @@ pub enum PhysicalOp {
     Late(Late),
     /// Adds a row per window, with the window's bounds.
     WindowExpand(WindowExpand),
+    /// Holds rows until their session is over, and adds its bounds.
+    SessionWindow(SessionWindow),
     /// Aggregates within the epoch before an exchange, by group or by group and slice.
     PreAggregate(PreAggregate),
     /// Aggregates per group; emits changes.
@@ -118,6 +120,11 @@ pub enum LateRule {
         /// `allowed.lateness` in microseconds.
         lateness: i64,
     },
+    /// ts + lateness < w.
+    Sessions {
+        /// `allowed.lateness` in microseconds.
+        lateness: i64,
+    },
     /// ts < w.
     Rows,
 }
@@ -158,6 +165,32 @@ pub struct WindowExpand {
     pub lateness: i64,
     /// Where a NULL time is reported.
     pub site: Option<SiteId>,
+}
+
+/// Gives each row the bounds of its session, once that is over. A row is with another of its key
+/// in a session if less than `gap` lies between them, or both are with a third; the session is
+/// `[first time, last time + gap)`. Output: as `WindowExpand`, of an append-only input. With
+/// allowed lateness, rows that still come take back what went out of their session.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SessionWindow {
+    /// Key columns.
+    pub keys: Vec<usize>,
+    /// Time column. A NULL goes by the error policy.
+    pub time: usize,
+    /// Time without rows after which a session is over, microseconds.
+    pub gap: i64,
+    /// `allowed.lateness` in microseconds: > 0 makes the output retract.
+    pub lateness: i64,
+    /// Whether sessions end by the epoch's clock instead of the watermark.
+    pub by_clock: bool,
+    /// Where a NULL time is reported.
+    pub site: Option<SiteId>,
+    /// Ordered: key, start (BIGINT) → end (BIGINT), whether its rows are out (BOOLEAN).
+    pub sessions: TableId,
+    /// Ordered: key, time (BIGINT), row → weight (BIGINT).
+    pub rows: TableId,
+    /// Ordered: time (BIGINT), key → nothing: what to look at when time passes.
+    pub timers: TableId,
 }
 
 /// Aggregates within the epoch, before the exchange. Output: the keys; for a window, then slice
@@ -206,6 +239,13 @@ pub struct WindowAggregate {
     pub window: Option<WindowSpec>,
     /// `allowed.lateness` in microseconds: > 0 makes the output retract.
     pub lateness: i64,
+    /// Whether changes go out in each epoch, and not only when the window closes: the output
+    /// retracts.
+    #[serde(default)]
+    pub emits_changes: bool,
+    /// Whether windows close by the epoch's clock instead of the watermark.
+    #[serde(default)]
+    pub by_clock: bool,
     /// Windowed: key → accumulators, window start (BIGINT), count of rows (BIGINT) last.
     pub groups: TableId,
     /// Ordered: window end (BIGINT), key, call (INT), value bytes → weight (BIGINT).
@@ -450,6 +490,7 @@ impl PhysicalOp {
             | PhysicalOp::PreAggregate(_)
             | PhysicalOp::Union(_)
             | PhysicalOp::Sink(_) => Vec::new(),
+            PhysicalOp::SessionWindow(op) => vec![op.sessions, op.rows, op.timers],
             PhysicalOp::GroupAggregate(op) => std::iter::once(op.groups).chain(op.values).collect(),
             PhysicalOp::WindowAggregate(op) => {
                 std::iter::once(op.groups).chain(op.values).collect()
@@ -464,6 +505,29 @@ impl PhysicalOp {
         }
     }
 
+    /// Whether it goes by the epoch's clock instead of the watermark.
+    pub fn goes_by_clock(&self) -> bool {
+        match self {
+            PhysicalOp::SessionWindow(op) => op.by_clock,
+            PhysicalOp::WindowAggregate(op) => op.by_clock,
+            PhysicalOp::Source(_)
+            | PhysicalOp::Map(_)
+            | PhysicalOp::Late(_)
+            | PhysicalOp::WindowExpand(_)
+            | PhysicalOp::PreAggregate(_)
+            | PhysicalOp::GroupAggregate(_)
+            | PhysicalOp::Join(_)
+            | PhysicalOp::IntervalJoin(_)
+            | PhysicalOp::TemporalJoin(_)
+            | PhysicalOp::Deduplicate(_)
+            | PhysicalOp::TopN(_)
+            | PhysicalOp::Normalize(_)
+            | PhysicalOp::Materialize(_)
+            | PhysicalOp::Union(_)
+            | PhysicalOp::Sink(_) => false,
+        }
+    }
+
     /// The name of the operator's kind.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -471,6 +535,7 @@ impl PhysicalOp {
             PhysicalOp::Map(_) => "Map",
             PhysicalOp::Late(_) => "Late",
             PhysicalOp::WindowExpand(_) => "WindowExpand",
+            PhysicalOp::SessionWindow(_) => "SessionWindow",
             PhysicalOp::PreAggregate(_) => "PreAggregate",
             PhysicalOp::GroupAggregate(_) => "GroupAggregate",
             PhysicalOp::WindowAggregate(_) => "WindowAggregate",

@@ -115,6 +115,7 @@ fn arity(op: &PhysicalOp) -> usize {
         PhysicalOp::Map(_)
         | PhysicalOp::Late(_)
         | PhysicalOp::WindowExpand(_)
+        | PhysicalOp::SessionWindow(_)
         | PhysicalOp::PreAggregate(_)
         | PhysicalOp::GroupAggregate(_)
         | PhysicalOp::WindowAggregate(_)
@@ -165,8 +166,10 @@ fn verify_op(graph: &JobGraph, vertex: &Vertex, inputs: &[&Vertex]) -> Result<()
             same_columns(0)
         }
         PhysicalOp::WindowExpand(op) => {
-            append(0)?;
-            verify_columns(std::iter::once(&op.time).chain(&op.watermark), width(0))
+            append(0).and(verify_columns(std::iter::once(&op.time).chain(&op.watermark), width(0)))
+        }
+        PhysicalOp::SessionWindow(op) => {
+            append(0).and(verify_columns(op.keys.iter().chain([&op.time]), width(0)))
         }
         PhysicalOp::PreAggregate(op) => verify_pre_aggregate(op, width(0)),
         PhysicalOp::GroupAggregate(op) => pre_aggregated(inputs[0], op.keys),
@@ -280,6 +283,7 @@ fn verify_sink(graph: &JobGraph, op: &Sink, input: &Vertex) -> Result<(), String
 fn verify_exchange(op: &PhysicalOp, edges: &[&Edge]) -> Result<(), String> {
     let first = |n: usize| (0..n).collect::<Vec<_>>();
     let wanted: Vec<Option<Vec<usize>>> = match op {
+        PhysicalOp::SessionWindow(op) => vec![Some(op.keys.clone())],
         PhysicalOp::GroupAggregate(op) => vec![Some(first(op.keys))],
         PhysicalOp::WindowAggregate(op) => vec![Some(first(op.keys))],
         PhysicalOp::Join(op) => vec![Some(op.left_keys.clone()), Some(op.right_keys.clone())],

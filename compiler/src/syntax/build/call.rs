@@ -199,7 +199,11 @@ impl Builder<'_> {
     fn table_arg(&mut self, source: TableArgSource, partition: Option<Node<'_>>) -> TableArg {
         let mut arg = TableArg { source, partition_by: Vec::new(), order_by: Vec::new() };
         if let Some(partition) = partition {
-            arg.partition_by = self.exprs(&must(child(&partition, Rule::partition_by)));
+            let keys = self.first_expr(&must(child(&partition, Rule::arg_keys)));
+            arg.partition_by = match keys.kind {
+                ExprKind::Row(keys) => keys,
+                _ => vec![keys],
+            };
             arg.order_by = self.first_order_by(&partition);
         }
         arg

@@ -191,7 +191,7 @@ impl Marker {
 fn break_before(rule: Rule, parent: Rule) -> Option<Break> {
     match (rule, parent) {
         (Rule::set_end, _) => Some(Break::Always),
-        (Rule::partition_by | Rule::order_by, Rule::arg_partition) => Some(Break::Condition),
+        (Rule::arg_keys | Rule::order_by, Rule::arg_partition) => Some(Break::Condition),
         (
             Rule::from
             | Rule::filter_rows

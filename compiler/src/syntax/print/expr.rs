@@ -347,16 +347,19 @@ impl Printer {
             TableArgSource::Named(name) => self.name(name),
             TableArgSource::Query(query) => self.subquery(query),
         }
-        self.partition_by_inside(&table.partition_by);
-        self.order_by_inside(&table.order_by);
-    }
-
-    /// ` PARTITION BY …`, or nothing.
-    fn partition_by_inside(&mut self, exprs: &[Expr]) {
-        if !exprs.is_empty() {
-            self.push(" PARTITION BY ");
-            self.exprs(exprs);
+        match &table.partition_by[..] {
+            [] => {}
+            [only] => {
+                self.push(" PARTITION BY ");
+                self.expr(only, Precedence::Lowest);
+            }
+            several => {
+                self.push(" PARTITION BY (");
+                self.exprs(several);
+                self.push(")");
+            }
         }
+        self.order_by_inside(&table.order_by);
     }
 
     /// ` ORDER BY …`, or nothing.

@@ -189,7 +189,7 @@ pub(super) struct Run {
     pub(super) failures: usize,
     /// Rows that were both taken back and put in the same epoch.
     pub(super) wavering: usize,
-    /// Entries of ordered tables that are left in the end.
+    /// Entries of ordered and windowed tables that are left in the end.
     pub(super) entries: usize,
     /// Every row with the watermark that went on before its epoch.
     pub(super) rows: Vec<Weighted>,
@@ -308,10 +308,17 @@ impl<'a> Runner<'a> {
 
     fn entries(&mut self) -> usize {
         let kinds = self.graph.tables.iter().map(|spec| spec.kind).enumerate();
-        let ordered = kinds.filter(|(_, kind)| *kind == TableKind::Ordered);
-        let ids: Vec<TableId> = ordered.map(|(i, _)| TableId::from(i)).collect();
-        let stores = self.workers.iter_mut().map(|worker| &mut worker.store);
-        stores.map(|s| ids.iter().map(|id| s.ordered(*id).len()).sum::<usize>()).sum()
+        let tables: Vec<(TableId, TableKind)> =
+            kinds.map(|(i, kind)| (TableId::from(i), kind)).collect();
+        let entries = |store: &mut StateStore| {
+            let of = |(id, kind): &(TableId, TableKind)| match kind {
+                TableKind::Ordered => store.ordered(*id).len(),
+                TableKind::Windowed => store.windowed(*id).len(),
+                TableKind::Point => 0,
+            };
+            tables.iter().map(of).sum::<usize>()
+        };
+        self.workers.iter_mut().map(|worker| entries(&mut worker.store)).sum()
     }
 
     fn layout(&self, vertex: usize) -> Arc<RowLayout> {

@@ -6,6 +6,7 @@ mod groups;
 mod harness;
 mod joins;
 mod keyed;
+mod sessions;
 mod stateless;
 mod temporal;
 mod top_n;
@@ -21,6 +22,7 @@ fn law_of(op: &PhysicalOp) -> Option<fn()> {
         PhysicalOp::Map(_) => Some(stateless::map_filters_and_projects),
         PhysicalOp::Late(_) => Some(stateless::late_leaves_out_late_rows),
         PhysicalOp::WindowExpand(_) => Some(windows::carried_windows_are_windows),
+        PhysicalOp::SessionWindow(_) => Some(sessions::sessions_of_a_stream),
         PhysicalOp::PreAggregate(_) | PhysicalOp::GroupAggregate(_) => {
             Some(groups::groups_of_a_changelog)
         }

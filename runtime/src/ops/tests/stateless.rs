@@ -95,6 +95,7 @@ pub(super) fn late_leaves_out_late_rows() {
         LateRule::Rows,
         LateRule::Windows { window, lateness: 0 },
         LateRule::Windows { window, lateness: 15 },
+        LateRule::Sessions { lateness: 15 },
     ];
     let time = null(DataType::Timestamp { precision: 3 });
     let number = not_null(DataType::BigInt);
@@ -107,7 +108,7 @@ pub(super) fn late_leaves_out_late_rows() {
         ],
     );
     proptest!(ProptestConfig::with_cases(256), |(
-        rows in prop::collection::vec(row, 0..20), rule in 0usize..3,
+        rows in prop::collection::vec(row, 0..20), rule in 0usize..4,
         sizes in prop::collection::vec(1usize..6, 0..8),
     )| {
         let rule = rules[rule];
@@ -122,6 +123,7 @@ pub(super) fn late_leaves_out_late_rows() {
             let row = vec![time, Value::Int(w), Value::Int(position as i64)];
             let is_late = |ts: i64| match rule {
                 LateRule::Rows => ts < w,
+                LateRule::Sessions { lateness } => ts + lateness < w,
                 LateRule::Windows { lateness, .. } => {
                     let last = ts.div_euclid(10) * 10 + 30;
                     w > i64::MIN && last + lateness <= w

@@ -1,5 +1,5 @@
-//! PreAggregate with WindowAggregate over TUMBLE and HOP, with and without lateness, from times and
-//! from windows that `WindowExpand` made.
+//! PreAggregate with WindowAggregate over TUMBLE, HOP and CUMULATE, with and without lateness, once
+//! or with all changes, from times and from windows that `WindowExpand` made.
 
 use std::collections::BTreeMap;
 
@@ -18,9 +18,9 @@ use super::groups::{calls, evaluate, input_row, input_types, partial_types};
 use super::harness::*;
 
 /// Columns after those of `groups`: time, watermark, position.
-const TIME: usize = 5;
-const WATERMARK: usize = 6;
-const POSITION: usize = 7;
+pub(super) const TIME: usize = 5;
+pub(super) const WATERMARK: usize = 6;
+pub(super) const POSITION: usize = 7;
 
 /// Windows, lateness, and how far the watermark stays behind.
 #[derive(Clone, Copy, Debug)]
@@ -30,25 +30,53 @@ struct Shape {
     delay: i64,
     /// Whether aggregates are told that rows may be taken back.
     multisets: bool,
+    /// Whether changes are emitted before the window closes.
+    changes: bool,
 }
 
 fn shapes() -> impl Strategy<Value = Shape> {
     let window = prop_oneof![
         Just(WindowSpec::Tumble { size: 20, offset: 3 }),
         Just(WindowSpec::Hop { size: 30, slide: 10, offset: 0 }),
+        Just(WindowSpec::Hop { size: 25, slide: 10, offset: -3 }),
+        Just(WindowSpec::Hop { size: 10, slide: 15, offset: 0 }),
+        Just(WindowSpec::Cumulate { size: 40, step: 10, offset: 5 }),
     ];
-    (window, prop_oneof![Just(0i64), Just(25)], 0i64..30, any::<bool>()).prop_map(
-        |(window, lateness, delay, multisets)| Shape { window, lateness, delay, multisets },
+    let lateness = prop_oneof![Just(0i64), Just(25)];
+    (window, lateness, 0i64..30, any::<bool>(), any::<bool>()).prop_map(
+        |(window, lateness, delay, multisets, changes)| Shape {
+            window,
+            lateness,
+            delay,
+            multisets,
+            changes,
+        },
     )
 }
 
-fn types() -> Vec<Type> {
+/// The windows that hold a time, by definition.
+fn windows_of(ts: i64, window: WindowSpec) -> Vec<(i64, i64)> {
+    let (starts, lengths) = match window {
+        WindowSpec::Tumble { size, .. } => (size, vec![size]),
+        WindowSpec::Hop { size, slide, .. } => (slide, vec![size]),
+        WindowSpec::Cumulate { size, step, .. } => {
+            (size, (1..=size / step).map(|n| n * step).collect())
+        }
+        WindowSpec::Session { gap } => panic!("a session of {gap}"),
+    };
+    let aligned = |start: &i64| (start - window.offset()).rem_euclid(starts) == 0;
+    let starts = (ts - window.size() + 1..=ts).filter(aligned);
+    let all = starts.flat_map(|start| lengths.iter().map(move |length| (start, start + length)));
+    all.filter(|(_, end)| ts < *end).collect()
+}
+
+pub(super) fn types() -> Vec<Type> {
     let number = not_null(DataType::BigInt);
     input_types().into_iter().chain([timestamp(), number.clone(), number]).collect()
 }
 
 /// A row and its event time.
-type Timed = (Vec<Value>, i64);
+pub(super) type Timed = (Vec<Value>, i64);
 
 /// Rows in disorder around a time that goes on.
 fn stream() -> impl Strategy<Value = Vec<Timed>> {
@@ -96,35 +124,41 @@ fn aggregate(graph: &mut Graph, input: VertexId, shape: Shape, by: WindowInput) 
         WindowInput::Time { window, .. } => Some(window),
         WindowInput::Carried { .. } => None,
     };
-    let op = WindowAggregate { keys: 1, calls, window, lateness: shape.lateness, groups, values };
-    let changelog = if shape.lateness > 0 { Changelog::Retract } else { Changelog::Append };
+    let op = WindowAggregate {
+        keys: 1,
+        calls,
+        window,
+        lateness: shape.lateness,
+        emits_changes: shape.changes,
+        by_clock: false,
+        groups,
+        values,
+    };
+    let retracts = shape.lateness > 0 || shape.changes;
+    let changelog = if retracts { Changelog::Retract } else { Changelog::Append };
     graph.add(PhysicalOp::WindowAggregate(op), &[(pre, Some(vec![0]))], output, changelog);
 }
 
 /// The events with their watermarks, and the results by definition.
 fn evaluate_stream(rows: &[Timed], shape: Shape) -> (Vec<Event>, Net, usize) {
-    let mut groups: BTreeMap<(String, i64), Vec<Weighted>> = BTreeMap::new();
+    let mut groups: BTreeMap<(String, i64, i64), Vec<Weighted>> = BTreeMap::new();
     let (mut events, mut mark, mut late) = (Vec::new(), i64::MIN, 0);
-    let (size, slide) = (shape.window.size(), shape.window.slice());
     for (i, (values, ts)) in rows.iter().enumerate() {
         let hidden = [Value::Timestamp(*ts), Value::Int(mark), Value::Int(i as i64)];
         let row: Vec<Value> = values.iter().cloned().chain(hidden).collect();
-        let mut open = 0;
-        for end in ts + 1..=ts + size {
-            let aligned = (end - shape.window.offset()).rem_euclid(slide) == 0;
-            if aligned && (mark == i64::MIN || end + shape.lateness > mark) {
-                open += 1;
-                let key = (format!("{:?}", values[0]), end);
-                groups.entry(key).or_default().push((values.clone(), 1));
-            }
+        let windows = windows_of(*ts, shape.window);
+        let is_open = |end: i64| mark == i64::MIN || end + shape.lateness > mark;
+        for (start, end) in windows.iter().filter(|(_, end)| is_open(*end)) {
+            let key = (format!("{:?}", values[0]), *start, *end);
+            groups.entry(key).or_default().push((values.clone(), 1));
         }
-        late += usize::from(open == 0);
+        late += usize::from(!windows.is_empty() && !windows.iter().any(|(_, end)| is_open(*end)));
         mark = mark.max(ts - shape.delay);
         events.push(Event { port: 0, row, weight: 1, mark });
     }
     let mut expected = Net::new();
-    for ((_, end), rows) in &groups {
-        let bounds = [Value::Timestamp(end - size), Value::Timestamp(*end)];
+    for ((_, start, end), rows) in &groups {
+        let bounds = [Value::Timestamp(*start), Value::Timestamp(*end)];
         let key = rows[0].0[0].clone();
         let row: Vec<Value> = std::iter::once(key).chain(evaluate(rows)).chain(bounds).collect();
         add(&mut expected, &row, 1);
@@ -137,6 +171,7 @@ fn check(graph: &Graph, rows: &[(Vec<Value>, i64)], shape: Shape, sizes: &[usize
     for run in assert_law(&graph.graph, &events, Spread::Rows, sizes, &expected) {
         assert_eq!(run.late.len(), late, "late rows are counted");
         assert_eq!(run.wavering, 0, "a row is taken back and put in one epoch");
+        assert_eq!(run.entries, 0, "nothing is kept of what is over");
         if shape.lateness == 0 {
             for (row, mark) in &run.rows {
                 let end = row.last().expect("the window's end");

@@ -1,0 +1,122 @@
+//! SessionWindow against sessions by definition, with and without lateness.
+
+use std::collections::BTreeMap;
+
+use flow_ir::ids::StreamId;
+use flow_ir::physical::{Changelog, Late, LateRule, PhysicalOp, SessionWindow, TableKind};
+use flow_ir::types::{DataType, Type};
+use flow_ir::value::Value;
+use proptest::prelude::*;
+
+use super::groups::input_row;
+use super::harness::*;
+use super::windows::{POSITION, TIME, Timed, WATERMARK, types};
+
+#[derive(Clone, Copy, Debug)]
+struct Shape {
+    gap: i64,
+    lateness: i64,
+    delay: i64,
+    /// Whether rows are parted by the first column.
+    keyed: bool,
+}
+
+fn shapes() -> impl Strategy<Value = Shape> {
+    (1i64..25, prop_oneof![Just(0i64), 1i64..40], 0i64..30, any::<bool>())
+        .prop_map(|(gap, lateness, delay, keyed)| Shape { gap, lateness, delay, keyed })
+}
+
+/// Rows in disorder, with times and rows that repeat.
+fn stream() -> impl Strategy<Value = Vec<Timed>> {
+    prop::collection::vec((input_row(), -45i64..15, 0usize..3), 0..40).prop_map(|rows| {
+        let mut out: Vec<Timed> = Vec::new();
+        for (i, (row, jitter, again)) in rows.into_iter().enumerate() {
+            let repeated = out.last().cloned().filter(|_| again == 0);
+            out.push(repeated.unwrap_or((row, i as i64 * 6 - 60 + jitter)));
+        }
+        out
+    })
+}
+
+fn graph(shape: Shape) -> Graph {
+    let mut graph = Graph::new();
+    let source = graph.source(&types(), Changelog::Append);
+    let late = Late {
+        stream: StreamId(0),
+        time: TIME,
+        watermark: WATERMARK,
+        position: POSITION,
+        rule: LateRule::Sessions { lateness: shape.lateness },
+        site: None,
+    };
+    let late = PhysicalOp::Late(late);
+    let late = graph.add(late, &[(source, None)], types(), Changelog::Append);
+    let keys = if shape.keyed { vec![0] } else { Vec::new() };
+    let number = || not_null(DataType::BigInt);
+    let op = PhysicalOp::SessionWindow(SessionWindow {
+        keys: keys.clone(),
+        time: TIME,
+        gap: shape.gap,
+        lateness: shape.lateness,
+        by_clock: false,
+        site: None,
+        sessions: graph.table(TableKind::Ordered, vec![number(), not_null(DataType::Boolean)]),
+        rows: graph.table(TableKind::Ordered, vec![number()]),
+        timers: graph.table(TableKind::Ordered, Vec::new()),
+    });
+    let output: Vec<Type> = types().into_iter().chain([(); 3].map(|()| timestamp())).collect();
+    let changelog = if shape.lateness > 0 { Changelog::Retract } else { Changelog::Append };
+    graph.add(op, &[(late, Some(keys))], output, changelog);
+    graph
+}
+
+/// The events with their watermarks, the rows in their sessions, and how many are late.
+fn evaluate(rows: &[Timed], shape: Shape) -> (Vec<Event>, Net, usize) {
+    let mut parts: BTreeMap<String, Vec<(i64, Vec<Value>)>> = BTreeMap::new();
+    let (mut events, mut mark, mut late) = (Vec::new(), i64::MIN, 0);
+    for (i, (values, ts)) in rows.iter().enumerate() {
+        let hidden = [Value::Timestamp(*ts), Value::Int(mark), Value::Int(i as i64)];
+        let row: Vec<Value> = values.iter().cloned().chain(hidden).collect();
+        if mark != i64::MIN && ts + shape.lateness < mark {
+            late += 1;
+        } else {
+            let part = if shape.keyed { format!("{:?}", values[0]) } else { String::new() };
+            parts.entry(part).or_default().push((*ts, row.clone()));
+        }
+        mark = mark.max(ts - shape.delay);
+        events.push(Event { port: 0, row, weight: 1, mark });
+    }
+    let mut expected = Net::new();
+    for rows in parts.values_mut() {
+        rows.sort_by_key(|(ts, _)| *ts);
+        for session in rows.chunk_by(|(a, _), (b, _)| b - a < shape.gap) {
+            let (start, end) = (session[0].0, session[session.len() - 1].0 + shape.gap);
+            let bounds = [start, end, end - 1_000].map(Value::Timestamp);
+            for (_, row) in session {
+                let row: Vec<Value> = row.iter().chain(&bounds).cloned().collect();
+                add(&mut expected, &row, 1);
+            }
+        }
+    }
+    (events, expected, late)
+}
+
+#[test]
+pub(super) fn sessions_of_a_stream() {
+    proptest!(ProptestConfig::with_cases(512), |(
+        rows in stream(), shape in shapes(), sizes in prop::collection::vec(1usize..9, 0..8),
+    )| {
+        let (events, expected, late) = evaluate(&rows, shape);
+        for run in assert_law(&graph(shape).graph, &events, Spread::Rows, &sizes, &expected) {
+            assert_eq!(run.late.len(), late, "late rows are counted");
+            assert_eq!(run.entries, 0, "nothing is kept of what is over");
+            assert_eq!(run.wavering, 0, "a row is taken back and put in one epoch");
+            if shape.lateness == 0 {
+                for (row, mark) in &run.rows {
+                    let end = &row[row.len() - 2];
+                    assert!(matches!(end, Value::Timestamp(end) if end > mark), "{row:?} {mark}");
+                }
+            }
+        }
+    });
+}
