@@ -14,6 +14,7 @@ use flow_stdlib::aggregates;
 use super::Checker;
 use super::expr::{ExprCx, same};
 use super::from::plain_column;
+use super::subquery::FIRST_COLUMN;
 use super::typed::{Aggregate, Bound, QueryId, QueryOp, WindowBound, WindowSource};
 use super::window::Kind;
 use crate::diagnostics::{aggregates as problems, types, windows};
@@ -82,6 +83,7 @@ impl Checker<'_> {
         }
         let mut inner =
             ExprCx { group_window: cx.group_window, ..ExprCx::rows(cx.scope, "an aggregate") };
+        inner.subqueries = cx.subqueries;
         let args = self.aggregate_arguments(&name, call, &mut inner);
         let filter = match &call.filter {
             Some(filter) => {
@@ -269,11 +271,38 @@ impl Checker<'_> {
             QueryOp::Scan(_)
             | QueryOp::Filter { .. }
             | QueryOp::Project { .. }
+            | QueryOp::Unnest(_)
             | QueryOp::Join(_)
             | QueryOp::Deduplicate(_)
             | QueryOp::TopN(_)
             | QueryOp::UnionAll(_) => self.lateness(origin),
         }
+    }
+
+    /// Calls of aggregates over columns of a node: each of the argument at its place, if there is
+    /// one.
+    pub(super) fn calls_of(
+        &self,
+        input: QueryId,
+        functions: &[&str],
+        args: &[usize],
+    ) -> Option<Vec<AggregateCall>> {
+        let of = self.query_node(input);
+        let call = |(at, function): (usize, &&str)| {
+            let args: Vec<usize> = args.get(at).copied().into_iter().collect();
+            let arg_types: Vec<Type> = args.iter().map(|a| of.columns[*a].ty.clone()).collect();
+            let ty = (aggregates::lookup(function)?.result)(&arg_types).ok()?;
+            Some(AggregateCall {
+                function: function.to_string(),
+                args,
+                arg_types,
+                distinct: false,
+                filter: None,
+                retracts: of.changelog != Changelog::Append,
+                ty,
+            })
+        };
+        functions.iter().enumerate().map(call).collect()
     }
 
     fn column_name(&self, input: QueryId, expr: &Expr) -> Option<String> {
@@ -299,6 +328,9 @@ impl Checker<'_> {
             return None;
         }
         if let ExprKind::Column(at) = &mut expr.kind {
+            if *at >= FIRST_COLUMN {
+                return None;
+            }
             return match at.checked_sub(grouped.width) {
                 Some(call) => {
                     *at = grouped.first_call + call;

@@ -479,11 +479,13 @@ fn draft_scope(drafts: &[Draft], name: &str) -> Scope {
             poisoned: draft.ty.is_none(),
             bare: ready,
             declared: Some(draft.span),
+            level: 0,
         }
     };
     let columns: Vec<ScopeColumn> = drafts.iter().map(column).collect();
     let name = Ident { text: name.to_string(), quoted: false, span: Span::default() };
-    Scope { tables: vec![ScopeTable { name: Some(name), columns: 0..columns.len() }], columns }
+    let tables = vec![ScopeTable { name: Some(name), columns: 0..columns.len(), level: 0 }];
+    Scope { tables, columns }
 }
 
 /// The expression with computed columns replaced by what they compute.

@@ -145,7 +145,7 @@ impl Checker<'_> {
                 width + more.len() - 1
             })
         };
-        let keys: Vec<usize> = keys.into_iter().map(&mut place).collect();
+        let keys = keys.into_iter().map(&mut place).chain(0..self.body.outer).collect();
         let sorted: Vec<usize> = sorted.into_iter().map(&mut place).collect();
         let order = sorted.into_iter().zip(spec.order_by.iter().map(direction)).collect();
         let input = self.extend(input, more, span);

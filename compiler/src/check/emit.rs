@@ -5,7 +5,7 @@ use flow_ir::physical::Changelog;
 use flow_ir::span::Span;
 
 use super::Checker;
-use super::typed::{Aggregate, QueryId, QueryOp};
+use super::typed::{Aggregate, QueryId, QueryOp, Unnest};
 
 impl Checker<'_> {
     /// The query with its changes emitted as they come; itself where it does so anyway.
@@ -37,6 +37,13 @@ impl Checker<'_> {
                     items.push((name, (!failed).then_some(expr)));
                 }
                 Some(self.project(changing, items, node.span))
+            }
+            QueryOp::Unnest(unnest) => {
+                let changing = self.emitting_changes(unnest.input, span)?;
+                if changing == unnest.input {
+                    return Some(query);
+                }
+                Some(self.unnest(Unnest { input: changing, ..unnest }, node.span))
             }
             QueryOp::UnionAll(inputs) => {
                 let changing = inputs.iter().map(|input| self.emitting_changes(*input, span));

@@ -8,7 +8,7 @@ use flow_ir::types::{DataType, Field, Type};
 use super::Checker;
 use super::aggregate::{AggregateExpr, GroupWindow};
 use super::scope::{Found, Scope, find};
-use crate::diagnostics::{names, plans, types};
+use crate::diagnostics::{names, types};
 use crate::syntax::ast::{self, BinaryOp, Ident, IsTest, LikeKind, ObjectName, TrimSide, UnaryOp};
 
 /// Where an expression stands.
@@ -24,12 +24,22 @@ pub(super) struct ExprCx<'s> {
     pub group_window: Option<&'s GroupWindow>,
     /// Names of SELECT's items, which count where no column has the name.
     pub aliases: &'s [(&'s Ident, &'s ast::Expr)],
+    /// Whether subqueries are allowed.
+    pub subqueries: bool,
+    /// What the subquery that was looked at last reads of the scope.
+    pub used: Vec<usize>,
 }
 
 impl<'s> ExprCx<'s> {
     /// An expression over single rows of a scope.
     pub(super) fn rows(scope: &'s Scope, place: &'static str) -> Self {
-        Self { scope, place, aggregates: None, group_window: None, aliases: &[] }
+        let (subqueries, used) = (false, Vec::new());
+        Self { scope, place, aggregates: None, group_window: None, aliases: &[], subqueries, used }
+    }
+
+    /// The same with subqueries, whose values are put in by `Checker::settle`.
+    pub(super) fn with_subqueries(scope: &'s Scope, place: &'static str) -> Self {
+        Self { subqueries: true, ..Self::rows(scope, place) }
     }
 }
 
@@ -104,11 +114,26 @@ impl Checker<'_> {
                 self.spelled(trim_name(*side), &[Some(&**arg), what.as_deref()], span, cx)
             }
             K::Call(call) => self.call(call, span, cx),
-            K::InQuery { .. } => self.subquery("IN (SELECT …)", span),
-            K::Exists(_) => self.subquery("EXISTS", span),
-            K::Quantified { .. } => self.subquery("ANY and ALL", span),
-            K::Subquery(_) => self.subquery("a subquery as a value", span),
+            K::InQuery { arg, query, negated } => self.in_query(arg, query, *negated, span, cx),
+            K::Exists(query) => self.exists(query, span, cx),
+            K::Quantified { arg, op, quantifier, set } => {
+                self.quantified((arg, *op), *quantifier, set, span, cx)
+            }
+            K::Subquery(query) => self.scalar_subquery(query, span, cx),
         }
+    }
+
+    fn in_query(
+        &mut self,
+        arg: &ast::Expr,
+        query: &ast::Query,
+        negated: bool,
+        span: Span,
+        cx: &mut ExprCx<'_>,
+    ) -> Option<Expr> {
+        let arg = self.expr(arg, cx)?;
+        let found = self.any_of(BinaryOp::Eq, arg, query, span, cx)?;
+        Some(negate_if(negated, found, span))
     }
 
     fn cast(
@@ -160,11 +185,6 @@ impl Checker<'_> {
         Some(Expr { kind: ExprKind::Row(items), ty, span })
     }
 
-    fn subquery<T>(&mut self, what: &str, span: Span) -> Option<T> {
-        let instead = "Join the subquery in FROM instead.";
-        self.report(plans::not_available(what, span, Some(instead)))
-    }
-
     /// Types several expressions; all of them are looked at, whatever fails.
     pub(super) fn exprs(&mut self, all: &[ast::Expr], cx: &mut ExprCx<'_>) -> Option<Vec<Expr>> {
         let typed: Vec<Option<Expr>> = all.iter().map(|e| self.expr(e, cx)).collect();
@@ -200,6 +220,8 @@ impl Checker<'_> {
                 aggregates: cx.aggregates.as_deref_mut(),
                 group_window: cx.group_window,
                 aliases: &[],
+                subqueries: cx.subqueries,
+                used: Vec::new(),
             };
             return self.expr(aliased, &mut inner);
         }

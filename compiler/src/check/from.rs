@@ -6,8 +6,10 @@ use flow_ir::expr::{Expr, ExprKind};
 use flow_ir::span::Span;
 
 use super::Checker;
-use super::expr::{ExprCx, all_of, conjuncts};
+use super::expr::{ExprCx, conjuncts};
+use super::lateral::reads_left;
 use super::scope::{Found, Scope};
+use super::subquery::Outer;
 use super::typed::{QueryId, QueryOp};
 use super::{Meaning, join};
 use crate::diagnostics::{joins, names, plans, syntax};
@@ -19,6 +21,7 @@ use crate::syntax::ast::{
 const FROM_TABLES_MAX: usize = 200;
 
 /// The joins of a FROM.
+#[derive(Clone, Debug)]
 pub(super) enum Tree {
     /// A relation, and how many columns it has.
     Leaf(QueryId, usize),
@@ -27,6 +30,7 @@ pub(super) enum Tree {
 }
 
 /// A join of the tree.
+#[derive(Clone, Debug)]
 pub(super) struct TreeJoin {
     pub kind: Kind,
     pub left: Tree,
@@ -53,12 +57,36 @@ pub(super) enum Kind {
     Inner,
     Left,
     Right,
+    Full,
+    Semi,
+    Anti,
+}
+
+impl Kind {
+    /// Whether its columns are those of both sides, and not the left ones alone.
+    fn has_pairs(self) -> bool {
+        !matches!(self, Kind::Semi | Kind::Anti)
+    }
 }
 
 impl Tree {
+    /// The tree without its leftmost relation, if it joins it with others.
+    pub(super) fn without_first(&self) -> Option<Tree> {
+        let Tree::Join(join) = self else { return None };
+        if matches!(join.left, Tree::Leaf(..)) {
+            return (join.as_of.is_none()).then(|| join.right.clone());
+        }
+        let left = join.left.without_first()?;
+        let on = join.on.clone();
+        let (right, as_of) = (join.right.clone(), join.as_of.clone());
+        let join = TreeJoin { kind: join.kind, left, right, on, as_of, span: join.span };
+        Some(Tree::Join(Box::new(join)))
+    }
+
     fn width(&self) -> usize {
         match self {
             Tree::Leaf(_, width) => *width,
+            Tree::Join(join) if !join.kind.has_pairs() => join.left.width(),
             Tree::Join(join) => join.left.width() + join.right.width(),
         }
     }
@@ -73,16 +101,25 @@ struct Factor<'a> {
 
 impl<'a> Checker<'a> {
     /// The relations of FROM.
-    pub(super) fn from(&mut self, from: &[TableRef]) -> Option<(Tree, Scope)> {
+    pub(super) fn from(
+        &mut self,
+        from: &[TableRef],
+        outer: Option<&Outer>,
+    ) -> Option<(Tree, Scope)> {
         let tables: usize = from.iter().map(|item| 1 + item.joins.len()).sum();
         if tables > FROM_TABLES_MAX {
             let span = from.iter().map(|item| item.span).reduce(Span::to).unwrap_or_default();
             return self.report(syntax::nested_too_deeply(span, FROM_TABLES_MAX));
         }
-        let mut all: Option<(Tree, Scope)> = None;
+        let mut all: Option<(Tree, Scope)> = outer
+            .map(|outer| (Tree::Leaf(outer.node, outer.scope.columns.len()), outer.scope.clone()));
         let mut failed = false;
         for item in from {
             all = match (all, item.joins.as_slice()) {
+                (Some(left), []) if reads_left(&item.first) => {
+                    let cross = (JoinKind::Cross, &JoinConstraint::None);
+                    self.join_lateral(left, cross, &item.first, 0)
+                }
                 (Some((left, scope)), []) => self.comma(left, scope, &item.first),
                 (left, _) => {
                     let base = left.as_ref().map_or(0, |(tree, _)| tree.width());
@@ -133,6 +170,11 @@ impl<'a> Checker<'a> {
         let (mut tree, mut scope) = self.first(&from.first, base)?;
         let mut failed = false;
         for join in &from.joins {
+            if reads_left(&join.right) {
+                let how = (join.kind, &join.constraint);
+                (tree, scope) = self.join_lateral((tree, scope), how, &join.right, base)?;
+                continue;
+            }
             let Some(right) = self.right_side(join, base + tree.width()) else {
                 failed = true;
                 continue;
@@ -183,11 +225,9 @@ impl<'a> Checker<'a> {
             JoinKind::Inner | JoinKind::Cross => Kind::Inner,
             JoinKind::Left => Kind::Left,
             JoinKind::Right => Kind::Right,
-            JoinKind::Full => {
-                return self.report(joins::outer_join_unbounded("FULL", join.span, Some("FULL")));
-            }
-            JoinKind::Semi => return self.later("SEMI JOIN", join.span),
-            JoinKind::Anti => return self.later("ANTI JOIN", join.span),
+            JoinKind::Full => Kind::Full,
+            JoinKind::Semi => Kind::Semi,
+            JoinKind::Anti => Kind::Anti,
         };
         let as_of = match as_of {
             Some(time) => Some(self.as_of(time, &right_scope, &scope, base)?),
@@ -206,8 +246,12 @@ impl<'a> Checker<'a> {
         self.unique_tables(&scope, &right_scope)?;
         scope.append(right_scope);
         for (column, at) in scope.columns.iter_mut().zip(0..) {
-            let outer = (kind == Kind::Left && at >= split) || (kind == Kind::Right && at < split);
-            column.ty.nullable |= outer;
+            column.ty.nullable |= match kind {
+                Kind::Inner | Kind::Semi | Kind::Anti => false,
+                Kind::Left => at >= split,
+                Kind::Right => at < split,
+                Kind::Full => true,
+            };
             let hidden = (kind == Kind::Right) == (at < split);
             let shared = |names: &[Ident]| names.iter().any(|n| same_name(&n.text, &column.name));
             if hidden && using.is_some_and(shared) {
@@ -220,6 +264,9 @@ impl<'a> Checker<'a> {
         }
         for condition in &mut on {
             condition.map_columns(&|at| at + base);
+        }
+        if !kind.has_pairs() {
+            scope.truncate(split);
         }
         let join = TreeJoin { kind, left, right, on, as_of, span: join.span };
         Some((Tree::Join(Box::new(join)), scope))
@@ -269,9 +316,6 @@ impl<'a> Checker<'a> {
 
     /// One table of FROM.
     fn factor<'f>(&mut self, factor: &'f TableFactor) -> Option<Factor<'f>> {
-        if factor.lateral {
-            return self.later("LATERAL", factor.span);
-        }
         let (query, name, as_of) = match &factor.kind {
             TableFactorKind::Named { name, system_time } => {
                 let query = self.named_query(name)?;
@@ -282,7 +326,9 @@ impl<'a> Checker<'a> {
                 let (query, name) = self.table_function(name, args, factor.span)?;
                 (query, name, None)
             }
-            TableFactorKind::Unnest { .. } => return self.later("UNNEST", factor.span),
+            TableFactorKind::Unnest { .. } => {
+                return self.later("UNNEST without a table to its left", factor.span);
+            }
             TableFactorKind::MatchRecognize { .. } => {
                 return self.later("MATCH_RECOGNIZE", factor.span);
             }
@@ -362,8 +408,12 @@ impl<'a> Checker<'a> {
                 };
                 (left, right, pool.extract_if(.., both).collect::<Vec<Expr>>())
             }
-            Kind::Left => {
+            Kind::Left | Kind::Semi | Kind::Anti => {
                 let left = self.assemble(&join.left, base, pool);
+                (left, self.assemble_apart(&join.right, split), join.on.clone())
+            }
+            Kind::Full => {
+                let left = self.assemble_apart(&join.left, base);
                 (left, self.assemble_apart(&join.right, split), join.on.clone())
             }
             Kind::Right => {
@@ -386,22 +436,6 @@ impl<'a> Checker<'a> {
             conditions,
             as_of,
             span: join.span,
-        })
-    }
-
-    /// A side whose missing rows become NULL: conditions from above do not reach into it.
-    fn assemble_apart(&mut self, tree: &Tree, base: usize) -> Option<QueryId> {
-        let mut pool = Vec::new();
-        let query = self.assemble(tree, base, &mut pool)?;
-        for condition in &mut pool {
-            condition.map_columns(&|at| at - base);
-        }
-        Some(match all_of(pool) {
-            Some(condition) => {
-                let span = condition.span;
-                self.filter(query, condition, span)
-            }
-            None => query,
         })
     }
 

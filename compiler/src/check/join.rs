@@ -26,11 +26,13 @@ pub(super) struct Sides {
 }
 
 /// An equality of one expression over the left side and one over the right.
-struct Equality {
-    left: Expr,
-    right: Expr,
+pub(super) struct Equality {
+    pub left: Expr,
+    pub right: Expr,
     /// As it was written.
-    condition: Expr,
+    pub condition: Expr,
+    /// IS NOT DISTINCT FROM.
+    pub nulls_equal: bool,
 }
 
 impl Checker<'_> {
@@ -46,22 +48,28 @@ impl Checker<'_> {
         let width = self.query_node(left).columns.len();
         let (left_columns, right_columns) =
             (&self.query_node(left).columns, &self.query_node(right).columns);
-        let found = interval::find(&conditions, left_columns, right_columns);
+        let kind = match kind {
+            Kind::Inner => JoinKind::Inner,
+            Kind::Left | Kind::Right => JoinKind::Left,
+            Kind::Full => JoinKind::Full,
+            Kind::Semi => JoinKind::Semi,
+            Kind::Anti => JoinKind::Anti,
+        };
+        let found = match kind {
+            JoinKind::Inner | JoinKind::Left => {
+                interval::find(&conditions, left_columns, right_columns)
+            }
+            JoinKind::Full | JoinKind::Semi | JoinKind::Anti => interval::Found::Nothing,
+        };
         let (time, conditions) = match found {
             interval::Found::Between(time, rest) => (time, rest),
             interval::Found::Nothing => (JoinTime::Unbounded, conditions),
             interval::Found::Empty(at) => return self.report(joins::empty_interval(at)),
         };
-        let kind = match (kind, time) {
-            (Kind::Inner, _) => JoinKind::Inner,
-            (Kind::Left | Kind::Right, JoinTime::Unbounded) => {
-                return self.report(joins::outer_join_unbounded("LEFT", span, None));
-            }
-            (Kind::Left | Kind::Right, _) => JoinKind::Left,
-        };
         let (equalities, rest) = split_equalities(conditions, width);
         if equalities.is_empty()
             && time == JoinTime::Unbounded
+            && kind.has_pairs()
             && !self.at_most_one_row(left, right)
         {
             self.found.push(joins::cross_join(span));
@@ -82,17 +90,6 @@ impl Checker<'_> {
         for condition in &mut conditions {
             condition.map_columns(&|at| if at < l { at + r } else { at - l });
         }
-        let bounded = matches!(
-            interval::find(
-                &conditions,
-                &self.query_node(right).columns,
-                &self.query_node(left).columns,
-            ),
-            interval::Found::Between(..) | interval::Found::Empty(_)
-        );
-        if !bounded {
-            return self.report(joins::outer_join_unbounded("RIGHT", span, None));
-        }
         let (left, right) = (right, left);
         let turned = Sides { kind: Kind::Left, left, right, conditions, as_of: None, span };
         let joined = self.join_sides(turned)?;
@@ -102,7 +99,7 @@ impl Checker<'_> {
     /// The join with its keys as columns; keys that are computed get hidden columns, which are
     /// projected away again.
     #[expect(clippy::too_many_arguments, reason = "the parts of one join")]
-    fn keyed_join(
+    pub(super) fn keyed_join(
         &mut self,
         left: QueryId,
         right: QueryId,
@@ -116,11 +113,17 @@ impl Checker<'_> {
         let r = self.query_node(right).columns.len();
         let (mut more_left, mut more_right) = (Vec::new(), Vec::new());
         let mut keys = Vec::with_capacity(equalities.len());
-        for Equality { left, right, .. } in equalities {
+        let mut nulls_equal = Vec::new();
+        for equality in equalities {
+            let Equality { left, right, .. } = equality;
             let key =
                 (column_or_add(left, l, &mut more_left), column_or_add(right, r, &mut more_right));
-            if !keys.contains(&key) {
+            let at = keys.iter().position(|known| *known == key).unwrap_or(keys.len());
+            if at == keys.len() {
                 keys.push(key);
+                nulls_equal.extend(equality.nulls_equal.then_some(at));
+            } else if !equality.nulls_equal {
+                nulls_equal.retain(|known| *known != at);
             }
         }
         let widened = !more_left.is_empty() || !more_right.is_empty();
@@ -135,11 +138,13 @@ impl Checker<'_> {
                 self.deny_clock(condition, changelog)?;
             }
         }
-        let joined = self.join(Join { left, right, kind, keys, condition, time }, span);
+        let join = Join { left, right, kind, keys, nulls_equal, condition, time };
+        let joined = self.join(join, span);
         if !widened {
             return Some(joined);
         }
-        Some(self.select_columns(joined, (0..l).chain(l + added..l + added + r), span))
+        let right = if kind.has_pairs() { l + added..l + added + r } else { 0..0 };
+        Some(self.select_columns(joined, (0..l).chain(right), span))
     }
 
     /// FOR SYSTEM_TIME AS OF.
@@ -158,9 +163,10 @@ impl Checker<'_> {
         let kind = match kind {
             Kind::Inner => JoinKind::Inner,
             Kind::Left => JoinKind::Left,
-            Kind::Right => {
-                return self.report(joins::outer_join_unbounded("RIGHT", span, Some("temporal")));
-            }
+            Kind::Right => return self.report(joins::temporal_kind("RIGHT", span)),
+            Kind::Full => return self.report(joins::temporal_kind("FULL", span)),
+            Kind::Semi => return self.report(joins::temporal_kind("SEMI", span)),
+            Kind::Anti => return self.report(joins::temporal_kind("ANTI", span)),
         };
         let of = self.query_node(left);
         let width = of.columns.len();
@@ -173,7 +179,8 @@ impl Checker<'_> {
         let (equalities, mut rest) = split_equalities(conditions, width);
         let mut said = HashSet::new();
         let (keys, others): (Vec<_>, Vec<_>) = equalities.into_iter().partition(|e| {
-            plain_column(&e.right).is_some_and(|at| primary_key.contains(&at) && said.insert(at))
+            let at = plain_column(&e.right).filter(|at| !e.nulls_equal && primary_key.contains(at));
+            at.is_some_and(|at| said.insert(at))
         });
         rest.extend(others.into_iter().map(|e| e.condition));
         self.whole_key((left, right), &alias, &primary_key, &keys, &rest, span)?;
@@ -278,6 +285,10 @@ impl Checker<'_> {
                     Some(at) => vec![(join.right, at)],
                 })
             }
+            QueryOp::Unnest(unnest) => {
+                let own = column < self.query_node(unnest.input).columns.len();
+                own.then(|| vec![(unnest.input, column)])
+            }
             QueryOp::UnionAll(inputs) => Some(inputs.iter().map(|i| (*i, column)).collect()),
             QueryOp::Window(_)
             | QueryOp::Aggregate(_)
@@ -307,9 +318,9 @@ fn split_equalities(conditions: Vec<Expr>, width: usize) -> (Vec<Equality>, Vec<
     let mut rest = Vec::new();
     for condition in conditions {
         match equality(&condition, width) {
-            Some((left, mut right)) => {
+            Some((left, mut right, nulls_equal)) => {
                 right.map_columns(&|at| at - width);
-                equalities.push(Equality { left, right, condition });
+                equalities.push(Equality { left, right, condition, nulls_equal });
             }
             None => rest.push(condition),
         }
@@ -317,15 +328,21 @@ fn split_equalities(conditions: Vec<Expr>, width: usize) -> (Vec<Equality>, Vec<
     (equalities, rest)
 }
 
-/// The two operands of an equality that reads one side in each, the left one first.
-fn equality(condition: &Expr, width: usize) -> Option<(Expr, Expr)> {
+/// The two operands of an equality that reads one side in each, the left one first, and whether
+/// NULL equals NULL in it.
+fn equality(condition: &Expr, width: usize) -> Option<(Expr, Expr, bool)> {
     let ExprKind::Call { function, args, .. } = &condition.kind else { return None };
     let [a, b] = args.as_slice() else { return None };
     let is_left = |e: &Expr| !e.columns().is_empty() && e.columns().iter().all(|at| *at < width);
     let is_right = |e: &Expr| !e.columns().is_empty() && e.columns().iter().all(|at| *at >= width);
-    match function.as_str() {
-        "=" if is_left(a) && is_right(b) => Some((a.clone(), b.clone())),
-        "=" if is_right(a) && is_left(b) => Some((b.clone(), a.clone())),
-        _ => None,
+    let nulls_equal = match function.as_str() {
+        "=" => false,
+        "IS NOT DISTINCT FROM" => true,
+        _ => return None,
+    };
+    match (is_left(a) && is_right(b), is_right(a) && is_left(b)) {
+        (true, _) => Some((a.clone(), b.clone(), nulls_equal)),
+        (false, true) => Some((b.clone(), a.clone(), nulls_equal)),
+        (false, false) => None,
     }
 }

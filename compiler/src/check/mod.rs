@@ -12,7 +12,8 @@
 //! | `declare`, `options`, `settings`, `registry` | CREATE STREAM and TABLE, WITH, SET, schemas |
 //! | `type_expr`, `literal`, `coerce`, `expr`, `call` | types and scalar expressions |
 //! | `scope`, `from`, `join`, `interval`, `window` | what FROM brings into scope |
-//! | `query`, `select`, `aggregate`, `dedup` | SELECT and set operations |
+//! | `query`, `set_ops`, `select`, `aggregate`, `dedup` | SELECT and set operations |
+//! | `subquery`, `correlate`, `attach`, `lateral` | subqueries in expressions and LATERAL, UNNEST |
 //! | `nodes` | query nodes and what is known of their rows |
 //! | `sink` | INSERT INTO and bare SELECT |
 //! | `views` | materialized views, indexes, views of other jobs |
@@ -21,9 +22,11 @@
 
 mod aggregate;
 pub mod answer;
+mod attach;
 mod call;
 pub mod catalog;
 mod coerce;
+mod correlate;
 mod declare;
 mod dedup;
 mod emit;
@@ -33,6 +36,7 @@ mod generated;
 mod group_window;
 mod interval;
 mod join;
+mod lateral;
 mod literal;
 mod nodes;
 pub mod notes;
@@ -43,15 +47,17 @@ mod query;
 mod registry;
 mod scope;
 mod select;
+mod set_ops;
 mod settings;
 mod sink;
+mod subquery;
 mod top_n;
 mod type_expr;
 pub mod typed;
 pub mod views;
 mod window;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::thread;
 
 use flow_ir::span::Span;
@@ -184,6 +190,17 @@ struct Checker<'a> {
     asked: bool,
     /// Where such a query first reads the clock for rows that may be taken back.
     clock_over_updates: Option<Span>,
+    /// What the queries around the next SELECT give it, if it is a subquery.
+    outer: Option<subquery::Outer>,
+    /// Columns of the queries around that were read, as positions in the scope at hand.
+    outer_used: BTreeSet<usize>,
+    /// What a subquery's SELECT found out beside its columns.
+    body: subquery::BodyNotes,
+    /// Subqueries whose values stand in expressions, by what their columns are past
+    /// `subquery::FIRST_COLUMN`.
+    subqueries: Vec<subquery::Subquery>,
+    /// Subqueries around the one that is checked.
+    subquery_depth: usize,
     /// CTEs in reach, innermost last.
     ctes: Vec<(Ident, Option<QueryId>)>,
     /// Whether the next query is what a statement runs.
@@ -210,6 +227,11 @@ impl<'a> Checker<'a> {
             served: HashMap::new(),
             asked: false,
             clock_over_updates: None,
+            outer: None,
+            outer_used: BTreeSet::new(),
+            body: subquery::BodyNotes::default(),
+            subqueries: Vec::new(),
+            subquery_depth: 0,
             ctes: Vec::new(),
             is_top: false,
             depth: 0,

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 
 use flow_ir::aggregate::{AggregateCall, WindowSpec};
 use flow_ir::expr::{Expr, ExprKind};
+use flow_ir::logical::element_columns;
 use flow_ir::physical::{Changelog, JoinKind, Numbering};
 use flow_ir::span::Span;
 use flow_ir::types::{DataType, Type};
@@ -13,7 +14,7 @@ use super::Checker;
 use super::from::plain_column;
 use super::typed::{
     Aggregate, Bound, Column, Deduplicate, Join, JoinTime, Query, QueryId, QueryOp, RelationId,
-    TopN, TypedModule, Window, WindowBound, WindowSource,
+    TopN, TypedModule, Unnest, Window, WindowBound, WindowSource,
 };
 
 /// Unique keys kept of a node; more are forgotten.
@@ -32,7 +33,7 @@ impl Checker<'_> {
         found
     }
 
-    fn add(&mut self, query: Query) -> QueryId {
+    pub(super) fn add(&mut self, query: Query) -> QueryId {
         let id = QueryId(u32::try_from(self.module.queries.len()).unwrap_or(u32::MAX));
         self.module.queries.push(query);
         id
@@ -166,6 +167,30 @@ impl Checker<'_> {
         self.project(input, items, span)
     }
 
+    /// A row per element.
+    pub(super) fn unnest(&mut self, unnest: Unnest, span: Span) -> QueryId {
+        let of = self.query_node(unnest.input);
+        let input = unnest.input;
+        let mut columns = of.columns.clone();
+        for &at in &unnest.columns {
+            let elements = element_columns(&of.columns[at].ty).into_iter();
+            columns.extend(elements.map(|field| Column::new(field.name, field.ty)));
+        }
+        let mut unique_keys = Vec::new();
+        if unnest.ordinality {
+            let position = columns.len();
+            let ty = Type { data: DataType::BigInt, nullable: unnest.outer };
+            columns.push(Column::new("ordinality", ty));
+            unique_keys.clone_from(&of.unique_keys);
+            unique_keys.iter_mut().for_each(|key| key.push(position));
+        }
+        let changelog = of.changelog;
+        let op = QueryOp::Unnest(unnest);
+        let id = self.add(Query { op, columns, changelog, unique_keys, span });
+        self.pass_poison(input, id);
+        id
+    }
+
     /// Pairs of rows.
     pub(super) fn join(&mut self, join: Join, span: Span) -> QueryId {
         let (left, right) = (self.query_node(join.left), self.query_node(join.right));
@@ -173,26 +198,38 @@ impl Checker<'_> {
         let append = |q: &Query| q.changelog == Changelog::Append;
         let changelog = match join.time {
             JoinTime::Temporal { .. } | JoinTime::Interval { .. } => Changelog::Append,
-            JoinTime::Unbounded if append(left) && append(right) => Changelog::Append,
+            JoinTime::Unbounded
+                if append(left)
+                    && append(right)
+                    && matches!(join.kind, JoinKind::Inner | JoinKind::Semi) =>
+            {
+                Changelog::Append
+            }
             JoinTime::Unbounded => Changelog::Retract,
         };
-        let outer = join.kind == JoinKind::Left;
+        let (outer, both) = (join.kind.keeps_lonely(0), join.kind.has_pairs());
         let (left_time, right_time) = match join.time {
             JoinTime::Unbounded => (false, false),
             JoinTime::Temporal { .. } => (true, false),
             JoinTime::Interval { .. } => (true, !outer),
         };
-        let left_columns = left.columns.iter().map(|c| timed(c, left_time));
+        let left_columns = left.columns.iter().map(|c| {
+            let nullable = c.ty.nullable || join.kind.keeps_lonely(1);
+            Column { ty: c.ty.with_nullable(nullable), ..timed(c, left_time) }
+        });
         let right_columns = right.columns.iter().map(|c| {
             let nullable = c.ty.nullable || outer;
             Column { ty: c.ty.with_nullable(nullable), ..timed(c, right_time) }
         });
-        let columns = left_columns.chain(right_columns).collect();
+        let columns = left_columns.chain(right_columns.filter(|_| both)).collect();
         let unique_keys = join_keys(&join, left, right, width);
         let inputs = (join.left, join.right);
         let op = QueryOp::Join(join);
         let id = self.add(Query { op, columns, changelog, unique_keys, span });
         self.pass_poison(inputs.0, id);
+        if !both {
+            return id;
+        }
         let right_width = self.query_node(inputs.1).columns.len();
         let poisoned = (0..right_width).filter(|at| self.poisoned.contains(&(inputs.1, *at)));
         let poisoned: Vec<_> = poisoned.map(|at| (id, at + width)).collect();
@@ -374,6 +411,9 @@ fn position_of(exprs: &[Expr], column: usize) -> Option<usize> {
 /// Unique keys of pairs: a side's keys alone where the other side has at most one partner, else
 /// one key of each.
 fn join_keys(join: &Join, left: &Query, right: &Query, width: usize) -> Vec<Vec<usize>> {
+    if !join.kind.has_pairs() {
+        return left.unique_keys.clone();
+    }
     let equal_left: Vec<usize> = join.keys.iter().map(|(l, _)| *l).collect();
     let equal_right: Vec<usize> = join.keys.iter().map(|(_, r)| *r).collect();
     let covered = |q: &Query, equal: &[usize]| {
@@ -382,7 +422,8 @@ fn join_keys(join: &Join, left: &Query, right: &Query, width: usize) -> Vec<Vec<
     let shifted = |key: &[usize]| key.iter().map(|at| at + width).collect::<Vec<_>>();
     let temporal = matches!(join.time, JoinTime::Temporal { .. });
     let mut keys: Vec<Vec<usize>> = Vec::new();
-    if temporal || covered(right, &equal_right) {
+    let full = join.kind == JoinKind::Full;
+    if temporal || (!full && covered(right, &equal_right)) {
         keys.extend(left.unique_keys.iter().cloned());
     }
     if join.kind == JoinKind::Inner && !temporal && covered(left, &equal_left) {
@@ -398,10 +439,14 @@ fn join_keys(join: &Join, left: &Query, right: &Query, width: usize) -> Vec<Vec<
             );
         }
     }
+    // Two rows alone, one of each side, are the same in a key that is NULL in both.
+    let column = |at: usize| left.columns.iter().chain(&right.columns).nth(at);
+    let is_given = |at: &usize| column(*at).is_some_and(|c| !c.ty.nullable);
+    keys.retain(|key| !full || key.iter().any(is_given));
     keys.truncate(UNIQUE_KEYS_MAX);
     match join.kind {
         JoinKind::Inner => with_equals(keys, &join.keys, width),
-        JoinKind::Left => keys,
+        JoinKind::Left | JoinKind::Full | JoinKind::Semi | JoinKind::Anti => keys,
     }
 }
 
@@ -478,6 +523,7 @@ impl Query {
                 join.left = new(join.left);
                 join.right = new(join.right);
             }
+            QueryOp::Unnest(unnest) => unnest.input = new(unnest.input),
             QueryOp::Window(window) => window.input = new(window.input),
             QueryOp::Aggregate(aggregate) => aggregate.input = new(aggregate.input),
             QueryOp::Deduplicate(dedup) => dedup.input = new(dedup.input),

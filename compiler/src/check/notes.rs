@@ -269,6 +269,7 @@ impl Checker<'_> {
                 }
             }
             QueryOp::Filter { .. }
+            | QueryOp::Unnest(_)
             | QueryOp::Window(_)
             | QueryOp::Deduplicate(_)
             | QueryOp::TopN(_)

@@ -67,7 +67,8 @@ impl Checker<'_> {
             true => self.cut(body, &order, limits, query.span),
             false => self.report(plans::order_without_end(first.expr.span))?,
         };
-        let columns = self.visible_columns(found);
+        let mut columns = self.visible_columns(found);
+        columns.extend(self.outer_places(found));
         let all = columns.len() == self.query_node(found).columns.len();
         Some(if all { found } else { self.select_columns(found, columns, query.span) })
     }
@@ -101,7 +102,7 @@ impl Checker<'_> {
         let order = order.to_vec();
         let rows = TopN {
             input,
-            keys: Vec::new(),
+            keys: self.outer_places(input),
             order,
             numbering: Numbering::RowNumber,
             offset,
@@ -119,7 +120,8 @@ impl Checker<'_> {
     /// DISTINCT ON: the first row of each key in an order.
     pub(super) fn distinct_on(&mut self, select: &Select) -> Option<QueryId> {
         let (found, _) = self.ordered_select(select, &[])?;
-        let columns = self.visible_columns(found);
+        let mut columns = self.visible_columns(found);
+        columns.extend(self.outer_places(found));
         Some(self.select_columns(found, columns, select.span))
     }
 
@@ -181,6 +183,7 @@ impl Checker<'_> {
         // The order among the keys picks no rows.
         let order = columns.iter().copied().zip(order_by.iter().map(direction));
         let order = order.filter(|(column, _)| !keys.contains(column)).collect();
+        keys.extend(self.outer_places(body));
         let first = TopN {
             input: body,
             keys,

@@ -7,7 +7,7 @@ use flow_ir::aggregate::{AggregateCall, WindowSpec};
 use flow_ir::decode_plan::Origin;
 use flow_ir::expr::Expr;
 use flow_ir::logical::expr_text;
-use flow_ir::physical::{Changelog, Direction, JoinKind, Keep, SinkMode};
+use flow_ir::physical::{Changelog, Direction, Keep, SinkMode};
 use flow_ir::types::Field;
 
 use super::typed::{
@@ -148,6 +148,12 @@ fn op_text(module: &TypedModule, query: &Query) -> String {
             let exprs: Vec<String> = exprs.iter().map(|e| expr_text(e, &of)).collect();
             format!("Project q{} {}", input.0, exprs.join(", "))
         }
+        QueryOp::Unnest(unnest) => {
+            let outer = if unnest.outer { " outer" } else { "" };
+            let ordinality = if unnest.ordinality { " with ordinality" } else { "" };
+            let columns = names(unnest.input, &unnest.columns);
+            format!("Unnest q{}{outer} {columns}{ordinality}", unnest.input.0)
+        }
         QueryOp::Join(join) => join_text(module, join),
         QueryOp::Window(window) => {
             let time = name(window.input, window.time);
@@ -212,12 +218,12 @@ fn lateness(micros: i64) -> String {
 
 fn join_text(module: &TypedModule, join: &Join) -> String {
     let (left, right) = (module.query(join.left).fields(), module.query(join.right).fields());
-    let kind = match join.kind {
-        JoinKind::Inner => "inner",
-        JoinKind::Left => "left",
-    };
-    let keys: Vec<String> =
-        join.keys.iter().map(|(l, r)| format!("{} = {}", left[*l].name, right[*r].name)).collect();
+    let kind = join.kind.name();
+    let keys = join.keys.iter().enumerate().map(|(at, (l, r))| {
+        let equals = if join.nulls_equal.contains(&at) { "<=>" } else { "=" };
+        format!("{} {equals} {}", left[*l].name, right[*r].name)
+    });
+    let keys: Vec<String> = keys.collect();
     let seconds = |micros: i64| micros as f64 / 1e6;
     let time = match join.time {
         JoinTime::Unbounded => String::new(),

@@ -1,15 +1,12 @@
 //! Queries around SELECT: WITH, set operations, and the clauses that do not run yet.
 
-use flow_ir::expr::Expr;
 use flow_ir::physical::Changelog;
 use flow_ir::span::Span;
-use flow_ir::types::{DataType, Type};
-use flow_stdlib::coerce::common_type;
 
 use super::Checker;
 use super::typed::{Aggregate, QueryId};
-use crate::diagnostics::{names, plans, syntax, types};
-use crate::syntax::ast::{self, Emit, EmitMode, SetExpr, SetExprKind, SetOp, With};
+use crate::diagnostics::{names, plans, syntax};
+use crate::syntax::ast::{self, Emit, EmitMode, SetExpr, SetExprKind, With};
 
 /// Levels of subqueries at most, so that a thread's stack holds them.
 const QUERY_DEPTH_MAX: usize = 100;
@@ -30,7 +27,12 @@ impl Checker<'_> {
         let top = std::mem::take(&mut self.is_top);
         let outer = self.ctes.len();
         if let Some(with) = &query.with {
+            let around = self.outer.take();
             self.with(with);
+            self.outer = around;
+        }
+        if let Some(outer) = &mut self.outer {
+            outer.pull &= query.order_by.is_empty() && query.limit.is_none();
         }
         let body = self.limited(query, top);
         self.ctes.truncate(outer);
@@ -85,67 +87,17 @@ impl Checker<'_> {
             SetExprKind::Table(name) => self.named_query(name),
             SetExprKind::Values(_) => self.later("VALUES", set.span),
             SetExprKind::SetOp { op, all, left, right } => {
+                if let Some(outer) = &mut self.outer {
+                    outer.pull = false;
+                }
+                let around = self.outer.clone();
                 let left = self.set_expr(left);
+                self.outer = around;
                 let right = self.set_expr(right);
-                match (op, all) {
-                    (SetOp::Union, true) => {
-                        let (left, right) = left.zip(right)?;
-                        self.union(left, right, set.span)
-                    }
-                    (SetOp::Union, false) => {
-                        let (left, right) = left.zip(right)?;
-                        let all = self.union(left, right, set.span)?;
-                        Some(self.distinct(all, set.span))
-                    }
-                    (SetOp::Intersect, _) => self.later("INTERSECT", set.span),
-                    (SetOp::Except, _) => self.later("EXCEPT", set.span),
-                }
+                self.body.empty = None;
+                self.set_op(*op, *all, left.zip(right)?, set.span)
             }
         }
-    }
-
-    /// UNION ALL of two queries, each column as the common type.
-    fn union(&mut self, left: QueryId, right: QueryId, span: Span) -> Option<QueryId> {
-        let (left, right) = (self.no_rank(left)?, self.no_rank(right)?);
-        let (l, r) = (&self.query_node(left).columns, &self.query_node(right).columns);
-        if l.len() != r.len() {
-            let (wants, has) = (l.len(), r.len());
-            let at = self.query_node(right).span;
-            return self.report(plans::wrong_count("the first arm of UNION", wants, has, at));
-        }
-        let pairs: Vec<(Type, Type, String)> =
-            l.iter().zip(r).map(|(l, r)| (l.ty.clone(), r.ty.clone(), l.name.clone())).collect();
-        let mut common = Vec::with_capacity(pairs.len());
-        for (l, r, name) in pairs {
-            match common_type(&[l.clone(), r.clone()]) {
-                Some(ty) => common.push(ty.data),
-                None => {
-                    let place = format!("column {name} of UNION");
-                    return self.report(types::no_common_type(&place, &[l, r], span, None));
-                }
-            }
-        }
-        let left = self.as_types(left, &common);
-        let right = self.as_types(right, &common);
-        Some(self.union_all(vec![left, right], span))
-    }
-
-    /// A query whose columns have these data types, to which its own widen.
-    fn as_types(&mut self, query: QueryId, wanted: &[DataType]) -> QueryId {
-        let node = self.query_node(query);
-        if node.columns.iter().zip(wanted).all(|(c, data)| c.ty.data == *data) {
-            return query;
-        }
-        let span = node.span;
-        let items = wanted.iter().enumerate().map(|(at, data)| {
-            let (name, expr) = self.pass_column(query, at, span);
-            let cast = |e: Expr| {
-                if e.ty.data == *data { e } else { super::coerce::cast(e, data, false, span) }
-            };
-            (name, expr.map(cast))
-        });
-        let items = items.collect();
-        self.project(query, items, span)
     }
 
     /// DISTINCT: groups by all columns; windowed where both bounds of a window are among them.

@@ -52,6 +52,8 @@ pub(super) struct ScopeColumn {
     pub bare: bool,
     /// Where it is named; only when somebody asks.
     pub declared: Option<Span>,
+    /// Whose it is: 0 for the query's own relations, 1 for those of the query around it, and so on.
+    pub level: usize,
 }
 
 /// A relation of FROM.
@@ -61,6 +63,8 @@ pub(super) struct ScopeTable {
     pub name: Option<Ident>,
     /// Its columns, as positions in `Scope::columns`.
     pub columns: Range<usize>,
+    /// As `ScopeColumn::level`.
+    pub level: usize,
 }
 
 /// The relations of FROM and their columns, from left to right.
@@ -79,6 +83,12 @@ impl Scope {
             columns: table.columns.start + base..table.columns.end + base,
             ..table
         }));
+    }
+
+    /// Keeps the first columns, and the relations that they are of.
+    pub(super) fn truncate(&mut self, columns: usize) {
+        self.columns.truncate(columns);
+        self.tables.retain(|table| table.columns.end <= columns);
     }
 
     fn column_names(&self, range: Range<usize>) -> Vec<String> {
@@ -102,17 +112,43 @@ impl Scope {
         reached.map(|c| c.name.clone()).collect()
     }
 
-    /// Looks a bare column name up.
+    /// Looks a bare column name up: the innermost query that has it counts.
     pub(super) fn bare(&self, name: &str) -> Found {
         let reached = |c: &ScopeColumn| c.bare && visible(&c.name);
-        let names = self.columns.iter().map(|c| if reached(c) { c.name.as_str() } else { "" });
-        find(name, names)
+        self.nearest(name, self.columns.iter().map(|c| (c.level, reached(c).then_some(&c.name))))
     }
 
-    /// Looks a relation up by its name.
+    /// Looks a relation up by its name, likewise.
     pub(super) fn table(&self, name: &str) -> Found {
-        let names = self.tables.iter().map(|t| t.name.as_ref().map_or("", |n| n.text.as_str()));
-        find(name, names)
+        let names = self.tables.iter().map(|t| (t.level, t.name.as_ref().map(|n| &n.text)));
+        self.nearest(name, names)
+    }
+
+    fn nearest<'n>(
+        &self,
+        name: &str,
+        known: impl Iterator<Item = (usize, Option<&'n String>)> + Clone,
+    ) -> Found {
+        let outermost = self.columns.iter().map(|c| c.level).max().unwrap_or(0);
+        let of = |level: usize| {
+            let names = known.clone().map(move |(at, name)| name.filter(|_| at == level));
+            find(name, names.map(|name| name.map_or("", String::as_str)))
+        };
+        (0..=outermost).map(of).find(|found| *found != Found::None).unwrap_or(Found::None)
+    }
+
+    /// The scope as a query inside of this one sees it: these columns, one level further out.
+    pub(super) fn around(&self, used: &[usize]) -> Scope {
+        let columns = used.iter().map(|&at| {
+            let column = &self.columns[at];
+            ScopeColumn { level: column.level + 1, ..column.clone() }
+        });
+        let tables = self.tables.iter().map(|table| {
+            let first = used.partition_point(|at| *at < table.columns.start);
+            let end = used.partition_point(|at| *at < table.columns.end);
+            ScopeTable { columns: first..end, level: table.level + 1, ..table.clone() }
+        });
+        Scope { tables: tables.collect(), columns: columns.collect() }
     }
 
     fn in_table(&self, table: usize, name: &str) -> Found {
@@ -144,9 +180,10 @@ impl Checker<'_> {
                 poisoned: self.poisoned.contains(&(query, at)),
                 bare: true,
                 declared: self.declared_at(query, at),
+                level: 0,
             })
             .collect();
-        Scope { tables: vec![ScopeTable { name, columns: 0..columns.len() }], columns }
+        Scope { tables: vec![ScopeTable { name, columns: 0..columns.len(), level: 0 }], columns }
     }
 
     /// The column that a dotted name begins with, and how many of its parts name it; the rest are
@@ -157,6 +194,9 @@ impl Checker<'_> {
             None => (self.resolve_bare(name, scope)?, 1),
         };
         self.note_column(name, used, at, scope);
+        if scope.columns[at].level > 0 {
+            self.outer_used.insert(at);
+        }
         (!scope.columns[at].poisoned).then_some((at, used))
     }
 
@@ -227,7 +267,8 @@ impl Checker<'_> {
     /// Reports relations of one name on both sides of a join.
     pub(super) fn unique_tables(&mut self, left: &Scope, right: &Scope) -> Option<()> {
         let named = |scope: &Scope| -> Vec<Ident> {
-            scope.tables.iter().filter_map(|t| t.name.clone()).collect()
+            let own = scope.tables.iter().filter(|t| t.level == 0);
+            own.filter_map(|t| t.name.clone()).collect()
         };
         let left = named(left);
         for name in named(right) {
@@ -263,6 +304,7 @@ impl Checker<'_> {
                 | QueryOp::Join(_)
                 | QueryOp::Window(_)
                 | QueryOp::Aggregate(_)
+                | QueryOp::Unnest(_)
                 | QueryOp::Deduplicate(_)
                 | QueryOp::TopN(_) => return None,
             }

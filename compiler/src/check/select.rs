@@ -10,6 +10,7 @@ use super::dedup::{Rank, first_number, keeps_first, row_number};
 use super::expr::{ExprCx, all_of, conjuncts};
 use super::from::{plain_column, same_name};
 use super::scope::{Found, Scope, find, visible};
+use super::subquery::subqueries_in;
 use super::typed::QueryId;
 use super::window::{Kind, window_function};
 use crate::diagnostics::{aggregates as problems, names};
@@ -19,9 +20,9 @@ use crate::syntax::ast::{
 };
 
 /// An item of SELECT, wildcards expanded.
-struct Item<'s> {
+pub(super) struct Item<'s> {
     name: String,
-    value: Value<'s>,
+    pub(super) value: Value<'s>,
     span: Span,
     /// Where it has its name from.
     named: Option<Span>,
@@ -29,7 +30,7 @@ struct Item<'s> {
     aliased: bool,
 }
 
-enum Value<'s> {
+pub(super) enum Value<'s> {
     /// Typed already: a column of a wildcard; `None` is poisoned.
     Column(Option<Expr>),
     /// As written.
@@ -44,19 +45,27 @@ impl Checker<'_> {
         if let Distinct::On(_) = select.distinct {
             return self.distinct_on(select);
         }
-        if select.from.is_empty() {
+        let outer = self.outer.take();
+        if select.from.is_empty() && outer.is_none() {
             return self.later("SELECT without FROM", select.span);
         }
         self.note_scope(select.span, &Scope::default(), &[]);
-        let (tree, scope) = self.from(&select.from)?;
+        let (tree, scope) = self.from(&select.from, outer.as_ref())?;
         self.note_scope(select.span, &scope, &[]);
         let mut pool = Vec::new();
         if let Some(filter) = &select.filter {
-            let condition = self.condition(filter, &mut ExprCx::rows(&scope, "WHERE"));
+            let condition = self.condition(filter, &mut ExprCx::with_subqueries(&scope, "WHERE"));
             pool.extend(condition.map(conjuncts).unwrap_or_default());
         }
+        let asks = |e: &mut Expr| !subqueries_in(std::slice::from_ref(e)).is_empty();
+        let asked: Vec<Expr> = pool.extract_if(.., asks).collect();
         let items = self.items(select, &scope)?;
-        let Some(mut input) = self.assemble(&tree, 0, &mut pool) else {
+        if let Some(outer) = outer.as_ref().filter(|outer| outer.pull && asked.is_empty())
+            && let Some(pulled) = self.pull_up(select, &items, &scope, (&tree, outer), &pool)
+        {
+            return Some(pulled);
+        }
+        let Some(mut input) = self.assemble_over(&tree, outer.as_ref(), &mut pool) else {
             self.type_only(&items, &scope);
             return None;
         };
@@ -66,6 +75,8 @@ impl Checker<'_> {
             let span = condition.span;
             input = self.filter(input, condition, span);
         }
+        input = self.settle_conditions(input, asked, &|_, e| Some(e))?;
+        self.body.outer = outer.map_or(0, |outer| outer.scope.columns.len());
         let named: Vec<Option<Span>> = items.iter().map(|item| item.named).collect();
         let query = self.projected(select, items, &scope, input)?;
         self.note_defined(query, &named);
@@ -83,7 +94,7 @@ impl Checker<'_> {
         for item in items {
             if let Value::Written(e) = item.value {
                 let mut calls = Vec::new();
-                let mut cx = ExprCx::rows(scope, "SELECT");
+                let mut cx = ExprCx::with_subqueries(scope, "SELECT");
                 cx.aggregates = Some(&mut calls);
                 self.expr(e, &mut cx);
             }
@@ -118,7 +129,7 @@ impl Checker<'_> {
                 aggregates: Some(&mut calls),
                 group_window: window.as_ref(),
                 aliases: &aliases,
-                ..ExprCx::rows(scope, "HAVING")
+                ..ExprCx::with_subqueries(scope, "HAVING")
             };
             self.condition(having, &mut cx)
         });
@@ -132,21 +143,31 @@ impl Checker<'_> {
             return self.later("ROW_NUMBER beside GROUP BY", select.span);
         }
         let clause = group_span(select);
-        let keys = self.typed_keys(keys?, scope, window.as_ref(), &aliases)?;
-        let grouping = Grouping { input, keys, calls, span: select.span, clause };
+        let mut keys = self.typed_keys(keys?, scope, window.as_ref(), &aliases)?;
+        keys.extend(self.outer_columns(scope));
+        let mut grouping = Grouping { input, keys, calls, span: select.span, clause };
+        let (mut typed, mut having) = (typed, having);
+        let above = typed.iter_mut().flatten().chain(having.iter_mut().flatten());
+        self.settle_grouping(&mut grouping, above)?;
+        let one_group = select.group_by.is_none();
         let grouped = self.group(grouping)?;
         let mut node = grouped.node;
+        let mut kept = None;
         if let Some(having) = having {
             let condition = having.and_then(|having| self.regroup(having, &grouped));
             if let Some(condition) = condition {
-                let changelog = self.query_node(node).changelog;
-                self.deny_clock(&condition, changelog)?;
-                let span = condition.span;
-                node = self.filter(node, condition, span);
+                kept = Some(condition.clone());
+                node = self.having(node, condition, &grouped)?;
             }
         }
-        let columns = self.grouped_columns(items, typed, &grouped);
-        self.project_items(node, columns, select.span)
+        let mut columns = self.grouped_columns(items, typed, &grouped);
+        for (name, column) in self.outer_items(scope) {
+            columns.push((name, column.and_then(|column| self.regroup(column, &grouped))));
+        }
+        if one_group && self.body.outer > 0 {
+            self.body.empty = self.over_nothing(&grouped, &columns, kept.as_ref());
+        }
+        self.project_settled(node, columns, select.span, &|checker, e| checker.regroup(e, &grouped))
     }
 
     fn grouped_columns(
@@ -162,7 +183,7 @@ impl Checker<'_> {
         regrouped.collect()
     }
 
-    fn project_items(
+    pub(super) fn project_items(
         &mut self,
         input: QueryId,
         items: Vec<(String, Option<Expr>)>,
@@ -175,7 +196,7 @@ impl Checker<'_> {
         Some(self.project(input, items, span))
     }
 
-    fn type_items(
+    pub(super) fn type_items(
         &mut self,
         items: &[Item<'_>],
         scope: &Scope,
@@ -192,7 +213,7 @@ impl Checker<'_> {
                     group_window: window,
                     // What only orders the rows may name the items.
                     aliases: if visible(&item.name) { &[] } else { aliases },
-                    ..ExprCx::rows(scope, "SELECT")
+                    ..ExprCx::with_subqueries(scope, "SELECT")
                 };
                 self.expr(e, &mut cx)
             }
@@ -214,7 +235,7 @@ impl Checker<'_> {
             Value::Column(_) | Value::Written(_) => None,
         });
         let named = items.iter().zip(typed).map(|(item, expr)| (item.name.clone(), expr));
-        let columns: Vec<(String, Option<Expr>)> = named.collect();
+        let columns: Vec<(String, Option<Expr>)> = named.chain(self.outer_items(scope)).collect();
         if let Some(qualify) = &select.qualify {
             let (call, span) = self.qualified(qualify, items)?;
             let numbering = self.numbering(call, span, &select.windows, scope, input)?;
@@ -222,7 +243,7 @@ impl Checker<'_> {
             return self.project_items(kept, columns, select.span);
         }
         let Some((column, call, span)) = numbered else {
-            return self.project_items(input, columns, select.span);
+            return self.project_settled(input, columns, select.span, &|_, e| Some(e));
         };
         let numbering = self.numbering(call, span, &select.windows, scope, input)?;
         let query = self.project_items(input, columns.clone(), select.span)?;
@@ -308,7 +329,8 @@ impl Checker<'_> {
     fn wildcard(&mut self, qualifier: Option<&ObjectName>, scope: &Scope) -> Option<Vec<usize>> {
         let shown = |at: &usize| visible(&scope.columns[*at].name);
         let Some(qualifier) = qualifier else {
-            let all = (0..scope.columns.len()).filter(|at| scope.columns[*at].bare);
+            let own = |at: &usize| scope.columns[*at].bare && scope.columns[*at].level == 0;
+            let all = (0..scope.columns.len()).filter(own);
             return Some(all.filter(shown).collect());
         };
         match scope.table(&qualifier.last().text) {

@@ -248,7 +248,10 @@ pub enum QueryOp {
         /// The columns.
         exprs: Vec<Expr>,
     },
-    /// Pairs of rows. Output: left columns, right columns.
+    /// A row per element of containers. Output: the input, then for each ARRAY its element and for
+    /// each MAP its key and value, then perhaps the position.
+    Unnest(Unnest),
+    /// Pairs of rows. Output: left columns, right columns; of semi and anti joins the left ones.
     Join(Join),
     /// A row per window. Output: the input, window_start, window_end, window_time.
     Window(Window),
@@ -262,6 +265,19 @@ pub enum QueryOp {
     UnionAll(Vec<QueryId>),
 }
 
+/// UNNEST.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Unnest {
+    /// Whose rows.
+    pub input: QueryId,
+    /// ARRAY and MAP columns.
+    pub columns: Vec<usize>,
+    /// WITH ORDINALITY.
+    pub ordinality: bool,
+    /// Whether a row without elements stays, once, with NULLs.
+    pub outer: bool,
+}
+
 /// Pairs of rows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Join {
@@ -269,10 +285,12 @@ pub struct Join {
     pub left: QueryId,
     /// Right input.
     pub right: QueryId,
-    /// Inner or left; a right interval join is turned round under a `Project`.
+    /// What it gives; a right join is a left one turned round under a `Project`.
     pub kind: JoinKind,
     /// Equal columns (left position, right position), of one data type. May be empty.
     pub keys: Vec<(usize, usize)>,
+    /// Positions in `keys` where NULL equals NULL.
+    pub nulls_equal: Vec<usize>,
     /// What else must be TRUE, BOOLEAN over left and right columns; without what `keys` and `time`
     /// say already.
     pub condition: Option<Expr>,
@@ -434,6 +452,7 @@ impl Query {
         match &self.op {
             QueryOp::Scan(_) => Vec::new(),
             QueryOp::Filter { input, .. } | QueryOp::Project { input, .. } => vec![*input],
+            QueryOp::Unnest(unnest) => vec![unnest.input],
             QueryOp::Join(join) => vec![join.left, join.right],
             QueryOp::Window(window) => vec![window.input],
             QueryOp::Aggregate(aggregate) => vec![aggregate.input],

@@ -306,6 +306,10 @@ impl Checker<'_> {
                     open.push((*input, at));
                     true
                 }
+                QueryOp::Unnest(unnest) => {
+                    open.push((unnest.input, at));
+                    at < self.query_node(unnest.input).columns.len()
+                }
                 QueryOp::Window(window) => {
                     open.push((window.input, at));
                     at < self.query_node(window.input).columns.len()
@@ -374,6 +378,7 @@ impl Checker<'_> {
             QueryOp::Scan(id) => self.module.relation(*id).lateness,
             QueryOp::Filter { .. }
             | QueryOp::Project { .. }
+            | QueryOp::Unnest(_)
             | QueryOp::Join(_)
             | QueryOp::Window(_)
             | QueryOp::Aggregate(_)

@@ -124,7 +124,8 @@ fn work_of(graph: &JobGraph, id: VertexId, op: &PhysicalOp) -> Result<Vec<Work>,
         PhysicalOp::Sink(sink) => {
             encode_of(graph.stream(sink.stream))?.map(Work::Encode).into_iter().collect()
         }
-        PhysicalOp::Late(_)
+        PhysicalOp::Unnest(_)
+        | PhysicalOp::Late(_)
         | PhysicalOp::WindowExpand(_)
         | PhysicalOp::SessionWindow(_)
         | PhysicalOp::PreAggregate(_)

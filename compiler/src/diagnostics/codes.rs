@@ -94,7 +94,7 @@ codes! {
     W0311 Note "differs from Flink SQL";
     E0312 Error "value without fields or elements";
     E0313 Error "not a constant";
-    E0401 Error "outer join without a bound in time";
+    E0401 Error "a join with versions is inner or left";
     E0402 Error "temporal join without a table";
     E0403 Error "temporal join without the table's key";
     E0404 Error "temporal join at another time";

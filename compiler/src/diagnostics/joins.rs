@@ -5,13 +5,12 @@ use flow_ir::span::Span;
 use super::names::list;
 use super::{Code, Diagnostic};
 
-/// LEFT, RIGHT or FULL join that neither time nor a table version bounds.
-pub fn outer_join_unbounded(kind: &str, span: Span, why: Option<&str>) -> Diagnostic {
-    let message = format!("{kind} JOIN without a bound in time is not available yet");
-    let label = why.unwrap_or("no bound on the event times of both sides");
-    Diagnostic::new(Code::E0401, message, span, label).with_help(
-        "Bound it in ON, as in: l.ts BETWEEN r.ts - INTERVAL '15' MINUTE AND r.ts; or join a table \
-         FOR SYSTEM_TIME AS OF l.ts; or write INNER JOIN.",
+/// FOR SYSTEM_TIME AS OF in a join that is neither inner nor left.
+pub fn temporal_kind(kind: &str, span: Span) -> Diagnostic {
+    let message = format!("a {kind} JOIN with the versions of a table is not available");
+    Diagnostic::new(Code::E0401, message, span, "FOR SYSTEM_TIME AS OF").with_help(
+        "Each row on the left looks its version up: write JOIN or LEFT JOIN. To join with the rows \
+         that the table has now, leave FOR SYSTEM_TIME AS OF out.",
     )
 }
 

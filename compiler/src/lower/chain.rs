@@ -56,6 +56,7 @@ impl Lowering<'_> {
                     computed = Some(regs);
                 }
                 LogicalOp::Scan(_)
+                | LogicalOp::Unnest(_)
                 | LogicalOp::Join(_)
                 | LogicalOp::Window(_)
                 | LogicalOp::Session(_)

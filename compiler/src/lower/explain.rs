@@ -8,9 +8,9 @@ use flow_ir::aggregate::AggregateCall;
 use flow_ir::ids::VertexId;
 use flow_ir::logical::value_text;
 use flow_ir::physical::{
-    Deduplicate, Direction, IntervalJoin, JobGraph, JoinKind, Keep, KeyRange, LateRule,
-    Materialize, Partitioning, PhysicalOp, SessionWindow, SinkMode, Source, TemporalJoin, TopN,
-    Vertex, WindowAggregate, WindowInput,
+    Deduplicate, Direction, IntervalJoin, JobGraph, Keep, KeyRange, LateRule, Materialize,
+    Partitioning, PhysicalOp, SessionWindow, SinkMode, Source, TemporalJoin, TopN, Vertex,
+    WindowAggregate, WindowInput,
 };
 use flow_ir::types::Field;
 
@@ -89,6 +89,10 @@ impl Line<'_> {
                 format!("{kind} {} of {}{lateness}", op.window, self.names(0, &[op.time]))
             }
             PhysicalOp::SessionWindow(op) => format!("{kind} {}", self.session(op)),
+            PhysicalOp::Unnest(op) => {
+                let outer = if op.outer { " outer" } else { "" };
+                format!("{kind}{outer} [{}]", self.names(0, &op.columns))
+            }
             PhysicalOp::PreAggregate(op) => {
                 let window = self.window(op.window) + &lateness_text(op.lateness);
                 let calls = self.calls(&op.calls);
@@ -100,7 +104,7 @@ impl Line<'_> {
             PhysicalOp::WindowAggregate(op) => format!("{kind} {}", self.window_aggregate(op)),
             PhysicalOp::Join(op) => {
                 let on = self.on(&op.left_keys, &op.right_keys, op.condition.is_some());
-                format!("{kind} {}{on}", join_kind(op.kind))
+                format!("{kind} {}{on}", op.kind.name())
             }
             PhysicalOp::IntervalJoin(op) => format!("{kind} {}", self.interval_join(op)),
             PhysicalOp::TemporalJoin(op) => format!("{kind} {}", self.temporal_join(op)),
@@ -145,7 +149,7 @@ impl Line<'_> {
         let on = self.on(&op.left_keys, &op.right_keys, op.condition.is_some());
         let (left, right) = (self.names(0, &[op.left_time]), self.names(1, &[op.right_time]));
         let (lower, upper) = (seconds(op.lower), seconds(op.upper));
-        format!("{}{on}, {right} - {left} in [{lower}, {upper}]", join_kind(op.kind))
+        format!("{}{on}, {right} - {left} in [{lower}, {upper}]", op.kind.name())
     }
 
     fn temporal_join(&self, op: &TemporalJoin) -> String {
@@ -158,7 +162,7 @@ impl Line<'_> {
             }
             None => "the table is valid always".into(),
         };
-        format!("{}{on} at {time}; {waits}", join_kind(op.kind))
+        format!("{}{on} at {time}; {waits}", op.kind.name())
     }
 
     fn deduplicate(&self, op: &Deduplicate) -> String {
@@ -305,13 +309,6 @@ fn key_ranges(ranges: &[KeyRange]) -> String {
         more => format!(" and {more} more"),
     };
     format!(", {what}{of} {}{more}", shown.join(", "))
-}
-
-fn join_kind(kind: JoinKind) -> &'static str {
-    match kind {
-        JoinKind::Inner => "inner",
-        JoinKind::Left => "left",
-    }
 }
 
 fn seconds(micros: i64) -> String {

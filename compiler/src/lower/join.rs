@@ -59,18 +59,15 @@ impl Lowering<'_> {
         left: Side,
         right: Side,
     ) -> PhysicalOp {
-        let table = |of: &Side| (of.keyed_row(), vec![bigint()]);
-        let (key, value) = table(&left);
-        let left_table = self.table("left", TableKind::Ordered, key, value);
-        let (key, value) = table(&right);
-        let right_table = self.table("right", TableKind::Ordered, key, value);
+        let numbers = |side| vec![bigint(); if join.kind.counts_partners(side) { 2 } else { 1 }];
         PhysicalOp::Join(physical::Join {
             kind: join.kind,
+            nulls_equal: join.nulls_equal.clone(),
+            condition,
+            left: self.table("left", TableKind::Ordered, left.keyed_row(), numbers(0)),
+            right: self.table("right", TableKind::Ordered, right.keyed_row(), numbers(1)),
             left_keys: left.keys,
             right_keys: right.keys,
-            condition,
-            left: left_table,
-            right: right_table,
         })
     }
 

@@ -18,7 +18,7 @@ use flow_ir::ids::{NodeId, StreamId, VertexId};
 use flow_ir::logical::{self, Changes, Identity, LogicalOp, Node, Plan, Scan, identities};
 use flow_ir::physical::{
     Changelog, Edge, JobGraph, Late, Materialize, Normalize, Partitioning, PhysicalOp, Sink,
-    SinkMode, Source, SourceFile, Stream, Union, Vertex, WindowExpand,
+    SinkMode, Source, SourceFile, Stream, Union, Unnest, Vertex, WindowExpand,
 };
 use flow_ir::types::{Field, Type};
 
@@ -125,6 +125,10 @@ impl<'a> Lowering<'a> {
                 self.forward(id, op)
             }
             LogicalOp::Session(session) => self.session(id, session),
+            LogicalOp::Unnest(unnest) => {
+                let logical::Unnest { columns, ordinality, outer } = unnest.clone();
+                self.forward(id, PhysicalOp::Unnest(Unnest { columns, ordinality, outer }))
+            }
             LogicalOp::Late(late) => {
                 let site = self.sites.site(node.origin);
                 let op = PhysicalOp::Late(Late {
@@ -153,19 +157,21 @@ impl<'a> Lowering<'a> {
                 let op = Normalize { keys: keys.clone(), tombstone, weight, rows };
                 self.keyed(id, PhysicalOp::Normalize(op), keys)
             }
-            LogicalOp::Materialize(view) => {
-                let hashed = view.keys[..view.hashed].to_vec();
-                let op = Materialize {
-                    keys: view.keys.clone(),
-                    hashed: view.hashed,
-                    counted: view.counted,
-                    rows: self.view_table(node, view),
-                };
-                self.keyed(id, PhysicalOp::Materialize(op), hashed)
-            }
+            LogicalOp::Materialize(view) => self.materialize(id, view),
             LogicalOp::Sink(sink) => self.sink(id, sink),
         };
         self.lowered.insert(id, vertex);
+    }
+
+    fn materialize(&mut self, id: NodeId, view: &logical::Materialize) -> VertexId {
+        let hashed = view.keys[..view.hashed].to_vec();
+        let op = Materialize {
+            keys: view.keys.clone(),
+            hashed: view.hashed,
+            counted: view.counted,
+            rows: self.view_table(self.plan.node(id), view),
+        };
+        self.keyed(id, PhysicalOp::Materialize(op), hashed)
     }
 
     fn sink(&mut self, id: NodeId, sink: &logical::Sink) -> VertexId {

@@ -63,6 +63,7 @@ fn is_derived(plan: &Plan, id: NodeId) -> bool {
             LogicalOp::Scan(_) | LogicalOp::Sink(_) => return false,
             LogicalOp::Filter(_)
             | LogicalOp::Project(_)
+            | LogicalOp::Unnest(_)
             | LogicalOp::Window(_)
             | LogicalOp::Late(_)
             | LogicalOp::Union(_) => open.extend(&node.inputs),
@@ -129,8 +130,8 @@ fn extract_keys(plan: &mut Plan, id: NodeId) -> bool {
     let join = plan.add(LogicalOp::Join(keyed), vec![left, right], origin);
     plan.nodes[join.index()].identity = identity;
     let columns = &plan.schema(join).columns;
-    let exprs = (0..widths[0] + widths[1])
-        .map(|c| Expr::column(place(c), columns[place(c)].ty.clone(), origin));
+    let exprs =
+        (0..names.len()).map(|c| Expr::column(place(c), columns[place(c)].ty.clone(), origin));
     let project = Project { exprs: exprs.collect(), names, time: None };
     let node = &mut plan.nodes[id.index()];
     (node.op, node.inputs) = (LogicalOp::Project(project), vec![join]);

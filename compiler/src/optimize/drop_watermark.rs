@@ -56,6 +56,7 @@ fn minds_time(node: &Node) -> bool {
         LogicalOp::Scan(_)
         | LogicalOp::Filter(_)
         | LogicalOp::Project(_)
+        | LogicalOp::Unnest(_)
         | LogicalOp::Window(_)
         | LogicalOp::Deduplicate(_)
         | LogicalOp::TopN(_)

@@ -69,6 +69,7 @@ fn chain(plan: &Plan, top: NodeId) -> Option<(Vec<NodeId>, NodeId)> {
                 id = plan.node(id).inputs[0];
             }
             LogicalOp::Scan(_)
+            | LogicalOp::Unnest(_)
             | LogicalOp::Join(_)
             | LogicalOp::Session(_)
             | LogicalOp::Aggregate(_)

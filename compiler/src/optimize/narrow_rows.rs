@@ -172,6 +172,11 @@ fn of_inputs(node: &Node, above: &Wanted, inputs: &[&Schema]) -> Vec<Wanted> {
             wanted.whole(session.keys.clone());
             vec![wanted]
         }
+        LogicalOp::Unnest(unnest) => {
+            let mut wanted = above.within(0..inputs[0].width());
+            wanted.whole(unnest.columns.iter().copied());
+            vec![wanted]
+        }
         LogicalOp::Aggregate(aggregate) => {
             let mut wanted = Wanted::default();
             wanted.whole(aggregate.columns());
@@ -282,6 +287,11 @@ fn split(plan: &mut Plan, id: NodeId, all: &AllWanted, shapes: &[Shape]) -> Shap
             window.watermark = window.watermark.map(|c| below.places[c]);
             below.then(&Shape::same(3), plan.schema(inputs[0]).width())
         }
+        LogicalOp::Unnest(unnest) => {
+            unnest.columns.iter_mut().for_each(|c| *c = below.places[*c]);
+            let made = plan.schema(id).width() - below.places.len();
+            below.then(&Shape::same(made), plan.schema(inputs[0]).width())
+        }
         LogicalOp::Aggregate(aggregate) => {
             aggregate.map_columns(&|c| below.places[c]);
             Shape::same(plan.schema(id).width())
@@ -354,7 +364,7 @@ fn split_fitted(plan: &mut Plan, id: NodeId, wanted: &[Wanted], shapes: &[Shape]
         LogicalOp::Join(join) => {
             let both = fitted[0].1.then(&fitted[1].1, plan.schema(inputs[0]).width());
             join.condition.iter_mut().for_each(|e| both.rewrite(e));
-            both
+            if join.kind.has_pairs() { both } else { fitted[0].1.clone() }
         }
         LogicalOp::Session(_) => fitted[0].1.then(&Shape::same(3), plan.schema(inputs[0]).width()),
         LogicalOp::Sink(_) => Shape::same(plan.schema(id).width()),
@@ -365,6 +375,7 @@ fn split_fitted(plan: &mut Plan, id: NodeId, wanted: &[Wanted], shapes: &[Shape]
         LogicalOp::Scan(_)
         | LogicalOp::Filter(_)
         | LogicalOp::Project(_)
+        | LogicalOp::Unnest(_)
         | LogicalOp::Window(_)
         | LogicalOp::Aggregate(_)
         | LogicalOp::Deduplicate(_)

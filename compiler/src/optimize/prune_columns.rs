@@ -80,6 +80,11 @@ fn reads(op: &LogicalOp, needed: &BTreeSet<usize>, inputs: &[&Schema]) -> Vec<Ve
             vec![needed.iter().flat_map(|&c| project.exprs[c].columns()).collect()]
         }
         LogicalOp::Join(join) => join_reads(join, needed, inputs),
+        LogicalOp::Unnest(unnest) => {
+            let width = inputs[0].width();
+            let own = needed.iter().copied().filter(|&c| c < width);
+            vec![own.chain(unnest.columns.iter().copied()).collect()]
+        }
         LogicalOp::Window(window) => {
             let width = inputs[0].width();
             let own = needed.iter().copied().filter(|&c| c < width);
@@ -191,6 +196,12 @@ fn prune(
             let width = plan.schema(inputs[0]).width();
             of(0).iter().copied().chain((0..3).map(|bound| Some(width + bound))).collect()
         }
+        LogicalOp::Unnest(unnest) => {
+            unnest.columns.iter_mut().for_each(|c| *c = at(0, *c));
+            let width = plan.schema(inputs[0]).width();
+            let made = plan.schema(id).width() - of(0).len();
+            of(0).iter().copied().chain((0..made).map(|at| Some(width + at))).collect()
+        }
         LogicalOp::Aggregate(aggregate) => {
             let keys = aggregate.keys.len();
             let results = keys..keys + aggregate.calls.len();
@@ -259,25 +270,10 @@ fn fit(
     let at = |port: usize, c: usize| kept[port][c].expect("a column that is read was kept");
     let output = match &mut op {
         LogicalOp::Join(join) => {
+            fit_join(join, widths[0], plan.schema(fitted[0]).width(), &at);
             let width = plan.schema(fitted[0]).width();
-            let place = |c: usize| match c.checked_sub(widths[0]) {
-                None => at(0, c),
-                Some(c) => width + at(1, c),
-            };
-            join.condition.iter_mut().for_each(|e| e.map_columns(&place));
-            join.keys.iter_mut().for_each(|(l, r)| (*l, *r) = (at(0, *l), at(1, *r)));
-            match &mut join.class {
-                JoinClass::Regular => {}
-                JoinClass::Interval { left_time, right_time, .. } => {
-                    *left_time = at(0, *left_time);
-                    *right_time = at(1, *right_time);
-                }
-                JoinClass::Temporal { left_time, right_time } => {
-                    *left_time = at(0, *left_time);
-                    right_time.iter_mut().for_each(|time| *time = at(1, *time));
-                }
-            }
-            let right = kept[1].iter().map(|place| place.map(|c| width + c));
+            let right = kept[1].iter().filter(|_| join.kind.has_pairs());
+            let right = right.map(|place| place.map(|c| width + c));
             kept[0].iter().copied().chain(right).collect()
         }
         LogicalOp::Session(session) => {
@@ -305,6 +301,7 @@ fn fit(
         LogicalOp::Scan(_)
         | LogicalOp::Filter(_)
         | LogicalOp::Project(_)
+        | LogicalOp::Unnest(_)
         | LogicalOp::Window(_)
         | LogicalOp::Aggregate(_)
         | LogicalOp::Late(_)
@@ -354,6 +351,28 @@ fn fit_top_n(
         places.push(is_read.then_some(width));
     }
     places
+}
+
+/// A join over inputs of which `at` says where the columns of a port are; the left one had `old`
+/// columns and has `new`.
+fn fit_join(join: &mut Join, old: usize, new: usize, at: &impl Fn(usize, usize) -> usize) {
+    let place = |c: usize| match c.checked_sub(old) {
+        None => at(0, c),
+        Some(c) => new + at(1, c),
+    };
+    join.condition.iter_mut().for_each(|e| e.map_columns(&place));
+    join.keys.iter_mut().for_each(|(l, r)| (*l, *r) = (at(0, *l), at(1, *r)));
+    match &mut join.class {
+        JoinClass::Regular => {}
+        JoinClass::Interval { left_time, right_time, .. } => {
+            *left_time = at(0, *left_time);
+            *right_time = at(1, *right_time);
+        }
+        JoinClass::Temporal { left_time, right_time } => {
+            *left_time = at(0, *left_time);
+            right_time.iter_mut().for_each(|time| *time = at(1, *time));
+        }
+    }
 }
 
 /// A projection to these columns, in order; nothing where they are all there is.

@@ -80,7 +80,7 @@ fn push(plan: &mut Plan, filter: NodeId, predicate: Expr, below: NodeId) -> bool
             true
         }
         LogicalOp::Join(_) => push_into_join(plan, filter, predicate, below),
-        LogicalOp::Window(_) => {
+        LogicalOp::Window(_) | LogicalOp::Unnest(_) => {
             let width = plan.schema(plan.node(below).inputs[0]).width();
             let own = (0..width).map(Some).collect::<Vec<_>>();
             push_mapped(plan, filter, predicate, below, &own)
@@ -174,10 +174,11 @@ fn push_into_join(plan: &mut Plan, filter: NodeId, predicate: Expr, join: NodeId
     let (kind, class) = (op.kind, op.class);
     let width = plan.schema(plan.node(join).inputs[0]).width();
     let inner = kind == JoinKind::Inner;
+    let left_may_shrink = !kind.keeps_lonely(1);
     let (mut left, mut right, mut on, mut kept) = (vec![], vec![], vec![], vec![]);
     for conjunct in conjuncts(predicate) {
         match side(&conjunct, width) {
-            Side::Left if may_move(&conjunct) => left.push(conjunct),
+            Side::Left if left_may_shrink && may_move(&conjunct) => left.push(conjunct),
             Side::Right if inner && may_move(&conjunct) && right_may_shrink(class) => {
                 right.push(conjunct);
             }
@@ -198,18 +199,21 @@ fn push_into_join(plan: &mut Plan, filter: NodeId, predicate: Expr, join: NodeId
     true
 }
 
-/// ON: what reads one side goes there, except that a left join keeps all its left rows.
+/// ON: what reads one side goes there, except to a side whose rows without a partner stay.
 fn push_join_condition(plan: &mut Plan, join: NodeId) -> bool {
     let LogicalOp::Join(op) = &plan.node(join).op else { return false };
     let Some(condition) = op.condition.clone() else { return false };
-    let inner = op.kind == JoinKind::Inner;
-    let class = op.class;
+    let (kind, class) = (op.kind, op.class);
     let width = plan.schema(plan.node(join).inputs[0]).width();
     let (mut left, mut right, mut kept) = (vec![], vec![], vec![]);
     for conjunct in conjuncts(condition) {
         match side(&conjunct, width) {
-            Side::Left if inner && may_move(&conjunct) => left.push(conjunct),
-            Side::Right if may_move(&conjunct) && right_may_shrink(class) => right.push(conjunct),
+            Side::Left if !kind.keeps_lonely(0) && may_move(&conjunct) => left.push(conjunct),
+            Side::Right
+                if !kind.keeps_lonely(1) && may_move(&conjunct) && right_may_shrink(class) =>
+            {
+                right.push(conjunct);
+            }
             Side::Left | Side::Right | Side::Both => kept.push(conjunct),
         }
     }

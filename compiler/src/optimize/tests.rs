@@ -108,7 +108,7 @@ impl Builder {
         condition: Option<Expr>,
     ) -> NodeId {
         let (kind, class) = (JoinKind::Inner, JoinClass::Regular);
-        let op = Join { kind, class, keys: keys.to_vec(), condition };
+        let op = Join { kind, class, keys: keys.to_vec(), nulls_equal: vec![], condition };
         self.plan.add(LogicalOp::Join(op), sides.to_vec(), AT)
     }
 

@@ -5,7 +5,8 @@ use std::fmt;
 use flow_ir::expr::{Expr, ExprKind};
 use flow_ir::ids::NodeId;
 use flow_ir::logical::{
-    Changes, Hidden, Join, JoinClass, LogicalOp, Node, Plan, PlanNode, Schema, Sink, TopN,
+    Aggregate, Changes, Hidden, Join, JoinClass, LogicalOp, Node, Plan, PlanNode, Schema, Sink,
+    TopN,
 };
 use flow_ir::physical::{Numbering, SinkMode, WindowInput};
 use flow_ir::types::{DataType, Field};
@@ -86,6 +87,7 @@ fn verify_op(plan: &Plan, node: &Node, inputs: &[&Schema]) -> Result<(), String>
         LogicalOp::Project(project) => {
             ensure(project.exprs.len() == project.names.len(), "a column without a name")
         }
+        LogicalOp::Unnest(unnest) => within(&unnest.columns),
         LogicalOp::Join(join) => verify_join(join, inputs[0], inputs[1]),
         LogicalOp::Window(window) => {
             within(&[window.time])?;
@@ -97,14 +99,7 @@ fn verify_op(plan: &Plan, node: &Node, inputs: &[&Schema]) -> Result<(), String>
         }
         LogicalOp::Aggregate(aggregate) => {
             within(&aggregate.columns())?;
-            not_upsert(inputs[0])?;
-            match aggregate.window {
-                Some(WindowInput::Time { watermark, .. }) => {
-                    append(inputs[0])?;
-                    hidden_at(inputs[0], Hidden::Watermark, watermark)
-                }
-                Some(WindowInput::Carried { .. }) | None => Ok(()),
-            }
+            verify_aggregate(aggregate, inputs[0])
         }
         LogicalOp::Deduplicate(dedup) => {
             within(&dedup.keys)?;
@@ -163,6 +158,17 @@ fn verify_sink(sink: &Sink, input: &Schema) -> Result<(), String> {
     match sink.mode {
         SinkMode::Append => append(input),
         SinkMode::Upsert | SinkMode::Changes => Ok(()),
+    }
+}
+
+fn verify_aggregate(aggregate: &Aggregate, input: &Schema) -> Result<(), String> {
+    not_upsert(input)?;
+    match aggregate.window {
+        Some(WindowInput::Time { watermark, .. }) => {
+            ensure(input.changes == Changes::Append, "an input must be append-only")?;
+            hidden_at(input, Hidden::Watermark, watermark)
+        }
+        Some(WindowInput::Carried { .. }) | None => Ok(()),
     }
 }
 

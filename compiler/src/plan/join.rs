@@ -30,6 +30,7 @@ impl Planner<'_> {
             kind: join.kind,
             class,
             keys: join.keys.clone(),
+            nulls_equal: join.nulls_equal.clone(),
             condition: join.condition.clone(),
         };
         let node = self.plan.add(LogicalOp::Join(op), vec![left, right], query.span);

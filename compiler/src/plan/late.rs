@@ -66,6 +66,10 @@ impl Planner<'_> {
                     bound = project.passes(bound).unwrap_or(bound);
                     above.push(LogicalOp::Project(project));
                 }
+                op @ LogicalOp::Unnest(_) => {
+                    above.extend(filter(std::mem::take(&mut asked)));
+                    above.push(op);
+                }
                 LogicalOp::Window(window)
                     if window.by_clock || bound < self.plan.schema(inputs[0]).width() =>
                 {
@@ -157,7 +161,10 @@ fn window_below(plan: &Plan, node: NodeId, bound: usize) -> bool {
                     return true;
                 }
             }
-            LogicalOp::Filter(_) | LogicalOp::Window(_) | LogicalOp::Union(_) => {
+            LogicalOp::Filter(_)
+            | LogicalOp::Unnest(_)
+            | LogicalOp::Window(_)
+            | LogicalOp::Union(_) => {
                 open.extend(node.inputs.iter().map(|&input| (input, bound)));
             }
             LogicalOp::Project(project) => {
@@ -189,7 +196,10 @@ fn down_to_union(plan: &Plan, mut id: NodeId) -> Option<(Vec<NodeId>, NodeId)> {
     loop {
         match &plan.node(id).op {
             LogicalOp::Union(_) => return Some((chain, id)),
-            LogicalOp::Filter(_) | LogicalOp::Project(_) | LogicalOp::Window(_) => {
+            LogicalOp::Filter(_)
+            | LogicalOp::Project(_)
+            | LogicalOp::Unnest(_)
+            | LogicalOp::Window(_) => {
                 chain.push(id);
                 id = plan.node(id).inputs[0];
             }

@@ -14,7 +14,7 @@ use flow_ir::expr::Expr;
 use flow_ir::ids::{NodeId, StreamId};
 use flow_ir::logical::{
     Aggregate, Emission, Filter, Hidden, LogicalOp, Materialize, Plan, Project, Session, Sink,
-    Union, Window,
+    Union, Unnest, Window,
 };
 use flow_ir::physical::{ClockSetting, ErrorPolicy, LateRule, SinkMode, WindowInput};
 use flow_ir::span::Span;
@@ -102,6 +102,7 @@ impl<'a> Planner<'a> {
                 QueryOp::Scan(_)
                 | QueryOp::Filter { .. }
                 | QueryOp::Project { .. }
+                | QueryOp::Unnest(_)
                 | QueryOp::Aggregate(_)
                 | QueryOp::UnionAll(_) => &[],
             };
@@ -143,6 +144,7 @@ impl<'a> Planner<'a> {
                 let node = self.add(LogicalOp::Project(project), input.node, query.span);
                 Relation::first(node, width)
             }
+            QueryOp::Unnest(unnest) => self.unnest(unnest, query.span),
             QueryOp::Join(join) => self.join(join, query),
             QueryOp::Window(window) => self.window(window, query.span),
             QueryOp::Aggregate(aggregate) => self.aggregate(aggregate, query),
@@ -184,6 +186,23 @@ impl<'a> Planner<'a> {
         }
         let origin = node.origin;
         self.add(LogicalOp::Project(project), relation.node, origin)
+    }
+
+    /// A record's place in the log tells records apart and not their elements: it goes.
+    fn unnest(&mut self, unnest: &typed::Unnest, span: Span) -> Relation {
+        let input = self.relation(unnest.input).clone();
+        let kept = [Hidden::Watermark, Hidden::Position, Hidden::Timestamp];
+        let width = input.columns.len();
+        let node = self.shape(&input, &kept);
+        let all = self.plan.schema(node).width();
+        let op = Unnest {
+            columns: unnest.columns.clone(),
+            ordinality: unnest.ordinality,
+            outer: unnest.outer,
+        };
+        let node = self.add(LogicalOp::Unnest(op), node, span);
+        let columns = (0..width).chain(all..self.plan.schema(node).width()).collect();
+        Relation { node, columns }
     }
 
     fn window(&mut self, window: &typed::Window, span: Span) -> Relation {

@@ -11,7 +11,7 @@ use flow_ir::types::{DataType, Type};
 
 use super::aggregation::{push_i64, read_i64};
 use super::join::PAIRS_MAX;
-use super::pairs::{Pairs, Side, check_keys};
+use super::pairs::{Keys, Pairs, Side, check_keys};
 use super::{OpCx, OpError, Operator, Plan, words_of};
 use crate::state::prefix_end;
 
@@ -32,34 +32,10 @@ pub(super) struct IntervalJoinOp {
     /// Of each pair, the row of the batch and how often the partner is there.
     origins: Vec<(usize, i64)>,
     /// Of each pair, the partner's key in its table if it was not matched before.
-    partners: Partners,
+    partners: Keys,
     count: Column,
     matched: Column,
     key: Vec<u8>,
-}
-
-/// Keys, end to end.
-#[derive(Default)]
-struct Partners {
-    bytes: Vec<u8>,
-    ends: Vec<usize>,
-}
-
-impl Partners {
-    fn push(&mut self, key: &[u8]) {
-        self.bytes.extend_from_slice(key);
-        self.ends.push(self.bytes.len());
-    }
-
-    fn get(&self, i: usize) -> &[u8] {
-        let start = if i == 0 { 0 } else { self.ends[i - 1] };
-        &self.bytes[start..self.ends[i]]
-    }
-
-    fn clear(&mut self) {
-        self.bytes.clear();
-        self.ends.clear();
-    }
 }
 
 impl IntervalJoinOp {
@@ -83,9 +59,9 @@ impl IntervalJoinOp {
             sides,
             tables: [table(op.left)?, table(op.right)?],
             timers: plan.table(op.timers, TableKind::Ordered, &[])?,
-            pairs: Pairs::new(plan, op.condition.as_ref())?,
+            pairs: Pairs::new(plan, op.condition.as_ref(), op.kind)?,
             origins: Vec::new(),
-            partners: Partners::default(),
+            partners: Keys::default(),
             count: kept_layout.column(0),
             matched: kept_layout.column(1),
             key: Vec::new(),
@@ -219,7 +195,7 @@ impl IntervalJoinOp {
         let from = at_time(key, i64::MIN);
         let alone = side == 0 && self.kind == JoinKind::Left;
         let (count, matched) = (self.count, self.matched);
-        let (mut counts, mut keys) = (Vec::new(), Partners::default());
+        let (mut counts, mut keys) = (Vec::new(), Keys::default());
         cx.state.ordered(self.tables[side]).drain(Some(group), Included(&from), to, |entry| {
             if alone && entry.row.word(matched) == 0 {
                 counts.push(entry.row.i64(count));
@@ -275,7 +251,7 @@ impl Operator for IntervalJoinOp {
         let mut end = Vec::new();
         push_i64(mark, &mut end);
         let to = if mark == i64::MAX { Unbounded } else { Excluded(&end[..]) };
-        let (mut timers, mut groups) = (Partners::default(), Vec::new());
+        let (mut timers, mut groups) = (Keys::default(), Vec::new());
         cx.state.ordered(self.timers).drain(None, Unbounded, to, |entry| {
             timers.push(entry.key);
             groups.push(entry.group);

@@ -31,6 +31,7 @@ mod sorted;
 mod temporal_join;
 mod top_n;
 mod union;
+mod unnest;
 mod window_aggregate;
 mod window_expand;
 
@@ -198,6 +199,7 @@ pub fn instantiate(
             Err("is driven by the worker, not by an operator".into())
         }
         PhysicalOp::Map(op) => map::MapOp::new(op, &plan).map(boxed),
+        PhysicalOp::Unnest(op) => unnest::UnnestOp::new(op, &plan).map(boxed),
         PhysicalOp::Late(op) => late::LateOp::new(op, &plan).map(boxed),
         PhysicalOp::WindowExpand(op) => window_expand::WindowExpandOp::new(op, &plan).map(boxed),
         PhysicalOp::SessionWindow(op) => session_window::SessionWindowOp::new(op, &plan).map(boxed),

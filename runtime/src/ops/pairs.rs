@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use flow_ir::kernel::{ErrorBuffer, Kernel, KernelSpec};
-use flow_ir::physical::Changelog;
+use flow_ir::physical::{Changelog, JoinKind};
 use flow_ir::row::{
     BatchBuilder, Column, KeyBatch, KeyDecoder, KeyEncoder, RowBatch, RowLayout, RowRef,
 };
@@ -73,6 +73,11 @@ impl Side {
         }
         Ok(self.read.take())
     }
+
+    /// Gives the buffers of rows that were read back.
+    pub(super) fn recycle(&mut self, rows: RowBatch) {
+        self.read.recycle(rows);
+    }
 }
 
 /// Checks that two keys are of the same types.
@@ -93,13 +98,39 @@ pub(super) fn check_keys(
     }
 }
 
+/// Keys, end to end.
+#[derive(Default)]
+pub(super) struct Keys {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Keys {
+    pub(super) fn push(&mut self, key: &[u8]) {
+        self.bytes.extend_from_slice(key);
+        self.ends.push(self.bytes.len());
+    }
+
+    pub(super) fn get(&self, i: usize) -> &[u8] {
+        let start = if i == 0 { 0 } else { self.ends[i - 1] };
+        &self.bytes[start..self.ends[i]]
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+    }
+}
+
 /// Candidate pairs and the condition that they must pass.
 pub(super) struct Pairs {
     left: Vec<Column>,
     right: Vec<Column>,
+    /// Where the left columns of a pair are, and the right ones.
+    of_pair: [Vec<Column>; 2],
     condition: Option<Box<dyn Kernel>>,
-    /// Output rows. The weight of each is its position plus one, so that those which pass can be
-    /// told from what the kernel lets through.
+    /// Left and right columns. The weight of each is its position plus one, so that those which
+    /// pass can be told from what the kernel lets through.
     candidates: BatchBuilder,
     passed: BatchBuilder,
     bad: ErrorBuffer,
@@ -108,12 +139,19 @@ pub(super) struct Pairs {
 
 impl Pairs {
     /// For a join of inputs with these columns.
-    pub(super) fn new(plan: &Plan<'_>, condition: Option<&KernelSpec>) -> Result<Self, String> {
-        let (left, right, output) = (plan.input(0)?, plan.input(1)?, plan.output());
+    pub(super) fn new(
+        plan: &Plan<'_>,
+        condition: Option<&KernelSpec>,
+        kind: JoinKind,
+    ) -> Result<Self, String> {
+        let (left, right) = (plan.input(0)?, plan.input(1)?);
         let both: Vec<Type> = left.iter().chain(&right).cloned().collect();
-        if data(&both) != data(&output) {
-            return Err("the output is not the columns of both sides".into());
+        let made = if kind.has_pairs() { &both } else { &left };
+        if data(made) != data(&plan.output()) {
+            return Err("the output is not the columns of its sides".into());
         }
+        let pair = Arc::new(RowLayout::new(both));
+        let (of_left, of_right) = pair.columns().split_at(left.len());
         // Only the filter counts: the kernel need not make any column.
         let filter = condition.map(|spec| KernelSpec { outputs: Vec::new(), ..spec.clone() });
         let kernel = filter.map(|spec| plan.factory.kernel(&spec).map_err(|e| e.0));
@@ -121,7 +159,8 @@ impl Pairs {
             left: RowLayout::new(left).columns().to_vec(),
             right: RowLayout::new(right).columns().to_vec(),
             condition: kernel.transpose()?,
-            candidates: BatchBuilder::new(Arc::new(RowLayout::new(output))),
+            of_pair: [of_left.to_vec(), of_right.to_vec()],
+            candidates: BatchBuilder::new(pair),
             passed: BatchBuilder::new(Arc::new(RowLayout::new(Vec::new()))),
             bad: ErrorBuffer::default(),
             append_only: plan.vertex.changelog == Changelog::Append,
@@ -155,6 +194,11 @@ impl Pairs {
         (pairs, places)
     }
 
+    /// The columns of a side in a pair.
+    pub(super) fn columns_of(&self, side: usize) -> &[Column] {
+        &self.of_pair[side]
+    }
+
     /// Gives the buffers of a taken batch back.
     pub(super) fn recycle(&mut self, pairs: RowBatch) {
         self.candidates.recycle(pairs);
@@ -180,7 +224,8 @@ impl Pairs {
     }
 }
 
-fn copy(out: &mut BatchBuilder, first: usize, row: RowRef<'_>, columns: &[Column]) {
+/// Sets the columns of the open row from `first` on to these ones of another row.
+pub(super) fn copy(out: &mut BatchBuilder, first: usize, row: RowRef<'_>, columns: &[Column]) {
     for (i, column) in columns.iter().enumerate() {
         out.copy_column(first + i, row, *column);
     }

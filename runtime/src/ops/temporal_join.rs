@@ -67,7 +67,7 @@ impl TemporalJoinOp {
             versions: plan.table(op.versions, TableKind::Ordered, &data(&version))?,
             deleted: layout.column(version.len() - 1),
             version: BatchBuilder::new(layout),
-            pairs: Pairs::new(plan, op.condition.as_ref())?,
+            pairs: Pairs::new(plan, op.condition.as_ref(), op.kind)?,
             crowded: BTreeMap::new(),
             key: Vec::new(),
         })

@@ -5,7 +5,7 @@
 
 use xxhash_rust::xxh3::Xxh3;
 
-use super::{Aggregate, Filter, Join, JoinClass, LogicalOp, Node, Plan, Session, TopN};
+use super::{Aggregate, Filter, Join, JoinClass, LogicalOp, Node, Plan, Session, TopN, Unnest};
 use crate::aggregate::AggregateCall;
 use crate::expr::{Expr, ExprKind};
 use crate::ids::NodeId;
@@ -97,6 +97,7 @@ fn of_node<'a>(node: &Node, of: &impl Fn(NodeId) -> &'a Identity) -> Identity {
             Identity { node: input(0).node, columns }
         }
         LogicalOp::Join(join) => of_join(join, input(0), input(1)),
+        LogicalOp::Unnest(unnest) => of_unnest(unnest, input(0), node.schema.width()),
         LogicalOp::Window(window) => {
             let parts = Parts::new("window").hash(input(0).node).data(&window.window);
             with_bounds(parts.hash(input(0).columns[window.time]).finish(), input(0))
@@ -188,12 +189,23 @@ fn keeping(node: u64, input: &Identity) -> Identity {
     Identity { node, columns: input.columns.iter().map(column).collect() }
 }
 
+fn of_unnest(unnest: &Unnest, input: &Identity, made: usize) -> Identity {
+    let columns = unnest.columns.iter().map(|&c| input.columns[c]);
+    let parts = Parts::new("unnest").hash(input.node).hashes(columns);
+    let node = parts.data(&(unnest.ordinality, unnest.outer)).finish();
+    let elements = (input.columns.len()..made).map(|at| {
+        Parts::new("element").hash(node).hash((at - input.columns.len()) as u64).finish()
+    });
+    Identity { node, columns: input.columns.iter().copied().chain(elements).collect() }
+}
+
 fn of_join(join: &Join, left: &Identity, right: &Identity) -> Identity {
     let both = [left.columns.clone(), right.columns.clone()].concat();
     let parts = Parts::new("join").hash(left.node).hash(right.node).data(&join.kind);
     let pairs = join.keys.iter();
     let pairs =
         pairs.map(|&(l, r)| Parts::new("=").hash(left.columns[l]).hash(right.columns[r]).finish());
+    let parts = if join.nulls_equal.is_empty() { parts } else { parts.data(&join.nulls_equal) };
     let parts = parts.hashes(pairs).hashes(join.condition.iter().map(|e| of_expr(e, &both)));
     let parts = match join.class {
         JoinClass::Regular => parts.text("regular"),
@@ -211,7 +223,11 @@ fn of_join(join: &Join, left: &Identity, right: &Identity) -> Identity {
         let column = |&c: &u64| Parts::new("column").hash(node).hash(port).hash(c).finish();
         columns.iter().map(column).collect::<Vec<_>>()
     };
-    Identity { node, columns: [side(0, &left.columns), side(1, &right.columns)].concat() }
+    let mut columns = side(0, &left.columns);
+    if join.kind.has_pairs() {
+        columns.extend(side(1, &right.columns));
+    }
+    Identity { node, columns }
 }
 
 fn of_aggregate(aggregate: &Aggregate, input: &Identity) -> Identity {

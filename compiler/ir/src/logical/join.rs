@@ -1,11 +1,12 @@
-//! Join: pairs rows of two relations. Output: left columns, right columns (nullable in a left
-//! join).
+//! Join: pairs rows of two relations. Output: left columns, right columns (nullable where their
+//! row may be missing); of semi and anti joins the left columns alone.
 
 use super::schema::names;
 use super::{Changes, PlanNode, Schema};
 use crate::expr::Expr;
 use crate::logical::text::expr_text;
 use crate::physical::JoinKind;
+use crate::types::Field;
 
 /// How long rows wait for partners.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -32,15 +33,17 @@ pub enum JoinClass {
     },
 }
 
-/// Pairs rows with equal keys (NULL equals nothing) that pass the condition.
+/// Pairs rows with equal keys (NULL equals nothing, unless said) that pass the condition.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Join {
-    /// Inner or left.
+    /// What it gives.
     pub kind: JoinKind,
     /// How long rows wait.
     pub class: JoinClass,
     /// Equal columns: (of the left input, of the right input), of one data type.
     pub keys: Vec<(usize, usize)>,
+    /// Positions in `keys` where NULL equals NULL.
+    pub nulls_equal: Vec<usize>,
     /// What else must hold, over left and right columns.
     pub condition: Option<Expr>,
 }
@@ -56,12 +59,17 @@ impl Join {
         self.keys.iter().map(|&(_, right)| right).collect()
     }
 
-    /// Whether each row of `other` meets at most one row of a side that is unique in `keys`.
+    /// Unique keys of the output: a side's keys alone where the other side has at most one partner
+    /// for each of its rows, else one key of each.
     fn keys_of_pairs(&self, left: &Schema, right: &Schema) -> Vec<Vec<usize>> {
+        if !self.kind.has_pairs() {
+            return left.keys.clone();
+        }
         let width = left.width();
         let shifted = |key: &Vec<usize>| key.iter().map(|c| c + width).collect::<Vec<_>>();
         let temporal = matches!(self.class, JoinClass::Temporal { .. });
-        if temporal || right.is_unique(&self.right_keys()) {
+        let full = self.kind == JoinKind::Full;
+        if temporal || (!full && right.is_unique(&self.right_keys())) {
             return left.keys.clone();
         }
         if self.kind == JoinKind::Inner && left.is_unique(&self.left_keys()) {
@@ -71,6 +79,9 @@ impl Join {
         for key in &left.keys {
             keys.extend(right.keys.iter().map(|other| [key.clone(), shifted(other)].concat()));
         }
+        // Two rows alone, one of each side, are the same in a key that is NULL in both.
+        let columns = || left.columns.iter().chain(&right.columns).collect::<Vec<_>>();
+        keys.retain(|key| !full || key.iter().any(|&c| !columns()[c].ty.nullable));
         keys
     }
 }
@@ -79,13 +90,19 @@ impl PlanNode for Join {
     fn output(&self, inputs: &[&Schema]) -> Schema {
         let (left, right) = (inputs[0], inputs[1]);
         let mut columns = left.columns.clone();
-        columns.extend(right.columns.iter().cloned());
-        if self.kind == JoinKind::Left {
-            columns[left.width()..].iter_mut().for_each(|c| c.ty.nullable = true);
+        columns.iter_mut().for_each(|c| c.ty.nullable |= self.kind.keeps_lonely(1));
+        if self.kind.has_pairs() {
+            let nullable = self.kind.keeps_lonely(0);
+            let right = right.columns.iter().cloned();
+            columns.extend(
+                right.map(|c| Field { ty: c.ty.with_nullable(nullable || c.ty.nullable), ..c }),
+            );
         }
         let both_append = left.changes == Changes::Append && right.changes == Changes::Append;
         let (changes, times) = match self.class {
-            JoinClass::Regular if both_append && self.kind == JoinKind::Inner => {
+            JoinClass::Regular
+                if both_append && matches!(self.kind, JoinKind::Inner | JoinKind::Semi) =>
+            {
                 (Changes::Append, Vec::new())
             }
             JoinClass::Regular => (Changes::Retract, Vec::new()),
@@ -109,12 +126,11 @@ impl PlanNode for Join {
 
     fn explain(&self, inputs: &[&Schema]) -> String {
         let (left, right) = (inputs[0], inputs[1]);
-        let kind = match self.kind {
-            JoinKind::Inner => "inner",
-            JoinKind::Left => "left",
-        };
-        let pairs = self.keys.iter();
-        let pairs = pairs.map(|&(l, r)| format!("{} = {}", names(left, &[l]), names(right, &[r])));
+        let kind = self.kind.name();
+        let pairs = self.keys.iter().enumerate().map(|(at, &(l, r))| {
+            let equals = if self.nulls_equal.contains(&at) { "<=>" } else { "=" };
+            format!("{} {equals} {}", names(left, &[l]), names(right, &[r]))
+        });
         let mut line = format!("{kind} on [{}]", pairs.collect::<Vec<_>>().join(", "));
         match self.class {
             JoinClass::Regular => {}

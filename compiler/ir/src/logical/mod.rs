@@ -20,6 +20,7 @@ mod sink;
 mod text;
 mod top_n;
 mod union;
+mod unnest;
 mod window;
 
 pub use aggregate::{Aggregate, Emission};
@@ -39,6 +40,7 @@ pub use sink::Sink;
 pub use text::{expr_text, value_text};
 pub use top_n::TopN;
 pub use union::Union;
+pub use unnest::{Unnest, element_columns};
 pub use window::Window;
 
 use crate::expr::Expr;
@@ -83,6 +85,8 @@ pub enum LogicalOp {
     Filter(Filter),
     /// Computes columns.
     Project(Project),
+    /// Makes rows of the elements of containers.
+    Unnest(Unnest),
     /// Pairs rows of two relations.
     Join(Join),
     /// Adds a row per window (a window table function).
@@ -133,6 +137,7 @@ macro_rules! each_op {
             LogicalOp::Scan($node) => $body,
             LogicalOp::Filter($node) => $body,
             LogicalOp::Project($node) => $body,
+            LogicalOp::Unnest($node) => $body,
             LogicalOp::Join($node) => $body,
             LogicalOp::Window($node) => $body,
             LogicalOp::Session($node) => $body,
@@ -173,6 +178,7 @@ impl LogicalOp {
             LogicalOp::Scan(_) => "Scan",
             LogicalOp::Filter(_) => "Filter",
             LogicalOp::Project(_) => "Project",
+            LogicalOp::Unnest(_) => "Unnest",
             LogicalOp::Join(join) => match join.class {
                 JoinClass::Regular => "Join",
                 JoinClass::Interval { .. } => "IntervalJoin",
@@ -197,6 +203,7 @@ impl LogicalOp {
             LogicalOp::Scan(_) => Some(0),
             LogicalOp::Filter(_)
             | LogicalOp::Project(_)
+            | LogicalOp::Unnest(_)
             | LogicalOp::Window(_)
             | LogicalOp::Session(_)
             | LogicalOp::Aggregate(_)
@@ -291,6 +298,7 @@ impl Plan {
                 LogicalOp::Scan(_) => return true,
                 LogicalOp::Filter(_)
                 | LogicalOp::Project(_)
+                | LogicalOp::Unnest(_)
                 | LogicalOp::Window(_)
                 | LogicalOp::Late(_) => id = node.inputs[0],
                 LogicalOp::Join(_)

@@ -21,6 +21,8 @@ pub enum PhysicalOp {
     Source(Source),
     /// Filters and projects.
     Map(Map),
+    /// Makes rows of the elements of containers.
+    Unnest(Unnest),
     /// Drops and counts late rows.
     Late(Late),
     /// Adds a row per window, with the window's bounds.
@@ -90,6 +92,19 @@ pub struct KeyRange {
 pub struct Map {
     /// The work.
     pub kernel: KernelSpec,
+}
+
+/// Makes a row of each element of the containers of a row; several go side by side, the shorter
+/// ones filled up with NULL. Output: the input, then for each ARRAY its element and for each MAP
+/// its key and value, then perhaps the position.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Unnest {
+    /// ARRAY and MAP columns.
+    pub columns: Vec<usize>,
+    /// Whether the position is a column: BIGINT, from 1.
+    pub ordinality: bool,
+    /// Whether a row without elements stays, once, with NULLs.
+    pub outer: bool,
 }
 
 /// Drops rows that are late, counts them for their stream, and routes their source records to the
@@ -252,30 +267,77 @@ pub struct WindowAggregate {
     pub values: Option<TableId>,
 }
 
-/// Inner or outer.
+/// What a join gives beside its pairs, or instead of them. (A right join is a left one turned
+/// round.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum JoinKind {
     /// Pairs only.
     Inner,
     /// Pairs, and left rows without a partner, their right columns NULL.
     Left,
+    /// Pairs, and the rows of either side without a partner, the other columns NULL.
+    Full,
+    /// Left rows that have a partner, once each, and no right columns.
+    Semi,
+    /// Left rows that have none, and no right columns.
+    Anti,
 }
 
-/// Joins two changelogs. Port 0 is left, 1 right. Output: left columns, right columns, for each
-/// pair with equal keys (NULL equals nothing) that passes the condition; weight = product.
+impl JoinKind {
+    /// As it is written in plans.
+    pub fn name(self) -> &'static str {
+        match self {
+            JoinKind::Inner => "inner",
+            JoinKind::Left => "left",
+            JoinKind::Full => "full",
+            JoinKind::Semi => "semi",
+            JoinKind::Anti => "anti",
+        }
+    }
+
+    /// Whether the rows of a side (0 left, 1 right) go out alone where they have no partner.
+    pub fn keeps_lonely(self, side: usize) -> bool {
+        match self {
+            JoinKind::Inner | JoinKind::Semi => false,
+            JoinKind::Left | JoinKind::Anti => side == 0,
+            JoinKind::Full => true,
+        }
+    }
+
+    /// Whether it needs to know how many partners the rows of a side (0 left, 1 right) have.
+    pub fn counts_partners(self, side: usize) -> bool {
+        self.keeps_lonely(side) || (side == 0 && self == JoinKind::Semi)
+    }
+
+    /// Whether its output is pairs, and not left rows alone.
+    pub fn has_pairs(self) -> bool {
+        match self {
+            JoinKind::Inner | JoinKind::Left | JoinKind::Full => true,
+            JoinKind::Semi | JoinKind::Anti => false,
+        }
+    }
+}
+
+/// Joins two changelogs. Port 0 is left, 1 right. Output: left columns and, unless the kind is
+/// semi or anti, right columns. Partners have equal keys and pass the condition; the weight of a
+/// pair is the product.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Join {
-    /// Inner only, for now: left joins of changelogs come with the whole algebra.
+    /// What it gives.
     pub kind: JoinKind,
+    /// Positions in the keys where NULL equals NULL; elsewhere it equals nothing.
+    #[serde(default)]
+    pub nulls_equal: Vec<usize>,
     /// Key columns of the left input.
     pub left_keys: Vec<usize>,
     /// Key columns of the right input, of the same types.
     pub right_keys: Vec<usize>,
     /// Over left and right columns; only its filter counts.
     pub condition: Option<KernelSpec>,
-    /// Ordered: key, row → weight (BIGINT).
+    /// Ordered: key, row → weight (BIGINT) and, unless the kind is inner, the weight of the right
+    /// rows that are its partners (BIGINT).
     pub left: TableId,
-    /// Ordered: key, row → weight (BIGINT).
+    /// Ordered: key, row → weight (BIGINT) and, if the kind is full, likewise.
     pub right: TableId,
 }
 
@@ -485,6 +547,7 @@ impl PhysicalOp {
         match self {
             PhysicalOp::Source(_)
             | PhysicalOp::Map(_)
+            | PhysicalOp::Unnest(_)
             | PhysicalOp::Late(_)
             | PhysicalOp::WindowExpand(_)
             | PhysicalOp::PreAggregate(_)
@@ -512,6 +575,7 @@ impl PhysicalOp {
             PhysicalOp::WindowAggregate(op) => op.by_clock,
             PhysicalOp::Source(_)
             | PhysicalOp::Map(_)
+            | PhysicalOp::Unnest(_)
             | PhysicalOp::Late(_)
             | PhysicalOp::WindowExpand(_)
             | PhysicalOp::PreAggregate(_)
@@ -533,6 +597,7 @@ impl PhysicalOp {
         match self {
             PhysicalOp::Source(_) => "Source",
             PhysicalOp::Map(_) => "Map",
+            PhysicalOp::Unnest(_) => "Unnest",
             PhysicalOp::Late(_) => "Late",
             PhysicalOp::WindowExpand(_) => "WindowExpand",
             PhysicalOp::SessionWindow(_) => "SessionWindow",

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::{
-    Changelog, Edge, JobGraph, Materialize, Numbering, Partitioning, PhysicalOp, PreAggregate,
-    Sink, SinkMode, Source, TopN, Vertex, WindowInput,
+    Changelog, Edge, JobGraph, JoinKind, Materialize, Numbering, Partitioning, PhysicalOp,
+    PreAggregate, Sink, SinkMode, Source, TopN, Vertex, WindowInput,
 };
 use crate::connector;
 use crate::ids::{TableId, VertexId};
@@ -113,6 +113,7 @@ fn arity(op: &PhysicalOp) -> usize {
     match op {
         PhysicalOp::Source(_) => 0,
         PhysicalOp::Map(_)
+        | PhysicalOp::Unnest(_)
         | PhysicalOp::Late(_)
         | PhysicalOp::WindowExpand(_)
         | PhysicalOp::SessionWindow(_)
@@ -144,6 +145,13 @@ fn verify_condition(condition: Option<&KernelSpec>, inputs: &[&Vertex]) -> Resul
     verify_kernel(kernel, &both)
 }
 
+/// The kinds of the joins that time bounds.
+fn pairs_or_left(kind: JoinKind) -> Result<(), String> {
+    ensure(matches!(kind, JoinKind::Inner | JoinKind::Left), || {
+        format!("a {} join that is bounded by time", kind.name())
+    })
+}
+
 fn verify_op(graph: &JobGraph, vertex: &Vertex, inputs: &[&Vertex]) -> Result<(), String> {
     let width = |port: usize| inputs[port].columns.len();
     let append = |port: usize| {
@@ -161,6 +169,7 @@ fn verify_op(graph: &JobGraph, vertex: &Vertex, inputs: &[&Vertex]) -> Result<()
             let made = op.kernel.output_types() == types(&vertex.columns);
             ensure(made, || "other columns than the kernel makes".into())
         }
+        PhysicalOp::Unnest(op) => verify_columns(&op.columns, width(0)),
         PhysicalOp::Late(op) => {
             verify_columns([&op.time, &op.watermark, &op.position], width(0))?;
             same_columns(0)
@@ -185,6 +194,7 @@ fn verify_op(graph: &JobGraph, vertex: &Vertex, inputs: &[&Vertex]) -> Result<()
             verify_columns(op.left_keys.iter().chain([&op.left_time]), width(0))?;
             verify_columns(op.right_keys.iter().chain([&op.right_time]), width(1))?;
             ensure(op.lower <= op.upper, || "the interval is empty".into())?;
+            pairs_or_left(op.kind)?;
             verify_condition(op.condition.as_ref(), inputs)
         }
         PhysicalOp::TemporalJoin(op) => {
@@ -192,6 +202,7 @@ fn verify_op(graph: &JobGraph, vertex: &Vertex, inputs: &[&Vertex]) -> Result<()
             verify_columns(op.left_keys.iter().chain([&op.left_time]), width(0))?;
             let right = op.right_keys.iter().chain(&op.right_time).chain(&op.right_watermark);
             verify_columns(right.chain(&op.right_tombstone), width(1))?;
+            pairs_or_left(op.kind)?;
             verify_condition(op.condition.as_ref(), inputs)
         }
         PhysicalOp::Deduplicate(op) => {
@@ -300,6 +311,7 @@ fn verify_exchange(op: &PhysicalOp, edges: &[&Edge]) -> Result<(), String> {
         PhysicalOp::Sink(op) if op.mode == SinkMode::Upsert => vec![Some(op.keys.clone())],
         PhysicalOp::Source(_)
         | PhysicalOp::Map(_)
+        | PhysicalOp::Unnest(_)
         | PhysicalOp::Late(_)
         | PhysicalOp::WindowExpand(_)
         | PhysicalOp::PreAggregate(_)

@@ -51,55 +51,114 @@ pub(super) fn interleave<T>(left: Vec<T>, right: Vec<T>, picks: &[bool]) -> Vec<
     }
 }
 
-fn join_graph(kind: Changelog, condition: bool) -> Graph {
+fn join_graph(kind: JoinKind, nulls_equal: bool, changes: Changelog, condition: bool) -> Graph {
     let mut graph = Graph::new();
-    let (left, right) = (graph.source(&types(), kind), graph.source(&types(), kind));
-    let weight = || vec![not_null(DataType::BigInt)];
-    let output: Vec<Type> = types().into_iter().chain(types()).collect();
+    let (left, right) = (graph.source(&types(), changes), graph.source(&types(), changes));
+    let numbers =
+        |side| vec![not_null(DataType::BigInt); if kind.counts_partners(side) { 2 } else { 1 }];
+    let both: Vec<Type> = types().into_iter().chain(types()).collect();
+    let output = if kind.has_pairs() { both.clone() } else { types() };
     let join = PhysicalOp::Join(Join {
-        kind: JoinKind::Inner,
+        kind,
+        nulls_equal: if nulls_equal { vec![0] } else { vec![] },
         left_keys: vec![0],
         right_keys: vec![0],
-        condition: condition.then(|| at_most(&output, 1, 4, 6)),
-        left: graph.table(TableKind::Ordered, weight()),
-        right: graph.table(TableKind::Ordered, weight()),
+        condition: condition.then(|| at_most(&both, 1, 4, 6)),
+        left: graph.table(TableKind::Ordered, numbers(0)),
+        right: graph.table(TableKind::Ordered, numbers(1)),
     });
-    graph.add(join, &[(left, Some(vec![0])), (right, Some(vec![0]))], output, kind);
+    graph.add(join, &[(left, Some(vec![0])), (right, Some(vec![0]))], output, changes);
     graph
 }
 
+/// The rows that are there in the end, each once with its weight.
+fn net_rows(log: &[Weighted]) -> Vec<Weighted> {
+    let mut net: Vec<Weighted> = Vec::new();
+    for (row, weight) in log {
+        match net.iter_mut().find(|(known, _)| known == row) {
+            Some((_, sum)) => *sum += weight,
+            None => net.push((row.clone(), *weight)),
+        }
+    }
+    net.retain(|(_, weight)| *weight != 0);
+    net
+}
+
+/// The join of two relations by definition.
+fn joined(kind: JoinKind, nulls_equal: bool, condition: bool, sides: &[Vec<Weighted>; 2]) -> Net {
+    let pair = |left: &[Value], right: &[Value]| {
+        let nulls = nulls_equal && left[0].is_null() && right[0].is_null();
+        let key = |row: &[Value]| {
+            let mut row = row.to_vec();
+            row[0] = if nulls { Value::Int(0) } else { row[0].clone() };
+            row
+        };
+        paired(&key(left), &key(right), condition)
+    };
+    let mut out = Net::new();
+    let nothing = vec![Value::Null; types().len()];
+    for (left, l) in &sides[0] {
+        let partners: Vec<_> = sides[1].iter().filter(|(right, _)| pair(left, right)).collect();
+        for (right, r) in partners.iter().filter(|_| kind.has_pairs()) {
+            add(&mut out, &both(left, right), l * r);
+        }
+        match kind {
+            JoinKind::Semi if !partners.is_empty() => add(&mut out, left, *l),
+            JoinKind::Anti if partners.is_empty() => add(&mut out, left, *l),
+            JoinKind::Left | JoinKind::Full if partners.is_empty() => {
+                add(&mut out, &both(left, &nothing), *l);
+            }
+            JoinKind::Inner | JoinKind::Left | JoinKind::Full | JoinKind::Semi | JoinKind::Anti => {
+            }
+        }
+    }
+    for (right, r) in sides[1].iter().filter(|_| kind == JoinKind::Full) {
+        if !sides[0].iter().any(|(left, _)| pair(left, right)) {
+            add(&mut out, &both(&nothing, right), *r);
+        }
+    }
+    out
+}
+
 fn check_join(
-    kind: Changelog,
+    (kind, nulls_equal): (JoinKind, bool),
+    changes: Changelog,
     condition: bool,
     logs: [Vec<Weighted>; 2],
     picks: &[bool],
     sizes: &[usize],
 ) {
-    let mut expected = Net::new();
-    for (left, l) in &logs[0] {
-        for (right, r) in &logs[1] {
-            if paired(left, right, condition) {
-                add(&mut expected, &both(left, right), l * r);
-            }
-        }
-    }
+    let nets = [0, 1].map(|side: usize| net_rows(&logs[side]));
+    let expected = joined(kind, nulls_equal, condition, &nets);
     let [left, right] = logs;
     let event = |(port, (row, weight))| Event { port, row, weight, mark: i64::MIN };
     let events: Vec<Event> = interleave(left, right, picks).into_iter().map(event).collect();
-    let graph = join_graph(kind, condition).graph;
+    let graph = join_graph(kind, nulls_equal, changes, condition).graph;
     for run in assert_law(&graph, &events, Spread::Sources, sizes, &expected) {
         assert_eq!(run.wavering, 0, "a row is taken back and put in one epoch");
     }
+}
+
+fn kinds() -> impl Strategy<Value = JoinKind> {
+    prop_oneof![
+        Just(JoinKind::Inner),
+        Just(JoinKind::Left),
+        Just(JoinKind::Full),
+        Just(JoinKind::Semi),
+        Just(JoinKind::Anti),
+    ]
 }
 
 #[test]
 pub(super) fn changelogs_join() {
     proptest!(ProptestConfig::with_cases(256), |(
         left in changelog(row()), right in changelog(row()), condition in any::<bool>(),
+        kind in kinds(), nulls_equal in any::<bool>(),
         picks in prop::collection::vec(any::<bool>(), 1..20),
         sizes in prop::collection::vec(1usize..9, 0..8),
     )| {
-        check_join(Changelog::Retract, condition, [left, right], &picks, &sizes);
+        let kind = (kind, nulls_equal);
+        check_join(kind, Changelog::Retract, condition, [left, right], &picks, &sizes);
     });
 }
 
@@ -107,11 +166,12 @@ pub(super) fn changelogs_join() {
 fn streams_join() {
     let side = || prop::collection::vec(row().prop_map(|row| (row, 1)), 0..20);
     proptest!(ProptestConfig::with_cases(256), |(
-        left in side(), right in side(), condition in any::<bool>(),
+        left in side(), right in side(), condition in any::<bool>(), semi in any::<bool>(),
         picks in prop::collection::vec(any::<bool>(), 1..20),
         sizes in prop::collection::vec(1usize..9, 0..8),
     )| {
-        check_join(Changelog::Append, condition, [left, right], &picks, &sizes);
+        let kind = (if semi { JoinKind::Semi } else { JoinKind::Inner }, false);
+        check_join(kind, Changelog::Append, condition, [left, right], &picks, &sizes);
     });
 }
 

@@ -20,6 +20,7 @@ fn law_of(op: &PhysicalOp) -> Option<fn()> {
     match op {
         PhysicalOp::Source(_) | PhysicalOp::Sink(_) => None,
         PhysicalOp::Map(_) => Some(stateless::map_filters_and_projects),
+        PhysicalOp::Unnest(_) => Some(stateless::unnest_makes_a_row_per_element),
         PhysicalOp::Late(_) => Some(stateless::late_leaves_out_late_rows),
         PhysicalOp::WindowExpand(_) => Some(windows::carried_windows_are_windows),
         PhysicalOp::SessionWindow(_) => Some(sessions::sessions_of_a_stream),

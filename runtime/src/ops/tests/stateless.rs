@@ -3,7 +3,7 @@
 use flow_ir::aggregate::WindowSpec;
 use flow_ir::ids::StreamId;
 use flow_ir::kernel::KernelSpec;
-use flow_ir::physical::{Changelog, Late, LateRule, Map, PhysicalOp, Union};
+use flow_ir::physical::{Changelog, Late, LateRule, Map, PhysicalOp, Union, Unnest};
 use flow_ir::scalar::{ArithOp, CompareOp, Inst, ScalarOp, ScalarProgram};
 use flow_ir::types::{DataType, Type};
 use flow_ir::value::Value;
@@ -57,6 +57,50 @@ pub(super) fn map_filters_and_projects() {
                 add(&mut expected, &[Value::Int(a + b), Value::Int(a)], weight);
             }
             events.push(Event { port: 0, row: vec![int(a), int(b)], weight, mark: i64::MIN });
+        }
+        assert_law(&graph.graph, &events, Spread::Rows, &sizes, &expected);
+    });
+}
+
+#[test]
+pub(super) fn unnest_makes_a_row_per_element() {
+    let array = |element: DataType| null(DataType::Array(Box::new(null(element))));
+    let types = [null(DataType::BigInt), array(DataType::String), array(DataType::BigInt)];
+    let more = [DataType::String, DataType::BigInt, DataType::BigInt].map(null);
+    let output: Vec<Type> = types.iter().cloned().chain(more).collect();
+    let texts = || prop::collection::vec(prop::option::weighted(0.8, "[ab]{0,2}"), 0..4);
+    let numbers = || prop::collection::vec(prop::option::weighted(0.8, -5i64..5), 0..4);
+    let row =
+        (0i64..3, prop::option::weighted(0.8, texts()), prop::option::weighted(0.8, numbers()));
+    let rows = prop::collection::vec((row, prop_oneof![Just(1i64), Just(-1), Just(3)]), 0..12);
+    proptest!(ProptestConfig::with_cases(128), |(
+        rows in rows, outer in any::<bool>(), sizes in prop::collection::vec(1usize..6, 0..8),
+    )| {
+        let mut graph = Graph::new();
+        let source = graph.source(&types, Changelog::Retract);
+        let op = Unnest { columns: vec![1, 2], ordinality: true, outer };
+        let op = PhysicalOp::Unnest(op);
+        graph.add(op, &[(source, None)], output.clone(), Changelog::Retract);
+        let (mut expected, mut events) = (Net::new(), Vec::new());
+        for ((id, texts, numbers), weight) in rows {
+            let text = |t: &Option<String>| t.clone().map_or(Value::Null, Value::String);
+            let texts: Option<Vec<Value>> = texts.map(|all| all.iter().map(text).collect());
+            let numbers: Option<Vec<Value>> = numbers.map(|all| all.into_iter().map(int).collect());
+            let array = |all: &Option<Vec<Value>>| all.clone().map_or(Value::Null, Value::Array);
+            let row = vec![Value::Int(id), array(&texts), array(&numbers)];
+            let at = |all: &Option<Vec<Value>>, i: usize| {
+                all.as_ref().and_then(|all| all.get(i).cloned()).unwrap_or(Value::Null)
+            };
+            let length = |all: &Option<Vec<Value>>| all.as_ref().map_or(0, Vec::len);
+            let longest = length(&texts).max(length(&numbers));
+            for i in 0..longest {
+                let made = [at(&texts, i), at(&numbers, i), Value::Int(i as i64 + 1)];
+                add(&mut expected, &[row.clone(), made.to_vec()].concat(), weight);
+            }
+            if longest == 0 && outer {
+                add(&mut expected, &[row.clone(), vec![Value::Null; 3]].concat(), weight);
+            }
+            events.push(Event { port: 0, row, weight, mark: i64::MIN });
         }
         assert_law(&graph.graph, &events, Spread::Rows, &sizes, &expected);
     });

@@ -1,0 +1,259 @@
+//! A SELECT and the queries around and within it. As a subquery it has the columns of those around
+//! as a relation of its FROM, as keys of its groups, as its last columns; or leaves conditions on
+//! them to whoever asks. Of those within it puts the values into its groups, HAVING and items.
+
+use flow_ir::expr::{Expr, ExprKind};
+use flow_ir::span::Span;
+use flow_ir::types::{DataType, Type};
+use flow_ir::value::Value;
+
+use super::Checker;
+use super::aggregate::{Grouped, Grouping};
+use super::expr::{all_of, conjuncts};
+use super::from::{Tree, plain_column};
+use super::scope::Scope;
+use super::select::{Item, Value as ItemValue};
+use super::subquery::{FIRST_COLUMN, Outer, Place, subqueries_in};
+use super::typed::{QueryId, QueryOp};
+use crate::syntax::ast::{Distinct, Select};
+
+/// Aggregates that are 0 over no rows; the others are NULL.
+const ZERO_OF_NOTHING: &[&str] =
+    &["COUNT", "COUNT_IF", "APPROX_COUNT_DISTINCT", "REGR_COUNT", "COUNT_DISTINCT"];
+
+impl Checker<'_> {
+    /// The columns of the queries around: the first of the scope.
+    pub(super) fn outer_columns(&self, scope: &Scope) -> Vec<Expr> {
+        self.outer_items(scope).into_iter().filter_map(|(_, e)| e).collect()
+    }
+
+    /// The same as items behind a query's own.
+    pub(super) fn outer_items(&self, scope: &Scope) -> Vec<(String, Option<Expr>)> {
+        let columns = scope.columns[..self.body.outer].iter().enumerate();
+        let item = |(at, column): (usize, &super::scope::ScopeColumn)| {
+            let span = column.declared.unwrap_or_default();
+            (format!("$outer{at}"), Some(Expr::column(at, column.ty.clone(), span)))
+        };
+        columns.map(item).collect()
+    }
+
+    /// Where the columns of the queries around are in what a SELECT gives.
+    pub(super) fn outer_places(&self, query: QueryId) -> Vec<usize> {
+        let columns = self.query_node(query).columns.iter().enumerate();
+        let outer = columns.filter(|(_, c)| self.body.outer > 0 && c.name.starts_with("$outer"));
+        outer.map(|(at, _)| at).collect()
+    }
+
+    /// FROM as a node. Where WHERE equates every outer column with an expression of the query's
+    /// own, these stand in their place, and the relation of outer columns is left out.
+    pub(super) fn assemble_over(
+        &mut self,
+        tree: &Tree,
+        outer: Option<&Outer>,
+        pool: &mut Vec<Expr>,
+    ) -> Option<QueryId> {
+        let width = outer.map_or(0, |outer| outer.scope.columns.len());
+        let own = outer.and_then(|_| tree.without_first());
+        let equated = outer.and_then(|outer| equated(pool, &outer.scope));
+        let (Some(own), Some(equated)) = (own, equated) else {
+            return self.assemble(tree, 0, pool);
+        };
+        let equal: Vec<Expr> = equated.iter().map(|(_, e)| e.clone()).collect();
+        let mut used: Vec<usize> = equated.iter().map(|(at, _)| *at).collect();
+        used.sort_unstable();
+        used.into_iter().rev().for_each(|at| drop(pool.remove(at)));
+        let node = self.assemble(&own, width, pool)?;
+        let mut items = Vec::new();
+        let mut given = Vec::new();
+        for (at, mut expr) in equal.into_iter().enumerate() {
+            expr.map_columns(&|column| column - width);
+            if expr.ty.nullable {
+                let ty = Type::not_null(DataType::Boolean);
+                let column = Expr::column(at, expr.ty.clone(), expr.span);
+                let null = ExprKind::IsNull(Box::new(column));
+                let null = Expr { kind: null, ty: ty.clone(), span: expr.span };
+                given.push(super::expr::not(null, expr.span));
+            }
+            items.push((format!("$outer{at}"), Some(expr)));
+        }
+        let span = self.query_node(node).span;
+        let own = 0..self.query_node(node).columns.len();
+        items.extend(own.map(|at| self.pass_column(node, at, span)));
+        let node = self.project(node, items, span);
+        Some(match all_of(given) {
+            Some(condition) => self.filter(node, condition, span),
+            None => node,
+        })
+    }
+
+    /// A SELECT of plain rows that leaves its conditions on outer columns to whoever asks whether
+    /// it has a row; `None` where it is more than that.
+    pub(super) fn pull_up(
+        &mut self,
+        select: &Select,
+        items: &[Item<'_>],
+        scope: &Scope,
+        (tree, outer): (&Tree, &Outer),
+        pool: &[Expr],
+    ) -> Option<QueryId> {
+        let plain = select.group_by.is_none()
+            && select.having.is_none()
+            && select.qualify.is_none()
+            && matches!(select.distinct, Distinct::All | Distinct::Distinct(_))
+            && items
+                .iter()
+                .all(|i| matches!(i.value, ItemValue::Column(_) | ItemValue::Written(_)));
+        let own = tree.without_first().filter(|_| plain)?;
+        let found = self.found.len();
+        let mut calls = Vec::new();
+        let typed = self.type_items(items, scope, None, &[], &mut calls);
+        let typed: Option<Vec<Expr>> = typed.into_iter().collect();
+        let Some(columns) = typed.filter(|t| calls.is_empty() && subqueries_in(t).is_empty())
+        else {
+            self.found.truncate(found);
+            return None;
+        };
+        let width = outer.scope.columns.len();
+        let reads_outer = |e: &Expr| e.columns().iter().any(|at| *at < width);
+        let (left_over, mut own_pool): (Vec<Expr>, Vec<Expr>) =
+            pool.iter().cloned().partition(reads_outer);
+        let mut node = self.assemble(&own, width, &mut own_pool)?;
+        if let Some(mut condition) = all_of(own_pool) {
+            condition.map_columns(&|at| at - width);
+            let span = condition.span;
+            node = self.filter(node, condition, span);
+        }
+        self.body.pulled = Some((left_over, columns));
+        Some(node)
+    }
+
+    /// What items over one group are where the group has no rows, over the outer columns.
+    pub(super) fn over_nothing(
+        &self,
+        grouped: &Grouped,
+        items: &[(String, Option<Expr>)],
+        having: Option<&Expr>,
+    ) -> Option<Vec<Expr>> {
+        let QueryOp::Aggregate(aggregate) = &self.query_node(grouped.node).op else { return None };
+        let keys = aggregate.keys.len();
+        let outer = self.body.outer;
+        let nothing = |e: &Expr| {
+            let mut e = e.clone();
+            e.rewrite(&mut |part| {
+                let ExprKind::Column(at) = part.kind else { return };
+                let Some(call) = at.checked_sub(keys) else { return };
+                let zero = aggregate
+                    .calls
+                    .get(call)
+                    .is_some_and(|call| ZERO_OF_NOTHING.contains(&call.function.as_str()));
+                let value = if zero { Value::Int(0) } else { Value::Null };
+                let ty = part.ty.with_nullable(part.ty.nullable || !zero);
+                *part = Expr::literal(value, ty, part.span);
+            });
+            e
+        };
+        let own = items.len() - outer;
+        let items = items[..own].iter().map(|(_, e)| e.as_ref().map(nothing));
+        let mut items: Vec<Expr> = items.collect::<Option<_>>()?;
+        if let Some(having) = having.map(nothing) {
+            for item in &mut items {
+                let ty = item.ty.with_nullable(true);
+                let branches = vec![(having.clone(), item.clone())];
+                let span = item.span;
+                *item = Expr { kind: ExprKind::Case { branches, otherwise: None }, ty, span };
+            }
+        }
+        Some(items)
+    }
+
+    /// HAVING.
+    pub(super) fn having(
+        &mut self,
+        node: QueryId,
+        condition: Expr,
+        grouped: &Grouped,
+    ) -> Option<QueryId> {
+        let (asked, plain): (Vec<Expr>, Vec<Expr>) = conjuncts(condition)
+            .into_iter()
+            .partition(|e| !subqueries_in(std::slice::from_ref(e)).is_empty());
+        let mut node = node;
+        if let Some(condition) = all_of(plain) {
+            let changelog = self.query_node(node).changelog;
+            self.deny_clock(&condition, changelog)?;
+            let span = condition.span;
+            node = self.filter(node, condition, span);
+        }
+        self.settle_conditions(node, asked, &|checker, e| checker.regroup(e, grouped))
+    }
+
+    /// Puts in the values of subqueries in keys and arguments of aggregates. What stands above
+    /// counts the aggregates behind the columns of the input, which has more of them then.
+    pub(super) fn settle_grouping<'e>(
+        &mut self,
+        grouping: &mut Grouping,
+        above: impl Iterator<Item = &'e mut Expr>,
+    ) -> Option<()> {
+        let arguments =
+            grouping.calls.iter_mut().flat_map(|c| c.args.iter_mut().chain(&mut c.filter));
+        let mut below: Vec<&mut Expr> = grouping.keys.iter_mut().chain(arguments).collect();
+        let mut exprs: Vec<Expr> = below.iter().map(|e| (**e).clone()).collect();
+        if subqueries_in(&exprs).is_empty() {
+            return Some(());
+        }
+        let width = self.query_node(grouping.input).columns.len();
+        grouping.input = self.settle(grouping.input, &mut exprs, &|_, e| Some(e))?;
+        for (expr, settled) in below.iter_mut().zip(exprs) {
+            **expr = settled;
+        }
+        let added = self.query_node(grouping.input).columns.len() - width;
+        for expr in above {
+            expr.map_columns(&|at| match at {
+                at if (width..FIRST_COLUMN).contains(&at) => at + added,
+                at => at,
+            });
+        }
+        Some(())
+    }
+
+    /// Projects items that may hold values of subqueries.
+    pub(super) fn project_settled(
+        &mut self,
+        input: QueryId,
+        items: Vec<(String, Option<Expr>)>,
+        span: Span,
+        place: Place<'_>,
+    ) -> Option<QueryId> {
+        let mut items = items;
+        let mut exprs: Vec<Expr> = items.iter().filter_map(|(_, e)| e.clone()).collect();
+        if subqueries_in(&exprs).is_empty() {
+            return self.project_items(input, items, span);
+        }
+        let input = self.settle(input, &mut exprs, place)?;
+        let mut settled = exprs.into_iter();
+        for (_, expr) in items.iter_mut().filter(|(_, e)| e.is_some()) {
+            *expr = settled.next();
+        }
+        self.project_items(input, items, span)
+    }
+}
+
+/// For each outer column a conjunct that equates it with an expression of the query's own: its
+/// place and the expression.
+fn equated(pool: &[Expr], outer: &Scope) -> Option<Vec<(usize, Expr)>> {
+    let width = outer.columns.len();
+    let own = |e: &Expr| !e.columns().is_empty() && e.columns().iter().all(|at| *at >= width);
+    let find = |column: usize| {
+        pool.iter().enumerate().find_map(|(at, conjunct)| {
+            let ExprKind::Call { function, args, .. } = &conjunct.kind else { return None };
+            let ([a, b], "=") = (args.as_slice(), function.as_str()) else { return None };
+            let is_column = |e: &Expr| plain_column(e) == Some(column);
+            let other = match (is_column(a), is_column(b)) {
+                (true, _) if own(b) => b,
+                (_, true) if own(a) => a,
+                _ => return None,
+            };
+            (other.ty.data == outer.columns[column].ty.data).then(|| (at, other.clone()))
+        })
+    };
+    (0..width).map(find).collect()
+}

@@ -1,0 +1,195 @@
+//! What in FROM reads the relations to its left: LATERAL subqueries and UNNEST. The joins to the
+//! left become a node, and what is joined to it a wider one.
+
+use flow_ir::expr::{Expr, ExprKind};
+use flow_ir::physical::JoinKind as Kept;
+use flow_ir::span::Span;
+use flow_ir::types::DataType;
+
+use super::Checker;
+use super::expr::{ExprCx, all_of};
+use super::from::Tree;
+use super::scope::{Scope, ScopeTable};
+use super::typed::{QueryId, Unnest};
+use crate::diagnostics::{plans, types};
+use crate::syntax::ast::{
+    self, Ident, JoinConstraint, JoinKind, Literal, TableAlias, TableFactor, TableFactorKind,
+};
+
+/// Whether a table of FROM is made for each row to its left.
+pub(super) fn reads_left(factor: &TableFactor) -> bool {
+    match &factor.kind {
+        TableFactorKind::Unnest { .. } => true,
+        TableFactorKind::Query(_) => factor.lateral,
+        TableFactorKind::Named { .. }
+        | TableFactorKind::Function { .. }
+        | TableFactorKind::Nested(_)
+        | TableFactorKind::MatchRecognize { .. } => false,
+    }
+}
+
+impl Checker<'_> {
+    /// `left CROSS | INNER | LEFT JOIN factor`, whose condition is TRUE or, of an inner join, any.
+    /// The left tree's first column has position `base`.
+    pub(super) fn join_lateral(
+        &mut self,
+        (tree, mut scope): (Tree, Scope),
+        (kind, constraint): (JoinKind, &JoinConstraint),
+        factor: &TableFactor,
+        base: usize,
+    ) -> Option<(Tree, Scope)> {
+        let kept = match kind {
+            JoinKind::Inner | JoinKind::Cross => Kept::Inner,
+            JoinKind::Left => Kept::Left,
+            JoinKind::Right | JoinKind::Full | JoinKind::Semi | JoinKind::Anti => {
+                let what = "a RIGHT, FULL, SEMI or ANTI JOIN with rows made for each left row";
+                return self.report(plans::not_available(what, factor.span, None));
+            }
+        };
+        let left = self.assemble_apart(&tree, base)?;
+        let width = scope.columns.len();
+        let joined = match &factor.kind {
+            TableFactorKind::Query(query) => self.lateral(left, &scope, query, kept)?,
+            TableFactorKind::Unnest { args, ordinality } => {
+                self.unnested(left, &scope, (args, *ordinality), kept, factor.span)?
+            }
+            TableFactorKind::Named { .. }
+            | TableFactorKind::Function { .. }
+            | TableFactorKind::Nested(_)
+            | TableFactorKind::MatchRecognize { .. } => return None,
+        };
+        let joined = self.named_elements(joined, width, factor)?;
+        let mut right = self.scope_of(joined, None);
+        let columns = right.columns.split_off(width);
+        let name = factor.alias.as_ref().map(|alias| alias.name.clone());
+        let table = ScopeTable { name, columns: 0..columns.len(), level: 0 };
+        let right = Scope { tables: vec![table], columns };
+        if let Some(alias) = &factor.alias {
+            self.note_alias(&alias.name, &right);
+        }
+        self.unique_tables(&scope, &right)?;
+        scope.append(right);
+        let mut joined = joined;
+        if let Some(condition) = self.on(constraint, &scope, kept, factor.span)? {
+            let span = condition.span;
+            joined = self.filter(joined, condition, span);
+        }
+        Some((Tree::Leaf(joined, scope.columns.len()), scope))
+    }
+
+    /// ON of such a join; the inner `None` for TRUE.
+    fn on(
+        &mut self,
+        constraint: &JoinConstraint,
+        scope: &Scope,
+        kept: Kept,
+        span: Span,
+    ) -> Option<Option<Expr>> {
+        match constraint {
+            JoinConstraint::None => Some(None),
+            JoinConstraint::On(ast::Expr {
+                kind: ast::ExprKind::Literal(Literal::Boolean(true)),
+                ..
+            }) => Some(None),
+            JoinConstraint::On(condition) if kept == Kept::Inner => {
+                self.condition(condition, &mut ExprCx::rows(scope, "ON")).map(Some)
+            }
+            JoinConstraint::On(_) => {
+                let instead = "Put the condition into the subquery, and write ON TRUE.";
+                let what = "a condition in a LEFT JOIN with rows made for each left row";
+                self.report(plans::not_available(what, span, Some(instead)))
+            }
+            JoinConstraint::Using(_) => {
+                let what = "USING with rows made for each left row";
+                self.report(plans::not_available(what, span, None))
+            }
+        }
+    }
+
+    /// The rows with the elements of containers behind them; elements that are ROWs as their
+    /// fields.
+    fn unnested(
+        &mut self,
+        left: QueryId,
+        scope: &Scope,
+        (args, ordinality): (&[ast::Expr], bool),
+        kept: Kept,
+        span: Span,
+    ) -> Option<QueryId> {
+        let typed = self.exprs(args, &mut ExprCx::rows(scope, "UNNEST"))?;
+        let width = scope.columns.len();
+        let mut items = Vec::with_capacity(typed.len());
+        for (expr, written) in typed.into_iter().zip(args) {
+            if !matches!(expr.ty.data, DataType::Array(_) | DataType::Map(..)) {
+                return self.report(types::no_parts("elements", &expr.ty, written.span));
+            }
+            items.push((format!("$unnest{}", items.len()), Some(expr)));
+        }
+        let count = items.len();
+        let columns = (width..width + count).collect();
+        let input = self.extend(left, items, span);
+        let outer = kept == Kept::Left;
+        let unnest = self.unnest(Unnest { input, columns, ordinality, outer }, span);
+        let mut items: Vec<_> = (0..width).map(|at| self.pass_column(unnest, at, span)).collect();
+        for at in width + count..self.query_node(unnest).columns.len() {
+            let column = self.query_node(unnest).columns[at].clone();
+            let DataType::Row(fields) = &column.ty.data else {
+                items.push(self.pass_column(unnest, at, span));
+                continue;
+            };
+            for (index, field) in fields.iter().enumerate() {
+                let arg = Box::new(Expr::column(at, column.ty.clone(), span));
+                let kind = ExprKind::Field { arg, index };
+                let ty = field.ty.with_nullable(true);
+                items.push((field.name.clone(), Some(Expr { kind, ty, span })));
+            }
+        }
+        Some(self.project(unnest, items, span))
+    }
+
+    /// The columns behind the left ones under the names that the alias gives: all of them, or
+    /// without names a single one that of the table.
+    fn named_elements(
+        &mut self,
+        joined: QueryId,
+        width: usize,
+        factor: &TableFactor,
+    ) -> Option<QueryId> {
+        let Some(TableAlias { name, columns }) = &factor.alias else { return Some(joined) };
+        let made = self.query_node(joined).columns.len() - width;
+        let unnested = matches!(factor.kind, TableFactorKind::Unnest { .. });
+        let names: Vec<Ident> = match columns.is_empty() {
+            true if made == 1 && unnested => vec![name.clone()],
+            true => return Some(joined),
+            false => columns.clone(),
+        };
+        if names.len() != made {
+            let place = format!("alias {name}");
+            return self.report(plans::wrong_count(&place, names.len(), made, factor.span));
+        }
+        let span = factor.span;
+        let mut items: Vec<_> = (0..width).map(|at| self.pass_column(joined, at, span)).collect();
+        for (at, name) in names.into_iter().enumerate() {
+            let (_, expr) = self.pass_column(joined, width + at, span);
+            items.push((name.text, expr));
+        }
+        Some(self.project(joined, items, span))
+    }
+
+    /// A side whose missing rows become NULL, or that is joined row by row: conditions from above
+    /// do not reach into it.
+    pub(super) fn assemble_apart(&mut self, tree: &Tree, base: usize) -> Option<QueryId> {
+        let mut pool = Vec::new();
+        let query = self.assemble(tree, base, &mut pool)?;
+        for condition in &mut pool {
+            condition.map_columns(&|at| at - base);
+        }
+        Some(match all_of(pool) {
+            Some(condition) => {
+                let span = condition.span;
+                self.filter(query, condition, span)
+            }
+            None => query,
+        })
+    }
+}
