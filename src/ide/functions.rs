@@ -46,6 +46,16 @@ const GROUP_FUNCTIONS: &[Window] = &[
     ("HOP_START", "HOP_START(time, slide, size)", "The start of the window of GROUP BY HOP."),
     ("HOP_END", "HOP_END(time, slide, size)", "The end of the window of GROUP BY HOP."),
     (
+        "GROUPING",
+        "GROUPING(key, …)",
+        "A bit for each key, the last the lowest: 1 where the row's grouping set lacks the key.",
+    ),
+    (
+        "GROUPING_ID",
+        "GROUPING_ID(key, …)",
+        "A bit for each key, the last the lowest: 1 where the row's grouping set lacks the key.",
+    ),
+    (
         "ROW_NUMBER",
         "ROW_NUMBER() OVER (PARTITION BY … ORDER BY …)",
         "Numbers the rows of a partition from 1; kept to the first, it makes one row a key.",
@@ -69,16 +79,16 @@ fn of_builtin(builtin: &'static Builtin, name: &'static str) -> Function {
     }
 }
 
-fn of_aggregate(def: &'static AggregateDef) -> Function {
+/// An aggregate under its name or another with the same meaning.
+fn of_aggregate(def: &'static AggregateDef, name: &'static str) -> Function {
     let example = def.examples.first().map(|example| {
         let number = |n: &Option<i64>| n.map_or("NULL".to_string(), |n| n.to_string());
         let rows: Vec<String> = example.rows.iter().map(number).collect();
         (format!("{} over x = {}", example.call, rows.join(", ")), example.result.to_string())
     });
-    let argument = if def.name == "COUNT" { "* | [DISTINCT] x" } else { "[DISTINCT] x" };
     Function {
-        name: def.name,
-        signatures: vec![format!("{}({argument}) [FILTER (WHERE …)]", def.name)],
+        name,
+        signatures: vec![format!("{name}({}) [FILTER (WHERE …)]", def.usage)],
         doc: def.doc,
         example,
         is_bare: false,
@@ -96,7 +106,8 @@ pub(super) fn scalar() -> Vec<Function> {
         let names = std::iter::once(b.name).chain(b.aliases.iter().copied());
         names.filter(|name| is_word(name)).map(move |name| of_builtin(b, name))
     };
-    let aggregates = AGGREGATES.iter().map(of_aggregate);
+    let aggregates =
+        AGGREGATES.iter().flat_map(|def| def.names().map(|name| of_aggregate(def, name)));
     let builtins = builtin::all().flat_map(named);
     aggregates.chain(builtins).chain(GROUP_FUNCTIONS.iter().map(of_window)).collect()
 }
@@ -110,7 +121,12 @@ pub(super) fn tables() -> Vec<Function> {
 pub(super) fn find(name: &str) -> Option<Function> {
     let windows = TABLE_FUNCTIONS.iter().chain(GROUP_FUNCTIONS);
     let window = windows.clone().find(|w| w.0.eq_ignore_ascii_case(name)).map(of_window);
-    window.or_else(|| aggregates::lookup(name).map(of_aggregate)).or_else(|| {
+    let aggregate = || {
+        let def = aggregates::lookup(name)?;
+        let written = def.names().find(|known| known.eq_ignore_ascii_case(name));
+        Some(of_aggregate(def, written.unwrap_or(def.name)))
+    };
+    window.or_else(aggregate).or_else(|| {
         let found = builtin::lookup(name).filter(|found| is_word(found.name))?;
         let names = std::iter::once(found.name).chain(found.aliases.iter().copied());
         let written = names.clone().find(|n| n.eq_ignore_ascii_case(name));

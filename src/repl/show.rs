@@ -135,8 +135,7 @@ impl Shell {
             rows.push(vec![Cell::text(builtin.name), Cell::text(usage), Cell::text(builtin.doc)]);
         }
         for def in AGGREGATES.iter().filter(|def| fits(def.name, like)) {
-            let argument = if def.name == "COUNT" { "* | [DISTINCT] x" } else { "[DISTINCT] x" };
-            let usage = format!("{}({argument}) [FILTER (WHERE …)]", def.name);
+            let usage = format!("{}({}) [FILTER (WHERE …)]", def.name, def.usage);
             rows.push(vec![Cell::text(def.name), Cell::text(usage), Cell::text(def.doc)]);
         }
         rows.sort();

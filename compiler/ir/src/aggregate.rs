@@ -4,10 +4,12 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::physical::Direction;
 use crate::types::Type;
+use crate::value::Value;
 
 /// One aggregate of a GROUP BY, over columns of the operator's input.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AggregateCall {
     /// Name in the standard library, upper case.
     pub function: String,
@@ -15,14 +17,96 @@ pub struct AggregateCall {
     pub args: Vec<usize>,
     /// Types of the arguments.
     pub arg_types: Vec<Type>,
+    /// Constant arguments: a separator, a fraction, a number of values.
+    pub params: Vec<Value>,
+    /// The order in which rows count, most significant first; empty where it means nothing. Rows
+    /// that it leaves equal count in the order of the key bytes of their arguments.
+    pub order: Vec<OrderColumn>,
     /// DISTINCT.
     pub distinct: bool,
+    /// IGNORE NULLS, for aggregates that otherwise take NULL as a value.
+    pub ignore_nulls: bool,
     /// A BOOLEAN column: rows where it is not TRUE are left out.
     pub filter: Option<usize>,
     /// Whether rows may be taken back (the input is not append-only).
     pub retracts: bool,
     /// Type of the result.
     pub ty: Type,
+}
+
+/// A column of a call's ORDER BY.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderColumn {
+    /// Position in the operator's input.
+    pub column: usize,
+    /// Its type.
+    pub ty: Type,
+    /// Which way.
+    pub direction: Direction,
+}
+
+impl AggregateCall {
+    /// A call without DISTINCT, FILTER, ORDER BY or constants over an append-only input.
+    pub fn new(function: &str, args: Vec<usize>, arg_types: Vec<Type>, ty: Type) -> Self {
+        Self {
+            function: function.to_string(),
+            args,
+            arg_types,
+            params: Vec::new(),
+            order: Vec::new(),
+            distinct: false,
+            ignore_nulls: false,
+            filter: None,
+            retracts: false,
+            ty,
+        }
+    }
+
+    /// All columns that it reads: arguments, order, filter.
+    pub fn columns(&self) -> impl Iterator<Item = usize> + '_ {
+        let order = self.order.iter().map(|by| by.column);
+        self.args.iter().copied().chain(order).chain(self.filter)
+    }
+
+    /// Replaces each column number by what `map` gives for it.
+    pub fn map_columns(&mut self, map: impl Fn(usize) -> usize) {
+        let order = self.order.iter_mut().map(|by| &mut by.column);
+        let all = self.args.iter_mut().chain(order).chain(&mut self.filter);
+        all.for_each(|column| *column = map(*column));
+    }
+
+    /// The call as SQL writes it; `names` gives the names of columns.
+    pub fn text(&self, names: impl Fn(&[usize]) -> String) -> String {
+        let mut args = match (self.args.is_empty(), self.function.as_str()) {
+            (true, "COUNT") => "*".to_string(),
+            _ => names(&self.args),
+        };
+        for param in &self.params {
+            args += &format!(", {}", param_text(param));
+        }
+        for (i, by) in self.order.iter().enumerate() {
+            args += if i == 0 { " ORDER BY " } else { ", " };
+            args += &names(&[by.column]);
+            args += if by.direction.descending { " DESC" } else { "" };
+        }
+        let distinct = if self.distinct { "DISTINCT " } else { "" };
+        let nulls = if self.ignore_nulls { " IGNORE NULLS" } else { "" };
+        format!("{}({distinct}{args}){nulls}", self.function)
+    }
+}
+
+/// A constant argument as SQL writes it.
+fn param_text(value: &Value) -> String {
+    match value {
+        Value::Boolean(v) => v.to_string().to_uppercase(),
+        Value::Int(v) => v.to_string(),
+        Value::Float(v) => v.to_string(),
+        Value::String(v) => format!("'{}'", v.replace('\'', "''")),
+        Value::Array(items) => {
+            format!("ARRAY[{}]", items.iter().map(param_text).collect::<Vec<_>>().join(", "))
+        }
+        other => format!("{other:?}"),
+    }
 }
 
 /// How time is cut into windows. Times and lengths in microseconds; windows are `[start, end)`, and

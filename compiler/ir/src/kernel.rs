@@ -99,6 +99,8 @@ pub enum ErrorCode {
     Corrupt,
     /// No schema is known for the payload.
     UnknownSchema,
+    /// Where a single value is asked for there are several.
+    SeveralRows,
 }
 
 impl ErrorCode {
@@ -112,6 +114,7 @@ impl ErrorCode {
             ErrorCode::UnexpectedNull => "NULL where the schema does not allow it",
             ErrorCode::Corrupt => "the payload cannot be decoded",
             ErrorCode::UnknownSchema => "no schema is known for the payload",
+            ErrorCode::SeveralRows => "more than one row where a single value is asked for",
         }
     }
 }

@@ -4,28 +4,34 @@
 //! standing as a column behind the input's; then every group key in them, and every such column,
 //! becomes a column of the aggregate's output. An input column that is left is not grouped.
 
-use flow_ir::aggregate::{AggregateCall, WindowSpec};
+use flow_ir::aggregate::{AggregateCall, OrderColumn, WindowSpec};
 use flow_ir::expr::{Expr, ExprKind};
-use flow_ir::physical::Changelog;
+use flow_ir::physical::{Changelog, Direction};
 use flow_ir::span::Span;
 use flow_ir::types::Type;
-use flow_stdlib::aggregates;
+use flow_ir::value::Value;
+use flow_stdlib::aggregates::{self, OrderUse};
 
 use super::Checker;
 use super::expr::{ExprCx, same};
 use super::from::plain_column;
+use super::grouping::{GROUPING, is_grouping};
 use super::subquery::FIRST_COLUMN;
 use super::typed::{Aggregate, Bound, QueryId, QueryOp, WindowBound, WindowSource};
 use super::window::Kind;
-use crate::diagnostics::{aggregates as problems, types, windows};
-use crate::syntax::ast::{ArgValue, Call};
+use crate::diagnostics::{aggregates as problems, windows};
+use crate::syntax::ast::Call;
 
 /// An aggregate call over the input's columns.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct AggregateExpr {
+    /// Its name in the table of aggregates, or `GROUPING`.
     pub function: String,
     pub args: Vec<Expr>,
+    pub params: Vec<Value>,
+    pub order: Vec<(Expr, Direction)>,
     pub distinct: bool,
+    pub ignore_nulls: bool,
     pub filter: Option<Expr>,
     pub ty: Type,
 }
@@ -47,6 +53,8 @@ pub(super) struct GroupWindow {
 pub(super) struct Grouping {
     pub input: QueryId,
     pub keys: Vec<Expr>,
+    /// Keys of other grouping sets: NULL here.
+    pub missing: Vec<Expr>,
     pub calls: Vec<AggregateExpr>,
     pub span: Span,
     /// The clause, if there is one, for messages.
@@ -58,11 +66,21 @@ pub(super) struct Grouped {
     pub node: QueryId,
     /// Each key and the output column that holds it.
     keys: Vec<(Expr, usize)>,
-    /// Output column of the first aggregate.
-    first_call: usize,
+    /// Keys of other grouping sets.
+    missing: Vec<Expr>,
+    /// What stands for each call.
+    calls: Vec<CallPlace>,
     /// Columns of the input; aggregate i stood as column `width + i`.
     width: usize,
     clause: Option<Span>,
+}
+
+/// What stands for a call above a GROUP BY.
+enum CallPlace {
+    /// An output column.
+    Column(usize),
+    /// The number that GROUPING gives in this grouping set.
+    Number(i64),
 }
 
 impl Checker<'_> {
@@ -73,43 +91,17 @@ impl Checker<'_> {
         span: Span,
         cx: &mut ExprCx<'_>,
     ) -> Option<Expr> {
-        let name = call.name.last().text.to_uppercase();
-        let definition = aggregates::lookup(&name)?;
         if cx.aggregates.is_none() {
+            let name = call.name.last().text.to_uppercase();
             return self.report(problems::not_allowed_here(&name, cx.place, span));
-        }
-        if !call.order_by.is_empty() || !call.within_group.is_empty() || call.nulls.is_some() {
-            return self.report(problems::modifier_not_taken(&name, "ORDER BY", span));
         }
         let mut inner =
             ExprCx { group_window: cx.group_window, ..ExprCx::rows(cx.scope, "an aggregate") };
         inner.subqueries = cx.subqueries;
-        let args = self.aggregate_arguments(&name, call, &mut inner);
-        let filter = match &call.filter {
-            Some(filter) => {
-                inner.place = "FILTER";
-                Some(self.condition(filter, &mut inner)?)
-            }
-            None => None,
+        let call = match is_grouping(call) {
+            true => self.grouping_expr(call, span, &mut inner)?,
+            false => self.aggregate_expr(call, span, &mut inner)?,
         };
-        let args = args?;
-        let arg_types: Vec<Type> = args.iter().map(|e| e.ty.clone()).collect();
-        let result = (definition.result)(&arg_types);
-        let ty = match result {
-            Ok(ty) if args.len() <= 1 => ty,
-            Ok(_) => {
-                let takes = [format!("{name} of one argument")];
-                return self.report(types::wrong_arguments(&name, &arg_types, &takes, span, None));
-            }
-            Err(why) => {
-                let problem = types::wrong_arguments(&name, &arg_types, &[], span, None);
-                return self.report(problem.with_help(format!("{why}.")));
-            }
-        };
-        if name == "AVG" && arg_types.first().is_some_and(|ty| ty.data.is_integer()) {
-            self.found.push(types::mean_with_fraction(span));
-        }
-        let call = AggregateExpr { function: name, args, distinct: call.distinct, filter, ty };
         let width = cx.group_window.map_or(cx.scope.columns.len(), |window| window.width);
         let calls = cx.aggregates.as_deref_mut()?;
         let at = calls.iter().position(|c| c.same_as(&call)).unwrap_or(calls.len());
@@ -120,38 +112,12 @@ impl Checker<'_> {
         Some(Expr::column(width + at, ty, span))
     }
 
-    /// The arguments over single rows; `*` is none.
-    fn aggregate_arguments(
-        &mut self,
-        name: &str,
-        call: &Call,
-        cx: &mut ExprCx<'_>,
-    ) -> Option<Vec<Expr>> {
-        let mut args = Vec::with_capacity(call.args.len());
-        for arg in &call.args {
-            args.push(match &arg.value {
-                ArgValue::Expr(e) => self.expr(e, cx),
-                ArgValue::Wildcard if name == "COUNT" && !call.distinct => continue,
-                ArgValue::Wildcard => {
-                    self.report(problems::modifier_not_taken(name, "*", arg.span))
-                }
-                ArgValue::Unit(_)
-                | ArgValue::Lambda { .. }
-                | ArgValue::Table(_)
-                | ArgValue::Descriptor(_) => {
-                    self.report(problems::modifier_not_taken(name, "this argument", arg.span))
-                }
-            });
-        }
-        args.into_iter().collect()
-    }
-
     /// The aggregate node of a GROUP BY.
     pub(super) fn group(&mut self, grouping: Grouping) -> Option<Grouped> {
-        let Grouping { input, keys, calls, span, clause } = grouping;
+        let Grouping { input, keys, missing, calls, span, clause } = grouping;
         let width = self.query_node(input).columns.len();
         let changelog = self.query_node(input).changelog;
-        let read = calls.iter().flat_map(|c| c.args.iter().chain(&c.filter));
+        let read = calls.iter().flat_map(AggregateExpr::exprs);
         for expr in keys.iter().chain(read.collect::<Vec<_>>()) {
             self.deny_clock(expr, changelog)?;
         }
@@ -169,23 +135,19 @@ impl Checker<'_> {
         }
         let window =
             origin.and_then(|origin| self.window_source(input, origin, &mut columns, span));
-        let calls: Vec<AggregateCall> = calls
-            .into_iter()
-            .map(|call| {
-                let args = call.args.iter().map(|e| columns.add_hidden(e)).collect();
-                let filter = call.filter.as_ref().map(|e| columns.add_hidden(e));
-                AggregateCall {
-                    args,
-                    arg_types: call.args.iter().map(|e| e.ty.clone()).collect(),
-                    filter,
-                    retracts: changelog != Changelog::Append,
-                    function: call.function,
-                    distinct: call.distinct,
-                    ty: call.ty,
-                }
-            })
-            .collect();
         let first_call = places.len();
+        let mut call_places = Vec::with_capacity(calls.len());
+        let mut real: Vec<AggregateCall> = Vec::with_capacity(calls.len());
+        for call in calls {
+            if call.function == GROUPING {
+                let number = self.grouping_number(&call, &keys, &missing, span)?;
+                call_places.push(CallPlace::Number(number));
+                continue;
+            }
+            call_places.push(CallPlace::Column(first_call + real.len()));
+            real.push(self.lower_call(call, input, &mut columns));
+        }
+        let calls = real;
         let first_bound = first_call + calls.len();
         let projected = self.project(input, columns.items, span);
         let emits_changes = false;
@@ -209,7 +171,43 @@ impl Checker<'_> {
             });
             placed.extend(of_window.collect::<Vec<_>>());
         }
-        Some(Grouped { node, keys: placed, first_call, width, clause })
+        Some(Grouped { node, keys: placed, missing, calls: call_places, width, clause })
+    }
+
+    /// A call over the columns that the projection under the aggregate computes.
+    fn lower_call(
+        &self,
+        call: AggregateExpr,
+        input: QueryId,
+        columns: &mut Columns,
+    ) -> AggregateCall {
+        let of = self.query_node(input);
+        let args = call.args.iter().map(|e| columns.add_hidden(e)).collect();
+        let arg_types = call.args.iter().map(|e| e.ty.clone()).collect();
+        let mut order: Vec<(Expr, Direction)> = call.order;
+        // Rows that the call leaves equal count by event time; what breaks ties then the planner
+        // adds.
+        let time = of.columns.iter().position(|c| c.event_time);
+        if let Some(at) = time.filter(|_| counts_in_order(&call.function)) {
+            let ascending = Direction { descending: false, nulls_first: false };
+            order.push((Expr::column(at, of.columns[at].ty.clone(), of.span), ascending));
+        }
+        let by = |(expr, direction): (Expr, Direction)| OrderColumn {
+            column: columns.add_hidden(&expr),
+            ty: expr.ty,
+            direction,
+        };
+        let order = order.into_iter().map(by).collect();
+        let filter = call.filter.as_ref().map(|e| columns.add_hidden(e));
+        AggregateCall {
+            params: call.params,
+            order,
+            distinct: call.distinct,
+            ignore_nulls: call.ignore_nulls,
+            filter,
+            retracts: of.changelog != Changelog::Append,
+            ..AggregateCall::new(&call.function, args, arg_types, call.ty)
+        }
     }
 
     /// The window of which GROUP BY has both bounds; the inner `None` where it has none.
@@ -292,15 +290,8 @@ impl Checker<'_> {
             let args: Vec<usize> = args.get(at).copied().into_iter().collect();
             let arg_types: Vec<Type> = args.iter().map(|a| of.columns[*a].ty.clone()).collect();
             let ty = (aggregates::lookup(function)?.result)(&arg_types).ok()?;
-            Some(AggregateCall {
-                function: function.to_string(),
-                args,
-                arg_types,
-                distinct: false,
-                filter: None,
-                retracts: of.changelog != Changelog::Append,
-                ty,
-            })
+            let retracts = of.changelog != Changelog::Append;
+            Some(AggregateCall { retracts, ..AggregateCall::new(function, args, arg_types, ty) })
         };
         functions.iter().enumerate().map(call).collect()
     }
@@ -323,8 +314,14 @@ impl Checker<'_> {
 
     /// The place of an input column that is not grouped, if there is one.
     fn regroup_in_place(&self, expr: &mut Expr, grouped: &Grouped) -> Option<Span> {
-        if let Some((_, place)) = grouped.keys.iter().find(|(key, _)| same(key, expr)) {
+        if let Some((key, place)) = grouped.keys.iter().find(|(key, _)| alike(key, expr)) {
             expr.kind = ExprKind::Column(*place);
+            expr.ty = key.ty.clone();
+            return None;
+        }
+        if grouped.missing.iter().any(|key| alike(key, expr)) {
+            expr.kind = ExprKind::Literal(Value::Null);
+            expr.ty.nullable = true;
             return None;
         }
         if let ExprKind::Column(at) = &mut expr.kind {
@@ -333,7 +330,13 @@ impl Checker<'_> {
             }
             return match at.checked_sub(grouped.width) {
                 Some(call) => {
-                    *at = grouped.first_call + call;
+                    match grouped.calls.get(call) {
+                        Some(CallPlace::Column(place)) => *at = *place,
+                        Some(CallPlace::Number(number)) => {
+                            expr.kind = ExprKind::Literal(Value::Int(*number));
+                        }
+                        None => return Some(expr.span),
+                    }
                     None
                 }
                 None => Some(expr.span),
@@ -348,14 +351,47 @@ impl Checker<'_> {
 }
 
 impl AggregateExpr {
-    fn same_as(&self, other: &Self) -> bool {
-        let all =
-            |a: &[Expr], b: &[Expr]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b));
-        self.function == other.function
-            && self.distinct == other.distinct
-            && all(&self.args, &other.args)
-            && all(self.filter.as_slice(), other.filter.as_slice())
+    /// All expressions over the input's rows.
+    pub(super) fn exprs(&self) -> impl Iterator<Item = &Expr> {
+        let order = self.order.iter().map(|(expr, _)| expr);
+        self.args.iter().chain(order).chain(&self.filter)
     }
+
+    /// The same, to be rewritten in place.
+    pub(super) fn exprs_mut(&mut self) -> impl Iterator<Item = &mut Expr> {
+        let order = self.order.iter_mut().map(|(expr, _)| expr);
+        self.args.iter_mut().chain(order).chain(&mut self.filter)
+    }
+
+    fn same_as(&self, other: &Self) -> bool {
+        let directions = |call: &Self| call.order.iter().map(|(_, d)| *d).collect::<Vec<_>>();
+        self.function == other.function
+            && self.params == other.params
+            && self.distinct == other.distinct
+            && self.ignore_nulls == other.ignore_nulls
+            && self.args.len() == other.args.len()
+            && self.filter.is_some() == other.filter.is_some()
+            && directions(self) == directions(other)
+            && self.exprs().zip(other.exprs()).all(|(a, b)| same(a, b))
+    }
+}
+
+/// Whether an aggregate takes rows in an order.
+fn counts_in_order(function: &str) -> bool {
+    aggregates::lookup(function).is_some_and(|def| match def.order {
+        OrderUse::Rows | OrderUse::LastArgument { .. } => true,
+        OrderUse::Nothing | OrderUse::FirstArgument => false,
+    })
+}
+
+/// Whether two expressions compute the same, whether or not they may be NULL.
+pub(super) fn alike(a: &Expr, b: &Expr) -> bool {
+    let bare = |e: &Expr| {
+        let mut e = e.clone();
+        e.rewrite(&mut |part| part.ty.nullable = true);
+        e
+    };
+    same(&bare(a), &bare(b))
 }
 
 /// The columns that a `Project` under an aggregate computes, each once.

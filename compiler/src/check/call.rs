@@ -12,6 +12,7 @@ use flow_stdlib::coerce::castable;
 use super::Checker;
 use super::coerce::{cast, fit_literals, open_type};
 use super::expr::ExprCx;
+use super::grouping::is_grouping;
 use super::literal::constant;
 use crate::diagnostics::{aggregates as problems, names, plans, types};
 use crate::syntax::ast::{ArgValue, Call};
@@ -20,29 +21,7 @@ use crate::syntax::ast::{ArgValue, Call};
 const CLOCK_PRECISION: u8 = 3;
 
 /// Aggregates of the language that do not run yet.
-const LATER_AGGREGATES: &[&str] = &[
-    "FIRST_VALUE",
-    "LAST_VALUE",
-    "LISTAGG",
-    "STRING_AGG",
-    "ARRAY_AGG",
-    "COLLECT",
-    "STDDEV",
-    "STDDEV_POP",
-    "STDDEV_SAMP",
-    "VARIANCE",
-    "VAR_POP",
-    "VAR_SAMP",
-    "APPROX_COUNT_DISTINCT",
-    "BOOL_AND",
-    "BOOL_OR",
-    "ANY_VALUE",
-    "MODE",
-    "MEDIAN",
-    "GROUPING",
-    "JSON_OBJECTAGG",
-    "JSON_ARRAYAGG",
-];
+const LATER_AGGREGATES: &[&str] = &["JSON_OBJECTAGG", "JSON_ARRAYAGG"];
 
 impl Checker<'_> {
     /// A call as written.
@@ -54,7 +33,7 @@ impl Checker<'_> {
         if let Some(clock) = clock(&name, call.args.is_empty(), span) {
             return Some(clock);
         }
-        if aggregates::lookup(&name).is_some() {
+        if aggregates::lookup(&name).is_some() || is_grouping(call) {
             return self.aggregate_call(call, span, cx);
         }
         if LATER_AGGREGATES.contains(&name.as_str()) {
@@ -90,7 +69,7 @@ impl Checker<'_> {
     fn unknown_function(&mut self, name: &str, span: Span) -> Option<Expr> {
         let words = |n: &&str| n.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         let scalar = builtin::all().map(|b| b.name).filter(words);
-        let known = scalar.chain(aggregates::AGGREGATES.iter().map(|a| a.name));
+        let known = scalar.chain(aggregates::AGGREGATES.iter().flat_map(|a| a.names()));
         let known: Vec<String> = known.map(str::to_string).collect();
         self.report(names::unknown_function(name, span, &known))
     }

@@ -10,6 +10,7 @@ use flow_stdlib::coerce::{assignable, castable, common_type, widens};
 use flow_stdlib::text::format_value;
 
 use super::Checker;
+use super::aggregate_call::MEANS;
 use super::literal::constant;
 use crate::diagnostics::types;
 
@@ -151,8 +152,8 @@ impl Checker<'_> {
         if narrows(&expr.ty.data, &to.data) {
             if to.data.is_integer() {
                 // Cut off by INSERT, a mean of integers is what Flink makes of it.
-                let note = types::mean_with_fraction(span);
-                self.found.retain(|found| *found != note);
+                let notes = MEANS.map(|function| types::mean_with_fraction(function, span));
+                self.found.retain(|found| !notes.contains(found));
             }
             self.found.push(types::narrowed(column, &expr.ty, to, span));
         }

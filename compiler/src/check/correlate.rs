@@ -8,18 +8,17 @@ use flow_ir::types::{DataType, Type};
 use flow_ir::value::Value;
 
 use super::Checker;
-use super::aggregate::{Grouped, Grouping};
+use super::aggregate::{AggregateExpr, Grouped, Grouping};
 use super::expr::{all_of, conjuncts};
 use super::from::{Tree, plain_column};
 use super::scope::Scope;
-use super::select::{Item, Value as ItemValue};
+use super::select::{Item, Over, Value as ItemValue};
 use super::subquery::{FIRST_COLUMN, Outer, Place, subqueries_in};
 use super::typed::{QueryId, QueryOp};
 use crate::syntax::ast::{Distinct, Select};
 
 /// Aggregates that are 0 over no rows; the others are NULL.
-const ZERO_OF_NOTHING: &[&str] =
-    &["COUNT", "COUNT_IF", "APPROX_COUNT_DISTINCT", "REGR_COUNT", "COUNT_DISTINCT"];
+const ZERO_OF_NOTHING: &[&str] = &["COUNT", "COUNT_IF", "APPROX_COUNT_DISTINCT", "REGR_COUNT"];
 
 impl Checker<'_> {
     /// The columns of the queries around: the first of the scope.
@@ -106,7 +105,7 @@ impl Checker<'_> {
         let own = tree.without_first().filter(|_| plain)?;
         let found = self.found.len();
         let mut calls = Vec::new();
-        let typed = self.type_items(items, scope, None, &[], &mut calls);
+        let typed = self.type_items(items, &Over::rows(scope), &mut calls);
         let typed: Option<Vec<Expr>> = typed.into_iter().collect();
         let Some(columns) = typed.filter(|t| calls.is_empty() && subqueries_in(t).is_empty())
         else {
@@ -193,9 +192,9 @@ impl Checker<'_> {
         grouping: &mut Grouping,
         above: impl Iterator<Item = &'e mut Expr>,
     ) -> Option<()> {
-        let arguments =
-            grouping.calls.iter_mut().flat_map(|c| c.args.iter_mut().chain(&mut c.filter));
-        let mut below: Vec<&mut Expr> = grouping.keys.iter_mut().chain(arguments).collect();
+        let arguments = grouping.calls.iter_mut().flat_map(AggregateExpr::exprs_mut);
+        let keys = grouping.keys.iter_mut().chain(&mut grouping.missing);
+        let mut below: Vec<&mut Expr> = keys.chain(arguments).collect();
         let mut exprs: Vec<Expr> = below.iter().map(|e| (**e).clone()).collect();
         if subqueries_in(&exprs).is_empty() {
             return Some(());

@@ -6,7 +6,7 @@ use flow_ir::span::Span;
 use flow_ir::types::{DataType, Field, Type};
 
 use super::Checker;
-use super::aggregate::{AggregateExpr, GroupWindow};
+use super::aggregate::{AggregateExpr, GroupWindow, alike};
 use super::scope::{Found, Scope, find};
 use crate::diagnostics::{names, types};
 use crate::syntax::ast::{self, BinaryOp, Ident, IsTest, LikeKind, ObjectName, TrimSide, UnaryOp};
@@ -28,13 +28,23 @@ pub(super) struct ExprCx<'s> {
     pub subqueries: bool,
     /// What the subquery that was looked at last reads of the scope.
     pub used: Vec<usize>,
+    /// Keys that some grouping set lacks: they may be NULL.
+    pub null_keys: &'s [Expr],
 }
 
 impl<'s> ExprCx<'s> {
     /// An expression over single rows of a scope.
     pub(super) fn rows(scope: &'s Scope, place: &'static str) -> Self {
-        let (subqueries, used) = (false, Vec::new());
-        Self { scope, place, aggregates: None, group_window: None, aliases: &[], subqueries, used }
+        Self {
+            scope,
+            place,
+            aggregates: None,
+            group_window: None,
+            aliases: &[],
+            subqueries: false,
+            used: Vec::new(),
+            null_keys: &[],
+        }
     }
 
     /// The same with subqueries, whose values are put in by `Checker::settle`.
@@ -47,7 +57,8 @@ impl Checker<'_> {
     /// Types an expression.
     pub(super) fn expr(&mut self, e: &ast::Expr, cx: &mut ExprCx<'_>) -> Option<Expr> {
         self.note_scope(e.span, cx.scope, cx.aliases);
-        let typed = self.form(e, cx)?;
+        let mut typed = self.form(e, cx)?;
+        typed.ty.nullable |= cx.null_keys.iter().any(|key| alike(key, &typed));
         self.note_type(e.span, &typed.ty);
         Some(typed)
     }
@@ -222,6 +233,7 @@ impl Checker<'_> {
                 aliases: &[],
                 subqueries: cx.subqueries,
                 used: Vec::new(),
+                null_keys: cx.null_keys,
             };
             return self.expr(aliased, &mut inner);
         }

@@ -21,6 +21,7 @@
 //! | `notes` | what names were found to mean, for editors |
 
 mod aggregate;
+mod aggregate_call;
 pub mod answer;
 mod attach;
 mod call;
@@ -34,6 +35,7 @@ mod expr;
 mod from;
 mod generated;
 mod group_window;
+mod grouping;
 mod interval;
 mod join;
 mod lateral;

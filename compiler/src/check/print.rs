@@ -249,9 +249,10 @@ fn join_text(module: &TypedModule, join: &Join) -> String {
 }
 
 fn call_text(call: &AggregateCall, of: &[Field]) -> String {
-    let args: Vec<&str> = call.args.iter().map(|at| of[*at].name.as_str()).collect();
-    let args = if args.is_empty() { "*".to_string() } else { args.join(", ") };
-    let distinct = if call.distinct { "DISTINCT " } else { "" };
+    let names = |columns: &[usize]| {
+        let names: Vec<&str> = columns.iter().map(|at| of[*at].name.as_str()).collect();
+        names.join(", ")
+    };
     let filter = call.filter.map_or(String::new(), |at| format!(" FILTER {}", of[at].name));
-    format!("{}({distinct}{args}){filter}", call.function)
+    call.text(names) + &filter
 }

@@ -5,10 +5,11 @@ use flow_ir::span::Span;
 use flow_ir::types::DataType;
 
 use super::Checker;
-use super::aggregate::{AggregateExpr, GroupWindow, Grouped, Grouping};
+use super::aggregate::{AggregateExpr, GroupWindow};
 use super::dedup::{Rank, first_number, keeps_first, row_number};
 use super::expr::{ExprCx, all_of, conjuncts};
 use super::from::{plain_column, same_name};
+use super::grouping::{Above, Sets, null_keys, with_key};
 use super::scope::{Found, Scope, find, visible};
 use super::subquery::subqueries_in;
 use super::typed::QueryId;
@@ -110,27 +111,34 @@ impl Checker<'_> {
         mut input: QueryId,
     ) -> Option<QueryId> {
         let aliases: Vec<(&Ident, &ast::Expr)> = select.items.iter().filter_map(aliased).collect();
-        let keys = self.group_keys(select, &items, scope);
+        let found = self.group_keys(select, &items, scope);
         let mut window = None;
-        if let Some(keys) = &keys {
+        if let Some((keys, _)) = &found {
             for key in keys {
                 if let Key::Window(call, span) = key {
                     let parts = self.session_parts(call, keys, scope, &aliases)?;
-                    let (node, found) = self.group_window(call, *span, scope, input, parts)?;
-                    (input, window) = (node, Some(found));
+                    let (node, of_call) = self.group_window(call, *span, scope, input, parts)?;
+                    (input, window) = (node, Some(of_call));
                 }
             }
         }
+        let sets = found.as_ref().is_some_and(|(_, sets)| sets.len() > 1);
+        let mut found = found;
+        // Where there are grouping sets a key may be NULL above them, whatever it is below.
+        let early = match found.take_if(|_| sets) {
+            Some((keys, sets)) => {
+                Some((self.typed_keys(keys, scope, window.as_ref(), &aliases)?, sets))
+            }
+            None => None,
+        };
+        let null_keys = early.as_ref().map_or_else(Vec::new, |(keys, sets)| null_keys(keys, sets));
         let mut calls = Vec::new();
-        let typed = self.type_items(&items, scope, window.as_ref(), &aliases, &mut calls);
+        let over =
+            Over { scope, window: window.as_ref(), aliases: &aliases, null_keys: &null_keys };
+        let typed = self.type_items(&items, &over, &mut calls);
         let items = named_as_declared(items, &typed, scope);
         let having = select.having.as_ref().map(|having| {
-            let mut cx = ExprCx {
-                aggregates: Some(&mut calls),
-                group_window: window.as_ref(),
-                aliases: &aliases,
-                ..ExprCx::with_subqueries(scope, "HAVING")
-            };
+            let mut cx = ExprCx { aggregates: Some(&mut calls), ..over.cx("HAVING") };
             self.condition(having, &mut cx)
         });
         let grouped = select.group_by.is_some() || select.having.is_some() || !calls.is_empty();
@@ -142,45 +150,26 @@ impl Checker<'_> {
         {
             return self.later("ROW_NUMBER beside GROUP BY", select.span);
         }
-        let clause = group_span(select);
-        let mut keys = self.typed_keys(keys?, scope, window.as_ref(), &aliases)?;
-        keys.extend(self.outer_columns(scope));
-        let mut grouping = Grouping { input, keys, calls, span: select.span, clause };
-        let (mut typed, mut having) = (typed, having);
-        let above = typed.iter_mut().flatten().chain(having.iter_mut().flatten());
-        self.settle_grouping(&mut grouping, above)?;
-        let one_group = select.group_by.is_none();
-        let grouped = self.group(grouping)?;
-        let mut node = grouped.node;
-        let mut kept = None;
-        if let Some(having) = having {
-            let condition = having.and_then(|having| self.regroup(having, &grouped));
-            if let Some(condition) = condition {
-                kept = Some(condition.clone());
-                node = self.having(node, condition, &grouped)?;
+        let (mut keys, sets) = match early {
+            Some(early) => early,
+            None => {
+                let (keys, sets) = found?;
+                (self.typed_keys(keys, scope, window.as_ref(), &aliases)?, sets)
             }
-        }
-        let mut columns = self.grouped_columns(items, typed, &grouped);
-        for (name, column) in self.outer_items(scope) {
-            columns.push((name, column.and_then(|column| self.regroup(column, &grouped))));
-        }
-        if one_group && self.body.outer > 0 {
-            self.body.empty = self.over_nothing(&grouped, &columns, kept.as_ref());
-        }
-        self.project_settled(node, columns, select.span, &|checker, e| checker.regroup(e, &grouped))
-    }
-
-    fn grouped_columns(
-        &mut self,
-        items: Vec<Item<'_>>,
-        typed: Vec<Option<Expr>>,
-        grouped: &Grouped,
-    ) -> Vec<(String, Option<Expr>)> {
-        let regrouped = items
-            .into_iter()
-            .zip(typed)
-            .map(|(item, expr)| (item.name, expr.and_then(|expr| self.regroup(expr, grouped))));
-        regrouped.collect()
+        };
+        // The columns of the queries around are keys of every set.
+        let outer = self.outer_columns(scope);
+        let sets = with_key(sets, keys.len(), !outer.is_empty());
+        keys.push(outer);
+        let items = items.into_iter().zip(typed).map(|(item, expr)| (item.name, expr)).collect();
+        let above = Above {
+            calls,
+            having: having.flatten(),
+            items,
+            outer: self.outer_items(scope),
+            one_group: select.group_by.is_none(),
+        };
+        self.grouping_union(input, &keys, &sets, &above, select.span, group_span(select))
     }
 
     pub(super) fn project_items(
@@ -199,9 +188,7 @@ impl Checker<'_> {
     pub(super) fn type_items(
         &mut self,
         items: &[Item<'_>],
-        scope: &Scope,
-        window: Option<&GroupWindow>,
-        aliases: &[(&Ident, &ast::Expr)],
+        over: &Over<'_>,
         calls: &mut Vec<AggregateExpr>,
     ) -> Vec<Option<Expr>> {
         let typed = items.iter().map(|item| match &item.value {
@@ -210,10 +197,9 @@ impl Checker<'_> {
             Value::Written(e) => {
                 let mut cx = ExprCx {
                     aggregates: Some(&mut *calls),
-                    group_window: window,
                     // What only orders the rows may name the items.
-                    aliases: if visible(&item.name) { &[] } else { aliases },
-                    ..ExprCx::with_subqueries(scope, "SELECT")
+                    aliases: if visible(&item.name) { &[] } else { over.aliases },
+                    ..over.cx("SELECT")
                 };
                 self.expr(e, &mut cx)
             }
@@ -366,23 +352,22 @@ impl Checker<'_> {
         select: &'s Select,
         items: &[Item<'s>],
         scope: &Scope,
-    ) -> Option<Vec<Key<'s>>> {
+    ) -> Option<(Vec<Key<'s>>, Sets)> {
         let group_items = match &select.group_by {
-            None => return Some(Vec::new()),
-            Some(GroupBy::All(_)) => return Some(self.group_all(items, scope)),
+            None => return Some((Vec::new(), vec![Vec::new()])),
+            Some(GroupBy::All(_)) => {
+                let keys = self.group_all(items, scope);
+                let all = (0..keys.len()).collect();
+                return Some((keys, vec![all]));
+            }
             Some(GroupBy::Items(items)) => items,
         };
         let mut keys = Vec::with_capacity(group_items.len());
-        for item in group_items {
-            match item {
-                GroupItem::Expr(e) => keys.push(self.group_key(e, items)?),
-                GroupItem::Empty(_) => {}
-                GroupItem::Rollup(_, span) => return self.later("ROLLUP", *span),
-                GroupItem::Cube(_, span) => return self.later("CUBE", *span),
-                GroupItem::Sets(_, span) => return self.later("GROUPING SETS", *span),
-            }
-        }
-        Some(keys)
+        let sets = self.grouping_sets(group_items, &mut |checker, e| {
+            keys.push(checker.group_key(e, items)?);
+            Some(keys.len() - 1)
+        })?;
+        Some((keys, sets))
     }
 
     /// GROUP BY ALL: the items without aggregates.
@@ -470,26 +455,49 @@ impl Checker<'_> {
         scope: &Scope,
         window: Option<&GroupWindow>,
         aliases: &[(&Ident, &ast::Expr)],
-    ) -> Option<Vec<Expr>> {
-        let mut typed = Vec::with_capacity(keys.len() + 2);
+    ) -> Option<Vec<Vec<Expr>>> {
+        let mut typed = Vec::with_capacity(keys.len());
         for key in keys {
-            match key {
-                Key::Typed(expr) => typed.push(Some(expr)),
+            typed.push(match key {
+                Key::Typed(expr) => Some(vec![expr]),
                 Key::Written(e) => {
                     let mut cx =
                         ExprCx { group_window: window, aliases, ..ExprCx::rows(scope, "GROUP BY") };
-                    typed.push(self.expr(e, &mut cx));
+                    self.expr(e, &mut cx).map(|expr| vec![expr])
                 }
-                Key::Window(_, span) => {
-                    let window = window?;
+                Key::Window(_, span) => window.map(|window| {
                     let ty = scope.columns[window.time].ty.with_nullable(false);
-                    for shift in 0..2 {
-                        typed.push(Some(Expr::column(window.first + shift, ty.clone(), span)));
-                    }
-                }
-            }
+                    let bound = |shift| Expr::column(window.first + shift, ty.clone(), span);
+                    vec![bound(0), bound(1)]
+                }),
+            });
         }
         typed.into_iter().collect()
+    }
+}
+
+/// What the items and HAVING are typed over.
+pub(super) struct Over<'s> {
+    scope: &'s Scope,
+    window: Option<&'s GroupWindow>,
+    aliases: &'s [(&'s Ident, &'s ast::Expr)],
+    /// Keys that some grouping set lacks.
+    null_keys: &'s [Expr],
+}
+
+impl<'s> Over<'s> {
+    /// Single rows.
+    pub(super) fn rows(scope: &'s Scope) -> Self {
+        Self { scope, window: None, aliases: &[], null_keys: &[] }
+    }
+
+    fn cx(&self, place: &'static str) -> ExprCx<'s> {
+        ExprCx {
+            group_window: self.window,
+            aliases: self.aliases,
+            null_keys: self.null_keys,
+            ..ExprCx::with_subqueries(self.scope, place)
+        }
     }
 }
 

@@ -49,3 +49,22 @@ pub fn not_deduplication(message: &str, label: &str, span: Span) -> Diagnostic {
          DESC) AS rn FROM t) WHERE rn = 1.",
     )
 }
+
+/// A constant argument of an aggregate that is missing or of no use.
+pub fn bad_constant(function: &str, takes: &str, span: Span) -> Diagnostic {
+    let message = format!("{function} takes {takes}");
+    Diagnostic::new(Code::E0606, message, span, "a constant is needed here")
+}
+
+/// GROUPING of something that is no key.
+pub fn not_a_key(span: Span) -> Diagnostic {
+    let message = "GROUPING takes what GROUP BY lists";
+    Diagnostic::new(Code::E0601, message, span, "not in GROUP BY")
+}
+
+/// More grouping sets than anyone means.
+pub fn too_many_sets(most: usize, span: Span) -> Diagnostic {
+    let message = format!("GROUP BY has more than {most} grouping sets");
+    Diagnostic::new(Code::E0607, message, span, "too many")
+        .with_help("Each is an aggregate of its own. List the ones you need in GROUPING SETS.")
+}

@@ -113,6 +113,8 @@ codes! {
     E0603 Error "no such position";
     E0604 Error "modifier not taken";
     E0605 Error "not a deduplication";
+    E0606 Error "a constant of an aggregate";
+    E0607 Error "too many grouping sets";
     E0701 Error "unknown connector";
     E0702 Error "unknown option";
     E0703 Error "missing option";

@@ -153,11 +153,14 @@ pub fn differs_from_flink(what: &str, ours: &str, rewrite: &str, span: Span) -> 
         .with_help(rewrite)
 }
 
-/// AVG of integers is no integer.
-pub fn mean_with_fraction(span: Span) -> Diagnostic {
-    let rewrite = "For Flink's whole number, insert it into an integer column, or write \
-                   CAST(TRUNC(AVG(…)) AS BIGINT).";
-    differs_from_flink("AVG of integers", "a DOUBLE with its fraction", rewrite, span)
+/// AVG, or a deviation, of integers is no integer.
+pub fn mean_with_fraction(function: &str, span: Span) -> Diagnostic {
+    let rewrite = format!(
+        "For Flink's whole number, insert it into an integer column, or write \
+         CAST(TRUNC({function}(…)) AS BIGINT)."
+    );
+    let what = format!("{function} of integers");
+    differs_from_flink(&what, "a DOUBLE with its fraction", &rewrite, span)
 }
 
 /// `x.f` or `x[i]` where x has no fields or elements.

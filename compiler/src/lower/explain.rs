@@ -239,12 +239,10 @@ impl Line<'_> {
 
     fn calls(&self, calls: &[AggregateCall]) -> String {
         let one = |call: &AggregateCall| {
-            let distinct = if call.distinct { "DISTINCT " } else { "" };
-            let args = if call.args.is_empty() { "*".into() } else { self.names(0, &call.args) };
             let filter = call
                 .filter
                 .map_or(String::new(), |column| format!(" FILTER {}", self.names(0, &[column])));
-            format!("{}({distinct}{args}){filter}", call.function)
+            call.text(|columns| self.names(0, columns)) + &filter
         };
         calls.iter().map(one).collect::<Vec<_>>().join(", ")
     }

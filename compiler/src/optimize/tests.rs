@@ -119,15 +119,7 @@ impl Builder {
 }
 
 fn count() -> AggregateCall {
-    AggregateCall {
-        function: "COUNT".into(),
-        args: vec![],
-        arg_types: vec![],
-        distinct: false,
-        filter: None,
-        retracts: false,
-        ty: bigint(),
-    }
+    AggregateCall::new("COUNT", vec![], vec![], bigint())
 }
 
 /// The plan after only this pass, and with it switched off.

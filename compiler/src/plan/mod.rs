@@ -9,17 +9,18 @@ mod scan;
 
 use std::collections::HashMap;
 
-use flow_ir::aggregate::WindowSpec;
+use flow_ir::aggregate::{AggregateCall, OrderColumn, WindowSpec};
 use flow_ir::expr::Expr;
 use flow_ir::ids::{NodeId, StreamId};
 use flow_ir::logical::{
     Aggregate, Emission, Filter, Hidden, LogicalOp, Materialize, Plan, Project, Session, Sink,
     Union, Unnest, Window,
 };
-use flow_ir::physical::{ClockSetting, ErrorPolicy, LateRule, SinkMode, WindowInput};
+use flow_ir::physical::{ClockSetting, Direction, ErrorPolicy, LateRule, SinkMode, WindowInput};
 use flow_ir::span::Span;
 use flow_ir::types::{DataType, Type};
 use flow_ir::value::Value;
+use flow_stdlib::aggregates::{self, OrderUse};
 
 use crate::check::typed::{
     self, JoinTime, Output, Query, QueryId, QueryOp, RelationId, TypedModule, WindowSource,
@@ -65,6 +66,12 @@ impl Relation {
     }
 }
 
+/// Whether a call takes the rows of a log in an order.
+fn in_order(call: &AggregateCall) -> bool {
+    let order = aggregates::lookup(&call.function).map(|def| def.order);
+    !call.retracts && matches!(order, Some(OrderUse::Rows | OrderUse::LastArgument { .. }))
+}
+
 struct Planner<'a> {
     module: &'a TypedModule,
     plan: Plan,
@@ -99,6 +106,9 @@ impl<'a> Planner<'a> {
                     }
                 }
                 QueryOp::Deduplicate(_) | QueryOp::TopN(_) => &[Hidden::Partition, Hidden::Offset],
+                QueryOp::Aggregate(aggregate) if aggregate.calls.iter().any(in_order) => {
+                    &[Hidden::Partition, Hidden::Offset]
+                }
                 QueryOp::Scan(_)
                 | QueryOp::Filter { .. }
                 | QueryOp::Project { .. }
@@ -255,8 +265,19 @@ impl<'a> Planner<'a> {
         }
         let mut keys: Vec<usize> = aggregate.keys.iter().map(|&k| input.columns[k]).collect();
         let mut calls = aggregate.calls.clone();
+        let schema = self.plan.schema(input.node);
+        let places = [Hidden::Partition, Hidden::Offset].map(|h| schema.hidden(h));
         for call in &mut calls {
-            call.args.iter_mut().chain(&mut call.filter).for_each(|c| *c = input.columns[*c]);
+            call.map_columns(|c| input.columns[c]);
+            // Rows of equal order count as the log has them.
+            if in_order(call) {
+                let by = |column: usize| OrderColumn {
+                    column,
+                    ty: schema.columns[column].ty.clone(),
+                    direction: Direction { descending: false, nulls_first: false },
+                };
+                call.order.extend(places.into_iter().flatten().map(by));
+            }
         }
         let names = query.columns[keys.len()..keys.len() + calls.len()].iter();
         // Windows are told apart by their ends. Where these do not say the start, it is a key.

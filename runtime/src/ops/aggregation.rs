@@ -6,14 +6,12 @@ use std::sync::Arc;
 
 use flow_ir::aggregate::AggregateCall;
 use flow_ir::kernel::{ErrorCode, OnError, RowError};
-use flow_ir::row::{
-    BatchBuilder, Column, KeyDecoder, RowBatch, RowLayout, RowRef, ValueMut, order_i64,
-};
+use flow_ir::row::{BatchBuilder, Column, RowBatch, RowLayout, RowRef, ValueMut, order_i64};
 use flow_ir::types::{DataType, Type};
-use flow_stdlib::aggregates::{self, Accumulators, Aggregate, Multiset};
+use flow_stdlib::aggregates::{self, Accumulators, Aggregate, Multiset, ValueReader};
 
 use super::{OpError, Reports, columns_of, data};
-use crate::state::{OrderedTable, PointTable, SlotId, prefix_end};
+use crate::state::{OrderedEntry, OrderedTable, PointTable, SlotId, prefix_end};
 
 /// The columns that follow the accumulators in a `PreAggregate`'s output.
 pub(super) const PARTIAL_TAIL: [DataType; 3] = [DataType::Int, DataType::Bytes, DataType::BigInt];
@@ -39,10 +37,10 @@ pub(super) struct Call {
     /// Its accumulator columns among those of all calls.
     pub(super) state: Range<usize>,
     pub(super) multiset: Option<Multiset>,
-    pub(super) args: Vec<usize>,
-    pub(super) filter: Option<usize>,
-    arg_types: Vec<Type>,
-    result: DataType,
+    pub(super) call: AggregateCall,
+    reader: ValueReader,
+    /// Values read back.
+    values: Arc<RowLayout>,
 }
 
 impl Calls {
@@ -56,10 +54,9 @@ impl Calls {
                 aggregate,
                 state: first..width,
                 multiset: aggregates::multiset(call),
-                args: call.args.clone(),
-                filter: call.filter,
-                arg_types: call.arg_types.clone(),
-                result: call.ty.data.clone(),
+                reader: ValueReader::new(call),
+                values: Arc::new(RowLayout::new(call.arg_types.clone())),
+                call: call.clone(),
             })
         };
         let calls = calls.iter().map(call).collect::<Result<_, String>>()?;
@@ -68,11 +65,11 @@ impl Calls {
 
     /// Checks that arguments and filters are columns of `input`.
     pub(super) fn check_input(&self, input: &[Type]) -> Result<(), String> {
-        for call in &self.calls {
-            columns_of(&call.args, input)?;
-            columns_of(call.filter.as_slice(), input)?;
-            let same =
-                call.args.iter().zip(&call.arg_types).all(|(i, ty)| input[*i].data == ty.data);
+        for Call { call, .. } in &self.calls {
+            columns_of(&call.columns().collect::<Vec<_>>(), input)?;
+            let args = call.args.iter().copied().zip(&call.arg_types);
+            let order = call.order.iter().map(|by| (by.column, &by.ty));
+            let same = args.chain(order).all(|(i, ty)| input[i].data == ty.data);
             let boolean = call.filter.is_none_or(|i| input[i].data == DataType::Boolean);
             if !same || !boolean {
                 return Err("an aggregate's arguments are of other types".into());
@@ -88,7 +85,7 @@ impl Calls {
 
     /// Types of all results.
     pub(super) fn results(&self) -> impl Iterator<Item = DataType> {
-        self.calls.iter().map(|call| call.result.clone())
+        self.calls.iter().map(|call| call.call.ty.data.clone())
     }
 
     /// Sets the results' columns of the open row, the first into column `first`. A result out of
@@ -110,40 +107,32 @@ impl Calls {
 }
 
 impl Call {
-    /// Adds the value with these key bytes `weight` times.
+    /// Adds the value with these bytes `weight` times.
     pub(super) fn add_value(
         &self,
         acc: &mut ValueMut<'_>,
-        key: &[u8],
+        value: &[u8],
         weight: i64,
     ) -> Result<(), OpError> {
-        let value = self.decode(key)?;
+        let value = self.read([(value, weight)].into_iter())?;
         let columns = value.layout().columns();
         self.aggregate.add_value(acc, self.state.start, value.row(0), columns, weight);
         Ok(())
     }
 
-    /// Sets the only accumulator to the value with these key bytes, or to NULL.
-    pub(super) fn set_extreme(
+    /// The values with these bytes and weights, as rows of arguments.
+    pub(super) fn read<'v>(
         &self,
-        acc: &mut ValueMut<'_>,
-        key: Option<&[u8]>,
-    ) -> Result<(), OpError> {
-        acc.set_null(self.state.start);
-        if let Some(key) = key {
-            self.add_value(acc, key, 1)?;
+        values: impl Iterator<Item = (&'v [u8], i64)>,
+    ) -> Result<RowBatch, OpError> {
+        let mut out = BatchBuilder::new(self.values.clone());
+        for (value, weight) in values {
+            out.begin();
+            if !self.reader.read(value, &mut out) {
+                return Err(OpError::Internal("a value of a multiset cannot be read back"));
+            }
+            out.finish(weight);
         }
-        Ok(())
-    }
-
-    fn decode(&self, key: &[u8]) -> Result<RowBatch, OpError> {
-        let layout = Arc::new(RowLayout::new(self.arg_types.clone()));
-        let mut out = BatchBuilder::new(layout);
-        out.begin();
-        if !KeyDecoder::new(self.arg_types.clone()).decode(key, &mut out, 0) {
-            return Err(OpError::Internal("a value of a multiset cannot be read back"));
-        }
-        out.finish(1);
         Ok(out.take())
     }
 }
@@ -209,21 +198,28 @@ pub(super) fn read_i64(key: &[u8]) -> Option<i64> {
     Some((u64::from_be_bytes(*bytes) ^ (1 << 63)) as i64)
 }
 
-/// The first or last value in a multiset, as key bytes: what follows `prefix` in the table's key.
-pub(super) fn extreme<'t>(
-    table: &'t mut OrderedTable,
+/// The values of a multiset that its call's accumulators are set from: all, the first or the
+/// last; `prefix` is what their keys in the table begin with.
+pub(super) fn values_of(
+    call: &Call,
+    table: &mut OrderedTable,
     group: u8,
     prefix: &[u8],
-    which: Multiset,
-) -> Result<Option<&'t [u8]>, OpError> {
+) -> Result<RowBatch, OpError> {
     use std::ops::Bound::{Excluded, Included, Unbounded};
     let end = prefix_end(prefix);
     let (from, to) = (Included(prefix), end.as_deref().map_or(Unbounded, Excluded));
-    let entry = match which {
-        Multiset::Last => table.last(group, from, to)?,
-        Multiset::First | Multiset::Distinct => table.first(group, from, to)?,
+    let weight = table.layout().column(0);
+    let value = |entry: OrderedEntry<'_>| entry.row.i64(weight);
+    let one = match call.multiset {
+        Some(Multiset::Whole) => {
+            let entries = table.scan(Some(group), prefix)?;
+            return call.read(entries.map(|e| (&e.key[prefix.len()..], value(e))));
+        }
+        Some(Multiset::Last) => table.last(group, from, to)?,
+        Some(Multiset::First | Multiset::Distinct) | None => table.first(group, from, to)?,
     };
-    Ok(entry.map(|entry| &entry.key[prefix.len()..]))
+    call.read(one.into_iter().map(|e| (&e.key[prefix.len()..], value(e))))
 }
 
 /// Output rows of groups, before and after an epoch, from their accumulators.

@@ -80,7 +80,7 @@ impl Operator for GroupAggregateOp {
 
     fn on_epoch_end(&mut self, cx: &mut OpCx<'_>) -> Result<(), OpError> {
         let id = self.table;
-        self.groups.settle(cx.state, |state, _| state.point(id))?;
+        self.groups.settle(cx.state, i64::MAX, |state, _| state.point(id))?;
         self.begin_global(cx)?;
         let table = cx.state.point(id);
         let show = Show { end: None, updates: true, always: self.global };

@@ -18,7 +18,7 @@ use flow_ir::row::{
 use flow_ir::types::{DataType, Type};
 use flow_stdlib::aggregates::Multiset;
 
-use super::aggregation::{Calls, Partials, Results, extreme, push_call, push_i64};
+use super::aggregation::{Calls, Partials, Results, push_call, push_i64, values_of};
 use super::{OpError, Plan, data};
 use crate::state::{OrderedTable, PointTable, SlotId, StateStore};
 
@@ -36,7 +36,7 @@ pub(super) struct Groups {
     count: Column,
     accumulators: BatchBuilder,
     pub(super) results: Results,
-    /// Window ends, groups and calls whose first or last value may be another.
+    /// Window ends, groups and calls whose accumulators may no longer be what their values come to.
     moved: BTreeSet<(Option<i64>, SlotId, usize)>,
     key: Vec<u8>,
 }
@@ -57,7 +57,7 @@ pub(super) enum Effect {
     None,
     /// It appeared (+1) or is no longer there (−1).
     Distinct(i64),
-    /// The first or last value may be another.
+    /// The values that its accumulators are set from may be others.
     Moved,
 }
 
@@ -163,7 +163,7 @@ impl Groups {
                 let appeared = i64::from(new > 0) - i64::from(old > 0);
                 Ok(if appeared == 0 { Effect::None } else { Effect::Distinct(appeared) })
             }
-            Some(Multiset::First | Multiset::Last) => Ok(Effect::Moved),
+            Some(Multiset::First | Multiset::Last | Multiset::Whole) => Ok(Effect::Moved),
             None => Err(OpError::Internal("a value belongs to no multiset")),
         }
     }
@@ -197,27 +197,43 @@ impl Groups {
         number.ok_or(OpError::Internal("a value belongs to no aggregate"))
     }
 
-    /// Sets the accumulators of MIN and MAX from the multisets. `table` gives the groups of a
-    /// window.
+    /// Sets the accumulators that multisets decide, MIN's over updates and ARRAY_AGG's, say.
+    /// `table` gives the groups of a window. Windows that end after `until` are left: they have no
+    /// results yet, and get them all when they close (`move_all`).
     pub(super) fn settle(
         &mut self,
         state: &mut StateStore,
+        until: i64,
         table: impl Fn(&mut StateStore, Option<i64>) -> &mut PointTable,
     ) -> Result<(), OpError> {
         let Some(values) = self.values else { return Ok(()) };
         let mut prefix = Vec::new();
         for (end, slot, number) in std::mem::take(&mut self.moved) {
+            if end.is_some_and(|end| end > until) {
+                continue;
+            }
             let key = table(state, end).key(slot);
             let group = key_group(key_hash(key));
             prefix.clear();
             push_prefix(end, key, number, &mut prefix);
             let call = &self.calls.calls[number];
-            let which = call.multiset.unwrap_or(Multiset::Distinct);
-            let value = extreme(state.ordered(values), group, &prefix, which)?;
-            let value = value.map(<[u8]>::to_vec);
-            call.set_extreme(&mut table(state, end).value(slot), value.as_deref())?;
+            let found = values_of(call, state.ordered(values), group, &prefix)?;
+            call.aggregate.set(&mut table(state, end).value(slot), call.state.start, &found);
         }
         Ok(())
+    }
+
+    /// Has `settle` set all accumulators of these groups of a window that multisets decide.
+    pub(super) fn move_all(&mut self, end: i64, slots: &[SlotId]) {
+        let kept = |which: Multiset| match which {
+            Multiset::Distinct => false,
+            Multiset::First | Multiset::Last | Multiset::Whole => true,
+        };
+        for (number, call) in self.calls.calls.iter().enumerate() {
+            if call.multiset.is_some_and(kept) {
+                self.moved.extend(slots.iter().map(|slot| (Some(end), *slot, number)));
+            }
+        }
     }
 
     /// Adds the changes of these groups to the results: from what they were when the epoch began

@@ -13,7 +13,7 @@ use flow_ir::row::{
     BatchBuilder, Column, KeyBatch, KeyDecoder, KeyEncoder, RowBatch, RowLayout, RowRef,
 };
 use flow_ir::types::{DataType, Type};
-use flow_stdlib::aggregates::Input;
+use flow_stdlib::aggregates::{Input, ValueWriter};
 use flow_stdlib::windows;
 
 use super::aggregation::{Call, Calls, PARTIAL_TAIL, Partials, push_call, push_i64, read_i64};
@@ -31,10 +31,10 @@ pub(super) struct PreAggregateOp {
     keys: KeyEncoder,
     key_decoder: KeyDecoder,
     calls: Calls,
-    /// For each call, where arguments and filter stand in the input.
+    /// For each call, where arguments and order, and the filter, stand in the input.
     inputs: Vec<(Vec<Column>, Option<Column>)>,
-    /// For each call, the key of its arguments.
-    arguments: Vec<KeyEncoder>,
+    /// For each call, how its values are written.
+    arguments: Vec<ValueWriter>,
     window: Option<Window>,
     /// Group (and bounds) → accumulators, then the output's last columns.
     groups: PointTable,
@@ -83,8 +83,10 @@ impl PreAggregateOp {
         Partials::of(&plan.output(), op.keys.len(), op.window.is_some(), &calls)?;
         let layout = RowLayout::new(input.clone());
         let columns = |call: &Call| {
-            let args = call.args.iter().map(|i| layout.column(*i)).collect();
-            (args, call.filter.map(|i| layout.column(i)))
+            let order = call.call.order.iter().map(|by| by.column);
+            let args = call.call.args.iter().copied().chain(order);
+            let filter = call.call.filter.map(|i| layout.column(i));
+            (args.map(|i| layout.column(i)).collect(), filter)
         };
         let mut state = calls.state_types();
         state.extend(PARTIAL_TAIL.map(Type::nullable));
@@ -95,7 +97,7 @@ impl PreAggregateOp {
             keys: KeyEncoder::new(&layout, &op.keys),
             key_decoder: KeyDecoder::new(key_types),
             inputs: calls.calls.iter().map(columns).collect(),
-            arguments: calls.calls.iter().map(|c| KeyEncoder::new(&layout, &c.args)).collect(),
+            arguments: calls.calls.iter().map(|c| ValueWriter::new(&c.call, &layout)).collect(),
             window: Window::new(op, &input, &layout)?,
             groups: PointTable::scratch(Arc::new(RowLayout::new(state))),
             values: PointTable::scratch(Arc::new(RowLayout::new(weight))),
@@ -135,19 +137,19 @@ impl PreAggregateOp {
     fn add_values(&mut self, call: usize, rows: &RowBatch) -> Result<(), OpError> {
         let (args, filter) = &self.inputs[call];
         let input = Input { rows, args, filter: *filter };
-        let encoder = &self.arguments[call];
+        let writer = &self.arguments[call];
         let Buffers { keys, key, values, value_slots, picks, weights, .. } = &mut self.buffers;
         values.clear();
         weights.clear();
         for (i, &pick) in picks.iter().enumerate() {
             let row = rows.row(pick as usize);
-            if !input.passes(row) || encoder.has_null(row) {
+            if !input.passes(row) || !writer.counts(row) {
                 continue;
             }
             key.clear();
             key.extend_from_slice(keys.key(i));
             push_call(call, key);
-            encoder.append(row, key);
+            writer.append(row, key);
             key.extend_from_slice(&(keys.key(i).len() as u32).to_be_bytes());
             values.push(key);
             weights.push(rows.weight(pick as usize));

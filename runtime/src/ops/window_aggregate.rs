@@ -125,6 +125,13 @@ impl WindowAggregateOp {
         Ok(())
     }
 
+    /// Brings accumulators of windows that end until then up to what their multisets say.
+    fn settle(&mut self, until: i64, cx: &mut OpCx<'_>) -> Result<(), OpError> {
+        let table = self.table;
+        let of_window = |end: Option<i64>| end.unwrap_or(i64::MAX);
+        self.groups.settle(cx.state, until, |state, end| state.windowed(table).at(of_window(end)))
+    }
+
     /// Gives the results of a window that closes now, or the changes of one whose results are out.
     fn show(&mut self, end: i64, cx: &mut OpCx<'_>) -> Result<(), OpError> {
         let Some(table) = cx.state.windowed(self.table).window(end) else { return Ok(()) };
@@ -132,6 +139,11 @@ impl WindowAggregateOp {
         let updates = self.emits_changes || closed_before;
         let show = Show { end: Some(end), updates, always: false };
         let slots = if updates { table.touched().to_vec() } else { table.entries()? };
+        if !updates {
+            self.groups.move_all(end, &slots);
+            self.settle(end, cx)?;
+        }
+        let table = cx.state.windowed(self.table).at(end);
         self.groups.collect(table, &slots, show, cx.kernel.on_error)?;
         self.groups.results.emit(cx.emit, cx.reports);
         self.groups.remove_empty(table);
@@ -164,11 +176,10 @@ impl Operator for WindowAggregateOp {
     }
 
     fn on_watermark(&mut self, mark: i64, cx: &mut OpCx<'_>) -> Result<(), OpError> {
-        let id = self.table;
-        self.groups
-            .settle(cx.state, |state, end| state.windowed(id).at(end.unwrap_or(i64::MAX)))?;
+        let shown = if self.by_clock { i64::MIN } else { cx.mark };
+        self.settle(if self.emits_changes { i64::MAX } else { shown }, cx)?;
         let mark = time_of(self.by_clock, mark, cx);
-        let windows = cx.state.windowed(id);
+        let windows = cx.state.windowed(self.table);
         let mut ends = if mark == i64::MIN { Vec::new() } else { windows.ends_until(mark) };
         if self.emits_changes {
             ends.extend(windows.touched_ends().into_iter().filter(|end| *end > mark));

@@ -5,15 +5,17 @@ use flow_ir::kernel::ErrorCode;
 use flow_ir::row::{BatchBuilder, Column, RowRef, ValueMut};
 use flow_ir::types::Type;
 
+use super::Meaning;
+use super::catalog::{AggregateDef, Example};
 use super::sum::Sum;
 use super::total::{Total, avg_type};
-use super::{AggregateDef, Example, Meaning};
 
 pub(super) const DEF: AggregateDef = AggregateDef {
     name: "AVG",
+    usage: "[DISTINCT] x",
     doc: "The average of the values that are not NULL; NULL if there is none. Integers, REAL and \
           DOUBLE give DOUBLE, rounded once from the exact average; DECIMAL(p, s) gives \
-          DECIMAL(38, max(6, s)).",
+          DECIMAL(38, max(6, s)). Of an INTERVAL what is left of the months becomes 30 days each.",
     examples: &[
         Example { call: "AVG(x)", rows: &[Some(1), Some(2), None], result: "1.5" },
         Example { call: "AVG(x)", rows: &[], result: "NULL" },
@@ -21,10 +23,11 @@ pub(super) const DEF: AggregateDef = AggregateDef {
     result: |args| match args {
         [Type { data, .. }] => match avg_type(data) {
             Some(ty) => Ok(Type::nullable(ty)),
-            None => Err(format!("AVG takes a number, not {data}")),
+            None => Err(format!("AVG takes a number or interval, not {data}")),
         },
         _ => Err("AVG takes one argument".into()),
     },
+    ..AggregateDef::PLAIN
 };
 
 /// AVG: the accumulators of a SUM that counts.

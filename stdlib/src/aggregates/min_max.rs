@@ -8,26 +8,31 @@ use flow_ir::types::{DataType, Slot, Type};
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use super::{AggregateDef, Example, Meaning};
+use super::Meaning;
+use super::catalog::{AggregateDef, Example};
 
 pub(super) const MIN: AggregateDef = AggregateDef {
     name: "MIN",
+    usage: "x",
     doc: "The smallest value that is not NULL; NULL if there is none. Of the argument's type.",
     examples: &[
         Example { call: "MIN(x)", rows: &[Some(3), Some(-1), None], result: "-1" },
         Example { call: "MIN(x)", rows: &[None], result: "NULL" },
     ],
     result: |args| result_type("MIN", args),
+    ..AggregateDef::PLAIN
 };
 
 pub(super) const MAX: AggregateDef = AggregateDef {
     name: "MAX",
+    usage: "x",
     doc: "The largest value that is not NULL; NULL if there is none. Of the argument's type.",
     examples: &[
         Example { call: "MAX(x)", rows: &[Some(3), Some(-1), None], result: "3" },
         Example { call: "MAX(x)", rows: &[], result: "NULL" },
     ],
     result: |args| result_type("MAX", args),
+    ..AggregateDef::PLAIN
 };
 
 fn result_type(name: &str, args: &[Type]) -> Result<Type, String> {

@@ -2,64 +2,47 @@
 //! all of them is the state over nothing, so fresh state needs no setting up. Adding and merging
 //! cannot fail and do not depend on the order; only results can be out of range.
 //!
-//! Adding a row with a negative weight takes it back. DISTINCT, and MIN/MAX that take back, need to
-//! know every value: for them (`multiset`) the operator keeps value → weight, and tells the
-//! aggregate of values that appear and disappear (DISTINCT) or sets its slot (MIN/MAX).
+//! Adding a row with a negative weight takes it back. Aggregates that need to know every value have
+//! a multiset (`multiset`): the operator keeps value → weight. It tells the aggregate of values that
+//! appear and disappear (DISTINCT), or sets the accumulators from the first or last value, or from
+//! all of them in their order (`set`), once a group is to have a result.
 //!
 //! Work goes over whole batches: `Aggregate` is a closed enum whose match stands outside the loop.
 
 mod avg;
+mod big;
+mod bits;
+mod booleans;
+mod catalog;
 mod count;
+mod evaluator;
+mod gather;
+mod hyperloglog;
+mod instance;
 mod min_max;
+mod moments;
+mod pick;
+mod quantile;
+mod ranks;
+mod single;
+mod sketch;
 mod sum;
 mod superaccumulator;
 mod total;
+mod values;
 mod wide;
 
 use flow_ir::aggregate::AggregateCall;
 use flow_ir::kernel::ErrorCode;
 use flow_ir::row::{BatchBuilder, Column, RowBatch, RowRef, ValueMut};
-use flow_ir::types::{DataType, Type};
+use flow_ir::types::Type;
 
-use avg::Avg;
-use count::Count;
-use min_max::Extreme;
-use sum::Sum;
-use total::{Exact, Float, Long, Short};
+pub use catalog::{AGGREGATES, AggregateDef, Example, NullUse, OrderUse, Param, lookup};
+pub use evaluator::Evaluator;
+pub use instance::instantiate;
+pub use values::{ValueReader, ValueWriter};
 
-/// An aggregate function as users see it.
-#[derive(Clone, Copy, Debug)]
-pub struct AggregateDef {
-    /// Name, upper case.
-    pub name: &'static str,
-    /// What it gives, for the reference.
-    pub doc: &'static str,
-    /// Examples, which are tests too.
-    pub examples: &'static [Example],
-    /// Type of the result for arguments of these types; no arguments stand for `*`. The error says
-    /// what it takes instead.
-    pub result: fn(&[Type]) -> Result<Type, String>,
-}
-
-/// An example over a BIGINT column `x`.
-#[derive(Clone, Copy, Debug)]
-pub struct Example {
-    /// The call.
-    pub call: &'static str,
-    /// The values of `x`.
-    pub rows: &'static [Option<i64>],
-    /// The result as it prints.
-    pub result: &'static str,
-}
-
-/// All aggregates, by name.
-pub const AGGREGATES: &[AggregateDef] =
-    &[avg::DEF, count::DEF, min_max::MAX, min_max::MIN, sum::DEF];
-
-/// The aggregate of this name, in any case.
-pub fn lookup(name: &str) -> Option<&'static AggregateDef> {
-    AGGREGATES.iter().find(|def| def.name.eq_ignore_ascii_case(name))
-}
+use instance::Kind;
 
 /// Types of the accumulator columns of a call. Empty for calls that `instantiate` refuses.
 pub fn state_types(call: &AggregateCall) -> Vec<Type> {
@@ -72,46 +55,35 @@ pub enum Multiset {
     /// DISTINCT: `Aggregate::add_value` with +1 where a value's weight becomes positive, with −1
     /// where it is no longer.
     Distinct,
-    /// MIN over rows that may be taken back: the accumulator is the first value by key bytes.
+    /// `Aggregate::set` with the first value: MIN, say, over rows that may be taken back.
     First,
-    /// MAX over rows that may be taken back: the accumulator is the last value by key bytes.
+    /// `Aggregate::set` with the last value.
     Last,
+    /// `Aggregate::set` with all values, in order.
+    Whole,
 }
 
-/// What multiset a call needs, if any. NULL arguments are never in it.
+/// What multiset a call needs, if any. What is no value of it `ValueWriter::counts` says.
 pub fn multiset(call: &AggregateCall) -> Option<Multiset> {
-    let distinct = call.distinct.then_some(Multiset::Distinct);
-    match call.function.as_str() {
-        "MIN" => call.retracts.then_some(Multiset::First),
-        "MAX" => call.retracts.then_some(Multiset::Last),
-        _ => distinct,
+    let end = |end: Multiset| call.retracts.then_some(end);
+    match lookup(&call.function)?.name {
+        "MIN" => end(Multiset::First),
+        "MAX" => end(Multiset::Last),
+        "ANY_VALUE" | "ARG_MAX" | "ARG_MIN" | "EARLIEST_BY_OFFSET" | "FIRST_VALUE" => {
+            end(Multiset::First)
+        }
+        "LAST_VALUE" | "LATEST_BY_OFFSET" => end(Multiset::Last),
+        "APPROX_COUNT_DISTINCT" => end(Multiset::Distinct),
+        "ARRAY_AGG" | "COLLECT" | "COLLECT_SET" | "HISTOGRAM" | "LISTAGG" | "MAP_AGG"
+        | "MEDIAN" | "MODE" | "PERCENTILE_CONT" | "PERCENTILE_DISC" | "SINGLE_VALUE" | "TOPK"
+        | "TOPKDISTINCT" => Some(Multiset::Whole),
+        _ => call.distinct.then_some(Multiset::Distinct),
     }
 }
 
 /// Whether a call needs a multiset.
 pub fn is_multiset(call: &AggregateCall) -> bool {
     multiset(call).is_some()
-}
-
-/// The running form of a call.
-///
-/// # Errors
-/// If there is no such aggregate over arguments of these types.
-pub fn instantiate(call: &AggregateCall) -> Result<Aggregate, String> {
-    let def = lookup(&call.function).ok_or_else(|| format!("no aggregate {}", call.function))?;
-    let ty = (def.result)(&call.arg_types)?;
-    if ty.data != call.ty.data || call.args.len() != call.arg_types.len() {
-        return Err(format!("{} does not give {}", call.function, call.ty));
-    }
-    let arg = call.arg_types.first();
-    let kind = match (def.name, arg) {
-        ("COUNT", _) => Kind::Count(Count),
-        ("SUM", Some(arg)) => Kind::sum(&arg.data, call.retracts),
-        ("AVG", Some(arg)) => Kind::avg(&arg.data),
-        ("MIN" | "MAX", Some(arg)) => Kind::Extreme(Extreme::new(arg.clone(), def.name == "MAX")),
-        _ => return Err(format!("{} takes an argument", call.function)),
-    };
-    Ok(Aggregate { kind })
 }
 
 /// Where accumulators lie: a table of the runtime.
@@ -128,7 +100,7 @@ pub trait Accumulators {
 pub struct Input<'a> {
     /// The rows, with their weights.
     pub rows: &'a RowBatch,
-    /// The arguments.
+    /// The arguments, then the columns of the call's order.
     pub args: &'a [Column],
     /// FILTER: rows where it is not TRUE are left out.
     pub filter: Option<Column>,
@@ -159,6 +131,14 @@ trait Meaning {
     /// Adds the accumulators that another row has in `columns`.
     fn merge(&self, acc: &mut ValueMut<'_>, first: usize, from: RowRef<'_>, columns: &[Column]);
 
+    /// Sets the accumulators, all NULL, from values of a multiset: rows of arguments, in order.
+    fn set(&self, acc: &mut ValueMut<'_>, first: usize, values: &RowBatch) {
+        let args = values.layout().columns();
+        for (i, row) in values.rows().enumerate() {
+            self.add(acc, first, row, args, values.weight(i));
+        }
+    }
+
     /// Sets a column of the open row to the result; leaves it NULL for NULL.
     fn finish(
         &self,
@@ -175,38 +155,6 @@ pub struct Aggregate {
     kind: Kind,
 }
 
-#[derive(Clone, Debug)]
-enum Kind {
-    Count(Count),
-    SumShort(Sum<Short>),
-    SumLong(Sum<Long>),
-    SumFloat(Sum<Float>),
-    AvgShort(Avg<Short>),
-    AvgLong(Avg<Long>),
-    AvgFloat(Avg<Float>),
-    Extreme(Extreme),
-}
-
-impl Kind {
-    fn sum(arg: &DataType, counted: bool) -> Self {
-        let exact = Exact::of(arg);
-        match arg {
-            arg if arg.is_float() => Kind::SumFloat(Sum::new(Float, counted)),
-            arg if total::is_short(arg) => Kind::SumShort(Sum::new(Short(exact), counted)),
-            _ => Kind::SumLong(Sum::new(Long(exact), counted)),
-        }
-    }
-
-    fn avg(arg: &DataType) -> Self {
-        let exact = Exact::of(arg);
-        match arg {
-            arg if arg.is_float() => Kind::AvgFloat(Avg::new(Float)),
-            arg if total::is_short(arg) => Kind::AvgShort(Avg::new(Short(exact))),
-            _ => Kind::AvgLong(Avg::new(Long(exact))),
-        }
-    }
-}
-
 /// Runs an expression with `$meaning` bound to the aggregate's meaning, whatever kind it is.
 macro_rules! with_meaning {
     ($aggregate:expr, $meaning:ident => $body:expr) => {
@@ -218,7 +166,20 @@ macro_rules! with_meaning {
             Kind::AvgShort($meaning) => $body,
             Kind::AvgLong($meaning) => $body,
             Kind::AvgFloat($meaning) => $body,
+            Kind::SumSpan($meaning) => $body,
+            Kind::AvgSpan($meaning) => $body,
             Kind::Extreme($meaning) => $body,
+            Kind::CountIf($meaning) => $body,
+            Kind::Moments($meaning) => $body,
+            Kind::Truth($meaning) => $body,
+            Kind::Bits($meaning) => $body,
+            Kind::Pick($meaning) => $body,
+            Kind::Gather($meaning) => $body,
+            Kind::Ranks($meaning) => $body,
+            Kind::Quantile($meaning) => $body,
+            Kind::Single($meaning) => $body,
+            Kind::Registers($meaning) => $body,
+            Kind::Sketch($meaning) => $body,
         }
     };
 }
@@ -262,6 +223,15 @@ impl Aggregate {
         with_meaning!(self, meaning => meaning.add(acc, first, value, args, weight));
     }
 
+    /// Sets the accumulators to what values of a multiset come to: rows of arguments, in the order
+    /// of the values.
+    pub fn set(&self, acc: &mut ValueMut<'_>, first: usize, values: &RowBatch) {
+        with_meaning!(self, meaning => {
+            (first..first + meaning.types().len()).for_each(|column| acc.set_null(column));
+            meaning.set(acc, first, values);
+        });
+    }
+
     /// Merges partial accumulators: those that row `picks[i]` of the batch has in `columns` into
     /// those in `slots[i]`.
     pub fn merge<T: Accumulators>(
@@ -297,5 +267,9 @@ impl Aggregate {
     }
 }
 
+#[cfg(test)]
+mod example_tests;
+#[cfg(test)]
+mod law_tests;
 #[cfg(test)]
 mod tests;

@@ -6,14 +6,16 @@ use flow_ir::kernel::ErrorCode;
 use flow_ir::row::{BatchBuilder, Column, RowRef, ValueMut};
 use flow_ir::types::{DataType, Type};
 
+use super::Meaning;
+use super::catalog::{AggregateDef, Example};
 use super::total::{Total, sum_type};
-use super::{AggregateDef, Example, Meaning};
 
 pub(super) const DEF: AggregateDef = AggregateDef {
     name: "SUM",
+    usage: "[DISTINCT] x",
     doc: "The sum of the values that are not NULL; NULL if there is none. Integers give BIGINT, \
           DECIMAL(p, s) gives DECIMAL(38, s), REAL and DOUBLE give DOUBLE, exact and independent \
-          of the order.",
+          of the order; INTERVAL gives INTERVAL.",
     examples: &[
         Example { call: "SUM(x)", rows: &[Some(1), Some(2), None], result: "3" },
         Example { call: "SUM(x)", rows: &[None], result: "NULL" },
@@ -22,10 +24,11 @@ pub(super) const DEF: AggregateDef = AggregateDef {
     result: |args| match args {
         [Type { data, .. }] => match sum_type(data) {
             Some(ty) => Ok(Type::nullable(ty)),
-            None => Err(format!("SUM takes a number, not {data}")),
+            None => Err(format!("SUM takes a number or interval, not {data}")),
         },
         _ => Err("SUM takes one argument".into()),
     },
+    ..AggregateDef::PLAIN
 };
 
 /// SUM over one kind of total. Where rows may be taken back, a count of the values not NULL

@@ -9,6 +9,12 @@
 //! and 2^63 of them 2,161: 34 words.
 //!
 //! NaN and infinities are counted beside (`Specials`).
+//!
+//! Integers may be added too, in units of 1: then the sum counts these.
+
+use flow_ir::row::ValueMut;
+
+use super::big::Big;
 
 /// Words of the longest sum.
 const WORDS_MAX: usize = 34;
@@ -130,6 +136,16 @@ impl Digits {
         self.len = len;
     }
 
+    /// The sum as a whole number of its units.
+    pub(super) fn to_big(&self) -> Big {
+        let negative = self.words().last().is_some_and(|&top| (top as i64) < 0);
+        let mut words = self.words().to_vec();
+        if negative {
+            negate(&mut words);
+        }
+        Big::new(negative, self.first, words)
+    }
+
     /// The sum divided by `count`, rounded once to the nearest double, ties to even. A sum beyond
     /// the range of doubles gives an infinity.
     pub(super) fn quotient(&self, count: u64) -> f64 {
@@ -154,17 +170,33 @@ impl Digits {
     }
 }
 
-/// A double times a weight, as a two's complement number whose lowest word is word `at`.
+/// A number times a weight, as a two's complement number whose lowest word is word `at`.
 #[derive(Clone, Copy)]
-struct Addend {
+pub(super) struct Addend {
     at: usize,
     words: [u64; ADDEND_WORDS],
     negative: bool,
 }
 
 impl Addend {
+    /// Of an integer whose lowest word is word `at`; `None` for zero.
+    pub(super) fn integer(magnitude: u128, negative: bool, weight: i64, at: usize) -> Option<Self> {
+        let factor = u128::from(weight.unsigned_abs());
+        let low = (magnitude & u128::from(u64::MAX)) * factor;
+        let high = (magnitude >> 64) * factor + (low >> 64);
+        let words = [low as u64, high as u64, (high >> 64) as u64];
+        if words == [0; ADDEND_WORDS] {
+            return None;
+        }
+        let mut addend = Self { at, words, negative: negative != (weight < 0) };
+        if addend.negative {
+            negate(&mut addend.words);
+        }
+        Some(addend)
+    }
+
     /// Of a finite double; `None` for zero.
-    fn new(value: f64, weight: i64) -> Option<Self> {
+    pub(super) fn new(value: f64, weight: i64) -> Option<Self> {
         let bits = value.to_bits();
         let exponent = (bits >> 52) as usize & 0x7ff;
         let fraction = bits & ((1 << 52) - 1);
@@ -233,7 +265,33 @@ impl Addend {
 /// Adds a finite double `weight` times to a stored sum, if that needs no more words than it has.
 /// Returns whether it did; if not, the sum is as it was.
 pub(super) fn add_in_place(bytes: &mut [u8], value: f64, weight: i64) -> bool {
-    let Some(addend) = Addend::new(value, weight) else { return !bytes.is_empty() };
+    match Addend::new(value, weight) {
+        Some(addend) => add_addend_in_place(bytes, &addend),
+        None => !bytes.is_empty(),
+    }
+}
+
+/// Adds to the sum that an accumulator column stores; NULL is zero.
+pub(super) fn accumulate(acc: &mut ValueMut<'_>, at: usize, addend: Option<Addend>) {
+    let Some(addend) = addend else { return };
+    if add_addend_in_place(acc.var_mut(at), &addend) {
+        return;
+    }
+    let mut digits = Digits::read(acc.var(at));
+    digits.add_words(addend.at, &addend.words, addend.negative);
+    digits.write(|bytes| acc.set_var(at, bytes));
+}
+
+/// Adds another stored sum to the one that an accumulator column stores.
+pub(super) fn accumulate_sum(acc: &mut ValueMut<'_>, at: usize, more: &[u8]) {
+    if !more.is_empty() {
+        let mut digits = Digits::read(acc.var(at));
+        digits.merge(&Digits::read(more));
+        digits.write(|bytes| acc.set_var(at, bytes));
+    }
+}
+
+fn add_addend_in_place(bytes: &mut [u8], addend: &Addend) -> bool {
     let Some((first, rest)) = bytes.split_first_mut() else { return false };
     let (stored, odd) = rest.as_chunks_mut::<8>();
     let offset = addend.at.checked_sub(usize::from(*first));

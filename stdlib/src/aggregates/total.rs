@@ -112,6 +112,7 @@ pub(super) fn sum_type(arg: &DataType) -> Option<DataType> {
         ty if ty.is_integer() => Some(DataType::BigInt),
         ty if ty.is_float() => Some(DataType::Double),
         DataType::Decimal { scale, .. } => Some(DataType::Decimal { precision: 38, scale: *scale }),
+        DataType::Interval => Some(DataType::Interval),
         _ => None,
     }
 }
@@ -120,6 +121,7 @@ pub(super) fn sum_type(arg: &DataType) -> Option<DataType> {
 pub(super) fn avg_type(arg: &DataType) -> Option<DataType> {
     match average_type(arg) {
         Some((ty, _)) => Some(ty),
+        None if *arg == DataType::Interval => Some(DataType::Interval),
         None => (arg.is_integer() || arg.is_float()).then_some(DataType::Double),
     }
 }
@@ -293,6 +295,74 @@ impl Total for Float {
     ) -> Result<(), ErrorCode> {
         out.set_f64(column, Self::value(acc, columns, count));
         Ok(())
+    }
+}
+
+/// A total of intervals: months, then microseconds, side by side.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Span;
+
+/// Microseconds of a month, where a fraction of one must become time: 30 days, as in Postgres.
+const MONTH_MICROS: i128 = 30 * 86_400 * 1_000_000;
+
+impl Span {
+    fn set(
+        months: i128,
+        micros: i128,
+        out: &mut BatchBuilder,
+        column: usize,
+    ) -> Result<(), ErrorCode> {
+        match (i64::try_from(months), i64::try_from(micros)) {
+            (Ok(months), Ok(micros)) => {
+                out.set_wide(column, [months as u64, micros as u64]);
+                Ok(())
+            }
+            (_, _) => Err(ErrorCode::Overflow),
+        }
+    }
+}
+
+impl Total for Span {
+    fn types(&self) -> Vec<Type> {
+        vec![Type::nullable(DataType::Decimal { precision: 38, scale: 0 }); 2]
+    }
+
+    fn add(&self, acc: &mut ValueMut<'_>, first: usize, row: RowRef<'_>, arg: Column, weight: i64) {
+        for (i, part) in row.wide(arg).into_iter().enumerate() {
+            let value = i128::from(part as i64) * i128::from(weight);
+            acc.set_i128(first + i, acc.i128(first + i).wrapping_add(value));
+        }
+    }
+
+    fn merge(&self, acc: &mut ValueMut<'_>, first: usize, from: RowRef<'_>, columns: &[Column]) {
+        for i in 0..2 {
+            let sum = acc.i128(first + i).wrapping_add(wide_i128(from, columns[i]));
+            acc.set_i128(first + i, sum);
+        }
+    }
+
+    fn sum(
+        &self,
+        acc: RowRef<'_>,
+        columns: &[Column],
+        out: &mut BatchBuilder,
+        column: usize,
+    ) -> Result<(), ErrorCode> {
+        Self::set(wide_i128(acc, columns[0]), wide_i128(acc, columns[1]), out, column)
+    }
+
+    fn average(
+        &self,
+        acc: RowRef<'_>,
+        columns: &[Column],
+        count: u64,
+        out: &mut BatchBuilder,
+        column: usize,
+    ) -> Result<(), ErrorCode> {
+        let (months, count) = (wide_i128(acc, columns[0]), i128::from(count));
+        let rest = (months % count).checked_mul(MONTH_MICROS);
+        let micros = rest.and_then(|rest| rest.checked_add(wide_i128(acc, columns[1])));
+        Self::set(months / count, micros.ok_or(ErrorCode::Overflow)? / count, out, column)
     }
 }
 

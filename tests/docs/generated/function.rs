@@ -63,11 +63,17 @@ fn entry(builtin: &Builtin) -> String {
 pub(crate) fn aggregates() -> Result<String, Failed> {
     let mut out = String::from(
         "# Aggregates\n\nWritten by the table that the checker reads. Each example is a test. All \
-         of them take `DISTINCT` before the argument and `FILTER (WHERE …)` behind the call, skip \
-         NULL, and take rows back exactly where their input is updated.\n",
+         of them take `DISTINCT` before the arguments and `FILTER (WHERE …)` behind the call, skip \
+         NULL unless they say otherwise, and take rows back exactly where their input is \
+         updated.\n",
     );
     for def in AGGREGATES {
-        out.push_str(&format!("\n## {}\n\n{}\n\n", code(def.name), sentence(def.doc)));
+        out.push_str(&format!("\n## {}\n\n{}", code(def.name), sentence(def.doc)));
+        if !def.aliases.is_empty() {
+            let aliases: Vec<String> = def.aliases.iter().map(|a| code(a)).collect();
+            out.push_str(&format!(" Also called {}.", aliases.join(", ")));
+        }
+        out.push_str(&format!("\n\n```text\n{}({})\n```\n\n", def.name, def.usage));
         out.push_str(&head(&["call", "over x =", "gives"]));
         for example in def.examples {
             let number = |n: &Option<i64>| n.map_or("NULL".to_string(), |n| n.to_string());

@@ -43,7 +43,7 @@ impl Aggregate {
     pub fn columns(&self) -> Vec<usize> {
         let mut columns = self.keys.clone();
         for call in &self.calls {
-            columns.extend(call.args.iter().chain(&call.filter));
+            columns.extend(call.columns());
         }
         match self.window {
             Some(WindowInput::Time { time, watermark, .. }) => {
@@ -61,7 +61,7 @@ impl Aggregate {
         let move_to = |column: &mut usize| *column = map(*column);
         self.keys.iter_mut().for_each(move_to);
         for call in &mut self.calls {
-            call.args.iter_mut().chain(&mut call.filter).for_each(move_to);
+            call.map_columns(map);
         }
         match &mut self.window {
             Some(WindowInput::Time { time, watermark, .. }) => {
@@ -133,10 +133,8 @@ impl PlanNode for Aggregate {
 
 /// An aggregate call as SQL writes it.
 fn call_text(call: &AggregateCall, input: &Schema) -> String {
-    let distinct = if call.distinct { "DISTINCT " } else { "" };
-    let args = if call.args.is_empty() { "*".into() } else { names(input, &call.args) };
     let filter = call
         .filter
         .map_or(String::new(), |column| format!(" FILTER (WHERE {})", names(input, &[column])));
-    format!("{}({distinct}{args}){filter}", call.function)
+    call.text(|columns| names(input, columns)) + &filter
 }

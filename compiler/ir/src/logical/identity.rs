@@ -232,8 +232,12 @@ fn of_join(join: &Join, left: &Identity, right: &Identity) -> Identity {
 
 fn of_aggregate(aggregate: &Aggregate, input: &Identity) -> Identity {
     let call = |call: &AggregateCall| {
-        let parts = Parts::new(&call.function).data(&call.distinct);
+        let parts = Parts::new(&call.function).data(&call.distinct).data(&call.params);
+        let parts = parts.data(&call.ignore_nulls);
         let parts = parts.hashes(call.args.iter().map(|&c| input.columns[c]));
+        let parts = parts.hashes(call.order.iter().map(|by| input.columns[by.column]));
+        let directions: Vec<_> = call.order.iter().map(|by| by.direction).collect();
+        let parts = parts.data(&directions);
         parts.hashes(call.filter.map(|c| input.columns[c])).finish()
     };
     let keys: Vec<u64> = aggregate.keys.iter().map(|&k| input.columns[k]).collect();

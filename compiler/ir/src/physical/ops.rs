@@ -214,8 +214,9 @@ pub struct SessionWindow {
 /// all aggregates in order (`stdlib::aggregates::state_types`); then `$call` (INT NULL), `$value`
 /// (BYTES NULL) and `$weight` (BIGINT NULL). A row with `$call` NULL carries accumulators, and in
 /// `$weight` the net number of rows (those that FILTER leaves out too); one with `$call` = i
-/// carries, for aggregate i with a multiset (DISTINCT, or MIN/MAX that retracts), the net weight of
-/// a value given as key bytes, and its accumulators are NULL. Rows have weight +1.
+/// carries, for aggregate i with a multiset (DISTINCT, MIN/MAX that retracts, ARRAY_AGG and others
+/// that need every value), the net weight of a value given as bytes that order as the call orders
+/// its rows, and its accumulators are NULL. Rows have weight +1.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PreAggregate {
     /// Group key columns.

@@ -238,7 +238,7 @@ fn verify_source(graph: &JobGraph, op: &Source, vertex: &Vertex) -> Result<(), S
 fn verify_pre_aggregate(op: &PreAggregate, width: usize) -> Result<(), String> {
     verify_columns(&op.keys, width)?;
     for call in &op.calls {
-        verify_columns(call.args.iter().chain(&call.filter), width)?;
+        verify_columns(&call.columns().collect::<Vec<_>>(), width)?;
     }
     match &op.window {
         Some(WindowInput::Time { time, watermark, .. }) => {

@@ -207,6 +207,11 @@ pub fn append_container_key(words: &[u64], ty: &DataType, out: &mut Vec<u8>) {
     append_container(words, ty, out);
 }
 
+/// Appends the key bytes of a column of a row, NULL included.
+pub fn append_column_key(row: RowRef<'_>, column: Column, ty: &Type, out: &mut Vec<u8>) {
+    append_column(row, column, ty, out);
+}
+
 /// Appends the key bytes of an element of an array, NULL included.
 pub fn append_element_key(array: ArrayRef<'_>, index: usize, ty: &Type, out: &mut Vec<u8>) {
     append_element(array, index, ty, out);

@@ -3,11 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use flow_ir::aggregate::AggregateCall;
-use flow_ir::physical::{Changelog, GroupAggregate, PhysicalOp, PreAggregate, TableKind};
+use flow_ir::aggregate::{AggregateCall, OrderColumn};
+use flow_ir::physical::{
+    Changelog, Direction, GroupAggregate, PhysicalOp, PreAggregate, TableKind,
+};
 use flow_ir::types::{DataType, Type};
 use flow_ir::value::Value;
-use flow_stdlib::aggregates;
+use flow_stdlib::aggregates::{self, OrderUse};
 use proptest::prelude::*;
 
 use super::harness::*;
@@ -36,7 +38,7 @@ pub(super) fn input_row() -> impl Strategy<Value = Vec<Value>> {
 }
 
 /// The calls that are tried: (function, argument, DISTINCT, filter).
-const CALLS: [(&str, Option<usize>, bool, Option<usize>); 11] = [
+const CALLS: [(&str, Option<usize>, bool, Option<usize>); 18] = [
     ("COUNT", None, false, None),
     ("COUNT", Some(1), false, None),
     ("SUM", Some(1), false, None),
@@ -48,6 +50,13 @@ const CALLS: [(&str, Option<usize>, bool, Option<usize>); 11] = [
     ("SUM", Some(1), true, Some(4)),
     ("SUM", Some(1), false, Some(4)),
     ("MAX", Some(2), true, None),
+    ("ARRAY_AGG", Some(1), false, None),
+    ("ARRAY_AGG", Some(3), true, Some(4)),
+    ("FIRST_VALUE", Some(1), false, None),
+    ("LAST_VALUE", Some(3), false, Some(4)),
+    ("MEDIAN", Some(1), false, None),
+    ("VAR_POP", Some(1), false, None),
+    ("VAR_POP", Some(1), true, None),
 ];
 
 pub(super) fn calls(retracts: bool) -> Vec<AggregateCall> {
@@ -56,7 +65,15 @@ pub(super) fn calls(retracts: bool) -> Vec<AggregateCall> {
         let arg_types: Vec<Type> = args.iter().map(|i| input_types()[*i].clone()).collect();
         let def = aggregates::lookup(function).expect("an aggregate");
         let ty = (def.result)(&arg_types).expect("a type");
-        AggregateCall { function: function.into(), args, arg_types, distinct, filter, retracts, ty }
+        let direction = Direction { descending: false, nulls_first: false };
+        let by =
+            |&column: &usize| OrderColumn { column, ty: input_types()[column].clone(), direction };
+        let order = match def.order {
+            OrderUse::Rows => args.iter().map(by).collect(),
+            OrderUse::Nothing | OrderUse::FirstArgument | OrderUse::LastArgument { .. } => vec![],
+        };
+        let call = AggregateCall::new(function, args, arg_types, ty);
+        AggregateCall { order, distinct, ignore_nulls: true, filter, retracts, ..call }
     };
     CALLS.map(call).to_vec()
 }
@@ -108,10 +125,31 @@ fn result(function: &str, values: &[(Value, i64)]) -> Value {
         ("SUM", _) if integers => Value::Int(sum as i64),
         ("SUM", _) => Value::Float(sum),
         ("AVG", _) => Value::Float(sum / count as f64),
-        ("MIN", _) => extreme(false),
-        ("MAX", _) => extreme(true),
+        ("MIN" | "FIRST_VALUE", _) => extreme(false),
+        ("MAX" | "LAST_VALUE", _) => extreme(true),
+        ("ARRAY_AGG", _) => Value::Array(sorted(values)),
+        ("MEDIAN", _) => {
+            let sorted = sorted(values);
+            let middle = |at: usize| number(&sorted[at]);
+            let half = sorted.len() / 2;
+            let low = if sorted.len() % 2 == 0 { middle(half - 1) } else { middle(half) };
+            Value::Float((low + middle(half)) / 2.0)
+        }
+        ("VAR_POP", _) => {
+            let squares = values.iter().map(|(v, weight)| number(v).powi(2) * *weight as f64);
+            let (n, squares) = (count as f64, squares.sum::<f64>());
+            Value::Float((n * squares - sum * sum) / (n * n))
+        }
         other => panic!("{other:?}"),
     }
+}
+
+/// The values in order, each as often as it is there.
+fn sorted(values: &[(Value, i64)]) -> Vec<Value> {
+    let repeated = |(v, weight): &(Value, i64)| std::iter::repeat_n(v.clone(), *weight as usize);
+    let mut sorted: Vec<Value> = values.iter().flat_map(repeated).collect();
+    sorted.sort_by(compare);
+    sorted
 }
 
 fn number(value: &Value) -> f64 {
