@@ -113,12 +113,19 @@ impl<'a> Checker<'a> {
         }
         let mut all: Option<(Tree, Scope)> = outer
             .map(|outer| (Tree::Leaf(outer.node, outer.scope.columns.len()), outer.scope.clone()));
+        let made = from.first().is_none_or(|item| reads_left(&item.first));
+        if all.is_none() && made {
+            let span = from.first().map_or_else(Span::default, |item| item.span);
+            let query = self.one_row(span)?;
+            all = Some((Tree::Leaf(query, 1), self.scope_of(query, None)));
+        }
         let mut failed = false;
         for item in from {
             all = match (all, item.joins.as_slice()) {
-                (Some(left), []) if reads_left(&item.first) => {
+                (Some(left), joins) if reads_left(&item.first) => {
                     let cross = (JoinKind::Cross, &JoinConstraint::None);
-                    self.join_lateral(left, cross, &item.first, 0)
+                    let first = self.join_lateral(left, cross, &item.first, 0);
+                    first.and_then(|first| self.joins(first, joins, 0))
                 }
                 (Some((left, scope)), []) => self.comma(left, scope, &item.first),
                 (left, _) => {
@@ -167,9 +174,19 @@ impl<'a> Checker<'a> {
 
     /// A table and what is joined to it. Its first column has position `base`.
     fn table_ref(&mut self, from: &TableRef, base: usize) -> Option<(Tree, Scope)> {
-        let (mut tree, mut scope) = self.first(&from.first, base)?;
+        let first = self.first(&from.first, base)?;
+        self.joins(first, &from.joins, base)
+    }
+
+    /// What is joined to the left side, whose first column has position `base`.
+    fn joins(
+        &mut self,
+        (mut tree, mut scope): (Tree, Scope),
+        joins: &[ast::Join],
+        base: usize,
+    ) -> Option<(Tree, Scope)> {
         let mut failed = false;
-        for join in &from.joins {
+        for join in joins {
             if reads_left(&join.right) {
                 let how = (join.kind, &join.constraint);
                 (tree, scope) = self.join_lateral((tree, scope), how, &join.right, base)?;
@@ -327,7 +344,7 @@ impl<'a> Checker<'a> {
                 (query, name, None)
             }
             TableFactorKind::Unnest { .. } => {
-                return self.later("UNNEST without a table to its left", factor.span);
+                return self.later("UNNEST in parentheses", factor.span);
             }
             TableFactorKind::MatchRecognize { .. } => {
                 return self.later("MATCH_RECOGNIZE", factor.span);

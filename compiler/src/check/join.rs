@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use flow_ir::connector::VIEW_JOB;
+use flow_ir::connector::{FILE, VIEW_JOB, is_bounded, is_generated};
 use flow_ir::expr::{Expr, ExprKind};
 use flow_ir::physical::{Changelog, JoinKind};
 use flow_ir::span::Span;
@@ -151,6 +151,9 @@ impl Checker<'_> {
     fn temporal_join(&mut self, sides: Sides) -> Option<QueryId> {
         let Sides { kind, left, right, conditions, as_of, span } = sides;
         let AsOf { time: as_of, alias } = as_of?;
+        if self.is_now(left, &as_of) && self.is_settled(right) {
+            return self.lookup_join(left, right, kind, conditions, span);
+        }
         let declared = self.query_node(right).span;
         let Some((primary_key, right_time)) = self.versions(right) else {
             let name = self.leaf_name(right);
@@ -160,14 +163,7 @@ impl Checker<'_> {
             };
             return self.report(problem);
         };
-        let kind = match kind {
-            Kind::Inner => JoinKind::Inner,
-            Kind::Left => JoinKind::Left,
-            Kind::Right => return self.report(joins::temporal_kind("RIGHT", span)),
-            Kind::Full => return self.report(joins::temporal_kind("FULL", span)),
-            Kind::Semi => return self.report(joins::temporal_kind("SEMI", span)),
-            Kind::Anti => return self.report(joins::temporal_kind("ANTI", span)),
-        };
+        let kind = self.temporal_kind(kind, span)?;
         let of = self.query_node(left);
         let width = of.columns.len();
         let updating = of.changelog != Changelog::Append;
@@ -187,6 +183,59 @@ impl Checker<'_> {
         self.clock_mismatch(left, left_time, right, right_time, declared, as_of.span);
         let time = JoinTime::Temporal { left_time, right_time };
         self.keyed_join(left, right, kind, keys, rest, time, span)
+    }
+
+    /// FOR SYSTEM_TIME AS OF the clock, of what is read before all else.
+    fn lookup_join(
+        &mut self,
+        left: QueryId,
+        right: QueryId,
+        kind: Kind,
+        conditions: Vec<Expr>,
+        span: Span,
+    ) -> Option<QueryId> {
+        let kind = self.temporal_kind(kind, span)?;
+        let width = self.query_node(left).columns.len();
+        let (equalities, rest) = split_equalities(conditions, width);
+        let (strict, loose): (Vec<_>, Vec<_>) =
+            equalities.into_iter().partition(|e| !e.nulls_equal);
+        let rest = rest.into_iter().chain(loose.into_iter().map(|e| e.condition)).collect();
+        self.keyed_join(left, right, kind, strict, rest, JoinTime::Lookup, span)
+    }
+
+    fn temporal_kind(&mut self, kind: Kind, span: Span) -> Option<JoinKind> {
+        let refused = match kind {
+            Kind::Inner => return Some(JoinKind::Inner),
+            Kind::Left => return Some(JoinKind::Left),
+            Kind::Right => "RIGHT",
+            Kind::Full => "FULL",
+            Kind::Semi => "SEMI",
+            Kind::Anti => "ANTI",
+        };
+        self.report(joins::temporal_kind(refused, span))
+    }
+
+    /// Whether an expression over a node is the clock.
+    fn is_now(&self, query: QueryId, expr: &Expr) -> bool {
+        expr.kind == ExprKind::Clock
+            || plain_column(expr).is_some_and(|at| self.is_clock(query, at))
+    }
+
+    /// Whether all rows are read before those of other inputs: of files and generated streams that
+    /// end and have no event time.
+    fn is_settled(&self, query: QueryId) -> bool {
+        self.below(query).into_iter().all(|id| match &self.query_node(id).op {
+            QueryOp::Scan(id) => {
+                let relation = self.module.relation(*id);
+                let stream = &relation.stream;
+                let ends = is_bounded(&stream.connector, |name| stream.option(name));
+                let here = stream.connector == FILE || is_generated(&stream.connector);
+                relation.watermark.is_none() && ends && here
+            }
+            QueryOp::Filter { .. } | QueryOp::Project { .. } | QueryOp::Unnest(_) => true,
+            QueryOp::Join(_) | QueryOp::UnionAll(_) | QueryOp::Aggregate(_) => true,
+            QueryOp::Window(_) | QueryOp::Deduplicate(_) | QueryOp::TopN(_) => true,
+        })
     }
 
     /// Primary key and event time of a keyed table that a node scans.

@@ -5,15 +5,18 @@ use flow_ir::expr::{Expr, ExprKind};
 use flow_ir::physical::JoinKind as Kept;
 use flow_ir::span::Span;
 use flow_ir::types::DataType;
+use flow_stdlib::builtin::lookup;
 
 use super::Checker;
 use super::expr::{ExprCx, all_of};
 use super::from::Tree;
 use super::scope::{Scope, ScopeTable};
 use super::typed::{QueryId, Unnest};
+use super::window::window_function;
 use crate::diagnostics::{plans, types};
 use crate::syntax::ast::{
-    self, Ident, JoinConstraint, JoinKind, Literal, TableAlias, TableFactor, TableFactorKind,
+    self, Arg, Call, Ident, JoinConstraint, JoinKind, Literal, ObjectName, TableAlias, TableFactor,
+    TableFactorKind,
 };
 
 /// Whether a table of FROM is made for each row to its left.
@@ -21,11 +24,29 @@ pub(super) fn reads_left(factor: &TableFactor) -> bool {
     match &factor.kind {
         TableFactorKind::Unnest { .. } => true,
         TableFactorKind::Query(_) => factor.lateral,
+        TableFactorKind::Function { name, .. } => {
+            let name = &name.last().text;
+            window_function(name).is_none() && lookup(name).is_some()
+        }
         TableFactorKind::Named { .. }
-        | TableFactorKind::Function { .. }
         | TableFactorKind::Nested(_)
         | TableFactorKind::MatchRecognize { .. } => false,
     }
+}
+
+/// A function in FROM as the call whose elements its rows are.
+fn function_call(name: &ObjectName, args: &[Arg], span: Span) -> ast::Expr {
+    let call = Call {
+        name: name.clone(),
+        distinct: false,
+        args: args.to_vec(),
+        order_by: Vec::new(),
+        within_group: Vec::new(),
+        filter: None,
+        nulls: None,
+        over: None,
+    };
+    ast::Expr { kind: ast::ExprKind::Call(Box::new(call)), span }
 }
 
 impl Checker<'_> {
@@ -53,8 +74,11 @@ impl Checker<'_> {
             TableFactorKind::Unnest { args, ordinality } => {
                 self.unnested(left, &scope, (args, *ordinality), kept, factor.span)?
             }
+            TableFactorKind::Function { name, args } => {
+                let call = function_call(name, args, factor.span);
+                self.unnested(left, &scope, (&[call], false), kept, factor.span)?
+            }
             TableFactorKind::Named { .. }
-            | TableFactorKind::Function { .. }
             | TableFactorKind::Nested(_)
             | TableFactorKind::MatchRecognize { .. } => return None,
         };
@@ -157,7 +181,7 @@ impl Checker<'_> {
     ) -> Option<QueryId> {
         let Some(TableAlias { name, columns }) = &factor.alias else { return Some(joined) };
         let made = self.query_node(joined).columns.len() - width;
-        let unnested = matches!(factor.kind, TableFactorKind::Unnest { .. });
+        let unnested = !matches!(factor.kind, TableFactorKind::Query(_));
         let names: Vec<Ident> = match columns.is_empty() {
             true if made == 1 && unnested => vec![name.clone()],
             true => return Some(joined),

@@ -56,6 +56,7 @@ mod subquery;
 mod top_n;
 mod type_expr;
 pub mod typed;
+mod values;
 pub mod views;
 mod window;
 
@@ -63,6 +64,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::thread;
 
 use flow_ir::span::Span;
+use flow_ir::types::Type;
 
 use crate::diagnostics::{self, Diagnostic, names, plans};
 use crate::source::SourceMap;
@@ -201,6 +203,8 @@ struct Checker<'a> {
     /// Subqueries whose values stand in expressions, by what their columns are past
     /// `subquery::FIRST_COLUMN`.
     subqueries: Vec<subquery::Subquery>,
+    /// Types that the columns of the next VALUES have where they go.
+    values_for: Vec<Type>,
     /// Subqueries around the one that is checked.
     subquery_depth: usize,
     /// CTEs in reach, innermost last.
@@ -233,6 +237,7 @@ impl<'a> Checker<'a> {
             outer_used: BTreeSet::new(),
             body: subquery::BodyNotes::default(),
             subqueries: Vec::new(),
+            values_for: Vec::new(),
             subquery_depth: 0,
             ctes: Vec::new(),
             is_top: false,

@@ -198,6 +198,7 @@ impl Checker<'_> {
         let append = |q: &Query| q.changelog == Changelog::Append;
         let changelog = match join.time {
             JoinTime::Temporal { .. } | JoinTime::Interval { .. } => Changelog::Append,
+            JoinTime::Lookup => left.changelog,
             JoinTime::Unbounded
                 if append(left)
                     && append(right)
@@ -210,7 +211,7 @@ impl Checker<'_> {
         let (outer, both) = (join.kind.keeps_lonely(0), join.kind.has_pairs());
         let (left_time, right_time) = match join.time {
             JoinTime::Unbounded => (false, false),
-            JoinTime::Temporal { .. } => (true, false),
+            JoinTime::Temporal { .. } | JoinTime::Lookup => (true, false),
             JoinTime::Interval { .. } => (true, !outer),
         };
         let left_columns = left.columns.iter().map(|c| {

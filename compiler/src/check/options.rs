@@ -28,7 +28,7 @@ const LATER_FORMATS: &[&str] = &[
 /// The format of the connector of test cases, where the program names none.
 const CASE_FORMAT: &str = "json";
 /// The format of records that a connector makes itself.
-const GENERATED_FORMAT: &str = "avro";
+pub(super) const GENERATED_FORMAT: &str = "avro";
 
 /// The options of a declaration, checked.
 #[derive(Clone, Debug)]

@@ -234,6 +234,7 @@ fn join_text(module: &TypedModule, join: &Join) -> String {
             seconds(upper),
             left[left_time].name
         ),
+        JoinTime::Lookup => String::from(" looked up"),
         JoinTime::Temporal { left_time, right_time } => {
             let version = right_time.map_or("record time", |at| right[at].name.as_str());
             format!(" version {version} as of {}", left[left_time].name)

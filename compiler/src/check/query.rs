@@ -85,7 +85,7 @@ impl Checker<'_> {
             SetExprKind::Select(select) => self.select(select),
             SetExprKind::Query(query) => self.query(query),
             SetExprKind::Table(name) => self.named_query(name),
-            SetExprKind::Values(_) => self.later("VALUES", set.span),
+            SetExprKind::Values(rows) => self.values(rows, set.span),
             SetExprKind::SetOp { op, all, left, right } => {
                 if let Some(outer) = &mut self.outer {
                     outer.pull = false;

@@ -47,9 +47,6 @@ impl Checker<'_> {
             return self.distinct_on(select);
         }
         let outer = self.outer.take();
-        if select.from.is_empty() && outer.is_none() {
-            return self.later("SELECT without FROM", select.span);
-        }
         self.note_scope(select.span, &Scope::default(), &[]);
         let (tree, scope) = self.from(&select.from, outer.as_ref())?;
         self.note_scope(select.span, &scope, &[]);

@@ -31,6 +31,9 @@ impl<'a> Checker<'a> {
             self.found.push(plans::not_available("PARTITION of INSERT", key.span, None));
         }
         let target = self.target(insert);
+        if let Some(target) = target {
+            self.values_are_for(target, insert);
+        }
         let query = self.whole_query(&insert.query);
         let (Some(target), Some(query)) = (target, query) else { return };
         self.output(target, query, &insert.columns, insert.query.span, insert.span);
@@ -347,13 +350,23 @@ impl<'a> Checker<'a> {
     /// A stream of connector `print` with a query's columns.
     fn print_stream(&mut self, query: QueryId, span: Span) -> Option<RelationId> {
         let connector = connector::connector("print")?;
-        let taken = |name: &str| {
-            self.named.iter().any(|n| n.name == name)
-                || self.module.relations.iter().any(|r| r.stream.name == name)
-        };
-        let name = (1..).map(|n| if n == 1 { "print".to_string() } else { format!("print{n}") });
-        let name = { name }.find(|name| !taken(name))?;
+        let name = self.unused_name("print");
         Some(self.made_stream(connector, name, self.query_node(query).fields(), span))
+    }
+
+    /// The name, or with the first number behind it that makes it one of nothing else.
+    pub(super) fn unused_name(&self, name: &str) -> String {
+        let is_taken = |name: &String| {
+            self.named.iter().any(|n| n.name == *name)
+                || self.module.relations.iter().any(|r| r.stream.name == *name)
+        };
+        let mut unused = name.to_string();
+        let mut number = 2;
+        while is_taken(&unused) {
+            unused = format!("{name}{number}");
+            number += 1;
+        }
+        unused
     }
 
     /// A stream that no statement declares: what a connector of the compiler's choice does with

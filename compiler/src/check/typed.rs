@@ -322,6 +322,9 @@ pub enum JoinTime {
         /// The table's event time column; `None`: the record's timestamp.
         right_time: Option<usize>,
     },
+    /// The right rows, which are all read before the first left row: of files and generated
+    /// streams that end and have no event time.
+    Lookup,
 }
 
 /// TUMBLE, HOP, CUMULATE or SESSION.

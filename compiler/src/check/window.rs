@@ -288,7 +288,7 @@ impl Checker<'_> {
     }
 
     /// Whether a column is the clock as it is now: no operator that waits lies below it.
-    fn is_clock(&self, query: QueryId, column: usize) -> bool {
+    pub(super) fn is_clock(&self, query: QueryId, column: usize) -> bool {
         let is_now = |e: &Expr| e.kind == Typed::Clock;
         let mut open = vec![(query, column)];
         while let Some((query, at)) = open.pop() {

@@ -134,6 +134,7 @@ fn work_of(graph: &JobGraph, id: VertexId, op: &PhysicalOp) -> Result<Vec<Work>,
         | PhysicalOp::Join(_)
         | PhysicalOp::IntervalJoin(_)
         | PhysicalOp::TemporalJoin(_)
+        | PhysicalOp::LookupJoin(_)
         | PhysicalOp::Deduplicate(_)
         | PhysicalOp::TopN(_)
         | PhysicalOp::Normalize(_)

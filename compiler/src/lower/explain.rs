@@ -108,6 +108,10 @@ impl Line<'_> {
             }
             PhysicalOp::IntervalJoin(op) => format!("{kind} {}", self.interval_join(op)),
             PhysicalOp::TemporalJoin(op) => format!("{kind} {}", self.temporal_join(op)),
+            PhysicalOp::LookupJoin(op) => {
+                let on = self.on(&op.left_keys, &op.right_keys, op.condition.is_some());
+                format!("{kind} {}{on}, the right side read before", op.kind.name())
+            }
             PhysicalOp::Deduplicate(op) => format!("{kind} {}", self.deduplicate(op)),
             PhysicalOp::TopN(op) => format!("{kind} {}", self.top_n(op)),
             PhysicalOp::Normalize(op) => {

@@ -3,7 +3,9 @@
 use flow_ir::ids::{NodeId, VertexId};
 use flow_ir::kernel::KernelSpec;
 use flow_ir::logical::{Hidden, Join, JoinClass, Node};
-use flow_ir::physical::{self, IntervalJoin, Partitioning, PhysicalOp, TableKind, TemporalJoin};
+use flow_ir::physical::{
+    self, IntervalJoin, LookupJoin, Partitioning, PhysicalOp, TableKind, TemporalJoin,
+};
 use flow_ir::types::{DataType, Type};
 
 use super::Lowering;
@@ -43,6 +45,13 @@ impl Lowering<'_> {
             JoinClass::Regular => self.regular(join, condition, left, right),
             JoinClass::Interval { .. } => self.interval(join, condition, left, right),
             JoinClass::Temporal { .. } => self.temporal(node, join, condition, left, right),
+            JoinClass::Lookup => PhysicalOp::LookupJoin(LookupJoin {
+                kind: join.kind,
+                condition,
+                right: self.table("right", TableKind::Ordered, right.keyed_row(), vec![bigint()]),
+                left_keys: left.keys,
+                right_keys: right.keys,
+            }),
         };
         let name = super::snake(op.kind());
         let vertex = self.vertex(self.part(id, name, op));

@@ -44,7 +44,7 @@ fn minds_time(node: &Node) -> bool {
         LogicalOp::Late(_) => true,
         LogicalOp::Session(session) => !session.by_clock,
         LogicalOp::Join(join) => match join.class {
-            JoinClass::Regular => false,
+            JoinClass::Regular | JoinClass::Lookup => false,
             JoinClass::Interval { .. } | JoinClass::Temporal { .. } => true,
         },
         LogicalOp::Aggregate(aggregate) => match aggregate.window {

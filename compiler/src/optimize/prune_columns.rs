@@ -148,7 +148,7 @@ fn join_reads(join: &Join, needed: &BTreeSet<usize>, inputs: &[&Schema]) -> Vec<
     left.extend(join.left_keys());
     right.extend(join.right_keys());
     match join.class {
-        JoinClass::Regular => {}
+        JoinClass::Regular | JoinClass::Lookup => {}
         JoinClass::Interval { left_time, right_time, .. } => {
             left.push(left_time);
             right.push(right_time);
@@ -363,7 +363,7 @@ fn fit_join(join: &mut Join, old: usize, new: usize, at: &impl Fn(usize, usize) 
     join.condition.iter_mut().for_each(|e| e.map_columns(&place));
     join.keys.iter_mut().for_each(|(l, r)| (*l, *r) = (at(0, *l), at(1, *r)));
     match &mut join.class {
-        JoinClass::Regular => {}
+        JoinClass::Regular | JoinClass::Lookup => {}
         JoinClass::Interval { left_time, right_time, .. } => {
             *left_time = at(0, *left_time);
             *right_time = at(1, *right_time);

@@ -189,7 +189,7 @@ fn verify_join(join: &Join, left: &Schema, right: &Schema) -> Result<(), String>
     }
     let all_append = left.changes == Changes::Append && right.changes == Changes::Append;
     match join.class {
-        JoinClass::Regular => {
+        JoinClass::Regular | JoinClass::Lookup => {
             not_upsert(left)?;
             not_upsert(right)
         }

@@ -19,6 +19,9 @@ impl Planner<'_> {
                 let right = self.side(join.right, Some(right_time));
                 (left, right, JoinClass::Interval { left_time, right_time, lower, upper })
             }
+            JoinTime::Lookup => {
+                (self.side(join.left, None), self.side(join.right, None), JoinClass::Lookup)
+            }
             JoinTime::Temporal { left_time, right_time } => {
                 let left = self.side(join.left, Some(left_time));
                 let (right, version) = self.table(join.right);

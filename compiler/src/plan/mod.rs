@@ -99,7 +99,7 @@ impl<'a> Planner<'a> {
                         versioned.push(relation);
                     }
                     match join.time {
-                        JoinTime::Unbounded => &[],
+                        JoinTime::Unbounded | JoinTime::Lookup => &[],
                         JoinTime::Interval { .. } | JoinTime::Temporal { .. } => {
                             &[Hidden::Watermark, Hidden::Position]
                         }

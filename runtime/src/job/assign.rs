@@ -160,7 +160,7 @@ fn idle_timeout(stream: &Stream, is_table_side: bool) -> Option<u64> {
     given.or_else(|| is_table_side.then_some(TABLE_IDLE_TIMEOUT_MS))
 }
 
-/// Whether a stream is the table side of a temporal join.
+/// Whether a stream is the table side of a temporal or lookup join.
 fn feeds_temporal_table(graph: &JobGraph, id: StreamId) -> bool {
     let mut fed = vec![false; graph.vertices.len()];
     for (i, vertex) in graph.vertices.iter().enumerate() {
@@ -169,7 +169,7 @@ fn feeds_temporal_table(graph: &JobGraph, id: StreamId) -> bool {
         } else {
             graph.edges.iter().any(|e| e.to.index() == i && fed[e.from.index()])
         };
-        let is_join = matches!(vertex.op, PhysicalOp::TemporalJoin(_));
+        let is_join = matches!(vertex.op, PhysicalOp::TemporalJoin(_) | PhysicalOp::LookupJoin(_));
         let right = |e: &flow_ir::physical::Edge| e.to.index() == i && e.port == 1;
         if is_join && graph.edges.iter().any(|e| right(e) && fed[e.from.index()]) {
             return true;

@@ -21,6 +21,7 @@ mod groups;
 mod interval_join;
 mod join;
 mod late;
+mod lookup_join;
 mod map;
 mod materialize;
 mod normalize;
@@ -213,6 +214,7 @@ pub fn instantiate(
         PhysicalOp::Join(op) => join::JoinOp::new(op, &plan).map(boxed),
         PhysicalOp::IntervalJoin(op) => interval_join::IntervalJoinOp::new(op, &plan).map(boxed),
         PhysicalOp::TemporalJoin(op) => temporal_join::TemporalJoinOp::new(op, &plan).map(boxed),
+        PhysicalOp::LookupJoin(op) => lookup_join::LookupJoinOp::new(op, &plan).map(boxed),
         PhysicalOp::Deduplicate(op) => deduplicate::DeduplicateOp::new(op, &plan).map(boxed),
         PhysicalOp::TopN(op) => top_n::TopNOp::new(op, &plan).map(boxed),
         PhysicalOp::Normalize(op) => normalize::NormalizeOp::new(op, &plan).map(boxed),

@@ -209,6 +209,7 @@ fn of_join(join: &Join, left: &Identity, right: &Identity) -> Identity {
     let parts = parts.hashes(pairs).hashes(join.condition.iter().map(|e| of_expr(e, &both)));
     let parts = match join.class {
         JoinClass::Regular => parts.text("regular"),
+        JoinClass::Lookup => parts.text("lookup"),
         JoinClass::Interval { left_time, right_time, lower, upper } => {
             let times = [left.columns[left_time], right.columns[right_time]];
             parts.text("interval").hashes(times).data(&(lower, upper))

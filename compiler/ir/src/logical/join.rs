@@ -31,6 +31,8 @@ pub enum JoinClass {
         /// Version time of the right input; `None`: one version, valid always.
         right_time: Option<usize>,
     },
+    /// Each left row meets the right rows, which are all read before the first of them.
+    Lookup,
 }
 
 /// Pairs rows with equal keys (NULL equals nothing, unless said) that pass the condition.
@@ -112,6 +114,7 @@ impl PlanNode for Join {
                 (Changes::Append, std::iter::once(left_time).chain(right_time).collect())
             }
             JoinClass::Temporal { left_time, .. } => (Changes::Append, vec![left_time]),
+            JoinClass::Lookup => (left.changes, left.times.clone()),
         };
         Schema { columns, changes, keys: self.keys_of_pairs(left, right), times }
     }
@@ -134,6 +137,7 @@ impl PlanNode for Join {
         let mut line = format!("{kind} on [{}]", pairs.collect::<Vec<_>>().join(", "));
         match self.class {
             JoinClass::Regular => {}
+            JoinClass::Lookup => line += " in what is read before",
             JoinClass::Interval { left_time, right_time, lower, upper } => {
                 let seconds = |micros: i64| format!("{}s", micros as f64 / 1e6);
                 line += &format!(

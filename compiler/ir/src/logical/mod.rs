@@ -183,6 +183,7 @@ impl LogicalOp {
                 JoinClass::Regular => "Join",
                 JoinClass::Interval { .. } => "IntervalJoin",
                 JoinClass::Temporal { .. } => "TemporalJoin",
+                JoinClass::Lookup => "LookupJoin",
             },
             LogicalOp::Window(_) => "Window",
             LogicalOp::Session(_) => "Session",

@@ -41,6 +41,8 @@ pub enum PhysicalOp {
     IntervalJoin(IntervalJoin),
     /// Joins each left row to the version of a table that was valid at its time.
     TemporalJoin(TemporalJoin),
+    /// Joins each left row to the rows of a relation that is read before all else.
+    LookupJoin(LookupJoin),
     /// Keeps the first or the last row per key.
     Deduplicate(Deduplicate),
     /// Keeps the first rows of each partition.
@@ -396,6 +398,22 @@ pub struct TemporalJoin {
     pub versions: TableId,
 }
 
+/// Joins each left row (port 0) to the rows of the right side (port 1), which is read to its end
+/// before anything else. Output as `Join`; its changelog kind is the left side's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LookupJoin {
+    /// Inner or left.
+    pub kind: JoinKind,
+    /// Key columns of the left input.
+    pub left_keys: Vec<usize>,
+    /// Key columns of the right input.
+    pub right_keys: Vec<usize>,
+    /// Over left and right columns; only its filter counts.
+    pub condition: Option<KernelSpec>,
+    /// Ordered: key, row → weight (BIGINT).
+    pub right: TableId,
+}
+
 /// Which row of a key stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Keep {
@@ -562,6 +580,7 @@ impl PhysicalOp {
             PhysicalOp::Join(op) => vec![op.left, op.right],
             PhysicalOp::IntervalJoin(op) => vec![op.left, op.right, op.timers],
             PhysicalOp::TemporalJoin(op) => vec![op.pending, op.versions],
+            PhysicalOp::LookupJoin(op) => vec![op.right],
             PhysicalOp::Deduplicate(op) => vec![op.rows],
             PhysicalOp::TopN(op) => vec![op.rows],
             PhysicalOp::Normalize(op) => vec![op.rows],
@@ -584,6 +603,7 @@ impl PhysicalOp {
             | PhysicalOp::Join(_)
             | PhysicalOp::IntervalJoin(_)
             | PhysicalOp::TemporalJoin(_)
+            | PhysicalOp::LookupJoin(_)
             | PhysicalOp::Deduplicate(_)
             | PhysicalOp::TopN(_)
             | PhysicalOp::Normalize(_)
@@ -608,6 +628,7 @@ impl PhysicalOp {
             PhysicalOp::Join(_) => "Join",
             PhysicalOp::IntervalJoin(_) => "IntervalJoin",
             PhysicalOp::TemporalJoin(_) => "TemporalJoin",
+            PhysicalOp::LookupJoin(_) => "LookupJoin",
             PhysicalOp::Deduplicate(_) => "Deduplicate",
             PhysicalOp::TopN(_) => "TopN",
             PhysicalOp::Normalize(_) => "Normalize",

@@ -125,7 +125,10 @@ fn arity(op: &PhysicalOp) -> usize {
         | PhysicalOp::Normalize(_)
         | PhysicalOp::Materialize(_)
         | PhysicalOp::Sink(_) => 1,
-        PhysicalOp::Join(_) | PhysicalOp::IntervalJoin(_) | PhysicalOp::TemporalJoin(_) => 2,
+        PhysicalOp::Join(_)
+        | PhysicalOp::IntervalJoin(_)
+        | PhysicalOp::TemporalJoin(_)
+        | PhysicalOp::LookupJoin(_) => 2,
         PhysicalOp::Union(op) => usize::from(op.inputs),
     }
 }
@@ -202,6 +205,12 @@ fn verify_op(graph: &JobGraph, vertex: &Vertex, inputs: &[&Vertex]) -> Result<()
             verify_columns(op.left_keys.iter().chain([&op.left_time]), width(0))?;
             let right = op.right_keys.iter().chain(&op.right_time).chain(&op.right_watermark);
             verify_columns(right.chain(&op.right_tombstone), width(1))?;
+            pairs_or_left(op.kind)?;
+            verify_condition(op.condition.as_ref(), inputs)
+        }
+        PhysicalOp::LookupJoin(op) => {
+            verify_columns(&op.left_keys, width(0))?;
+            verify_columns(&op.right_keys, width(1))?;
             pairs_or_left(op.kind)?;
             verify_condition(op.condition.as_ref(), inputs)
         }
@@ -302,6 +311,9 @@ fn verify_exchange(op: &PhysicalOp, edges: &[&Edge]) -> Result<(), String> {
             vec![Some(op.left_keys.clone()), Some(op.right_keys.clone())]
         }
         PhysicalOp::TemporalJoin(op) => {
+            vec![Some(op.left_keys.clone()), Some(op.right_keys.clone())]
+        }
+        PhysicalOp::LookupJoin(op) => {
             vec![Some(op.left_keys.clone()), Some(op.right_keys.clone())]
         }
         PhysicalOp::Deduplicate(op) => vec![Some(op.keys.clone())],

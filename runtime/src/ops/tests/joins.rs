@@ -1,6 +1,8 @@
 //! Join and IntervalJoin against pairs by definition.
 
-use flow_ir::physical::{Changelog, IntervalJoin, Join, JoinKind, PhysicalOp, TableKind};
+use flow_ir::physical::{
+    Changelog, IntervalJoin, Join, JoinKind, LookupJoin, PhysicalOp, TableKind,
+};
 use flow_ir::types::{DataType, Type};
 use flow_ir::value::Value;
 use proptest::prelude::*;
@@ -159,6 +161,34 @@ pub(super) fn changelogs_join() {
     )| {
         let kind = (kind, nulls_equal);
         check_join(kind, Changelog::Retract, condition, [left, right], &picks, &sizes);
+    });
+}
+
+#[test]
+pub(super) fn what_is_read_before_is_looked_up() {
+    proptest!(ProptestConfig::with_cases(128), |(
+        left in changelog(row()), right in changelog(row()), condition in any::<bool>(),
+        outer in any::<bool>(), sizes in prop::collection::vec(1usize..9, 0..8),
+    )| {
+        let kind = if outer { JoinKind::Left } else { JoinKind::Inner };
+        let mut graph = Graph::new();
+        let changes = Changelog::Retract;
+        let sources = [graph.source(&types(), changes), graph.source(&types(), changes)];
+        let output: Vec<Type> = types().into_iter().chain(types()).collect();
+        let join = PhysicalOp::LookupJoin(LookupJoin {
+            kind,
+            left_keys: vec![0],
+            right_keys: vec![0],
+            condition: condition.then(|| at_most(&output, 1, 4, 6)),
+            right: graph.table(TableKind::Ordered, vec![not_null(DataType::BigInt)]),
+        });
+        let inputs = sources.map(|source| (source, Some(vec![0])));
+        graph.add(join, &inputs, output, changes);
+        let expected = joined(kind, false, condition, &[net_rows(&left), net_rows(&right)]);
+        let event = |port, (row, weight)| Event { port, row, weight, mark: i64::MIN };
+        let before = right.into_iter().map(|row| event(1, row));
+        let events: Vec<Event> = before.chain(left.into_iter().map(|row| event(0, row))).collect();
+        assert_law(&graph.graph, &events, Spread::Sources, &sizes, &expected);
     });
 }
 

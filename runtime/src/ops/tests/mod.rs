@@ -31,6 +31,7 @@ fn law_of(op: &PhysicalOp) -> Option<fn()> {
         PhysicalOp::Join(_) => Some(joins::changelogs_join),
         PhysicalOp::IntervalJoin(_) => Some(joins::intervals_join),
         PhysicalOp::TemporalJoin(_) => Some(temporal::versions_join),
+        PhysicalOp::LookupJoin(_) => Some(joins::what_is_read_before_is_looked_up),
         PhysicalOp::Deduplicate(_) => Some(keyed::first_or_last_row_stays),
         PhysicalOp::TopN(_) => Some(top_n::first_rows_stay),
         PhysicalOp::Normalize(_) => Some(keyed::last_row_per_key_stays),
