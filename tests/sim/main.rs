@@ -4,6 +4,7 @@
 //!
 //! Everything random follows from a seed, which a failure prints; `FLOW_SIM_SEED` repeats one.
 
+mod bank;
 mod growth;
 mod log;
 mod random;
@@ -122,9 +123,13 @@ impl Sim {
 
     /// Without topics; its streams have these options, its epochs take this long at most.
     fn reading(options: &str, interval: &str) -> Self {
+        Self::of(&PROGRAM.replace("${READS}", options).replace("${INTERVAL}", interval))
+    }
+
+    /// Of another program.
+    fn of(program: &str) -> Self {
         let mut sources = SourceMap::new();
-        sources
-            .add("sim.flow", PROGRAM.replace("${READS}", options).replace("${INTERVAL}", interval));
+        sources.add("sim.flow", program.to_string());
         let compiled = compile_with(&sources, &Registries::default(), &Additions::default());
         let graph = compiled.expect("the program has no mistakes").graph;
         Self {

@@ -1,0 +1,33 @@
+//! Random programs of the whole algebra against another engine: `oracle.py` makes them, runs them
+//! with the command, and compares what its changes come to with DuckDB's answer over the same
+//! input, whole and cut in half.
+#![cfg(feature = "run")]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Programs that each run checks; `oracle.py` by hand takes any number from any seed.
+const PROGRAMS: &str = "60";
+
+/// The folder of the Python package, which a script installs where it is missing.
+fn duckdb(root: &Path) -> PathBuf {
+    let made = Command::new(root.join("scripts/duckdb")).output().expect("a shell");
+    let told = String::from_utf8_lossy(&made.stderr);
+    assert!(made.status.success(), "scripts/duckdb failed: {told}");
+    PathBuf::from(String::from_utf8_lossy(&made.stdout).trim())
+}
+
+#[test]
+fn random_programs_give_the_answers_of_duckdb() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let checked = Command::new("/usr/bin/python3")
+        .env("PYTHONPATH", duckdb(root))
+        .arg(root.join("tests/oracle/oracle.py"))
+        .arg(env!("CARGO_BIN_EXE_flow"))
+        .args(["--programs", PROGRAMS, "--seed", "1"])
+        .output()
+        .expect("Python");
+    let (out, told) =
+        (String::from_utf8_lossy(&checked.stdout), String::from_utf8_lossy(&checked.stderr));
+    assert!(checked.status.success(), "{out}\n{told}");
+}
