@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::in_repository;
 
 /// The queries with an answer, and the two that copy their input.
-const QUERIES: [&str; 10] = ["q0", "q1", "q2", "q3", "q4", "q5", "q7", "q8", "q17", "q18"];
+const QUERIES: [&str; 11] = ["q0", "q1", "q2", "q3", "q4", "q5", "q7", "q8", "q11", "q17", "q18"];
 
 const WORKERS: [usize; 2] = [1, 4];
 

@@ -138,7 +138,7 @@ pub enum WindowSpec {
         /// Shift of the alignment.
         offset: i64,
     },
-    /// From the first to `gap` after the last of rows that are less than `gap` apart: where windows
+    /// From the first to `gap` after the last of rows that are at most `gap` apart: where windows
     /// begin and end depends on the rows.
     Session {
         /// Time without rows after which a session is over.

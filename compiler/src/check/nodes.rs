@@ -14,7 +14,7 @@ use super::Checker;
 use super::from::plain_column;
 use super::typed::{
     Aggregate, Bound, Column, Deduplicate, Join, JoinTime, Query, QueryId, QueryOp, RelationId,
-    TopN, TypedModule, Unnest, Window, WindowBound, WindowSource,
+    TopN, TypedModule, Unnest, Window, WindowBound, WindowSource, window_of_rows,
 };
 
 /// Unique keys kept of a node; more are forgotten.
@@ -332,7 +332,13 @@ impl Checker<'_> {
     pub(super) fn first_rows(&mut self, top: TopN, span: Span) -> QueryId {
         let of = self.query_node(top.input);
         let (input, width) = (top.input, of.columns.len());
-        let mut columns: Vec<Column> = of.columns.iter().map(|c| timed(c, false)).collect();
+        let window = window_of_rows(of, &top.keys).filter(|_| top.limit.is_some());
+        let of_window = |column: &Column| {
+            let origin = |c: &Column| c.window.map(|w| w.origin);
+            let end = window.map(|window| &of.columns[window.end]);
+            column.window.is_some() && end.is_some_and(|end| origin(end) == origin(column))
+        };
+        let mut columns: Vec<Column> = of.columns.iter().map(|c| timed(c, of_window(c))).collect();
         let mut unique_keys = of.unique_keys.clone();
         if top.rank {
             columns.push(Column::new("$rank", Type::not_null(DataType::BigInt)));
@@ -345,7 +351,8 @@ impl Checker<'_> {
             Numbering::RowNumber | Numbering::Rank | Numbering::DenseRank => {}
         }
         unique_keys.truncate(UNIQUE_KEYS_MAX);
-        let (op, changelog) = (QueryOp::TopN(top), Changelog::Retract);
+        let changelog = if window.is_some() { Changelog::Append } else { Changelog::Retract };
+        let op = QueryOp::TopN(top);
         let id = self.add(Query { op, columns, changelog, unique_keys, span });
         self.pass_poison(input, id);
         id

@@ -7,7 +7,7 @@ use flow_ir::types::{DataType, Type};
 use flow_ir::value::Value;
 
 use super::Checker;
-use super::typed::{Deduplicate, QueryId, TopN};
+use super::typed::{Deduplicate, QueryId, TopN, window_of_rows};
 
 impl Checker<'_> {
     /// The rows of each partition whose numbers lie in a range; the number behind them, if it is
@@ -20,7 +20,8 @@ impl Checker<'_> {
         }
         let appends = self.query_node(top.input).changelog == Changelog::Append;
         let one = (top.numbering, top.offset, top.limit) == (Numbering::RowNumber, 0, Some(1));
-        if !appends || !one {
+        let of_windows = window_of_rows(self.query_node(top.input), &top.keys).is_some();
+        if !appends || !one || of_windows {
             return self.first_rows(top, span);
         }
         let (order, keep) = from_one_end(&top.order);

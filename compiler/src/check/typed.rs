@@ -26,7 +26,7 @@ use flow_ir::aggregate::{AggregateCall, WindowSpec};
 use flow_ir::connector;
 use flow_ir::expr::Expr;
 use flow_ir::physical::{
-    Changelog, Direction, JoinKind, Keep, Numbering, Settings, SinkMode, Stream,
+    Changelog, Direction, JoinKind, Keep, Numbering, RowWindow, Settings, SinkMode, Stream,
 };
 use flow_ir::span::Span;
 use flow_ir::types::{Field, Type};
@@ -447,6 +447,25 @@ impl Materialized {
         let rest = self.key.iter().filter(|at| !index.columns.contains(at));
         index.columns.iter().chain(rest).copied().collect()
     }
+}
+
+/// The window that an append-only query's rows carry, if these columns hold its bounds.
+pub fn window_of_rows(query: &Query, columns: &[usize]) -> Option<RowWindow> {
+    let bounds = || columns.iter().filter_map(|&at| query.columns[at].window);
+    bounds().find_map(|window| {
+        let has = |bound: Bound| bounds().any(|b| b == WindowBound { bound, ..window });
+        let (start, end) = (has(Bound::Start), has(Bound::End) || has(Bound::Time));
+        let [end_says, start_says] = window.spec.bounds_say_each_other();
+        let whole = (start && end) || (end && end_says) || (start && start_says);
+        let at = end_of(window, &query.columns).filter(|_| whole)?;
+        Some(RowWindow { end: at, by_clock: window.by_clock })
+    })
+}
+
+/// Where the end of a window is among columns, if what closes the window bounds it.
+pub fn end_of(window: WindowBound, columns: &[Column]) -> Option<usize> {
+    let end = WindowBound { bound: Bound::End, ..window };
+    columns.iter().position(|c| c.window == Some(end) && (c.event_time || end.by_clock))
 }
 
 impl Query {

@@ -181,7 +181,11 @@ impl Line<'_> {
     fn top_n(&self, op: &TopN) -> String {
         let range = op.numbering.range_text(op.offset, op.limit);
         let (by, order) = (self.names(0, &op.keys), self.order(&op.order));
-        format!("keeps {range} by [{by}] ordered [{order}]")
+        let window = match op.window {
+            Some(window) => format!(" of each window{}", clock_text(window.by_clock)),
+            None => String::new(),
+        };
+        format!("keeps {range} by [{by}] ordered [{order}]{window}")
     }
 
     fn order(&self, order: &[(usize, Direction)]) -> String {

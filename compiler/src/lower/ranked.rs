@@ -6,6 +6,7 @@ use flow_ir::physical::{Deduplicate, Direction, PhysicalOp, TableKind, TopN};
 use flow_ir::types::{DataType, Type};
 
 use super::Lowering;
+use super::aggregate::bigint;
 
 impl Lowering<'_> {
     pub(super) fn deduplicate(&mut self, id: NodeId, dedup: &logical::Deduplicate) -> VertexId {
@@ -17,7 +18,10 @@ impl Lowering<'_> {
 
     pub(super) fn top_n(&mut self, id: NodeId, top: &logical::TopN) -> VertexId {
         let row = self.types(self.lowered[&self.plan.node(id).inputs[0]]);
-        let key = sorted_key(&row, &top.keys, &top.order);
+        let mut key = sorted_key(&row, &top.keys, &top.order);
+        if top.window.is_some() {
+            key.insert(0, bigint());
+        }
         let weight = vec![Type::not_null(DataType::BigInt)];
         let op = TopN {
             keys: top.keys.clone(),
@@ -26,6 +30,7 @@ impl Lowering<'_> {
             offset: top.offset,
             limit: top.limit,
             rank: top.rank,
+            window: top.window,
             rows: self.table("rows", TableKind::Ordered, key, weight),
         };
         self.keyed(id, PhysicalOp::TopN(op), top.keys.clone())

@@ -43,6 +43,7 @@ fn minds_time(node: &Node) -> bool {
     match &node.op {
         LogicalOp::Late(_) => true,
         LogicalOp::Session(session) => !session.by_clock,
+        LogicalOp::TopN(top) => top.window.is_some_and(|window| !window.by_clock),
         LogicalOp::Join(join) => match join.class {
             JoinClass::Regular | JoinClass::Lookup => false,
             JoinClass::Interval { .. } | JoinClass::Temporal { .. } => true,
@@ -59,7 +60,6 @@ fn minds_time(node: &Node) -> bool {
         | LogicalOp::Unnest(_)
         | LogicalOp::Window(_)
         | LogicalOp::Deduplicate(_)
-        | LogicalOp::TopN(_)
         | LogicalOp::Normalize(_)
         | LogicalOp::Materialize(_)
         | LogicalOp::Union(_)

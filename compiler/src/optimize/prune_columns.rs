@@ -127,7 +127,8 @@ pub(super) fn top_n_reads(top: &TopN, needed: &BTreeSet<usize>, input: &Schema) 
     }
     let order = top.order.iter().map(|&(column, _)| column);
     let own = needed.iter().copied().filter(|&c| c < input.width());
-    own.chain(top.keys.iter().copied()).chain(order).collect()
+    let end = top.window.map(|window| window.end);
+    own.chain(top.keys.iter().copied()).chain(order).chain(end).collect()
 }
 
 /// Whether no two rows of a partition are equal in the order: else the whole row decides and must
@@ -345,6 +346,7 @@ fn fit_top_n(
     let at = |c: usize| kept[c].expect("a column that is read was kept");
     top.keys.iter_mut().for_each(|c| *c = at(*c));
     top.order.iter_mut().for_each(|(c, _)| *c = at(*c));
+    top.window.iter_mut().for_each(|window| window.end = at(window.end));
     let mut places = kept.to_vec();
     if top.rank {
         top.rank = is_read;

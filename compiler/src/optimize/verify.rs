@@ -148,6 +148,10 @@ fn verify_top_n(top: &TopN, input: &Schema) -> Result<(), String> {
     ensure(in_range, "a column is out of range")?;
     let plain = top.numbering == Numbering::RowNumber && !top.rank;
     ensure(plain || top.limit.is_some(), "numbers without an end")?;
+    if let Some(window) = top.window {
+        ensure(window.end < input.width() && top.limit.is_some(), "a window's top has no end")?;
+        ensure(input.changes == Changes::Append, "an input must be append-only")?;
+    }
     not_upsert(input)
 }
 

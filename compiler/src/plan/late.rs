@@ -35,18 +35,30 @@ impl Planner<'_> {
         self.plan.add(LogicalOp::Union(Union), inputs, origin)
     }
 
-    /// The node's rows in those of their windows that are still open, for an aggregate over the
-    /// windows that column `bound` is of. The output has the node's columns.
-    pub(super) fn with_open_windows(&mut self, node: NodeId, bound: usize) -> NodeId {
+    /// The node's rows in those of their windows that are still open, for an operator with state by
+    /// the windows that column `bound` is of: open for late rows as the streams allow, or `longer`
+    /// (microseconds). The output has the node's columns.
+    pub(super) fn with_open_windows(
+        &mut self,
+        node: NodeId,
+        bound: usize,
+        longer: Option<i64>,
+    ) -> NodeId {
         match window_below(&self.plan, node, bound) {
-            true => self.open_windows(node, bound, Vec::new()),
+            true => self.open_windows(node, bound, longer, Vec::new()),
             false => node,
         }
     }
 
     /// The same of those rows for which all that is asked is TRUE. What does not ask for the window
     /// is asked below it: lateness is decided after that.
-    fn open_windows(&mut self, top: NodeId, bound: usize, mut asked: Vec<Expr>) -> NodeId {
+    fn open_windows(
+        &mut self,
+        top: NodeId,
+        bound: usize,
+        longer: Option<i64>,
+        mut asked: Vec<Expr>,
+    ) -> NodeId {
         let mut above = Vec::new();
         let (mut node, mut bound) = (top, bound);
         let opened = loop {
@@ -76,9 +88,13 @@ impl Planner<'_> {
                     above.extend(filter(std::mem::take(&mut asked)));
                     above.push(LogicalOp::Window(window));
                 }
-                LogicalOp::Window(window) => break self.open_window(&window, node, asked),
+                LogicalOp::Window(window) => {
+                    let lateness = longer.unwrap_or(window.lateness);
+                    break self.open_window(&Window { lateness, ..window }, node, asked);
+                }
                 LogicalOp::Union(_) => {
-                    let opened = inputs.iter().map(|&i| self.open_windows(i, bound, asked.clone()));
+                    let opened =
+                        inputs.iter().map(|&i| self.open_windows(i, bound, longer, asked.clone()));
                     let opened = opened.collect();
                     let origin = self.plan.node(node).origin;
                     break self.plan.add(LogicalOp::Union(Union), opened, origin);

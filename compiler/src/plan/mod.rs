@@ -261,7 +261,7 @@ impl<'a> Planner<'a> {
     fn aggregate(&mut self, aggregate: &typed::Aggregate, query: &Query) -> Relation {
         let mut input = self.relation(aggregate.input).clone();
         if let Some(window) = &aggregate.window {
-            input.node = self.with_open_windows(input.node, input.columns[window.start]);
+            input.node = self.with_open_windows(input.node, input.columns[window.start], None);
         }
         let mut keys: Vec<usize> = aggregate.keys.iter().map(|&k| input.columns[k]).collect();
         let mut calls = aggregate.calls.clone();

@@ -13,7 +13,8 @@ impl Planner<'_> {
         // Where nothing is asked the last row is the last in the log; where something is, the
         // first row in the log is the first also if the order was turned round.
         let descending = dedup.keep == Keep::Last && !dedup.order.is_empty();
-        let (node, order) = self.ranked(dedup.input, &dedup.order, descending);
+        let input = self.relation(dedup.input).clone();
+        let (node, order) = self.ranked(dedup.input, &input, &dedup.order, descending);
         let op = Deduplicate { keys: dedup.keys.clone(), order, keep: dedup.keep };
         let node = self.add(LogicalOp::Deduplicate(op), node, query.span);
         let width = query.columns.len();
@@ -21,11 +22,16 @@ impl Planner<'_> {
     }
 
     pub(super) fn top_n(&mut self, top: &typed::TopN, query: &Query) -> Relation {
-        let appends = self.module.query(top.input).changelog == Changelog::Append;
+        let of = self.module.query(top.input);
+        let appends = of.changelog == Changelog::Append;
+        let window = typed::window_of_rows(of, &top.keys).filter(|_| top.limit.is_some());
+        let mut input = self.relation(top.input).clone();
+        if let Some(window) = window {
+            input.node = self.with_open_windows(input.node, input.columns[window.end], Some(0));
+        }
         let (node, order) = match top.numbering {
-            Numbering::RowNumber if appends => self.ranked(top.input, &top.order, false),
+            Numbering::RowNumber if appends => self.ranked(top.input, &input, &top.order, false),
             Numbering::RowNumber | Numbering::Rank | Numbering::DenseRank => {
-                let input = self.relation(top.input).clone();
                 (self.shape(&input, &[]), top.order.clone())
             }
         };
@@ -36,6 +42,7 @@ impl Planner<'_> {
             offset: top.offset,
             limit: top.limit,
             rank: top.rank,
+            window,
         };
         let node = self.add(LogicalOp::TopN(op), node, query.span);
         // The number stands behind the input's hidden columns.
@@ -51,11 +58,11 @@ impl Planner<'_> {
     pub(super) fn ranked(
         &mut self,
         input: QueryId,
+        relation: &Relation,
         order: &[(usize, Direction)],
         descending: bool,
     ) -> (NodeId, Vec<(usize, Direction)>) {
-        let relation = self.relation(input).clone();
-        let node = self.shape(&relation, &[Hidden::Partition, Hidden::Offset]);
+        let node = self.shape(relation, &[Hidden::Partition, Hidden::Offset]);
         let time = self.module.query(input).columns.iter().position(|c| c.event_time);
         let by_time = order.iter().find(|(column, _)| Some(*column) == time);
         let descending = by_time.map_or(descending, |(_, direction)| direction.descending);

@@ -35,6 +35,7 @@ mod union;
 mod unnest;
 mod window_aggregate;
 mod window_expand;
+mod window_top_n;
 
 #[cfg(test)]
 mod tests;
@@ -49,6 +50,7 @@ use flow_ir::types::{DataType, Type};
 use thiserror::Error;
 
 pub(crate) use deduplicate::Order;
+use window_expand::WINDOW_TIME_MICROS;
 
 use crate::error::{Result, RuntimeError};
 use crate::state::{StateError, StateStore};
@@ -216,6 +218,9 @@ pub fn instantiate(
         PhysicalOp::TemporalJoin(op) => temporal_join::TemporalJoinOp::new(op, &plan).map(boxed),
         PhysicalOp::LookupJoin(op) => lookup_join::LookupJoinOp::new(op, &plan).map(boxed),
         PhysicalOp::Deduplicate(op) => deduplicate::DeduplicateOp::new(op, &plan).map(boxed),
+        PhysicalOp::TopN(op) if op.window.is_some() => {
+            window_top_n::WindowTopNOp::new(op, &plan).map(boxed)
+        }
         PhysicalOp::TopN(op) => top_n::TopNOp::new(op, &plan).map(boxed),
         PhysicalOp::Normalize(op) => normalize::NormalizeOp::new(op, &plan).map(boxed),
         PhysicalOp::Materialize(op) => materialize::MaterializeOp::new(op, &plan).map(boxed),
@@ -282,6 +287,24 @@ fn types(vertex: &Vertex) -> Vec<Type> {
 /// clock. When all inputs have ended no time is left.
 fn time_of(by_clock: bool, mark: i64, cx: &OpCx<'_>) -> i64 {
     if by_clock && mark != i64::MAX { cx.kernel.clock } else { mark }
+}
+
+/// The watermark behind an operator whose rows come when their window is over, or later: their
+/// `window_time` lies a millisecond before the window's end, which is above `mark`.
+fn behind_windows(mark: i64, whole_millis: bool) -> i64 {
+    match mark {
+        i64::MIN | i64::MAX => mark,
+        _ if whole_millis => mark.saturating_sub(mark.rem_euclid(WINDOW_TIME_MICROS)),
+        _ => mark.saturating_sub(WINDOW_TIME_MICROS - 1),
+    }
+}
+
+/// Whether times of a type lie on milliseconds.
+fn whole_millis(ty: &Type) -> bool {
+    matches!(
+        ty.data,
+        DataType::Timestamp { precision: ..=3 } | DataType::TimestampLtz { precision: ..=3 }
+    )
 }
 
 /// Types without nullability: what decides how a row lies.

@@ -2,9 +2,10 @@
 //!
 //! Rows lie in a table by key and time; beside them the sessions that they make up, of a key in
 //! order and apart from each other. A row joins the sessions that its own time and gap touch into
-//! one. When the watermark reaches the end of a session, its rows go out with its bounds. With
-//! allowed lateness they stay until the watermark is past end + lateness; a row that still comes
-//! takes back what went out of the sessions that it touches.
+//! one. When the watermark has passed the end of a session, its rows go out with its bounds: a row
+//! at the end itself would still join it. With allowed lateness they stay until the watermark is
+//! past end + lateness; a row that still comes takes back what went out of the sessions that it
+//! touches.
 //!
 //! What is due when says a table of timers: for each session of a key there is one at its due time
 //! or before it. A timer that comes too early, since its session has grown, is set anew.
@@ -23,8 +24,7 @@ use super::aggregation::{push_i64, read_i64};
 use super::changes::NetRows;
 use super::pairs::Side;
 use super::window_expand::WINDOW_TIME_MICROS;
-use super::{OpCx, OpError, Operator, Plan, time_of, words_of};
-use crate::state::prefix_end;
+use super::{OpCx, OpError, Operator, Plan, behind_windows, time_of, whole_millis, words_of};
 
 /// Bytes of a number in a key, as `push_i64` writes it.
 const NUMBER_BYTES: usize = 9;
@@ -45,6 +45,8 @@ pub(super) struct SessionWindowOp {
     end: Column,
     is_out: Column,
     output: Output,
+    /// Whether the sessions' bounds lie on milliseconds.
+    whole_millis: bool,
 }
 
 /// Rows with the bounds of their sessions.
@@ -95,6 +97,7 @@ impl SessionWindowOp {
             sessions: table(op.sessions, &session)?,
             rows: table(op.rows, &[DataType::BigInt])?,
             timers: table(op.timers, &[])?,
+            whole_millis: whole_millis(&output[width + 1]) && op.gap % WINDOW_TIME_MICROS == 0,
             end: layout.column(0),
             is_out: layout.column(1),
         })
@@ -112,7 +115,7 @@ impl SessionWindowOp {
         let group = key_group(key_hash(key));
         let end = time.saturating_add(self.gap);
         let mut joined = Session { start: time, end, is_out: false };
-        let (mut before, mut is_new, mut is_same) = (end, true, false);
+        let (mut before, mut is_new, mut is_same) = (end.saturating_add(1), true, false);
         let mut parts = Vec::new();
         while let Some(session) = self.touching(joined, before, key, group, cx)? {
             before = session.start;
@@ -145,7 +148,7 @@ impl SessionWindowOp {
         Ok(())
     }
 
-    /// The last session of a key that begins before a time and shares some time with this one.
+    /// The last session of a key that begins before a time and touches this one.
     fn touching(
         &self,
         with: Session,
@@ -158,7 +161,7 @@ impl SessionWindowOp {
         let sessions = cx.state.ordered(self.sessions);
         let last = sessions.last(group, Included(&from), Excluded(&to))?;
         let found = last.map(|entry| self.read(&entry.key[key.len()..], entry.row)).transpose()?;
-        Ok(found.filter(|session| session.end > with.start))
+        Ok(found.filter(|session| session.end >= with.start))
     }
 
     fn read(&self, start: &[u8], row: RowRef<'_>) -> Result<Session, OpError> {
@@ -219,13 +222,13 @@ impl SessionWindowOp {
         }
         let mut next: Option<i64> = None;
         for mut session in sessions {
-            if session.end <= mark && !session.is_out {
+            if is_past(session.end, mark) && !session.is_out {
                 self.show(session, key, group, 1, cx)?;
                 session.is_out = true;
                 self.put(session, key, group, cx)?;
             }
             let gone = session.end.saturating_add(self.lateness);
-            if gone <= mark {
+            if is_past(gone, mark) {
                 let (from, to) = (numbered(key, session.start), numbered(key, session.end));
                 let rows = cx.state.ordered(self.rows);
                 rows.drain(Some(group), Included(&from), Excluded(&to), |_| {})?;
@@ -237,6 +240,11 @@ impl SessionWindowOp {
         }
         next.map_or(Ok(()), |due| self.set_timer(due, key, group, cx))
     }
+}
+
+/// Whether no row that comes under the watermark `mark` has this time, or one before it.
+fn is_past(time: i64, mark: i64) -> bool {
+    time < mark || mark == i64::MAX
 }
 
 /// The key with a number behind it.
@@ -307,8 +315,7 @@ impl Operator for SessionWindowOp {
         }
         let mut until = Vec::new();
         push_i64(mark, &mut until);
-        let to = prefix_end(&until);
-        let to = to.as_deref().map_or(Unbounded, Excluded);
+        let to = if mark == i64::MAX { Unbounded } else { Excluded(&until[..]) };
         let mut due = BTreeSet::new();
         cx.state.ordered(self.timers).drain(None, Unbounded, to, |entry| {
             due.insert((entry.group, entry.key[NUMBER_BYTES..].to_vec()));
@@ -324,5 +331,11 @@ impl Operator for SessionWindowOp {
             Some(net) => net.emit(cx.emit),
             None => Ok(()),
         }
+    }
+
+    fn watermark_out(&self, mark: i64) -> i64 {
+        // A session that ends at the mark is still to come.
+        let reached = if mark == i64::MAX { mark } else { mark.saturating_sub(1) };
+        behind_windows(reached, self.whole_millis)
     }
 }

@@ -49,7 +49,7 @@ pub(super) struct TopNOp {
 
 /// Which numbers stay.
 #[derive(Clone, Debug)]
-struct Numbers {
+pub(super) struct Numbers {
     numbering: Numbering,
     shown: RangeInclusive<u64>,
 }
@@ -256,12 +256,23 @@ impl Counter {
 }
 
 impl Numbers {
+    /// The numbers behind `offset`, so many.
+    pub(super) fn new(numbering: Numbering, offset: u64, limit: u64) -> Self {
+        let shown = offset.saturating_add(1)..=offset.saturating_add(limit);
+        Self { numbering, shown }
+    }
+
     fn last(&self) -> u64 {
         *self.shown.end()
     }
 
     /// A partition's rows up to the last number.
-    fn read(&self, table: &mut OrderedTable, group: u8, key: &[u8]) -> Result<Sorted, OpError> {
+    pub(super) fn read(
+        &self,
+        table: &mut OrderedTable,
+        group: u8,
+        key: &[u8],
+    ) -> Result<Sorted, OpError> {
         let end = prefix_end(key);
         let to = end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
         let column = table.layout().column(0);
@@ -287,7 +298,11 @@ impl Numbers {
     }
 
     /// The rows that stay, with their numbers where these are shown, else 0, and weights.
-    fn shown<'r>(&self, rows: &'r Sorted, numbered: bool) -> Result<Vec<Shown<'r>>, OpError> {
+    pub(super) fn shown<'r>(
+        &self,
+        rows: &'r Sorted,
+        numbered: bool,
+    ) -> Result<Vec<Shown<'r>>, OpError> {
         let mut counter = Counter::new(self.numbering);
         let mut out: Vec<Shown<'r>> = Vec::with_capacity(rows.len());
         for (row, weight) in rows {

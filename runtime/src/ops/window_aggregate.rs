@@ -14,7 +14,7 @@ use flow_stdlib::windows;
 
 use super::aggregation::{Calls, push_i64};
 use super::groups::{Groups, Picks, Show, ValueRow};
-use super::{OpCx, OpError, Operator, Plan, data, time_of};
+use super::{OpCx, OpError, Operator, Plan, behind_windows, data, time_of, whole_millis};
 use crate::state::prefix_end;
 
 pub(super) struct WindowAggregateOp {
@@ -24,6 +24,8 @@ pub(super) struct WindowAggregateOp {
     lateness: i64,
     emits_changes: bool,
     by_clock: bool,
+    /// Whether the windows' bounds lie on milliseconds.
+    whole_millis: bool,
     /// Rows of the batch by window: end, start, number.
     parts: Vec<(i64, i64, u32)>,
     key: Vec<u8>,
@@ -44,6 +46,8 @@ impl WindowAggregateOp {
             lateness: op.lateness,
             emits_changes: op.emits_changes,
             by_clock: op.by_clock,
+            whole_millis: plan.output().last().is_some_and(whole_millis)
+                && op.window.is_none_or(lies_on_millis),
             parts: Vec::new(),
             key: Vec::new(),
             picks: Picks::default(),
@@ -192,4 +196,14 @@ impl Operator for WindowAggregateOp {
         }
         Ok(())
     }
+
+    fn watermark_out(&self, mark: i64) -> i64 {
+        behind_windows(mark, self.whole_millis)
+    }
+}
+
+/// Whether all bounds of these windows lie on milliseconds, of times that do.
+fn lies_on_millis(spec: WindowSpec) -> bool {
+    let millis = |micros: i64| micros % 1_000 == 0;
+    millis(spec.size()) && millis(spec.period()) && millis(spec.offset())
 }

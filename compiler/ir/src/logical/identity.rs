@@ -165,6 +165,7 @@ fn of_top_n(top: &TopN, input: &Identity) -> Identity {
     let range = (top.numbering, top.offset, top.limit);
     let parts = Parts::new("top_n").hash(input.node).data(&range);
     let parts = parts.hashes(top.keys.iter().map(|&k| columns[k]));
+    let parts = if top.window.is_some() { parts.text("windowed") } else { parts };
     let mut of = keeping(parts.hashes(order.map(Parts::finish)).finish(), input);
     let rank = Parts::new("rank").hash(of.node).finish();
     of.columns.extend(top.rank.then_some(rank));

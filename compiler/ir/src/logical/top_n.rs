@@ -3,7 +3,7 @@
 
 use super::schema::{names, order_text};
 use super::{Changes, PlanNode, Schema};
-use crate::physical::{Direction, Numbering};
+use crate::physical::{Direction, Numbering, RowWindow};
 use crate::types::{DataType, Field, Type};
 
 /// The first rows of each partition.
@@ -21,6 +21,8 @@ pub struct TopN {
     pub limit: Option<u64>,
     /// Whether the number is a column.
     pub rank: bool,
+    /// Windows whose bounds are among the keys: the rows go out when the window closes.
+    pub window: Option<RowWindow>,
 }
 
 impl PlanNode for TopN {
@@ -40,13 +42,19 @@ impl PlanNode for TopN {
             }
             Numbering::RowNumber | Numbering::Rank | Numbering::DenseRank => {}
         }
-        Schema { columns, changes: Changes::Retract, keys, times: Vec::new() }
+        let (changes, times) = match self.window {
+            Some(RowWindow { end, by_clock: false }) => (Changes::Append, vec![end]),
+            Some(RowWindow { by_clock: true, .. }) => (Changes::Append, Vec::new()),
+            None => (Changes::Retract, Vec::new()),
+        };
+        Schema { columns, changes, keys, times }
     }
 
     fn explain(&self, inputs: &[&Schema]) -> String {
         let order = order_text(inputs[0], &self.order);
         let range = self.numbering.range_text(self.offset, self.limit);
         let by = names(inputs[0], &self.keys);
-        format!("keeps {range} by [{by}] ordered [{order}]")
+        let window = if self.window.is_some() { " of each window" } else { "" };
+        format!("keeps {range} by [{by}] ordered [{order}]{window}")
     }
 }

@@ -185,7 +185,7 @@ pub struct WindowExpand {
 }
 
 /// Gives each row the bounds of its session, once that is over. A row is with another of its key
-/// in a session if less than `gap` lies between them, or both are with a third; the session is
+/// in a session if at most `gap` lies between them, or both are with a third; the session is
 /// `[first time, last time + gap)`. Output: as `WindowExpand`, of an append-only input. With
 /// allowed lateness, rows that still come take back what went out of their session.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -471,6 +471,15 @@ impl Numbering {
     }
 }
 
+/// The window that a row carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct RowWindow {
+    /// Column of its end, not NULL.
+    pub end: usize,
+    /// Whether it closes by the epoch's clock instead of the watermark.
+    pub by_clock: bool,
+}
+
 /// The rows of each partition whose numbers lie in a range. Output: the input, and with `rank` the
 /// number (BIGINT). Emits changes, consolidated per epoch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -487,7 +496,12 @@ pub struct TopN {
     pub limit: Option<u64>,
     /// Whether the number is a column.
     pub rank: bool,
-    /// Ordered: key, order, row → weight (BIGINT). Of an append-only input the first rows only.
+    /// Windows whose bounds are among the keys, of an append-only input: the rows go out when the
+    /// window closes, and are not taken back.
+    #[serde(default)]
+    pub window: Option<RowWindow>,
+    /// Ordered: for windows the end (BIGINT), then key, order, row → weight (BIGINT). Of an
+    /// append-only input the first rows only.
     pub rows: TableId,
 }
 
@@ -593,6 +607,7 @@ impl PhysicalOp {
         match self {
             PhysicalOp::SessionWindow(op) => op.by_clock,
             PhysicalOp::WindowAggregate(op) => op.by_clock,
+            PhysicalOp::TopN(op) => op.window.is_some_and(|window| window.by_clock),
             PhysicalOp::Source(_)
             | PhysicalOp::Map(_)
             | PhysicalOp::Unnest(_)
@@ -605,7 +620,6 @@ impl PhysicalOp {
             | PhysicalOp::TemporalJoin(_)
             | PhysicalOp::LookupJoin(_)
             | PhysicalOp::Deduplicate(_)
-            | PhysicalOp::TopN(_)
             | PhysicalOp::Normalize(_)
             | PhysicalOp::Materialize(_)
             | PhysicalOp::Union(_)

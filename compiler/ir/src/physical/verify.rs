@@ -272,6 +272,12 @@ fn verify_first_rows(op: &TopN, input: &Vertex, vertex: &Vertex) -> Result<(), S
     let endless = op.limit.is_none();
     let plain = op.numbering == Numbering::RowNumber && !op.rank;
     ensure(plain || !endless, || "numbers without an end".into())?;
+    if let Some(window) = op.window {
+        verify_columns([&window.end], input.columns.len())?;
+        ensure(!endless, || "a window's first rows have no end".into())?;
+        let append = input.changelog == Changelog::Append;
+        ensure(append, || "the input must be append-only".into())?;
+    }
     let number = op.rank.then_some(DataType::BigInt);
     let columns = input.columns.iter().map(|c| c.ty.data.clone()).chain(number);
     let made = columns.eq(vertex.columns.iter().map(|c| c.ty.data.clone()));

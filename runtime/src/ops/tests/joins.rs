@@ -225,6 +225,17 @@ pub(super) fn timed(
     })
 }
 
+/// The rows with their times replaced by the ends of windows of 10.
+pub(super) fn in_windows(rows: Vec<Weighted>) -> Vec<Weighted> {
+    let windowed = |(mut row, mark): Weighted| {
+        let end = time_of(&row).div_euclid(10) * 10 + 10;
+        row.pop();
+        row.push(Value::Timestamp(end));
+        (row, mark)
+    };
+    rows.into_iter().map(windowed).collect()
+}
+
 pub(super) fn time_of(row: &[Value]) -> i64 {
     match row.last() {
         Some(Value::Timestamp(ts)) => *ts,

@@ -11,6 +11,7 @@ mod stateless;
 mod temporal;
 mod top_n;
 mod views;
+mod window_tops;
 mod windows;
 
 use flow_ir::physical::PhysicalOp;

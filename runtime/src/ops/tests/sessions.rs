@@ -89,7 +89,7 @@ fn evaluate(rows: &[Timed], shape: Shape) -> (Vec<Event>, Net, usize) {
     let mut expected = Net::new();
     for rows in parts.values_mut() {
         rows.sort_by_key(|(ts, _)| *ts);
-        for session in rows.chunk_by(|(a, _), (b, _)| b - a < shape.gap) {
+        for session in rows.chunk_by(|(a, _), (b, _)| b - a <= shape.gap) {
             let (start, end) = (session[0].0, session[session.len() - 1].0 + shape.gap);
             let bounds = [start, end, end - 1_000].map(Value::Timestamp);
             for (_, row) in session {

@@ -65,7 +65,7 @@ pub(super) fn direction() -> impl Strategy<Value = Direction> {
         .prop_map(|(descending, nulls_first)| Direction { descending, nulls_first })
 }
 
-fn numbering() -> impl Strategy<Value = Numbering> {
+pub(super) fn numbering() -> impl Strategy<Value = Numbering> {
     prop_oneof![Just(Numbering::RowNumber), Just(Numbering::Rank), Just(Numbering::DenseRank)]
 }
 
@@ -94,6 +94,7 @@ pub(super) fn first_rows_stay() {
             offset,
             limit,
             rank,
+            window: None,
             rows: graph.table(TableKind::Ordered, vec![not_null(DataType::BigInt)]),
         };
         let number = rank.then(|| Type::not_null(DataType::BigInt));

@@ -1,0 +1,160 @@
+//! TopN over windows: the rows of each partition of a window whose numbers lie in a range, once the
+//! window closes. At the end of each epoch the rows go that cannot be among the first, so that no
+//! partition keeps more than these.
+
+use std::collections::BTreeSet;
+use std::ops::Bound::{Excluded, Unbounded};
+
+use flow_ir::ids::TableId;
+use flow_ir::physical::{TableKind, TopN};
+use flow_ir::row::{Column, KeyBatch, KeyDecoder, KeyEncoder, RowBatch, RowLayout, key_group};
+use flow_ir::types::DataType;
+
+use super::aggregation::push_i64;
+use super::sorted::SortedRows;
+use super::top_n::Numbers;
+use super::{
+    OpCx, OpError, Operator, Plan, behind_windows, columns_of, time_of, whole_millis, words_of,
+};
+use crate::state::prefix_end;
+
+/// Bytes of a number in a key, as `push_i64` writes it.
+const NUMBER_BYTES: usize = 9;
+
+pub(super) struct WindowTopNOp {
+    keys: KeyEncoder,
+    key_decoder: KeyDecoder,
+    sorted: SortedRows,
+    numbers: Numbers,
+    /// Whether the number is a column, and where.
+    rank: Option<usize>,
+    end: Column,
+    by_clock: bool,
+    /// Whether the windows' bounds lie on milliseconds.
+    whole_millis: bool,
+    rows: TableId,
+    /// The partitions that got rows in this epoch: group, window's end and key.
+    touched: BTreeSet<(u8, Vec<u8>)>,
+    key_batch: KeyBatch,
+    key: Vec<u8>,
+}
+
+impl WindowTopNOp {
+    pub(super) fn new(op: &TopN, plan: &Plan<'_>) -> Result<Self, String> {
+        let input = plan.input(0)?;
+        let window = op.window.ok_or("it has no window")?;
+        columns_of(&op.keys, &input)?;
+        columns_of(&op.order.iter().map(|(column, _)| *column).collect::<Vec<_>>(), &input)?;
+        words_of(&[window.end], &input)?;
+        let limit = op.limit.ok_or("it has no limit")?;
+        let layout = RowLayout::new(input.clone());
+        Ok(Self {
+            keys: KeyEncoder::new(&layout, &op.keys),
+            key_decoder: KeyDecoder::new(op.keys.iter().map(|key| input[*key].clone()).collect()),
+            sorted: SortedRows::new(&input, &op.order),
+            numbers: Numbers::new(op.numbering, op.offset, limit),
+            rank: op.rank.then_some(input.len()),
+            end: layout.column(window.end),
+            by_clock: window.by_clock,
+            whole_millis: whole_millis(&input[window.end]),
+            rows: plan.table(op.rows, TableKind::Ordered, &[DataType::BigInt])?,
+            touched: BTreeSet::new(),
+            key_batch: KeyBatch::default(),
+            key: Vec::new(),
+        })
+    }
+
+    /// Drops the rows behind the first ones of each partition that was touched.
+    fn trim(&mut self, cx: &mut OpCx<'_>) -> Result<(), OpError> {
+        let table = cx.state.ordered(self.rows);
+        for (group, prefix) in std::mem::take(&mut self.touched) {
+            let first = self.numbers.read(table, group, &prefix)?;
+            let last = first.last().map_or(&[][..], |(row, _)| row);
+            let from = [&prefix[..], last].concat();
+            let to = prefix_end(&prefix);
+            let to = to.as_deref().map_or(Unbounded, Excluded);
+            table.drain(Some(group), Excluded(&from), to, |_| {})?;
+        }
+        Ok(())
+    }
+
+    /// Gives the rows of all windows that are over.
+    fn close(&mut self, mark: i64, cx: &mut OpCx<'_>) -> Result<(), OpError> {
+        let mut until = Vec::new();
+        push_i64(mark, &mut until);
+        let to = prefix_end(&until);
+        let to = to.as_deref().map_or(Unbounded, Excluded);
+        let (mut partition, mut rows) = (Vec::new(), Vec::new());
+        let mut entries: Vec<(Vec<u8>, i64)> = Vec::new();
+        let table = cx.state.ordered(self.rows);
+        let weight = table.layout().column(0);
+        table.drain(None, Unbounded, to, |entry| {
+            entries.push((entry.key.to_vec(), entry.row.i64(weight)));
+        })?;
+        for (key, weight) in entries {
+            let length = key.get(NUMBER_BYTES..).and_then(|key| self.key_decoder.prefix_len(key));
+            let length = length.ok_or(OpError::Internal("a partition cannot be read back"))?;
+            let (of, row) = key.split_at(NUMBER_BYTES + length);
+            if of != partition {
+                self.show(&rows, cx)?;
+                rows.clear();
+                partition = of.to_vec();
+            }
+            rows.push((row.to_vec(), weight));
+        }
+        self.show(&rows, cx)
+    }
+
+    /// Gives the rows of a partition that stay.
+    fn show(&self, rows: &Vec<(Vec<u8>, i64)>, cx: &mut OpCx<'_>) -> Result<(), OpError> {
+        for (row, number, weight) in self.numbers.shown(rows, self.rank.is_some())? {
+            // The input is append-only, and so is the output: so often is the row there.
+            for _ in 0..weight {
+                cx.emit.begin();
+                self.sorted.read(row, cx.emit)?;
+                if let Some(column) = self.rank {
+                    cx.emit.set_i64(column, i64::try_from(number).unwrap_or(i64::MAX));
+                }
+                cx.emit.finish(1);
+            }
+        }
+        cx.refuse_too_much(0)
+    }
+}
+
+impl Operator for WindowTopNOp {
+    fn on_batch(&mut self, _: usize, rows: &RowBatch, cx: &mut OpCx<'_>) -> Result<(), OpError> {
+        self.keys.encode(rows, &mut self.key_batch);
+        for (i, row) in rows.rows().enumerate() {
+            if row.is_null(self.end) {
+                return Err(OpError::Internal(
+                    "a row without a window came to a window's top rows",
+                ));
+            }
+            let group = key_group(self.key_batch.hash(i));
+            self.key.clear();
+            push_i64(row.i64(self.end), &mut self.key);
+            self.key.extend_from_slice(self.key_batch.key(i));
+            self.touched.insert((group, self.key.clone()));
+            self.sorted.append(row, &mut self.key);
+            cx.state.ordered(self.rows).add_weight(group, &self.key, rows.weight(i))?;
+        }
+        Ok(())
+    }
+
+    fn on_watermark(&mut self, mark: i64, cx: &mut OpCx<'_>) -> Result<(), OpError> {
+        let mark = time_of(self.by_clock, mark, cx);
+        if mark > i64::MIN {
+            self.close(mark, cx)?;
+        }
+        Ok(())
+    }
+
+    fn on_epoch_end(&mut self, cx: &mut OpCx<'_>) -> Result<(), OpError> {
+        self.trim(cx)
+    }
+
+    fn watermark_out(&self, mark: i64) -> i64 {
+        behind_windows(mark, self.whole_millis)
+    }
+}
