@@ -1,12 +1,12 @@
-//! Bounds on time in join conditions: which conjuncts say that the event times of both sides lie
-//! within a constant distance. Both sides are moved to the form
+//! Bounds on time in join conditions: which conjuncts say that both sides' rows are of the same
+//! window, or that the event times of both sides lie within a constant distance. Both sides are moved to the form
 //! `right time − left time (≥ | > | ≤ | < | =) constant`; a strict bound is moved by a microsecond.
 
 use flow_ir::expr::{Expr, ExprKind};
 use flow_ir::span::Span;
 
 use super::literal::constant_interval;
-use super::typed::{Column, JoinTime};
+use super::typed::{Bound as WindowEnd, Column, JoinTime, WindowBound, end_of};
 
 /// What the conditions say about time.
 pub(super) enum Found {
@@ -28,8 +28,12 @@ struct Bound {
     is_key: bool,
 }
 
-/// Looks for the first pair of event times, left and right, that is bounded on both ends.
+/// Looks for windows that are the same, else for the first pair of event times, left and right,
+/// that is bounded on both ends.
 pub(super) fn find(conditions: &[Expr], left: &[Column], right: &[Column]) -> Found {
+    if let Some(time) = same_windows(conditions, left, right) {
+        return Found::Between(time, conditions.to_vec());
+    }
     let bounds: Vec<Option<Bound>> = conditions.iter().map(|c| bound_of(c, left, right)).collect();
     let both = |pair: (usize, usize)| {
         let of = bounds.iter().flatten().filter(move |b| b.pair == pair);
@@ -49,6 +53,41 @@ pub(super) fn find(conditions: &[Expr], left: &[Column], right: &[Column]) -> Fo
     let rest = rest.map(|(c, _)| c.clone()).collect();
     let (left_time, right_time) = pair;
     Found::Between(JoinTime::Interval { left_time, right_time, lower, upper }, rest)
+}
+
+/// Whether the conditions say that both rows are of the same window: that its start and its end are
+/// equal, or one of them where it says the other.
+fn same_windows(conditions: &[Expr], left: &[Column], right: &[Column]) -> Option<JoinTime> {
+    let pairs: Vec<(WindowBound, WindowBound)> =
+        conditions.iter().filter_map(|c| equal_bounds(c, left, right)).collect();
+    pairs.iter().find_map(|&(l, r)| {
+        let says = |which: &[WindowEnd]| {
+            let of = pairs.iter().filter(|p| (p.0.origin, p.1.origin) == (l.origin, r.origin));
+            of.into_iter().any(|p| which.contains(&p.0.bound))
+        };
+        let start = says(&[WindowEnd::Start]);
+        let end = says(&[WindowEnd::End, WindowEnd::Time]);
+        let [end_says, start_says] = l.spec.bounds_say_each_other();
+        let whole = (start && end) || (end && end_says) || (start && start_says);
+        let (left_end, right_end) = (end_of(l, left)?, end_of(r, right)?);
+        let by_clock = l.by_clock;
+        whole.then_some(JoinTime::Window { left_end, right_end, by_clock })
+    })
+}
+
+/// The bounds, of windows that are cut alike, that a condition says are equal.
+fn equal_bounds(
+    condition: &Expr,
+    left: &[Column],
+    right: &[Column],
+) -> Option<(WindowBound, WindowBound)> {
+    let ExprKind::Call { function, args, .. } = &condition.kind else { return None };
+    let [a, b] = args.as_slice() else { return None };
+    let ((a, 0), (b, 0)) = (moved_time(a)?, moved_time(b)?) else { return None };
+    let (l, r) = (a.min(b), a.max(b).checked_sub(left.len())?);
+    let (l, r) = (left.get(l)?.window?, right.get(r)?.window?);
+    let alike = WindowBound { origin: r.origin, ..l } == r;
+    (function == "=" && alike).then_some((l, r))
 }
 
 fn bound_of(condition: &Expr, left: &[Column], right: &[Column]) -> Option<Bound> {

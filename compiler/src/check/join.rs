@@ -55,12 +55,7 @@ impl Checker<'_> {
             Kind::Semi => JoinKind::Semi,
             Kind::Anti => JoinKind::Anti,
         };
-        let found = match kind {
-            JoinKind::Inner | JoinKind::Left => {
-                interval::find(&conditions, left_columns, right_columns)
-            }
-            JoinKind::Full | JoinKind::Semi | JoinKind::Anti => interval::Found::Nothing,
-        };
+        let found = interval::find(&conditions, left_columns, right_columns);
         let (time, conditions) = match found {
             interval::Found::Between(time, rest) => (time, rest),
             interval::Found::Nothing => (JoinTime::Unbounded, conditions),

@@ -197,7 +197,9 @@ impl Checker<'_> {
         let width = left.columns.len();
         let append = |q: &Query| q.changelog == Changelog::Append;
         let changelog = match join.time {
-            JoinTime::Temporal { .. } | JoinTime::Interval { .. } => Changelog::Append,
+            JoinTime::Temporal { .. } | JoinTime::Interval { .. } | JoinTime::Window { .. } => {
+                Changelog::Append
+            }
             JoinTime::Lookup => left.changelog,
             JoinTime::Unbounded
                 if append(left)
@@ -209,18 +211,30 @@ impl Checker<'_> {
             JoinTime::Unbounded => Changelog::Retract,
         };
         let (outer, both) = (join.kind.keeps_lonely(0), join.kind.has_pairs());
-        let (left_time, right_time) = match join.time {
-            JoinTime::Unbounded => (false, false),
-            JoinTime::Temporal { .. } | JoinTime::Lookup => (true, false),
-            JoinTime::Interval { .. } => (true, !outer),
+        let left_stays = !join.kind.keeps_lonely(1);
+        let origin = |q: &Query, at: usize| q.columns[at].window.map(|w| w.origin);
+        // Rows of windows wait until these close: what is known of other times is then behind.
+        let of_window = |q: &Query, at: usize, c: &Column| {
+            c.window.is_some_and(|w| Some(w.origin) == origin(q, at))
+        };
+        let left_time = |c: &Column| match join.time {
+            JoinTime::Unbounded => false,
+            JoinTime::Temporal { .. } | JoinTime::Lookup => true,
+            JoinTime::Interval { .. } => left_stays,
+            JoinTime::Window { left_end, .. } => left_stays && of_window(left, left_end, c),
+        };
+        let right_time = |c: &Column| match join.time {
+            JoinTime::Unbounded | JoinTime::Temporal { .. } | JoinTime::Lookup => false,
+            JoinTime::Interval { .. } => !outer,
+            JoinTime::Window { right_end, .. } => !outer && of_window(right, right_end, c),
         };
         let left_columns = left.columns.iter().map(|c| {
             let nullable = c.ty.nullable || join.kind.keeps_lonely(1);
-            Column { ty: c.ty.with_nullable(nullable), ..timed(c, left_time) }
+            Column { ty: c.ty.with_nullable(nullable), ..timed(c, left_time(c)) }
         });
         let right_columns = right.columns.iter().map(|c| {
             let nullable = c.ty.nullable || outer;
-            Column { ty: c.ty.with_nullable(nullable), ..timed(c, right_time) }
+            Column { ty: c.ty.with_nullable(nullable), ..timed(c, right_time(c)) }
         });
         let columns = left_columns.chain(right_columns.filter(|_| both)).collect();
         let unique_keys = join_keys(&join, left, right, width);

@@ -235,6 +235,12 @@ fn join_text(module: &TypedModule, join: &Join) -> String {
             left[left_time].name
         ),
         JoinTime::Lookup => String::from(" looked up"),
+        JoinTime::Window { left_end, right_end, by_clock } => format!(
+            " windows to {} and {}{}",
+            left[left_end].name,
+            right[right_end].name,
+            if by_clock { " by clock" } else { "" }
+        ),
         JoinTime::Temporal { left_time, right_time } => {
             let version = right_time.map_or("record time", |at| right[at].name.as_str());
             format!(" version {version} as of {}", left[left_time].name)

@@ -314,6 +314,16 @@ pub enum JoinTime {
         /// Microseconds, at least `lower`.
         upper: i64,
     },
+    /// Both rows are of the same window, the bounds of which are among the keys; both sides are
+    /// append-only. Emitted when the window closes.
+    Window {
+        /// The end of the left side's window.
+        left_end: usize,
+        /// The end of the right side's window.
+        right_end: usize,
+        /// Whether they are windows over processing time.
+        by_clock: bool,
+    },
     /// The right row that was valid at the left row's time. The right input is the `Scan` of a
     /// table, the right keys are its primary key.
     Temporal {

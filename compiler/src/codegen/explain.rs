@@ -131,6 +131,7 @@ fn work_of(graph: &JobGraph, id: VertexId, op: &PhysicalOp) -> Result<Vec<Work>,
         | PhysicalOp::PreAggregate(_)
         | PhysicalOp::GroupAggregate(_)
         | PhysicalOp::WindowAggregate(_)
+        | PhysicalOp::WindowJoin(_)
         | PhysicalOp::Join(_)
         | PhysicalOp::IntervalJoin(_)
         | PhysicalOp::TemporalJoin(_)

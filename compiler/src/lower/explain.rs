@@ -102,6 +102,10 @@ impl Line<'_> {
                 format!("{kind} by [{}]", self.own_keys(op.keys))
             }
             PhysicalOp::WindowAggregate(op) => format!("{kind} {}", self.window_aggregate(op)),
+            PhysicalOp::WindowJoin(op) => {
+                let on = self.on(&op.left_keys, &op.right_keys, op.condition.is_some());
+                format!("{kind} {}{on}{}", op.kind.name(), clock_text(op.by_clock))
+            }
             PhysicalOp::Join(op) => {
                 let on = self.on(&op.left_keys, &op.right_keys, op.condition.is_some());
                 format!("{kind} {}{on}", op.kind.name())

@@ -4,7 +4,7 @@ use flow_ir::ids::{NodeId, VertexId};
 use flow_ir::kernel::KernelSpec;
 use flow_ir::logical::{Hidden, Join, JoinClass, Node};
 use flow_ir::physical::{
-    self, IntervalJoin, LookupJoin, Partitioning, PhysicalOp, TableKind, TemporalJoin,
+    self, IntervalJoin, LookupJoin, Partitioning, PhysicalOp, TableKind, TemporalJoin, WindowJoin,
 };
 use flow_ir::types::{DataType, Type};
 
@@ -27,6 +27,11 @@ impl Side {
         self.key().chain(self.row.iter().cloned()).collect()
     }
 
+    /// The same behind a window's end.
+    fn windowed_row(&self) -> Vec<Type> {
+        std::iter::once(bigint()).chain(self.keyed_row()).collect()
+    }
+
     /// The same with a time between: key, time, row.
     fn timed_row(&self) -> Vec<Type> {
         self.key().chain([bigint()]).chain(self.row.iter().cloned()).collect()
@@ -43,6 +48,28 @@ impl Lowering<'_> {
         let condition = join.condition.as_ref().map(|c| self.sites.filter_kernel(&both, c));
         let op = match join.class {
             JoinClass::Regular => self.regular(join, condition, left, right),
+            JoinClass::Window { left_end, right_end, by_clock } => {
+                PhysicalOp::WindowJoin(WindowJoin {
+                    kind: join.kind,
+                    nulls_equal: join.nulls_equal.clone(),
+                    left_end,
+                    right_end,
+                    by_clock,
+                    condition,
+                    left: self.table(
+                        "left",
+                        TableKind::Ordered,
+                        left.windowed_row(),
+                        vec![bigint()],
+                    ),
+                    right: {
+                        let key = right.windowed_row();
+                        self.table("right", TableKind::Ordered, key, vec![bigint()])
+                    },
+                    left_keys: left.keys,
+                    right_keys: right.keys,
+                })
+            }
             JoinClass::Interval { .. } => self.interval(join, condition, left, right),
             JoinClass::Temporal { .. } => self.temporal(node, join, condition, left, right),
             JoinClass::Lookup => PhysicalOp::LookupJoin(LookupJoin {
@@ -98,6 +125,7 @@ impl Lowering<'_> {
         let timers = self.table("timers", TableKind::Ordered, timer, Vec::new());
         PhysicalOp::IntervalJoin(IntervalJoin {
             kind: join.kind,
+            nulls_equal: join.nulls_equal.clone(),
             left_keys: left.keys,
             right_keys: right.keys,
             left_time,

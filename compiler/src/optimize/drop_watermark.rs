@@ -46,6 +46,7 @@ fn minds_time(node: &Node) -> bool {
         LogicalOp::TopN(top) => top.window.is_some_and(|window| !window.by_clock),
         LogicalOp::Join(join) => match join.class {
             JoinClass::Regular | JoinClass::Lookup => false,
+            JoinClass::Window { by_clock, .. } => !by_clock,
             JoinClass::Interval { .. } | JoinClass::Temporal { .. } => true,
         },
         LogicalOp::Aggregate(aggregate) => match aggregate.window {

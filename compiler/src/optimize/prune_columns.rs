@@ -150,6 +150,10 @@ fn join_reads(join: &Join, needed: &BTreeSet<usize>, inputs: &[&Schema]) -> Vec<
     right.extend(join.right_keys());
     match join.class {
         JoinClass::Regular | JoinClass::Lookup => {}
+        JoinClass::Window { left_end, right_end, .. } => {
+            left.push(left_end);
+            right.push(right_end);
+        }
         JoinClass::Interval { left_time, right_time, .. } => {
             left.push(left_time);
             right.push(right_time);
@@ -366,6 +370,10 @@ fn fit_join(join: &mut Join, old: usize, new: usize, at: &impl Fn(usize, usize) 
     join.keys.iter_mut().for_each(|(l, r)| (*l, *r) = (at(0, *l), at(1, *r)));
     match &mut join.class {
         JoinClass::Regular | JoinClass::Lookup => {}
+        JoinClass::Window { left_end, right_end, .. } => {
+            *left_end = at(0, *left_end);
+            *right_end = at(1, *right_end);
+        }
         JoinClass::Interval { left_time, right_time, .. } => {
             *left_time = at(0, *left_time);
             *right_time = at(1, *right_time);

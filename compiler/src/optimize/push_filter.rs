@@ -231,7 +231,10 @@ fn push_join_condition(plan: &mut Plan, join: NodeId) -> bool {
 /// version would find an older one.
 fn right_may_shrink(class: JoinClass) -> bool {
     match class {
-        JoinClass::Regular | JoinClass::Interval { .. } | JoinClass::Lookup => true,
+        JoinClass::Regular
+        | JoinClass::Interval { .. }
+        | JoinClass::Window { .. }
+        | JoinClass::Lookup => true,
         JoinClass::Temporal { .. } => false,
     }
 }

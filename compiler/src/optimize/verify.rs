@@ -203,6 +203,11 @@ fn verify_join(join: &Join, left: &Schema, right: &Schema) -> Result<(), String>
             let within = left_time < left.width() && right_time < right.width();
             ensure(within, "a time column is out of range")
         }
+        JoinClass::Window { left_end, right_end, .. } => {
+            ensure(all_append, "a window join's input must be append-only")?;
+            let within = left_end < left.width() && right_end < right.width();
+            ensure(within, "a window's end is out of range")
+        }
         JoinClass::Temporal { left_time, right_time } => {
             ensure(left.changes == Changes::Append, "a temporal join's left must be append-only")?;
             ensure(right.changes == Changes::Upsert, "a temporal join's right must be a table")?;

@@ -22,6 +22,11 @@ impl Planner<'_> {
             JoinTime::Lookup => {
                 (self.side(join.left, None), self.side(join.right, None), JoinClass::Lookup)
             }
+            JoinTime::Window { left_end, right_end, by_clock } => {
+                let left = self.windowed_side(join.left, left_end);
+                let right = self.windowed_side(join.right, right_end);
+                (left, right, JoinClass::Window { left_end, right_end, by_clock })
+            }
             JoinTime::Temporal { left_time, right_time } => {
                 let left = self.side(join.left, Some(left_time));
                 let (right, version) = self.table(join.right);
@@ -49,6 +54,14 @@ impl Planner<'_> {
             let time = relation.columns[time];
             relation.node = self.without_late(relation.node, time, LateRule::Rows);
         }
+        self.shape(&relation, &[])
+    }
+
+    /// A side's rows in the query's columns, in those of their windows that are open. Nothing is
+    /// joined anew for late rows.
+    fn windowed_side(&mut self, id: QueryId, end: usize) -> NodeId {
+        let mut relation = self.relation(id).clone();
+        relation.node = self.with_open_windows(relation.node, relation.columns[end], Some(0));
         self.shape(&relation, &[])
     }
 

@@ -100,9 +100,9 @@ impl<'a> Planner<'a> {
                     }
                     match join.time {
                         JoinTime::Unbounded | JoinTime::Lookup => &[],
-                        JoinTime::Interval { .. } | JoinTime::Temporal { .. } => {
-                            &[Hidden::Watermark, Hidden::Position]
-                        }
+                        JoinTime::Window { .. }
+                        | JoinTime::Interval { .. }
+                        | JoinTime::Temporal { .. } => &[Hidden::Watermark, Hidden::Position],
                     }
                 }
                 QueryOp::Deduplicate(_) | QueryOp::TopN(_) => &[Hidden::Partition, Hidden::Offset],

@@ -1,17 +1,20 @@
 //! IntervalJoin: pairs of two append-only streams whose times are within a distance. A row is kept
-//! until the watermark says that no partner can come; a left row that is unmatched by then goes out
-//! alone, where the join is a left one.
+//! until the watermark says that no partner can come; one that is unmatched by then goes out alone,
+//! where the join keeps the rows of its side. Of a semi join a left row goes out with its first
+//! partner.
 
 use std::ops::Bound::{Excluded, Included, Unbounded};
 
 use flow_ir::ids::TableId;
 use flow_ir::physical::{IntervalJoin, JoinKind, TableKind};
-use flow_ir::row::{Column, KeyBatch, RowBatch, RowLayout, RowRef, key_group, key_hash};
+use flow_ir::row::{
+    Column, KeyBatch, KeyEncoder, RowBatch, RowLayout, RowRef, key_group, key_hash,
+};
 use flow_ir::types::{DataType, Type};
 
 use super::aggregation::{push_i64, read_i64};
 use super::join::PAIRS_MAX;
-use super::pairs::{Keys, Pairs, Side, check_keys};
+use super::pairs::{Keys, Pairs, Side, check_keys, strict};
 use super::{OpCx, OpError, Operator, Plan, words_of};
 use crate::state::prefix_end;
 
@@ -22,6 +25,8 @@ const EMPTY_ROW: [u64; 1] = [8];
 
 pub(super) struct IntervalJoinOp {
     kind: JoinKind,
+    /// The key columns in which NULL equals nothing.
+    strict: [KeyEncoder; 2],
     lower: i64,
     upper: i64,
     sides: [Side; 2],
@@ -53,6 +58,10 @@ impl IntervalJoinOp {
         let sides = [Side::new(left, &op.left_keys)?, Side::new(right, &op.right_keys)?];
         Ok(Self {
             kind: op.kind,
+            strict: [
+                strict(&sides[0], &op.left_keys, &op.nulls_equal),
+                strict(&sides[1], &op.right_keys, &op.nulls_equal),
+            ],
             lower: op.lower,
             upper: op.upper,
             times: [sides[0].layout.column(op.left_time), sides[1].layout.column(op.right_time)],
@@ -108,7 +117,7 @@ impl IntervalJoinOp {
         let to = to.as_deref().map_or(Unbounded, Excluded);
         let entries = table.range(Some(group), Included(&from), to)?;
         let (count, matched) = (self.count, self.matched);
-        let wants_flag = side == 1 && self.kind == JoinKind::Left;
+        let wants_flag = self.kind.counts_partners(1 - side);
         let (origins, partners) = (&mut self.origins, &mut self.partners);
         let entries = entries.map(|entry| {
             origins.push((i, entry.row.i64(count)));
@@ -136,13 +145,21 @@ impl IntervalJoinOp {
         let (pairs, passed) = self.pairs.take(cx);
         for place in passed {
             let (i, count) = self.origins[place];
-            self.pairs.emit(pairs.row(place), count.wrapping_mul(rows.weight(i)), cx.emit);
             matched[i] = true;
             let partner = self.partners.get(place);
-            if !partner.is_empty() {
+            let mut is_first = !partner.is_empty();
+            if is_first {
                 let group = key_group(keys.hash(i));
                 let table = cx.state.ordered(self.tables[1 - side]);
+                let known = table.get(group, partner)?;
+                is_first = known.is_some_and(|row| row.word(self.matched) == 0);
                 table.put(group, partner, RowRef::new(&kept_row(count, true)))?;
+            }
+            if self.kind.has_pairs() {
+                let weight = count.wrapping_mul(rows.weight(i));
+                self.pairs.emit(pairs.row(place), weight, cx.emit);
+            } else if is_first && self.kind == JoinKind::Semi && side == 1 {
+                self.pairs.emit_left_of(pairs.row(place), count, cx.emit);
             }
         }
         self.pairs.recycle(pairs);
@@ -193,7 +210,7 @@ impl IntervalJoinOp {
         let to = prefix_end(&at_time(key, self.expired_until(side, expiry)));
         let to = to.as_deref().map_or(Unbounded, Excluded);
         let from = at_time(key, i64::MIN);
-        let alone = side == 0 && self.kind == JoinKind::Left;
+        let alone = self.kind.keeps_lonely(side);
         let (count, matched) = (self.count, self.matched);
         let (mut counts, mut keys) = (Vec::new(), Keys::default());
         cx.state.ordered(self.tables[side]).drain(Some(group), Included(&from), to, |entry| {
@@ -202,11 +219,11 @@ impl IntervalJoinOp {
                 keys.push(&entry.key[from.len()..]);
             }
         })?;
-        let rows = self.sides[0].rows((0..counts.len()).map(|i| keys.get(i)), cx.limit_bytes)?;
+        let rows = self.sides[side].rows((0..counts.len()).map(|i| keys.get(i)), cx.limit_bytes)?;
         for (row, count) in rows.rows().zip(counts) {
-            self.pairs.emit_alone(row, count, cx.emit);
+            self.pairs.emit_alone(side, row, count, cx.emit);
         }
-        Ok(())
+        cx.refuse_too_much(0)
     }
 }
 
@@ -228,7 +245,7 @@ impl Operator for IntervalJoinOp {
         self.sides[port].key.encode(rows, &mut keys);
         let mut matched = vec![false; rows.len()];
         for (i, row) in rows.rows().enumerate() {
-            if !self.sides[port].key.has_null(row) {
+            if !self.strict[port].has_null(row) {
                 self.collect(port, i, row, keys.key(i), cx)?;
             }
             if self.origins.len() >= PAIRS_MAX {
@@ -237,10 +254,17 @@ impl Operator for IntervalJoinOp {
         }
         self.look(port, rows, &keys, &mut matched, cx)?;
         for (i, row) in rows.rows().enumerate() {
-            if !self.sides[port].key.has_null(row) {
-                self.keep(port, row, keys.key(i), rows.weight(i), matched[i], cx)?;
-            } else if port == 0 && self.kind == JoinKind::Left {
-                self.pairs.emit_alone(row, rows.weight(i), cx.emit);
+            let weight = rows.weight(i);
+            // All is known of a left row that has a partner, where pairs are not asked for.
+            let is_known = port == 0 && !self.kind.has_pairs() && matched[i];
+            if self.strict[port].has_null(row) {
+                if self.kind.keeps_lonely(port) {
+                    self.pairs.emit_alone(port, row, weight, cx.emit);
+                }
+            } else if is_known && self.kind == JoinKind::Semi {
+                self.pairs.emit_alone(port, row, weight, cx.emit);
+            } else if !is_known {
+                self.keep(port, row, keys.key(i), weight, matched[i], cx)?;
             }
         }
         self.sides[port].keys = keys;

@@ -35,6 +35,7 @@ mod union;
 mod unnest;
 mod window_aggregate;
 mod window_expand;
+mod window_join;
 mod window_top_n;
 
 #[cfg(test)]
@@ -213,6 +214,7 @@ pub fn instantiate(
         PhysicalOp::WindowAggregate(op) => {
             window_aggregate::WindowAggregateOp::new(op, &plan).map(boxed)
         }
+        PhysicalOp::WindowJoin(op) => window_join::WindowJoinOp::new(op, &plan).map(boxed),
         PhysicalOp::Join(op) => join::JoinOp::new(op, &plan).map(boxed),
         PhysicalOp::IntervalJoin(op) => interval_join::IntervalJoinOp::new(op, &plan).map(boxed),
         PhysicalOp::TemporalJoin(op) => temporal_join::TemporalJoinOp::new(op, &plan).map(boxed),

@@ -213,15 +213,48 @@ impl Pairs {
         }
     }
 
-    /// Emits a left row without a partner.
-    pub(super) fn emit_alone(&self, left: RowRef<'_>, weight: i64, emit: &mut BatchBuilder) {
+    /// Emits a row of a side (0 left, 1 right) without its partner.
+    pub(super) fn emit_alone(
+        &self,
+        side: usize,
+        row: RowRef<'_>,
+        weight: i64,
+        emit: &mut BatchBuilder,
+    ) {
+        let (first, columns) = match side {
+            0 => (0, &self.left),
+            _ => (self.left.len(), &self.right),
+        };
+        self.emit_columns(first, row, columns, weight, emit);
+    }
+
+    /// Emits the left row of a pair.
+    pub(super) fn emit_left_of(&self, pair: RowRef<'_>, weight: i64, emit: &mut BatchBuilder) {
+        self.emit_columns(0, pair, &self.of_pair[0], weight, emit);
+    }
+
+    fn emit_columns(
+        &self,
+        first: usize,
+        row: RowRef<'_>,
+        columns: &[Column],
+        weight: i64,
+        emit: &mut BatchBuilder,
+    ) {
         let (times, weight) = if self.append_only { (weight, 1) } else { (1, weight) };
         for _ in 0..times {
             emit.begin();
-            copy(emit, 0, left, &self.left);
+            copy(emit, first, row, columns);
             emit.finish(weight);
         }
     }
+}
+
+/// The key columns of a side in which NULL equals nothing: all but those at these positions.
+pub(super) fn strict(side: &Side, keys: &[usize], nulls_equal: &[usize]) -> KeyEncoder {
+    let strict = keys.iter().enumerate().filter(|(at, _)| !nulls_equal.contains(at));
+    let strict: Vec<usize> = strict.map(|(_, column)| *column).collect();
+    KeyEncoder::new(&side.layout, &strict)
 }
 
 /// Sets the columns of the open row from `first` on to these ones of another row.

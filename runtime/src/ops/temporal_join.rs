@@ -79,7 +79,7 @@ impl TemporalJoinOp {
         for (i, row) in rows.rows().enumerate() {
             if self.left.key.has_null(row) {
                 if self.kind == JoinKind::Left {
-                    self.pairs.emit_alone(row, rows.weight(i), cx.emit);
+                    self.pairs.emit_alone(0, row, rows.weight(i), cx.emit);
                 }
                 continue;
             }
@@ -200,7 +200,7 @@ impl TemporalJoinOp {
         self.pairs.recycle(pairs);
         if self.kind == JoinKind::Left {
             for (i, row) in rows.rows().enumerate().filter(|(i, _)| !matched[*i]) {
-                self.pairs.emit_alone(row, counts[i], cx.emit);
+                self.pairs.emit_alone(0, row, counts[i], cx.emit);
             }
         }
         Ok(())

@@ -215,6 +215,9 @@ fn of_join(join: &Join, left: &Identity, right: &Identity) -> Identity {
             let times = [left.columns[left_time], right.columns[right_time]];
             parts.text("interval").hashes(times).data(&(lower, upper))
         }
+        JoinClass::Window { left_end, right_end, .. } => {
+            parts.text("windows").hashes([left.columns[left_end], right.columns[right_end]])
+        }
         JoinClass::Temporal { left_time, right_time } => {
             let right = right_time.map(|time| right.columns[time]);
             parts.text("temporal").hash(left.columns[left_time]).hashes(right)

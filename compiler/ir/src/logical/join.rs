@@ -24,6 +24,15 @@ pub enum JoinClass {
         /// Microseconds.
         upper: i64,
     },
+    /// Of the same window, the bounds of which are among the keys.
+    Window {
+        /// The end of the left row's window.
+        left_end: usize,
+        /// The end of the right row's window.
+        right_end: usize,
+        /// Whether windows close by the clock.
+        by_clock: bool,
+    },
     /// Each left row meets the version of the right table that was valid at its time.
     Temporal {
         /// Event time of the left input.
@@ -59,6 +68,13 @@ impl Join {
     /// Key columns of the right input.
     pub fn right_keys(&self) -> Vec<usize> {
         self.keys.iter().map(|&(_, right)| right).collect()
+    }
+
+    /// Those of two times, one of each side, that are there in every row.
+    fn times_of_pairs(&self, left: usize, right: usize) -> Vec<usize> {
+        let left = (!self.kind.keeps_lonely(1)).then_some(left);
+        let has_right = self.kind.has_pairs() && !self.kind.keeps_lonely(0);
+        left.into_iter().chain(has_right.then_some(right)).collect()
     }
 
     /// Unique keys of the output: a side's keys alone where the other side has at most one partner
@@ -109,9 +125,11 @@ impl PlanNode for Join {
             }
             JoinClass::Regular => (Changes::Retract, Vec::new()),
             JoinClass::Interval { left_time, right_time, .. } => {
-                let right_time = left.width() + right_time;
-                let right_time = (self.kind == JoinKind::Inner).then_some(right_time);
-                (Changes::Append, std::iter::once(left_time).chain(right_time).collect())
+                (Changes::Append, self.times_of_pairs(left_time, left.width() + right_time))
+            }
+            JoinClass::Window { by_clock: true, .. } => (Changes::Append, Vec::new()),
+            JoinClass::Window { left_end, right_end, by_clock: false } => {
+                (Changes::Append, self.times_of_pairs(left_end, left.width() + right_end))
             }
             JoinClass::Temporal { left_time, .. } => (Changes::Append, vec![left_time]),
             JoinClass::Lookup => (left.changes, left.times.clone()),
@@ -147,6 +165,10 @@ impl PlanNode for Join {
                     seconds(lower),
                     seconds(upper)
                 );
+            }
+            JoinClass::Window { left_end, right_end, .. } => {
+                let (left, right) = (names(left, &[left_end]), names(right, &[right_end]));
+                line += &format!(" when {left} and {right} are over");
             }
             JoinClass::Temporal { left_time, right_time } => {
                 let versions = right_time.map_or("always".into(), |time| names(right, &[time]));

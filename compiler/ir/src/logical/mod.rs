@@ -182,6 +182,7 @@ impl LogicalOp {
             LogicalOp::Join(join) => match join.class {
                 JoinClass::Regular => "Join",
                 JoinClass::Interval { .. } => "IntervalJoin",
+                JoinClass::Window { .. } => "WindowJoin",
                 JoinClass::Temporal { .. } => "TemporalJoin",
                 JoinClass::Lookup => "LookupJoin",
             },

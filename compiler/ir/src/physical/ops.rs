@@ -35,6 +35,8 @@ pub enum PhysicalOp {
     GroupAggregate(GroupAggregate),
     /// Aggregates per group and window; emits when the window closes.
     WindowAggregate(WindowAggregate),
+    /// Joins the rows of windows that are the same, when they close.
+    WindowJoin(WindowJoin),
     /// Joins two changelogs for ever.
     Join(Join),
     /// Joins two streams within a distance of event time.
@@ -344,12 +346,41 @@ pub struct Join {
     pub right: TableId,
 }
 
+/// Joins two append-only inputs of windows: rows with equal keys, which say the window, when that
+/// closes. Output as `Join`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WindowJoin {
+    /// What it gives.
+    pub kind: JoinKind,
+    /// Positions in the keys where NULL equals NULL.
+    pub nulls_equal: Vec<usize>,
+    /// Key columns of the left input, bounds of its window among them.
+    pub left_keys: Vec<usize>,
+    /// Key columns of the right input.
+    pub right_keys: Vec<usize>,
+    /// The end of the left row's window, not NULL.
+    pub left_end: usize,
+    /// The end of the right row's window, not NULL.
+    pub right_end: usize,
+    /// Whether windows close by the epoch's clock instead of the watermark.
+    pub by_clock: bool,
+    /// Over left and right columns; only its filter counts.
+    pub condition: Option<KernelSpec>,
+    /// Ordered: window end (BIGINT), key, row → weight (BIGINT).
+    pub left: TableId,
+    /// Ordered: window end (BIGINT), key, row → weight (BIGINT).
+    pub right: TableId,
+}
+
 /// Joins two append-only streams: pairs with equal keys and
 /// left time + lower ≤ right time ≤ left time + upper. Output as `Join`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct IntervalJoin {
-    /// Inner or left.
+    /// What it gives.
     pub kind: JoinKind,
+    /// Positions in the keys where NULL equals NULL.
+    #[serde(default)]
+    pub nulls_equal: Vec<usize>,
     /// Key columns of the left input.
     pub left_keys: Vec<usize>,
     /// Key columns of the right input.
@@ -591,6 +622,7 @@ impl PhysicalOp {
             PhysicalOp::WindowAggregate(op) => {
                 std::iter::once(op.groups).chain(op.values).collect()
             }
+            PhysicalOp::WindowJoin(op) => vec![op.left, op.right],
             PhysicalOp::Join(op) => vec![op.left, op.right],
             PhysicalOp::IntervalJoin(op) => vec![op.left, op.right, op.timers],
             PhysicalOp::TemporalJoin(op) => vec![op.pending, op.versions],
@@ -607,6 +639,7 @@ impl PhysicalOp {
         match self {
             PhysicalOp::SessionWindow(op) => op.by_clock,
             PhysicalOp::WindowAggregate(op) => op.by_clock,
+            PhysicalOp::WindowJoin(op) => op.by_clock,
             PhysicalOp::TopN(op) => op.window.is_some_and(|window| window.by_clock),
             PhysicalOp::Source(_)
             | PhysicalOp::Map(_)
@@ -639,6 +672,7 @@ impl PhysicalOp {
             PhysicalOp::PreAggregate(_) => "PreAggregate",
             PhysicalOp::GroupAggregate(_) => "GroupAggregate",
             PhysicalOp::WindowAggregate(_) => "WindowAggregate",
+            PhysicalOp::WindowJoin(_) => "WindowJoin",
             PhysicalOp::Join(_) => "Join",
             PhysicalOp::IntervalJoin(_) => "IntervalJoin",
             PhysicalOp::TemporalJoin(_) => "TemporalJoin",

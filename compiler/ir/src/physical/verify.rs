@@ -125,7 +125,8 @@ fn arity(op: &PhysicalOp) -> usize {
         | PhysicalOp::Normalize(_)
         | PhysicalOp::Materialize(_)
         | PhysicalOp::Sink(_) => 1,
-        PhysicalOp::Join(_)
+        PhysicalOp::WindowJoin(_)
+        | PhysicalOp::Join(_)
         | PhysicalOp::IntervalJoin(_)
         | PhysicalOp::TemporalJoin(_)
         | PhysicalOp::LookupJoin(_) => 2,
@@ -189,6 +190,13 @@ fn verify_op(graph: &JobGraph, vertex: &Vertex, inputs: &[&Vertex]) -> Result<()
         PhysicalOp::Join(op) => {
             verify_columns(&op.left_keys, width(0))?;
             verify_columns(&op.right_keys, width(1))?;
+            verify_condition(op.condition.as_ref(), inputs)
+        }
+        PhysicalOp::WindowJoin(op) => {
+            append(0)?;
+            append(1)?;
+            verify_columns(op.left_keys.iter().chain([&op.left_end]), width(0))?;
+            verify_columns(op.right_keys.iter().chain([&op.right_end]), width(1))?;
             verify_condition(op.condition.as_ref(), inputs)
         }
         PhysicalOp::IntervalJoin(op) => {
@@ -312,6 +320,9 @@ fn verify_exchange(op: &PhysicalOp, edges: &[&Edge]) -> Result<(), String> {
         PhysicalOp::SessionWindow(op) => vec![Some(op.keys.clone())],
         PhysicalOp::GroupAggregate(op) => vec![Some(first(op.keys))],
         PhysicalOp::WindowAggregate(op) => vec![Some(first(op.keys))],
+        PhysicalOp::WindowJoin(op) => {
+            vec![Some(op.left_keys.clone()), Some(op.right_keys.clone())]
+        }
         PhysicalOp::Join(op) => vec![Some(op.left_keys.clone()), Some(op.right_keys.clone())],
         PhysicalOp::IntervalJoin(op) => {
             vec![Some(op.left_keys.clone()), Some(op.right_keys.clone())]

@@ -12,11 +12,11 @@ use super::harness::*;
 use super::stateless::at_most;
 
 /// Columns: key, number, text.
-fn types() -> Vec<Type> {
+pub(super) fn types() -> Vec<Type> {
     [DataType::Int, DataType::BigInt, DataType::String].map(null).to_vec()
 }
 
-fn row() -> impl Strategy<Value = Vec<Value>> {
+pub(super) fn row() -> impl Strategy<Value = Vec<Value>> {
     (
         prop::option::weighted(0.85, 0i64..3),
         prop::option::weighted(0.85, 0i64..4),
@@ -26,7 +26,7 @@ fn row() -> impl Strategy<Value = Vec<Value>> {
 }
 
 /// Whether two rows are a pair: equal keys, and left number ≤ right number if that is asked.
-fn paired(left: &[Value], right: &[Value], condition: bool) -> bool {
+pub(super) fn paired(left: &[Value], right: &[Value], condition: bool) -> bool {
     let numbers = match (&left[1], &right[1]) {
         (Value::Int(a), Value::Int(b)) => a <= b,
         _ => false,
@@ -34,7 +34,7 @@ fn paired(left: &[Value], right: &[Value], condition: bool) -> bool {
     !left[0].is_null() && left[0] == right[0] && (numbers || !condition)
 }
 
-fn both(left: &[Value], right: &[Value]) -> Vec<Value> {
+pub(super) fn both(left: &[Value], right: &[Value]) -> Vec<Value> {
     left.iter().chain(right).cloned().collect()
 }
 
@@ -250,10 +250,12 @@ fn interval_graph(kind: JoinKind, bounds: (i64, i64), condition: bool) -> Graph 
     let right = graph.source(&side, Changelog::Append);
     let kept = || vec![not_null(DataType::BigInt), not_null(DataType::Boolean)];
     let input: Vec<Type> = side.iter().chain(&side).cloned().collect();
-    let output = side.iter().cloned().chain(side.iter().map(|ty| ty.with_nullable(true)));
-    let output = output.collect();
+    let nullable = || side.iter().map(|ty| ty.with_nullable(true));
+    let right_side = nullable().filter(|_| kind.has_pairs());
+    let output = nullable().chain(right_side).collect();
     let join = PhysicalOp::IntervalJoin(IntervalJoin {
         kind,
+        nulls_equal: Vec::new(),
         left_keys: vec![0],
         right_keys: vec![0],
         left_time: 3,
@@ -277,28 +279,55 @@ fn pairs_in_interval(
     left: &[(Vec<Value>, i64)],
     right: &[(Vec<Value>, i64)],
 ) -> Net {
+    let is_pair = |l: &[Value], r: &[Value]| {
+        let distance = time_of(r) - time_of(l);
+        paired(l, r, condition) && (lower..=upper).contains(&distance)
+    };
+    joined_streams(kind, &is_pair, left, right)
+}
+
+/// What a join of streams gives by definition.
+pub(super) fn joined_streams(
+    kind: JoinKind,
+    is_pair: &dyn Fn(&[Value], &[Value]) -> bool,
+    left: &[Weighted],
+    right: &[Weighted],
+) -> Net {
     let mut expected = Net::new();
+    let nulls = vec![Value::Null; 4];
     for (l, _) in left {
-        let mut matched = false;
-        for (r, _) in right {
-            let distance = time_of(r) - time_of(l);
-            if paired(l, r, condition) && (lower..=upper).contains(&distance) {
-                matched = true;
-                add(&mut expected, &both(l, r), 1);
+        let partners: Vec<_> = right.iter().filter(|(r, _)| is_pair(l, r)).collect();
+        match kind {
+            JoinKind::Semi if !partners.is_empty() => add(&mut expected, l, 1),
+            JoinKind::Anti if partners.is_empty() => add(&mut expected, l, 1),
+            JoinKind::Left | JoinKind::Full if partners.is_empty() => {
+                add(&mut expected, &both(l, &nulls), 1);
             }
+            JoinKind::Inner | JoinKind::Left | JoinKind::Full => {
+                partners.iter().for_each(|(r, _)| add(&mut expected, &both(l, r), 1));
+            }
+            JoinKind::Semi | JoinKind::Anti => {}
         }
-        if !matched && kind == JoinKind::Left {
-            add(&mut expected, &both(l, &vec![Value::Null; 4]), 1);
+    }
+    if kind == JoinKind::Full {
+        for (r, _) in right.iter().filter(|(r, _)| !left.iter().any(|(l, _)| is_pair(l, r))) {
+            add(&mut expected, &both(&nulls, r), 1);
         }
     }
     expected
+}
+
+/// All kinds of joins.
+pub(super) fn all_kinds() -> impl Strategy<Value = JoinKind> {
+    use JoinKind::{Anti, Full, Inner, Left, Semi};
+    prop_oneof![Just(Inner), Just(Left), Just(Full), Just(Semi), Just(Anti)]
 }
 
 #[test]
 pub(super) fn intervals_join() {
     proptest!(ProptestConfig::with_cases(256), |(
         left in timed(row(), 25), right in timed(row(), 25),
-        kind in prop_oneof![Just(JoinKind::Inner), Just(JoinKind::Left)],
+        kind in all_kinds(),
         lower in -20i64..20, length in 0i64..25, condition in any::<bool>(),
         picks in prop::collection::vec(any::<bool>(), 1..20),
         sizes in prop::collection::vec(1usize..9, 0..8),
@@ -310,7 +339,7 @@ pub(super) fn intervals_join() {
         let graph = interval_graph(kind, bounds, condition).graph;
         for run in assert_law(&graph, &events, Spread::Sources, &sizes, &expected) {
             for (row, mark) in &run.rows {
-                for time in [&row[3], &row[7]] {
+                for time in [3, 7].iter().filter_map(|at| row.get(*at)) {
                     let held = !matches!(time, Value::Timestamp(ts) if ts < mark);
                     prop_assert!(held, "{:?} is behind {}", row, mark);
                 }

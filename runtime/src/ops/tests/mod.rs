@@ -11,6 +11,7 @@ mod stateless;
 mod temporal;
 mod top_n;
 mod views;
+mod window_joins;
 mod window_tops;
 mod windows;
 
@@ -29,6 +30,7 @@ fn law_of(op: &PhysicalOp) -> Option<fn()> {
             Some(groups::groups_of_a_changelog)
         }
         PhysicalOp::WindowAggregate(_) => Some(windows::windows_of_a_stream),
+        PhysicalOp::WindowJoin(_) => Some(window_joins::windows_join),
         PhysicalOp::Join(_) => Some(joins::changelogs_join),
         PhysicalOp::IntervalJoin(_) => Some(joins::intervals_join),
         PhysicalOp::TemporalJoin(_) => Some(temporal::versions_join),
