@@ -1,6 +1,7 @@
 //! Bounds on time in join conditions: which conjuncts say that both sides' rows are of the same
-//! window, or that the event times of both sides lie within a constant distance. Both sides are moved to the form
-//! `right time − left time (≥ | > | ≤ | < | =) constant`; a strict bound is moved by a microsecond.
+//! window, or that the event times of both sides lie within a constant distance. Both sides are
+//! moved to the form `right time − left time (≥ | > | ≤ | < | =) constant`; a strict bound is moved
+//! by a microsecond.
 
 use flow_ir::expr::{Expr, ExprKind};
 use flow_ir::span::Span;

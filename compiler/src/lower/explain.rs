@@ -10,7 +10,7 @@ use flow_ir::logical::value_text;
 use flow_ir::physical::{
     Deduplicate, Direction, IntervalJoin, JobGraph, Keep, KeyRange, LateRule, Materialize,
     Partitioning, PhysicalOp, SessionWindow, SinkMode, Source, TemporalJoin, TopN, Vertex,
-    WindowAggregate, WindowInput,
+    WindowAggregate, WindowInput, WindowJoin,
 };
 use flow_ir::types::Field;
 
@@ -102,10 +102,7 @@ impl Line<'_> {
                 format!("{kind} by [{}]", self.own_keys(op.keys))
             }
             PhysicalOp::WindowAggregate(op) => format!("{kind} {}", self.window_aggregate(op)),
-            PhysicalOp::WindowJoin(op) => {
-                let on = self.on(&op.left_keys, &op.right_keys, op.condition.is_some());
-                format!("{kind} {}{on}{}", op.kind.name(), clock_text(op.by_clock))
-            }
+            PhysicalOp::WindowJoin(op) => format!("{kind} {}", self.window_join(op)),
             PhysicalOp::Join(op) => {
                 let on = self.on(&op.left_keys, &op.right_keys, op.condition.is_some());
                 format!("{kind} {}{on}", op.kind.name())
@@ -151,6 +148,11 @@ impl Line<'_> {
         let (gap, lateness) = (seconds(op.gap), lateness_text(op.lateness));
         let clock = clock_text(op.by_clock);
         format!("by [{keys}] of {time}, over after {gap} without rows{lateness}{clock}")
+    }
+
+    fn window_join(&self, op: &WindowJoin) -> String {
+        let on = self.on(&op.left_keys, &op.right_keys, op.condition.is_some());
+        format!("{}{on}{}", op.kind.name(), clock_text(op.by_clock))
     }
 
     fn interval_join(&self, op: &IntervalJoin) -> String {

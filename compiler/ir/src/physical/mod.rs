@@ -2,6 +2,7 @@
 //! topological order; every list is indexed by the id of its kind.
 
 mod codec;
+mod joins;
 mod ops;
 mod stream;
 mod verify;
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use codec::{ArtifactError, FORMAT_VERSION, decode, encode};
+pub use joins::*;
 pub use ops::*;
 pub use stream::*;
 pub use verify::{InvalidGraph, verify};

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::{
-    Changelog, Edge, JobGraph, JoinKind, Materialize, Numbering, Partitioning, PhysicalOp,
-    PreAggregate, Sink, SinkMode, Source, TopN, Vertex, WindowInput,
+    Changelog, Edge, IntervalJoin, JobGraph, JoinKind, Materialize, Numbering, Partitioning,
+    PhysicalOp, PreAggregate, Sink, SinkMode, Source, TopN, Vertex, WindowInput, WindowJoin,
 };
 use crate::connector;
 use crate::ids::{TableId, VertexId};
@@ -149,19 +149,30 @@ fn verify_condition(condition: Option<&KernelSpec>, inputs: &[&Vertex]) -> Resul
     verify_kernel(kernel, &both)
 }
 
-/// The kinds of the joins that time bounds.
-fn pairs_or_left(kind: JoinKind) -> Result<(), String> {
-    ensure(matches!(kind, JoinKind::Inner | JoinKind::Left), || {
-        format!("a {} join that is bounded by time", kind.name())
-    })
+fn appends(input: &Vertex) -> Result<(), String> {
+    ensure(input.changelog == Changelog::Append, || "the input must be append-only".into())
+}
+
+fn verify_window_join(op: &WindowJoin, inputs: &[&Vertex]) -> Result<(), String> {
+    inputs.iter().try_for_each(|input| appends(input))?;
+    let [left, right] = [0, 1].map(|port| inputs[port].columns.len());
+    verify_columns(op.left_keys.iter().chain([&op.left_end]), left)?;
+    verify_columns(op.right_keys.iter().chain([&op.right_end]), right)?;
+    verify_condition(op.condition.as_ref(), inputs)
+}
+
+fn verify_interval_join(op: &IntervalJoin, inputs: &[&Vertex]) -> Result<(), String> {
+    inputs.iter().try_for_each(|input| appends(input))?;
+    let [left, right] = [0, 1].map(|port| inputs[port].columns.len());
+    verify_columns(op.left_keys.iter().chain([&op.left_time]), left)?;
+    verify_columns(op.right_keys.iter().chain([&op.right_time]), right)?;
+    ensure(op.lower <= op.upper, || "the interval is empty".into())?;
+    verify_condition(op.condition.as_ref(), inputs)
 }
 
 fn verify_op(graph: &JobGraph, vertex: &Vertex, inputs: &[&Vertex]) -> Result<(), String> {
     let width = |port: usize| inputs[port].columns.len();
-    let append = |port: usize| {
-        let append = inputs[port].changelog == Changelog::Append;
-        ensure(append, || "the input must be append-only".into())
-    };
+    let append = |port: usize| appends(inputs[port]);
     let same_columns = |port: usize| {
         let same = types(&inputs[port].columns) == types(&vertex.columns);
         ensure(same, || "the output columns are not the input's".into())
@@ -192,28 +203,15 @@ fn verify_op(graph: &JobGraph, vertex: &Vertex, inputs: &[&Vertex]) -> Result<()
             verify_columns(&op.right_keys, width(1))?;
             verify_condition(op.condition.as_ref(), inputs)
         }
-        PhysicalOp::WindowJoin(op) => {
-            append(0)?;
-            append(1)?;
-            verify_columns(op.left_keys.iter().chain([&op.left_end]), width(0))?;
-            verify_columns(op.right_keys.iter().chain([&op.right_end]), width(1))?;
-            verify_condition(op.condition.as_ref(), inputs)
-        }
-        PhysicalOp::IntervalJoin(op) => {
-            append(0)?;
-            append(1)?;
-            verify_columns(op.left_keys.iter().chain([&op.left_time]), width(0))?;
-            verify_columns(op.right_keys.iter().chain([&op.right_time]), width(1))?;
-            ensure(op.lower <= op.upper, || "the interval is empty".into())?;
-            pairs_or_left(op.kind)?;
-            verify_condition(op.condition.as_ref(), inputs)
-        }
+        PhysicalOp::WindowJoin(op) => verify_window_join(op, inputs),
+        PhysicalOp::IntervalJoin(op) => verify_interval_join(op, inputs),
         PhysicalOp::TemporalJoin(op) => {
             append(0)?;
             verify_columns(op.left_keys.iter().chain([&op.left_time]), width(0))?;
             let right = op.right_keys.iter().chain(&op.right_time).chain(&op.right_watermark);
             verify_columns(right.chain(&op.right_tombstone), width(1))?;
-            pairs_or_left(op.kind)?;
+            let kept = matches!(op.kind, JoinKind::Inner | JoinKind::Left);
+            ensure(kept, || format!("a {} join of versions", op.kind.name()))?;
             verify_condition(op.condition.as_ref(), inputs)
         }
         PhysicalOp::LookupJoin(op) => {
@@ -283,8 +281,7 @@ fn verify_first_rows(op: &TopN, input: &Vertex, vertex: &Vertex) -> Result<(), S
     if let Some(window) = op.window {
         verify_columns([&window.end], input.columns.len())?;
         ensure(!endless, || "a window's first rows have no end".into())?;
-        let append = input.changelog == Changelog::Append;
-        ensure(append, || "the input must be append-only".into())?;
+        appends(input)?;
     }
     let number = op.rank.then_some(DataType::BigInt);
     let columns = input.columns.iter().map(|c| c.ty.data.clone()).chain(number);
