@@ -37,6 +37,18 @@ const TABLE_FUNCTIONS: &[Window] = &[
         "Puts each row into every window of a fixed size that holds it, a new one each slide; adds \
          window_start, window_end and window_time.",
     ),
+    (
+        "CUMULATE",
+        "CUMULATE(TABLE t, DESCRIPTOR(time), step, size [, offset])",
+        "Puts each row into the windows that end after it of those that share a start and grow by a \
+         step up to a size; adds window_start, window_end and window_time.",
+    ),
+    (
+        "SESSION",
+        "SESSION(TABLE t PARTITION BY keys, DESCRIPTOR(time), gap)",
+        "Puts each row into its session, rows of equal keys that are at most a gap apart; adds \
+         window_start, window_end and window_time.",
+    ),
 ];
 
 /// What belongs to the older group windows, and row numbers.
@@ -45,6 +57,8 @@ const GROUP_FUNCTIONS: &[Window] = &[
     ("TUMBLE_END", "TUMBLE_END(time, size)", "The end of the window of GROUP BY TUMBLE."),
     ("HOP_START", "HOP_START(time, slide, size)", "The start of the window of GROUP BY HOP."),
     ("HOP_END", "HOP_END(time, slide, size)", "The end of the window of GROUP BY HOP."),
+    ("SESSION_START", "SESSION_START(time, gap)", "The start of the session of GROUP BY SESSION."),
+    ("SESSION_END", "SESSION_END(time, gap)", "The end of the session of GROUP BY SESSION."),
     (
         "GROUPING",
         "GROUPING(key, …)",
