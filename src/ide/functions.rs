@@ -40,8 +40,8 @@ const TABLE_FUNCTIONS: &[Window] = &[
     (
         "CUMULATE",
         "CUMULATE(TABLE t, DESCRIPTOR(time), step, size [, offset])",
-        "Puts each row into the windows that end after it of those that share a start and grow by a \
-         step up to a size; adds window_start, window_end and window_time.",
+        "Puts each row into the windows that end after it of those that share a start and grow by \
+         a step up to a size; adds window_start, window_end and window_time.",
     ),
     (
         "SESSION",
