@@ -8,7 +8,7 @@ use flow_ir::aggregate::AggregateCall;
 use flow_ir::ids::VertexId;
 use flow_ir::logical::value_text;
 use flow_ir::physical::{
-    Deduplicate, Direction, IntervalJoin, JobGraph, Keep, KeyRange, LateRule, Materialize,
+    Deduplicate, Direction, IntervalJoin, JobGraph, Keep, KeyRange, Late, LateRule, Materialize,
     Partitioning, PhysicalOp, SessionWindow, SinkMode, Source, TemporalJoin, TopN, Vertex,
     WindowAggregate, WindowInput, WindowJoin,
 };
@@ -71,19 +71,7 @@ impl Line<'_> {
                 let count = op.kernel.program.insts.len();
                 format!("{kind} {filter}[{}] ({count} instructions)", self.own_names())
             }
-            PhysicalOp::Late(op) => {
-                let rule = match op.rule {
-                    LateRule::Windows { window, lateness } => {
-                        format!("{window}{}", lateness_text(lateness))
-                    }
-                    LateRule::Sessions { lateness } => {
-                        format!("sessions{}", lateness_text(lateness))
-                    }
-                    LateRule::Rows => "rows".into(),
-                };
-                let time = self.names(0, &[op.time]);
-                format!("{kind} {} by {time} for {rule}", self.stream(op.stream))
-            }
+            PhysicalOp::Late(op) => format!("{kind} {}", self.late(op)),
             PhysicalOp::WindowExpand(op) => {
                 let lateness = lateness_text(op.lateness);
                 format!("{kind} {} of {}{lateness}", op.window, self.names(0, &[op.time]))
@@ -134,6 +122,17 @@ impl Line<'_> {
                 format!("{kind} {} {mode}{key}", self.stream(op.stream))
             }
         }
+    }
+
+    fn late(&self, op: &Late) -> String {
+        let rule = match op.rule {
+            LateRule::Windows { window, lateness } => {
+                format!("{window}{}", lateness_text(lateness))
+            }
+            LateRule::Sessions { lateness } => format!("sessions{}", lateness_text(lateness)),
+            LateRule::Rows => "rows".into(),
+        };
+        format!("{} by {} for {rule}", self.stream(op.stream), self.names(0, &[op.time]))
     }
 
     fn window_aggregate(&self, op: &WindowAggregate) -> String {

@@ -115,7 +115,7 @@ impl LookupJoinOp {
         self.sides[0].keys = keys;
         if self.kind.keeps_lonely(0) {
             for (i, row) in rows.rows().enumerate().filter(|(i, _)| !matched[*i]) {
-                self.pairs.emit_alone(row, rows.weight(i), cx.emit);
+                self.pairs.emit_alone(0, row, rows.weight(i), cx.emit);
             }
         }
         Ok(())

@@ -149,6 +149,13 @@ fn verify_condition(condition: Option<&KernelSpec>, inputs: &[&Vertex]) -> Resul
     verify_kernel(kernel, &both)
 }
 
+/// The kinds of the joins with versions, or with what was read before.
+fn pairs_or_left(kind: JoinKind) -> Result<(), String> {
+    ensure(matches!(kind, JoinKind::Inner | JoinKind::Left), || {
+        format!("a {} join that looks rows up", kind.name())
+    })
+}
+
 fn appends(input: &Vertex) -> Result<(), String> {
     ensure(input.changelog == Changelog::Append, || "the input must be append-only".into())
 }
@@ -210,8 +217,7 @@ fn verify_op(graph: &JobGraph, vertex: &Vertex, inputs: &[&Vertex]) -> Result<()
             verify_columns(op.left_keys.iter().chain([&op.left_time]), width(0))?;
             let right = op.right_keys.iter().chain(&op.right_time).chain(&op.right_watermark);
             verify_columns(right.chain(&op.right_tombstone), width(1))?;
-            let kept = matches!(op.kind, JoinKind::Inner | JoinKind::Left);
-            ensure(kept, || format!("a {} join of versions", op.kind.name()))?;
+            pairs_or_left(op.kind)?;
             verify_condition(op.condition.as_ref(), inputs)
         }
         PhysicalOp::LookupJoin(op) => {
