@@ -10,7 +10,7 @@ use flow_compiler::compile::Compiled;
 use flow_compiler::diagnostics::Diagnostic;
 use flow_compiler::diagnostics::render::{RenderStyle, render};
 use flow_compiler::source::SourceMap;
-use flow_ir::connector::{FILE, is_generated};
+use flow_ir::connector::{FILE, is_avro, is_generated};
 use flow_ir::ids::VertexId;
 use flow_ir::kernel::Record;
 use flow_ir::physical::{JobGraph, PhysicalOp, SinkMode, Stream, decode, encode};
@@ -211,7 +211,8 @@ impl Run<'_> {
         for (section, body) in self.case.sections() {
             let Section::Feed(name, partition) = section else { continue };
             let topic = self.topic(name);
-            let avro = self.stream(name).is_some_and(|s| s.value_format.as_deref() == Some("avro"));
+            let avro =
+                self.stream(name).is_some_and(|s| s.value_format.as_deref().is_some_and(is_avro));
             let mut payloads = match avro {
                 true => {
                     let registry = Registries::of_folder(self.folder).map_err(|e| e.to_string())?;

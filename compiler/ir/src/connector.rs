@@ -15,6 +15,12 @@ pub const KAFKA: &str = "kafka";
 /// The connector of files and folders.
 pub const FILE: &str = "file";
 
+/// The format of Debezium's envelopes in JSON.
+pub const DEBEZIUM_JSON: &str = "debezium-json";
+
+/// The format of Debezium's envelopes in Avro, with a registry.
+pub const DEBEZIUM_AVRO: &str = "debezium-avro-confluent";
+
 /// The connector that makes the events of the Nexmark benchmark.
 pub const NEXMARK: &str = "nexmark";
 
@@ -185,6 +191,17 @@ pub const STREAM_OPTIONS: &[OptionSpec] = &[
 /// The connector of this name.
 pub fn connector(name: &str) -> Option<&'static ConnectorSpec> {
     CONNECTORS.iter().find(|c| c.name == name)
+}
+
+/// Whether records of a format say what happened to a row: which was there before, and which is
+/// there after.
+pub fn is_changelog(format: &str) -> bool {
+    matches!(format, DEBEZIUM_JSON | DEBEZIUM_AVRO)
+}
+
+/// Whether payloads of a format are Avro data, whatever stands around the rows in them.
+pub fn is_avro(format: &str) -> bool {
+    matches!(format, "avro" | DEBEZIUM_AVRO)
 }
 
 /// Whether a connector makes its records itself, each from its number alone.

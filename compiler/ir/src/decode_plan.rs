@@ -102,6 +102,54 @@ pub struct DecodePlan {
     pub key: PayloadPlan,
     /// How the value's bytes are read.
     pub value: PayloadPlan,
+    /// What becomes of the rows.
+    #[serde(default)]
+    pub sign: Sign,
+}
+
+/// What a record's row is for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Sign {
+    /// It comes.
+    #[default]
+    Plus,
+    /// It goes: its weight is -1.
+    Minus,
+    /// The row of its key goes: its tombstone column is TRUE, and of the other columns only these,
+    /// the key's, must be there.
+    Delete(Vec<u32>),
+}
+
+/// How an envelope of Avro data is taken apart: what its fields are, in the writer's order.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct EnvelopePlan {
+    /// The fields.
+    pub fields: Vec<EnvelopeField>,
+    /// Skips of recursive records, by the number that `AvroSkip::Recursive` names.
+    pub recursive: Vec<Vec<AvroSkip>>,
+}
+
+/// A field of an envelope. A row that may be null has a union's branches, each passed over by its
+/// skips; `None` is the null branch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum EnvelopeField {
+    /// Nobody asks for it.
+    Skip(Vec<AvroSkip>),
+    /// The row before the change.
+    Before {
+        /// One: it is no union.
+        branches: Vec<Option<Vec<AvroSkip>>>,
+    },
+    /// The row after the change.
+    After {
+        /// One: it is no union.
+        branches: Vec<Option<Vec<AvroSkip>>>,
+    },
+    /// What the change was, a string.
+    Op {
+        /// Its branch, if it is a union.
+        branch: Option<u32>,
+    },
 }
 
 /// How a key's or value's bytes are read.

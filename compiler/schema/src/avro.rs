@@ -37,6 +37,11 @@ impl fmt::Display for SchemaError {
 
 impl std::error::Error for SchemaError {}
 
+/// A schema as JSON text.
+pub fn text_of(schema: &Schema) -> String {
+    serde_json::to_string(schema).expect("a schema has only string keys")
+}
+
 /// Parses a schema's JSON text.
 ///
 /// # Errors

@@ -18,11 +18,11 @@ pub mod derive;
 pub mod plan;
 
 pub use apache_avro::Schema;
-pub use avro::{Columns, SchemaError, columns_of, parse};
+pub use avro::{Columns, SchemaError, columns_of, parse, text_of};
 pub use compat::{Incompatibility, Level};
 pub use declared::{DeclaredProblem, Problem, check_declared};
 pub use derive::derive;
 pub use plan::{
-    CsvFormat, EncodeFormat, PayloadFormat, PlanError, csv_dialect, csv_format, decode_plan,
-    encode_plan,
+    CsvFormat, EncodeFormat, Envelope, PayloadFormat, PlanError, csv_dialect, csv_format,
+    decode_plan, encode_plan, envelope,
 };

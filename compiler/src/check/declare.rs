@@ -369,7 +369,9 @@ impl<'a> Checker<'a> {
         let declared = &mut self.declared[id.0 as usize];
         declared.open = false;
         declared.poisoned = (0..drafts.len()).filter(|at| drafts[*at].ty.is_none()).collect();
+        let says_changes = declared.options.says_changes();
         let from_key = declared.options.has_record_keys()
+            && !says_changes
             && (!primary_key.is_empty()
                 || declared.options.get("value.fields-include") == Some("EXCEPT_KEY"));
         let prefix = declared.options.get("key.fields-prefix").unwrap_or("").to_string();
@@ -434,7 +436,7 @@ impl<'a> Checker<'a> {
         let at = at.unwrap_or(self.module.relation(id).span);
         let formatted = options.connector.formatted;
         let keyless_format = options.get("key.format").is_some();
-        let no_format = options.key_format.is_none();
+        let no_format = options.key_format.is_none() && !options.says_changes();
         let is_kafka = options.connector.name == "kafka";
         if primary_key.is_empty() && fields.is_empty() {
             let failed = declared.create.is_some_and(has_primary_key);

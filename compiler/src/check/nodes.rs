@@ -46,10 +46,10 @@ impl Checker<'_> {
         }
         let relation = self.module.relation(id);
         let keyed = !relation.primary_key.is_empty();
-        let updates = keyed || relation.is_view();
+        let updates = keyed || relation.is_view() || relation.says_changes();
         let time = relation.watermark.as_ref().map(|w| w.column);
         let columns = relation.columns.iter().enumerate().map(|(at, column)| Column {
-            event_time: time == Some(at) && !keyed,
+            event_time: time == Some(at) && !keyed && !relation.says_changes(),
             ..Column::new(column.name.clone(), column.ty.clone())
         });
         let query = Query {

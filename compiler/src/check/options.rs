@@ -15,16 +15,8 @@ use crate::syntax::ast::{OptionEntry, Text};
 /// Connectors of the language that do not run yet.
 const LATER_CONNECTORS: &[&str] = &["jdbc", "postgres"];
 /// Formats of the language that do not run yet.
-const LATER_FORMATS: &[&str] = &[
-    "protobuf",
-    "protobuf-confluent",
-    "debezium-avro-confluent",
-    "debezium-avro",
-    "canal-json",
-    "maxwell-json",
-    "parquet",
-    "orc",
-];
+const LATER_FORMATS: &[&str] =
+    &["protobuf", "protobuf-confluent", "canal-json", "maxwell-json", "parquet", "orc"];
 /// The format of the connector of test cases, where the program names none.
 const CASE_FORMAT: &str = "json";
 /// The format of records that a connector makes itself.
@@ -80,6 +72,11 @@ impl Options {
         self.connector.name == KAFKA || self.connector.name == "case"
     }
 
+    /// Whether records say which rows come and which go: they have the rows whole, keys too.
+    pub(super) fn says_changes(&self) -> bool {
+        self.value_format.is_some_and(|format| connector::is_changelog(format.name))
+    }
+
     /// A format's option, which may stand with `value.` or `key.` before it.
     pub(super) fn format_option(&self, side: &str, name: &str) -> Option<&str> {
         self.get(&format!("{side}.{name}")).or_else(|| self.get(name))
@@ -131,6 +128,11 @@ impl Checker<'_> {
         } else if connector::is_generated(connector.name) {
             value_format = connector::format(GENERATED_FORMAT);
         }
+        let prefixed = values.iter().filter_map(|(name, value)| {
+            let name = name.strip_prefix("debezium-")?;
+            name.starts_with("avro-confluent.").then(|| (name.to_string(), value.clone()))
+        });
+        values.extend(prefixed.collect::<Vec<_>>());
         take_parse_errors(&mut values, &[value_format, key_format]);
         let options = Options { values, spans, connector, value_format, key_format };
         self.key_format_fits(&options);

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use flow_ir::connector::FILE;
+use flow_ir::connector::{DEBEZIUM_AVRO, DEBEZIUM_JSON, FILE, is_avro};
 use flow_ir::decode_plan::{DecodeColumn, Metadata, Origin};
 use flow_ir::encode_plan::JsonTimestamps;
 use flow_ir::physical::SubjectSchema;
@@ -50,7 +50,7 @@ impl Options {
 
     /// Whether a side's payloads are framed with the id of a registered schema.
     fn is_registered(&self, side: Side) -> bool {
-        self.format_of(side) == Some("avro") && !self.is_bare(side)
+        self.format_of(side).is_some_and(is_avro) && !self.is_bare(side)
     }
 
     /// The registry of a side: options with the side's name before them win over those without,
@@ -135,7 +135,23 @@ impl Checker<'_> {
         let subject = options.subject(side, stream);
         let answer = self.catalog.subject(&registry, &subject);
         let found = self.answered(answer, options, at)?;
-        Some(found.map(|schema| (subject, schema)))
+        let Some(mut schema) = found else { return Some(None) };
+        if options.format_of(side) == Some(DEBEZIUM_AVRO) {
+            schema.text = self.row_of_envelope(&subject, &schema.text, at)?;
+        }
+        Some(Some((subject, schema)))
+    }
+
+    /// The schema of the rows in a subject's envelopes.
+    fn row_of_envelope(&mut self, subject: &str, text: &str, at: Span) -> Option<String> {
+        let parsed = self.parsed(subject, text, at)?;
+        match flow_schema::envelope(&parsed) {
+            Ok(envelope) => Some(flow_schema::text_of(&envelope.row)),
+            Err(error) => {
+                let message = format!("the schema of {subject} is no envelope: {error}");
+                self.report(problems::unusable_schema(message, "has no rows", at))
+            }
+        }
     }
 
     fn answered<T>(
@@ -273,7 +289,7 @@ impl Checker<'_> {
             .collect();
         let [key, value] = [&self.csv(id, Side::Key)?, &self.csv(id, Side::Value)?];
         let formats = [Side::Key, Side::Value].map(|side| match options.format_of(side) {
-            Some("json") => Some(PayloadFormat::Json),
+            Some("json" | DEBEZIUM_JSON) => Some(PayloadFormat::Json),
             Some("raw") => Some(PayloadFormat::Raw),
             Some("csv") => Some(PayloadFormat::Csv(if side == Side::Key { key } else { value })),
             Some(_) | None => None,

@@ -440,6 +440,11 @@ impl Relation {
         self.stream.connector == connector::VIEW
     }
 
+    /// Whether its records say which rows come and which go.
+    pub fn says_changes(&self) -> bool {
+        self.stream.value_format.as_deref().is_some_and(connector::is_changelog)
+    }
+
     /// Whether it is another job's view that is read as the table in that job's changelog.
     pub fn is_changelog(&self) -> bool {
         self.is_view() && self.stream.option(connector::VIEW_TABLE).is_some()

@@ -4,6 +4,7 @@
 
 use std::fmt::Write as _;
 
+use flow_ir::connector::{DEBEZIUM_AVRO, DEBEZIUM_JSON};
 use flow_ir::decode_plan::DecodePlan;
 use flow_ir::encode_plan::{EncodePlan, JsonTimestamps};
 use flow_ir::ids::VertexId;
@@ -157,8 +158,10 @@ fn decode_of(stream: &Stream, source: &Source) -> Result<Option<DecodePlan>, Ker
         csv: &'a CsvFormat,
     ) -> Option<PayloadFormat<'a>> {
         match (name, schema) {
-            (Some("avro"), Some(writer)) => Some(PayloadFormat::Avro { writer, reader: None }),
-            (Some("json"), _) => Some(PayloadFormat::Json),
+            (Some("avro" | DEBEZIUM_AVRO), Some(writer)) => {
+                Some(PayloadFormat::Avro { writer, reader: None })
+            }
+            (Some("json" | DEBEZIUM_JSON), _) => Some(PayloadFormat::Json),
             (Some("raw"), _) => Some(PayloadFormat::Raw),
             (Some("csv"), _) => Some(PayloadFormat::Csv(csv)),
             _ => None,

@@ -8,7 +8,7 @@ use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::I8;
 use cranelift_codegen::ir::{InstBuilder, Value};
 use cranelift_frontend::Variable;
-use flow_ir::decode_plan::{DecodePlan, Metadata, Origin, PayloadPlan};
+use flow_ir::decode_plan::{DecodePlan, Metadata, Origin, PayloadPlan, Sign};
 use flow_ir::ids::Reg;
 use flow_ir::kernel::{
     Decoder, ErrorBuffer, KernelCx, KernelError, Marks, Payloads, ScanOut, ScanSpec, Scanner,
@@ -53,7 +53,8 @@ pub(super) fn is_compiled(spec: &ScanSpec) -> bool {
         }),
     };
     let headers = Origin::Metadata(Metadata::Headers);
-    compiled(&plan.key)
+    plan.sign == Sign::Plus
+        && compiled(&plan.key)
         && compiled(&plan.value)
         && spec.max_future_skew.is_none()
         && spec

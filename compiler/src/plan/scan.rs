@@ -104,6 +104,7 @@ impl Planner<'_> {
         let kind = match relation.is_view() {
             _ if is_table(relation) => ScanKind::Table,
             true => ScanKind::View,
+            false if relation.says_changes() => ScanKind::Changes,
             false => ScanKind::Stream,
         };
         let columns = relation.stream.columns.iter();
@@ -137,7 +138,7 @@ impl Planner<'_> {
                 let wanted = self.hidden.iter().filter(|h| has_time || **h != Hidden::Watermark);
                 columns.extend(wanted.map(|h| h.column()));
             }
-            ScanKind::View => {}
+            ScanKind::View | ScanKind::Changes => {}
         }
         let time = declared.and_then(|w| match relation.columns[w.column].source {
             ColumnSource::Record(at) => Some(at),

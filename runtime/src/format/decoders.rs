@@ -4,11 +4,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use flow_ir::decode_plan::{DecodeColumn, DecodePlan, Origin};
+use flow_ir::connector::{DEBEZIUM_AVRO, DEBEZIUM_JSON, is_avro, is_changelog};
+use flow_ir::decode_plan::{DecodeColumn, DecodePlan, Metadata, Origin, Sign};
 use flow_ir::kernel::{KernelFactory, KernelSpec, Record, ScanSpec, Scanner};
 use flow_ir::physical::{Stream, SubjectSchema};
 use flow_registry::Registry;
 use flow_schema::{CsvFormat, PayloadFormat, Schema, csv_format, decode_plan};
+use flow_stdlib::interp::decode::Opener;
 use flow_stdlib::interp::scan::Staged;
 
 use super::{DEFAULT_FORMAT, Framing, ViewDecoder, frame_id};
@@ -56,8 +58,13 @@ pub(crate) struct Decoders {
     value: Payload,
     factory: Arc<dyn KernelFactory>,
     registry: Option<Arc<dyn Registry>>,
+    /// Of records that say what happened to rows: the key's columns, if a key says which.
+    changes: Option<Vec<u32>>,
+    /// What takes their envelopes apart, by the schemas that they were written with.
+    openers: HashMap<WriterIds, Result<Opener, String>>,
+    nested: bool,
     /// Decoders, and why others cannot be made, by schemas that are known.
-    made: HashMap<WriterIds, Result<Box<dyn Scanner>, String>>,
+    made: HashMap<(WriterIds, bool), Result<Box<dyn Scanner>, String>>,
     /// Why the last records of an unknown schema were not read.
     unknown: String,
 }
@@ -79,10 +86,10 @@ impl Payload {
         read: bool,
     ) -> Result<Self> {
         let format = format.unwrap_or(DEFAULT_FORMAT).to_string();
-        let framed = format == "avro" && schema.is_none_or(|s| s.subject.is_some());
+        let framed = is_avro(&format) && schema.is_none_or(|s| s.subject.is_some());
         let framing = if framed { Framing::Registry } else { Framing::Bare };
         let parse = |s: &SubjectSchema| flow_schema::parse(&s.schema);
-        let declared = schema.filter(|_| format == "avro").map(parse).transpose().map_err(|e| {
+        let declared = schema.filter(|_| is_avro(&format)).map(parse).transpose().map_err(|e| {
             RuntimeError::user(format!("the schema of stream {} is not valid: {e}", stream.name))
         })?;
         let csv = match format == "csv" {
@@ -106,14 +113,14 @@ impl Payload {
 
     fn format<'a>(&'a self, writer: Option<&'a Schema>) -> Result<PayloadFormat<'a>, String> {
         match self.format.as_str() {
-            "avro" => match (writer, &self.declared) {
+            "avro" | DEBEZIUM_AVRO => match (writer, &self.declared) {
                 (Some(writer), reader) => {
                     Ok(PayloadFormat::Avro { writer, reader: reader.as_ref() })
                 }
                 (None, Some(schema)) => Ok(PayloadFormat::Avro { writer: schema, reader: None }),
                 (None, None) => Err("no schema is known".to_string()),
             },
-            "json" => Ok(PayloadFormat::Json),
+            "json" | DEBEZIUM_JSON => Ok(PayloadFormat::Json),
             "raw" => Ok(PayloadFormat::Raw),
             "csv" => Ok(PayloadFormat::Csv(&self.csv)),
             other => Err(format!("format {other} cannot be read")),
@@ -134,7 +141,9 @@ impl Decoders {
         registry: Option<Arc<dyn Registry>>,
     ) -> Result<Self> {
         let reads_key = columns.iter().any(|c| matches!(c.origin, Origin::Key(_)));
-        let reads_value = columns.iter().any(|c| matches!(c.origin, Origin::Value(_)));
+        let changes = changes_of(stream, columns);
+        let reads_value =
+            changes.is_some() || columns.iter().any(|c| matches!(c.origin, Origin::Value(_)));
         let schemas = &stream.schemas;
         let key_format = stream.key_format.as_deref();
         let value_format = stream.value_format.as_deref();
@@ -151,6 +160,9 @@ impl Decoders {
             )?,
             factory,
             registry,
+            changes,
+            openers: HashMap::new(),
+            nested: stream.option("debezium-json.schema-include") == Some("true"),
             made: HashMap::new(),
             unknown: String::new(),
         })
@@ -172,7 +184,7 @@ impl Decoders {
         let scanner = Staged::new(&steps.after(plan), decoder, &*factory)
             .map_err(|e| RuntimeError::internal(e.0))?;
         let mut decoders = Self::new(stream, columns, steps, factory, None)?;
-        decoders.made.insert(WriterIds::default(), Ok(Box::new(scanner)));
+        decoders.made.insert((WriterIds::default(), true), Ok(Box::new(scanner)));
         Ok(decoders)
     }
 
@@ -190,14 +202,56 @@ impl Decoders {
         Ok(WriterIds { key: self.key.id(record.key)?, value: self.value.id(record.value)? })
     }
 
-    /// The decoder for records of these schemas; the inner error says why there is none.
+    /// Whether records say what happened to rows, and must be taken apart.
+    pub(crate) fn opens(&self) -> bool {
+        self.changes.is_some()
+    }
+
+    /// Whether a key says which row goes: then what is replaced need not be told.
+    pub(crate) fn by_key(&self) -> bool {
+        self.changes.as_ref().is_some_and(|key| !key.is_empty())
+    }
+
+    /// What takes records of these schemas apart; the inner error says why there is nothing.
+    ///
+    /// # Errors
+    /// If the registry cannot be asked.
+    pub(crate) fn opener(
+        &mut self,
+        ids: WriterIds,
+    ) -> Result<std::result::Result<&mut Opener, &str>> {
+        if !self.openers.contains_key(&ids) {
+            let needs_before = !self.by_key();
+            let made = match ids.value {
+                None => Ok(Opener::json(self.nested, needs_before)),
+                Some(id) => match self.writer_schema(id)? {
+                    Ok(schema) => flow_schema::envelope(&schema)
+                        .map(|envelope| Opener::avro(envelope.plan, needs_before))
+                        .map_err(|e| e.to_string()),
+                    Err(NoDecoder::Unreadable(why)) => Err(why),
+                    Err(NoDecoder::Unknown(why)) => {
+                        self.unknown = why;
+                        return Ok(Err(&self.unknown));
+                    }
+                },
+            };
+            self.openers.insert(ids, made);
+        }
+        let made = self.openers.get_mut(&ids).expect("it was just put there");
+        Ok(made.as_mut().map_err(|why| why.as_str()))
+    }
+
+    /// The decoder for records of these schemas, whose rows come or go; the inner error says why
+    /// there is none.
     ///
     /// # Errors
     /// If the registry cannot be asked.
     pub(crate) fn get(
         &mut self,
         ids: WriterIds,
+        comes: bool,
     ) -> Result<std::result::Result<&mut Box<dyn Scanner>, &str>> {
+        let ids = (ids, comes);
         if !self.made.contains_key(&ids) {
             let made = match self.make(ids)? {
                 Ok(decoder) => Ok(decoder),
@@ -213,7 +267,7 @@ impl Decoders {
         Ok(made.as_mut().map_err(|why| why.as_str()))
     }
 
-    fn make(&self, ids: WriterIds) -> Result<Result<Box<dyn Scanner>, NoDecoder>> {
+    fn make(&self, (ids, comes): (WriterIds, bool)) -> Result<Result<Box<dyn Scanner>, NoDecoder>> {
         let mut writers = [None, None];
         for (writer, id) in writers.iter_mut().zip([ids.key, ids.value]) {
             if let Some(id) = id {
@@ -223,7 +277,18 @@ impl Decoders {
                 }
             }
         }
-        let [key, value] = &writers;
+        let [key, mut value] = writers;
+        if let (Some(envelope), true) = (&value, self.opens()) {
+            value = match flow_schema::envelope(envelope) {
+                Ok(envelope) => Some(envelope.row),
+                Err(error) => return Ok(Err(NoDecoder::Unreadable(error.to_string()))),
+            };
+        }
+        let sign = match &self.changes {
+            Some(key) if !comes && !key.is_empty() => Sign::Delete(key.clone()),
+            Some(_) if !comes => Sign::Minus,
+            Some(_) | None => Sign::Plus,
+        };
         let plan = || {
             let key = self.key.framing.map(|_| self.key.format(key.as_ref())).transpose()?;
             // A value that no column reads has no format that matters.
@@ -232,6 +297,7 @@ impl Decoders {
                 None => PayloadFormat::Raw,
             };
             let plan = decode_plan(key, value, &self.columns).map_err(|e| e.to_string())?;
+            let plan = DecodePlan { sign, ..plan };
             self.factory.scanner(&self.steps.after(plan)).map_err(|e| e.0)
         };
         Ok(plan().map_err(NoDecoder::Unreadable))
@@ -251,4 +317,21 @@ impl Decoders {
             None => Err(NoDecoder::Unknown(format!("schema id {id} is not in {address}"))),
         })
     }
+}
+
+/// The key's columns among those that are read of a stream whose records say what happened to
+/// rows; none where rows go by themselves.
+fn changes_of(stream: &Stream, columns: &[DecodeColumn]) -> Option<Vec<u32>> {
+    if !stream.value_format.as_deref().is_some_and(is_changelog) {
+        return None;
+    }
+    let tombstone = Origin::Metadata(Metadata::Tombstone);
+    if !columns.iter().any(|column| column.origin == tombstone) {
+        return Some(Vec::new());
+    }
+    let is_key = |column: &DecodeColumn| {
+        stream.primary_key.iter().any(|&key| stream.columns[key].origin == column.origin)
+    };
+    let key = (0..columns.len()).filter(|&i| is_key(&columns[i]));
+    Some(key.map(|i| i as u32).collect())
 }

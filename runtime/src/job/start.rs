@@ -15,7 +15,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flow_ir::connector::is_generated;
+use flow_ir::connector::{is_avro, is_generated};
 use flow_ir::kernel::Record;
 use flow_ir::physical::{JobGraph, Stream, Vertex};
 use flow_ir::row::key_hash;
@@ -445,7 +445,7 @@ pub(super) fn partition_metrics(partition: &Partition) -> PartitionMetrics {
 fn registries(attempt: &Attempt<'_>) -> Result<Vec<Option<Arc<dyn Registry>>>> {
     let of = |stream: &Stream| {
         let formats = [&stream.value_format, &stream.key_format];
-        let avro = formats.iter().any(|f| f.as_deref() == Some("avro"));
+        let avro = formats.iter().any(|f| f.as_deref().is_some_and(is_avro));
         let bare = stream.option("avro.bare") == Some("true")
             || stream.connector == FILES
             || is_generated(&stream.connector);

@@ -2,6 +2,7 @@
 //! go through the map above the scan where nothing else reads it; in one loop, if the factory makes
 //! one.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use flow_ir::decode_plan::{Metadata, Origin};
@@ -12,6 +13,7 @@ use flow_ir::kernel::{
 use flow_ir::physical::{JobGraph, Source};
 use flow_ir::row::{BatchBuilder, RowBatch, RowLayout};
 use flow_registry::Registry;
+use flow_stdlib::interp::decode::Change;
 
 use super::inputs::Input;
 use crate::error::Result;
@@ -31,6 +33,24 @@ pub(crate) struct Scan {
     select: Vec<u32>,
     /// Whether records without a value are rows: they take a key's row away.
     reads_tombstones: bool,
+}
+
+/// Rows that come, or that go: at the positions of their records.
+#[derive(Default)]
+struct Side<'r> {
+    records: Vec<Record<'r>>,
+    select: Vec<u32>,
+}
+
+impl<'r> Side<'r> {
+    fn push(&mut self, records: &[Record<'r>], position: u32, payload: &'r [u8]) {
+        if self.records.is_empty() {
+            self.records.resize(records.len(), Record::default());
+        }
+        let at = position as usize;
+        self.records[at] = Record { value: Some(payload), ..records[at] };
+        self.select.push(position);
+    }
 }
 
 /// What came of scanning a part of a batch.
@@ -91,7 +111,7 @@ impl Scan {
         &mut self,
         input: &Input,
         records: &[Record<'_>],
-        range: std::ops::Range<usize>,
+        range: Range<usize>,
         cx: &KernelCx,
         bad: &mut ErrorBuffer,
         failed: &mut ErrorBuffer,
@@ -100,7 +120,11 @@ impl Scan {
         let mut marks = Marks { watermark: input.watermark, event_time: i64::MIN, ahead: 0 };
         let mut at = range.start;
         while at < range.end {
-            at = self.run(input, records, at..range.end, cx, &mut marks, bad, failed)?;
+            let range = at..range.end;
+            at = match self.decoders.opens() {
+                true => self.run_changes(input, records, range, cx, &mut marks, bad, failed)?,
+                false => self.run(input, records, range, cx, &mut marks, bad, failed)?,
+            };
         }
         Ok(Scanned { rows: self.rows.take(), marks })
     }
@@ -111,18 +135,52 @@ impl Scan {
         &mut self,
         input: &Input,
         records: &[Record<'_>],
-        range: std::ops::Range<usize>,
+        range: Range<usize>,
         cx: &KernelCx,
         marks: &mut Marks,
         bad: &mut ErrorBuffer,
         failed: &mut ErrorBuffer,
     ) -> Result<usize> {
+        let (common, at) = self.select(records, range, self.reads_tombstones, bad);
+        let Some(ids) = common else { return Ok(at) };
+        let (key_skip, value_skip) = self.decoders.skips();
+        let payloads = Payloads {
+            records,
+            select: &self.select,
+            key_skip,
+            value_skip,
+            topic: &input.topic,
+            partition: input.partition as i32,
+        };
+        match self.decoders.get(ids, true)? {
+            Ok(scanner) => {
+                let (rows, origin) = (&mut self.rows, &mut self.origin);
+                scanner.scan(&payloads, cx, marks, &mut ScanOut { rows, origin, bad, failed });
+            }
+            Err(why) => {
+                for &position in &self.select {
+                    bad.note(position as usize, None, ErrorCode::UnknownSchema, Some(why));
+                }
+            }
+        }
+        Ok(at)
+    }
+
+    /// Selects the first records of `range` that were written with the same schemas. Returns these
+    /// and the position after the records.
+    fn select(
+        &mut self,
+        records: &[Record<'_>],
+        range: Range<usize>,
+        tombstones: bool,
+        bad: &mut ErrorBuffer,
+    ) -> (Option<WriterIds>, usize) {
         self.select.clear();
         let mut common: Option<WriterIds> = None;
         let mut at = range.start;
         while at < range.end {
             let record = &records[at];
-            if record.value.is_none() && !self.reads_tombstones {
+            if record.value.is_none() && !tombstones {
                 at += 1;
                 continue;
             }
@@ -136,20 +194,38 @@ impl Scan {
             }
             at += 1;
         }
+        (common, at)
+    }
+
+    /// The same as `run` for records that say what happened to rows: each is taken apart, and the
+    /// rows in it are read. What goes by key goes in its turn; where rows go by themselves, those
+    /// that go come first.
+    fn run_changes(
+        &mut self,
+        input: &Input,
+        records: &[Record<'_>],
+        range: Range<usize>,
+        cx: &KernelCx,
+        marks: &mut Marks,
+        bad: &mut ErrorBuffer,
+        failed: &mut ErrorBuffer,
+    ) -> Result<usize> {
+        let (common, at) = self.select(records, range, false, bad);
         let Some(ids) = common else { return Ok(at) };
         let (key_skip, value_skip) = self.decoders.skips();
-        let payloads = Payloads {
-            records,
-            select: &self.select,
-            key_skip,
-            value_skip,
-            topic: &input.topic,
-            partition: input.partition as i32,
-        };
-        match self.decoders.get(ids)? {
-            Ok(scanner) => {
-                let (rows, origin) = (&mut self.rows, &mut self.origin);
-                scanner.scan(&payloads, cx, marks, &mut ScanOut { rows, origin, bad, failed });
+        let by_key = self.decoders.by_key();
+        let mut changes: Vec<(u32, Change<'_>)> = Vec::with_capacity(self.select.len());
+        match self.decoders.opener(ids)? {
+            Ok(opener) => {
+                for &position in &self.select {
+                    let value = records[position as usize].value.unwrap_or_default();
+                    match opener.open(value.get(value_skip..).unwrap_or_default()) {
+                        Ok(change) => changes.push((position, change)),
+                        Err(why) => {
+                            bad.note(position as usize, None, ErrorCode::Corrupt, Some(why));
+                        }
+                    }
+                }
             }
             Err(why) => {
                 for &position in &self.select {
@@ -157,6 +233,45 @@ impl Scan {
                 }
             }
         }
+        let mut sides = [Side::default(), Side::default()];
+        let mut flush = |side: &mut Side<'_>, comes: bool| -> Result<()> {
+            if side.select.is_empty() {
+                return Ok(());
+            }
+            let payloads = Payloads {
+                records: &side.records,
+                select: &side.select,
+                key_skip,
+                value_skip: 0,
+                topic: &input.topic,
+                partition: input.partition as i32,
+            };
+            match self.decoders.get(ids, comes)? {
+                Ok(scanner) => {
+                    let (rows, origin) = (&mut self.rows, &mut self.origin);
+                    scanner.scan(&payloads, cx, marks, &mut ScanOut { rows, origin, bad, failed });
+                }
+                Err(why) => {
+                    for &position in &side.select {
+                        bad.note(position as usize, None, ErrorCode::UnknownSchema, Some(why));
+                    }
+                }
+            }
+            side.select.clear();
+            Ok(())
+        };
+        for (position, change) in changes {
+            let before = change.before.filter(|_| !by_key || change.after.is_none());
+            for (comes, payload) in [(false, before), (true, change.after)] {
+                let Some(payload) = payload else { continue };
+                if by_key {
+                    flush(&mut sides[usize::from(!comes)], !comes)?;
+                }
+                sides[usize::from(comes)].push(records, position, payload);
+            }
+        }
+        flush(&mut sides[0], false)?;
+        flush(&mut sides[1], true)?;
         Ok(at)
     }
 

@@ -4,13 +4,18 @@ use std::fmt::{self, Display, Formatter};
 
 use super::{
     AvroDatum, AvroOp, AvroScalar, AvroSkip, AvroStep, DecodePlan, JsonStep, Metadata, Origin,
-    PayloadPlan,
+    PayloadPlan, Sign,
 };
 
 impl Display for DecodePlan {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         for (i, column) in self.columns.iter().enumerate() {
             writeln!(f, "c{i} = {} {} from {}", column.name, column.ty, column.origin)?;
+        }
+        match &self.sign {
+            Sign::Plus => {}
+            Sign::Minus => writeln!(f, "rows go")?,
+            Sign::Delete(key) => writeln!(f, "rows of keys {key:?} go")?,
         }
         write_payload(f, "key", &self.key)?;
         write_payload(f, "value", &self.value)

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{
     AvroDatum, AvroOp, AvroPlan, AvroSkip, AvroStep, DecodeColumn, DecodePlan, JsonStep, Metadata,
-    Origin, PLAN_STEPS_MAX, PayloadPlan,
+    Origin, PLAN_STEPS_MAX, PayloadPlan, Sign,
 };
 use crate::scalar::value_fits;
 use crate::types::{DataType, TYPE_DEPTH_MAX, Type};
@@ -38,6 +38,9 @@ impl DecodePlan {
             verify_column(column)?;
         }
         let types: Vec<Type> = self.columns.iter().map(|c| c.ty.clone()).collect();
+        if let Sign::Delete(key) = &self.sign {
+            key.iter().try_for_each(|&column| column_type(&types, column).map(|_| ()))?;
+        }
         for payload in [&self.key, &self.value] {
             Verifier { steps: 0, recursive: 0 }.payload(payload, &types)?;
         }

@@ -15,6 +15,8 @@ pub enum ScanKind {
     Stream,
     /// The changes of a view: rows are added and taken back.
     View,
+    /// Records say which rows come and which go.
+    Changes,
     /// A record replaces the row of its key; the `$tombstone` column says whether it deletes it.
     Table,
 }
@@ -48,6 +50,7 @@ impl PlanNode for Scan {
         key.sort_unstable();
         let (changes, keys) = match self.kind {
             ScanKind::Stream => (Changes::Append, Vec::new()),
+            ScanKind::Changes => (Changes::Retract, Vec::new()),
             ScanKind::View if key.is_empty() => (Changes::Retract, Vec::new()),
             ScanKind::View => (Changes::Retract, vec![key]),
             ScanKind::Table if key.is_empty() => (Changes::Upsert, Vec::new()),

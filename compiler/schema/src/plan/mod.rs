@@ -7,6 +7,7 @@ mod avro_skip;
 mod avro_write;
 mod csv;
 mod default;
+mod envelope;
 mod json;
 
 use std::fmt;
@@ -14,7 +15,7 @@ use std::fmt;
 use apache_avro::Schema;
 use flow_ir::csv::CsvDialect;
 use flow_ir::decode_plan::{
-    CsvPlan, DecodeColumn, DecodePlan, Origin, PayloadPlan, csv_reads_as, json_reads_as,
+    CsvPlan, DecodeColumn, DecodePlan, Origin, PayloadPlan, Sign, csv_reads_as, json_reads_as,
     raw_reads_as,
 };
 use flow_ir::encode_plan::{CsvWriter, EncodePlan, JsonTimestamps, JsonWriter, PayloadWriter};
@@ -22,6 +23,7 @@ use flow_ir::types::{DataType, Field, Type};
 
 pub(crate) use avro_read::readable;
 pub use csv::{csv_dialect, csv_format};
+pub use envelope::{Envelope, envelope};
 
 /// How the payloads to read are written.
 #[derive(Clone, Copy, Debug)]
@@ -192,7 +194,7 @@ pub fn decode_plan(
         true => PayloadPlan::Unread,
         false => payload_plan(value, &in_value)?,
     };
-    Ok(DecodePlan { columns: columns.to_vec(), key, value })
+    Ok(DecodePlan { columns: columns.to_vec(), key, value, sign: Sign::Plus })
 }
 
 fn payload_plan(

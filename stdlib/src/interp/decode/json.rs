@@ -166,7 +166,7 @@ impl Members {
 
 /// Goes through an object and notes where the values of these members begin. Writers keep to one
 /// order, so the member after the last hit is tried first.
-fn find_members(
+pub(super) fn find_members(
     names: &[Box<[u8]>],
     places: &mut [usize],
     scan: &mut Scan<'_>,

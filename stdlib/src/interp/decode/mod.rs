@@ -10,6 +10,7 @@
 
 mod avro;
 mod csv;
+mod envelope;
 mod field;
 mod flat;
 mod input;
@@ -23,13 +24,14 @@ mod tail;
 
 use std::sync::Arc;
 
-use flow_ir::decode_plan::{DecodePlan, InvalidPlan, Metadata, Origin, PayloadPlan};
+use flow_ir::decode_plan::{DecodePlan, InvalidPlan, Metadata, Origin, PayloadPlan, Sign};
 use flow_ir::kernel::{
     Decoder, ErrorBuffer, ErrorCode, KernelCx, KernelError, OnError, Payloads, Record,
 };
 use flow_ir::row::{BatchBuilder, RowLayout};
 use flow_ir::types::{DataType, Slot, Type};
 
+pub use envelope::{Change, Opener};
 pub use field::{FieldReader, Left, varint};
 
 use avro::AvroReader;
@@ -218,6 +220,7 @@ pub struct PlanDecoder {
     required_of_tombstone: Required,
     /// Whether a column shows tombstones; then they are rows whose value columns are all NULL.
     shows_tombstones: bool,
+    sign: Sign,
     headers: MapBuilder,
     tail: Option<Tail>,
 }
@@ -298,8 +301,14 @@ impl PlanDecoder {
             value: Payload::new(&plan.value, &layout),
             lanes: Lanes::new(plan, &layout),
             shows_tombstones: metadata.iter().any(|(_, what)| *what == Metadata::Tombstone),
-            required: Required::new(&layout, names(), |_| true),
+            required: match &plan.sign {
+                Sign::Plus | Sign::Minus => Required::new(&layout, names(), |_| true),
+                Sign::Delete(key) => {
+                    Required::new(&layout, names(), |i| !in_value(i) || key.contains(&(i as u32)))
+                }
+            },
             required_of_tombstone: Required::new(&layout, names(), |i| !in_value(i)),
+            sign: plan.sign.clone(),
             metadata,
             headers: MapBuilder::default(),
             tail: Tail::of_plan(plan, &layout),
@@ -354,6 +363,9 @@ impl PlanDecoder {
     ) -> Result<(), Bad> {
         for &(column, what) in &self.metadata {
             put_metadata(what, record, from, run.record, &mut self.headers, row, column);
+            if let (Metadata::Tombstone, Sign::Delete(_)) = (what, &self.sign) {
+                row.set_word(column, 1);
+            }
         }
         self.key.read(record.key, from.key_skip, row, run)?;
         self.value.read(record.value, from.value_skip, row, run)?;
@@ -399,8 +411,9 @@ impl Decoder for PlanDecoder {
         origin: &mut Vec<u32>,
         bad: &mut ErrorBuffer,
     ) {
+        let weight = if self.sign == Sign::Minus { -1 } else { 1 };
         for positions in from.select.chunks(LANES) {
-            let ahead = self.walk_ahead(positions, from);
+            let ahead = self.sign == Sign::Plus && self.walk_ahead(positions, from);
             for (lane, &position) in positions.iter().enumerate() {
                 let at = position as usize;
                 let Some(record) = from.records.get(at) else { continue };
@@ -410,7 +423,7 @@ impl Decoder for PlanDecoder {
                     if let Some(tail) = &mut self.tail {
                         tail.order(out);
                     }
-                    out.finish(1);
+                    out.finish(weight);
                     origin.push(position);
                 }
             }

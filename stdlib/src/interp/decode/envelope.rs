@@ -1,0 +1,231 @@
+//! Envelopes: records that say what happened to a row. They are taken apart before the rows in
+//! them are read; what holds of plans holds here: no panic, whatever the bytes.
+
+use flow_ir::decode_plan::{AvroSkip, EnvelopeField, EnvelopePlan};
+
+use super::Bad;
+use super::avro::skip;
+use super::input::Input;
+use super::json::find_members;
+use super::json_scan::Scan;
+
+/// What happened to a row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Change<'a> {
+    /// The payload of the row that went.
+    pub before: Option<&'a [u8]>,
+    /// The payload of the row that came.
+    pub after: Option<&'a [u8]>,
+}
+
+/// Takes envelopes apart.
+#[derive(Debug)]
+pub struct Opener {
+    form: Form,
+    /// Whether a row that is replaced must be there, since nothing else says what it was.
+    needs_before: bool,
+}
+
+#[derive(Debug)]
+enum Form {
+    Json {
+        /// The envelope stands in the member `payload`.
+        nested: bool,
+        names: [Box<[u8]>; 3],
+        outer: [Box<[u8]>; 1],
+        places: [usize; 3],
+        scratch: Vec<u8>,
+    },
+    Avro(EnvelopePlan),
+}
+
+impl Opener {
+    /// For JSON; `nested`: a schema stands beside the envelope.
+    pub fn json(nested: bool, needs_before: bool) -> Self {
+        let name = |name: &str| name.as_bytes().into();
+        let form = Form::Json {
+            nested,
+            names: [name("before"), name("after"), name("op")],
+            outer: [name("payload")],
+            places: [0; 3],
+            scratch: Vec::new(),
+        };
+        Self { form, needs_before }
+    }
+
+    /// For Avro data.
+    pub fn avro(plan: EnvelopePlan, needs_before: bool) -> Self {
+        Self { form: Form::Avro(plan), needs_before }
+    }
+
+    /// What a payload says.
+    ///
+    /// # Errors
+    /// Says what is wrong with it.
+    pub fn open<'a>(&mut self, payload: &'a [u8]) -> Result<Change<'a>, &'static str> {
+        let (before, after, op) = match &mut self.form {
+            Form::Json { nested, names, outer, places, scratch } => {
+                let mut scan = Scan::new(payload);
+                if *nested {
+                    let mut place = [0];
+                    find_members(outer, &mut place, &mut scan, scratch).map_err(Bad::message)?;
+                    if place[0] == 0 {
+                        return Err("no member payload");
+                    }
+                    scan = scan.at(place[0] - 1);
+                }
+                json(&mut scan, names, places, scratch)?
+            }
+            Form::Avro(plan) => avro(plan, payload).map_err(Bad::message)?,
+        };
+        let change = match op {
+            b"c" | b"r" => Change { before: None, after },
+            b"u" => Change { before, after },
+            b"d" => Change { before, after: None },
+            _ => return Err("an operation that is none of c, r, u and d"),
+        };
+        let needs_before = op == b"d" || (op == b"u" && self.needs_before);
+        if needs_before && change.before.is_none() {
+            return Err("no row before the change: the database must log rows whole");
+        }
+        match op != b"d" && change.after.is_none() {
+            true => Err("it has no row after the change"),
+            false => Ok(change),
+        }
+    }
+}
+
+type Parts<'a> = (Option<&'a [u8]>, Option<&'a [u8]>, &'a [u8]);
+
+fn json<'a>(
+    scan: &mut Scan<'a>,
+    names: &[Box<[u8]>; 3],
+    places: &mut [usize; 3],
+    scratch: &mut Vec<u8>,
+) -> Result<Parts<'a>, &'static str> {
+    find_members(names, places, scan, scratch).map_err(Bad::message)?;
+    let value = |place: usize| -> Result<Option<&'a [u8]>, Bad> {
+        if place == 0 {
+            return Ok(None);
+        }
+        let mut scan = scan.at(place - 1);
+        let is_null = scan.at(place - 1).null()?;
+        let text = scan.skip()?;
+        Ok((!is_null).then_some(text))
+    };
+    let part = |at: usize| value(places[at]).map_err(Bad::message);
+    let (before, after, op) = (part(0)?, part(1)?, part(2)?);
+    let op = op.and_then(|text| text.strip_prefix(b"\"")?.strip_suffix(b"\""));
+    Ok((before, after, op.ok_or("no member op")?))
+}
+
+fn avro<'a>(plan: &EnvelopePlan, payload: &'a [u8]) -> Result<Parts<'a>, Bad> {
+    let mut input = Input::new(payload);
+    let (mut before, mut after, mut op): Parts<'a> = (None, None, &[]);
+    for field in &plan.fields {
+        match field {
+            EnvelopeField::Skip(skips) => skip(skips, &mut input, &plan.recursive, 0)?,
+            EnvelopeField::Before { branches } => {
+                before = row(branches, &mut input, &plan.recursive)?;
+            }
+            EnvelopeField::After { branches } => {
+                after = row(branches, &mut input, &plan.recursive)?;
+            }
+            EnvelopeField::Op { branch } => {
+                let named = match branch {
+                    Some(branch) => input.branch()? == *branch as usize,
+                    None => true,
+                };
+                op = if named { input.lengthed()? } else { &[] };
+            }
+        }
+    }
+    if input.is_empty() { Ok((before, after, op)) } else { Err(Bad::Trailing) }
+}
+
+/// The bytes of a row that may be null: the skips of its union's branches, none for null.
+fn row<'a>(
+    branches: &[Option<Vec<AvroSkip>>],
+    input: &mut Input<'a>,
+    recursive: &[Vec<AvroSkip>],
+) -> Result<Option<&'a [u8]>, Bad> {
+    let branch = match branches {
+        [only] => only,
+        branches => branches.get(input.branch()?).ok_or(Bad::Branch)?,
+    };
+    let Some(skips) = branch else { return Ok(None) };
+    let start = input.rest();
+    skip(skips, input, recursive, 0)?;
+    Ok(Some(&start[..start.len() - input.rest().len()]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open<'a>(payload: &'a str, nested: bool, needs_before: bool) -> Result<Change<'a>, String> {
+        let mut opener = Opener::json(nested, needs_before);
+        opener.open(payload.as_bytes()).map_err(str::to_string)
+    }
+
+    #[test]
+    fn json_is_taken_apart_by_its_operation() {
+        let change = |before: Option<&'static str>, after: Option<&'static str>| {
+            let (before, after) = (before.map(str::as_bytes), after.map(str::as_bytes));
+            Ok(Change { before, after })
+        };
+        let update = r#"{"before": {"n":1} ,"x":[{"op":"d"}],"after":{"n":2},"op":"u"}"#;
+        assert_eq!(open(update, false, true), change(Some(r#"{"n":1}"#), Some(r#"{"n":2}"#)));
+        let read = r#"{"op":"r","before":{"n":0},"after":{"n":1}}"#;
+        assert_eq!(open(read, false, true), change(None, Some(r#"{"n":1}"#)));
+        let nested = r#"{"schema":{},"payload":{"before":{},"op":"d","after":null}}"#;
+        assert_eq!(open(nested, true, false), change(Some("{}"), None));
+        let half = r#"{"before":null,"after":{},"op":"u"}"#;
+        assert_eq!(open(half, false, false), change(None, Some("{}")));
+        assert!(open(half, false, true).is_err());
+    }
+
+    #[test]
+    fn what_is_no_envelope_is_told() {
+        for (payload, nested) in [
+            ("", false),
+            ("[]", false),
+            ("{}", false),
+            ("{}", true),
+            (r#"{"payload":1}"#, true),
+            (r#"{"op":1,"after":{}}"#, false),
+            (r#"{"op":"x","after":{}}"#, false),
+            (r#"{"op":"c","after":null}"#, false),
+            (r#"{"op":"d","after":{}}"#, false),
+        ] {
+            assert!(open(payload, nested, false).is_err(), "{payload}");
+        }
+        let whole = r#"{"before":{"a":"\"}"},"after":{"n":[1,{}]},"op":"u"}"#;
+        for end in 0..whole.len() {
+            assert!(open(&whole[..end], false, true).is_err(), "{end}");
+        }
+    }
+
+    #[test]
+    fn avro_cut_or_changed_anywhere_is_told_or_another_change() {
+        let text = || vec![None, Some(vec![AvroSkip::Strings(1)])];
+        let fields = vec![
+            EnvelopeField::Before { branches: text() },
+            EnvelopeField::After { branches: text() },
+            EnvelopeField::Skip(vec![AvroSkip::Varints(1)]),
+            EnvelopeField::Op { branch: Some(1) },
+        ];
+        let mut opener = Opener::avro(EnvelopePlan { fields, recursive: Vec::new() }, true);
+        let whole = [2, 2, b'a', 2, 4, b'b', b'c', 9, 2, 2, b'u'];
+        let change = opener.open(&whole).expect("an envelope");
+        assert_eq!(change, Change { before: Some(&[2, b'a']), after: Some(&[4, b'b', b'c']) });
+        for end in 0..whole.len() {
+            assert!(opener.open(&whole[..end]).is_err(), "{end}");
+        }
+        for at in 0..whole.len() {
+            let mut bytes = whole;
+            bytes[at] ^= 0xff;
+            let _ = opener.open(&bytes);
+        }
+    }
+}
