@@ -61,6 +61,12 @@ impl Registries {
         Self { without_folders: true, ..self }
     }
 
+    /// Whether programs may be answered from files of this machine.
+    #[cfg(feature = "run")]
+    pub(crate) fn reads_files(&self) -> bool {
+        !self.without_folders
+    }
+
     /// The folder registry of the embedded log in `DIR`.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ mod terminal;
 mod bad_input;
 mod disk;
 mod files;
+mod formats;
 mod forms;
 mod modes;
 mod partitions;

@@ -17,6 +17,7 @@ mod survival;
 
 mod crash;
 mod disk;
+mod formats;
 mod infra;
 mod job;
 mod log;

@@ -16,9 +16,8 @@ const EVENTS: u32 = 20_000;
 
 /// A test per query.
 pub(crate) fn trials() -> Vec<Trial> {
-    let trial = |query: u32| {
-        Trial::test(format!("examples::nexmark_q{query}"), move || one_answer(query))
-    };
+    let trial =
+        |query: u32| Trial::test(format!("examples::nexmark_q{query}"), move || one_answer(query));
     QUERIES.into_iter().map(trial).collect()
 }
 

@@ -5,6 +5,7 @@
 //! fixed ones. `FLOW_BLESS=1` rewrites the expectations: the diff is what reviewers read.
 
 mod cases;
+mod examples;
 mod nexmark;
 mod tidy;
 
@@ -18,6 +19,7 @@ fn main() -> ExitCode {
     let mut trials = tidy::trials();
     trials.extend(cases::trials());
     trials.extend(nexmark::trials());
+    trials.extend(examples::trials());
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 

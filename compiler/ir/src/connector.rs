@@ -185,6 +185,7 @@ pub const STREAM_OPTIONS: &[OptionSpec] = &[
     text("late.topic", "Topic that takes records which came too late."),
     of("allowed.lateness", OptionKind::Duration, "How long windows stay open for late rows."),
     of("idle.timeout", OptionKind::Duration, "When a silent partition stops holding time back."),
+    of("scan.watermark.idle-timeout", OptionKind::Duration, "Flink's name of 'idle.timeout'."),
     of("max.future.skew", OptionKind::Duration, "Records dated further ahead leave time alone."),
 ];
 

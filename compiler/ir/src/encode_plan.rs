@@ -109,6 +109,8 @@ pub enum JsonTimestamps {
     /// ISO 8601 text, `2024-05-01T10:00:00.123`, with `Z` for TIMESTAMP_LTZ.
     #[default]
     Iso,
+    /// The same with a blank between date and time, as Flink writes unless it is told otherwise.
+    Sql,
     /// Milliseconds since 1970, rounded down.
     Millis,
 }

@@ -8,11 +8,14 @@
 //! | `declared` | declared columns against a schema |
 //! | `compat` | compatibility of a subject's versions |
 //! | `plan` | decode and encode plans |
+//! | `container` | Avro's object container files |
 //!
-//! Of the Avro library only its parsed `Schema` is used; data is read and written by plans.
+//! Of the Avro library only its parsed `Schema` and the codecs of its files are used; data is read
+//! and written by plans.
 
 pub mod avro;
 pub mod compat;
+pub mod container;
 pub mod declared;
 pub mod derive;
 pub mod plan;
@@ -24,5 +27,5 @@ pub use declared::{DeclaredProblem, Problem, check_declared};
 pub use derive::derive;
 pub use plan::{
     CsvFormat, EncodeFormat, Envelope, PayloadFormat, PlanError, csv_dialect, csv_format,
-    decode_plan, encode_plan, envelope,
+    decode_plan, encode_plan, envelope, json_timestamps, skips,
 };

@@ -54,6 +54,13 @@ pub trait Catalog: Sync {
         Ok(self.subject(registry, subject)?.into_iter().collect())
     }
 
+    /// The schema that a file's records were written with, for declarations without columns; `None`
+    /// where files are not looked at.
+    fn file(&self, path: &str) -> Result<Option<CatalogSchema>, CatalogError> {
+        let _ = path;
+        Ok(None)
+    }
+
     /// What the registry demands of the next version of a subject.
     fn compatibility(&self, registry: &RegistryRef, subject: &str) -> Result<Level, CatalogError>;
 }

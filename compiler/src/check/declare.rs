@@ -195,10 +195,15 @@ impl<'a> Checker<'a> {
         let ty = self.type_of(written);
         let metadata = match key.as_str() {
             "timestamp" => Metadata::Timestamp,
-            "topic" => Metadata::Topic,
+            "topic" | "file.path" => Metadata::Topic,
             "partition" => Metadata::Partition,
             "offset" => Metadata::Offset,
             "headers" => Metadata::Headers,
+            "timestamp-type" | "leader-epoch" => {
+                let what = format!("the metadata '{key}'");
+                self.found.push(plans::not_available(&what, span, None));
+                return (None, DraftSource::Metadata(Metadata::Timestamp));
+            }
             _ => {
                 let message = format!("records have no metadata '{key}'");
                 self.found.push(problems::bad_metadata(message, "unknown", span));

@@ -133,6 +133,14 @@ impl Checker<'_> {
             name.starts_with("avro-confluent.").then(|| (name.to_string(), value.clone()))
         });
         values.extend(prefixed.collect::<Vec<_>>());
+        if let Some(value) = values.get("scan.watermark.idle-timeout").cloned() {
+            values.entry("idle.timeout".into()).or_insert(value);
+        }
+        if let Some(path) = values.get_mut("path").filter(|_| connector.name == FILE)
+            && let Some(plain) = path.strip_prefix("file://")
+        {
+            *path = plain.to_string();
+        }
         take_parse_errors(&mut values, &[value_format, key_format]);
         let options = Options { values, spans, connector, value_format, key_format };
         self.key_format_fits(&options);

@@ -99,6 +99,12 @@ impl Checker<'_> {
         let at = self.module.relation(id).span;
         let value = match options.own_schema() {
             Some(schema) => Some(schema),
+            None if self.declared(id).open && options.format_of(Side::Value) == Some("avro") => {
+                match options.get("path").filter(|_| options.connector.name == FILE) {
+                    Some(path) => self.schema_of_file(path, options, at)?,
+                    None => self.input_schema(options, Side::Value, &stream, at)?,
+                }
+            }
             None => self.input_schema(options, Side::Value, &stream, at)?,
         };
         if self.declared(id).open {
@@ -118,6 +124,22 @@ impl Checker<'_> {
         self.fill_schema(id, Side::Value, value, options);
         self.generated(id, options)?;
         self.decodable(id, options)
+    }
+
+    /// The schema of a container file.
+    fn schema_of_file(
+        &mut self,
+        path: &str,
+        options: &Options,
+        at: Span,
+    ) -> Option<Option<(String, CatalogSchema)>> {
+        match self.catalog.file(path) {
+            Ok(found) => Some(found.map(|schema| (path.to_string(), schema))),
+            Err(CatalogError { message, .. }) => {
+                let at = options.value_span("path").unwrap_or(at);
+                self.report(problems::unusable_schema(message, "has no schema", at))
+            }
+        }
     }
 
     /// The latest schema of a registered side's subject.

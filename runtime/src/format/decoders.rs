@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use flow_ir::connector::{DEBEZIUM_AVRO, DEBEZIUM_JSON, is_avro, is_changelog};
+use flow_ir::connector::{DEBEZIUM_AVRO, DEBEZIUM_JSON, FILE, is_avro, is_changelog};
 use flow_ir::decode_plan::{DecodeColumn, DecodePlan, Metadata, Origin, Sign};
 use flow_ir::kernel::{KernelFactory, KernelSpec, Record, ScanSpec, Scanner};
 use flow_ir::physical::{Stream, SubjectSchema};
@@ -86,7 +86,9 @@ impl Payload {
         read: bool,
     ) -> Result<Self> {
         let format = format.unwrap_or(DEFAULT_FORMAT).to_string();
-        let framed = is_avro(&format) && schema.is_none_or(|s| s.subject.is_some());
+        // Records of container files name the schema of their file.
+        let registered = schema.is_none_or(|s| s.subject.is_some()) || stream.connector == FILE;
+        let framed = is_avro(&format) && registered;
         let framing = if framed { Framing::Registry } else { Framing::Bare };
         let parse = |s: &SubjectSchema| flow_schema::parse(&s.schema);
         let declared = schema.filter(|_| is_avro(&format)).map(parse).transpose().map_err(|e| {

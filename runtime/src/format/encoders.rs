@@ -10,7 +10,7 @@ use flow_ir::physical::{Sink, Stream, SubjectSchema};
 use flow_ir::row::RowBatch;
 use flow_ir::types::Field;
 use flow_registry::{Registry, RegistryError, Schema};
-use flow_schema::{EncodeFormat, csv_dialect, encode_plan};
+use flow_schema::{EncodeFormat, csv_dialect, encode_plan, json_timestamps};
 
 use super::{DEFAULT_FORMAT, frame_prefix};
 use crate::error::{Result, RuntimeError};
@@ -88,7 +88,7 @@ impl Maker<'_> {
                     .map_err(|(name, takes)| self.refuse(&format!("'{name}' takes {takes}")))?;
                 EncodeFormat::Csv(&dialect)
             }
-            "json" | "debezium-json" => EncodeFormat::Json(self.timestamps()),
+            "json" | "debezium-json" => EncodeFormat::Json(json_timestamps(self.stream)),
             other => return Err(self.refuse(&format!("format {other} cannot be written"))),
         };
         let mut plan =
@@ -97,13 +97,6 @@ impl Maker<'_> {
             plan.prefix = frame_prefix(self.register(subject, schema)?);
         }
         self.factory.encoder(&plan).map_err(|e| self.refuse(&e.0))
-    }
-
-    fn timestamps(&self) -> JsonTimestamps {
-        match self.stream.option("json.timestamp") {
-            Some("millis") => JsonTimestamps::Millis,
-            _ => JsonTimestamps::Iso,
-        }
     }
 
     fn register(&self, subject: &str, schema: &str) -> Result<u32> {

@@ -1,5 +1,6 @@
 //! Which partitions a job reads, from where, and which worker reads which.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use flow_ir::connector::{VIEW, is_bounded, is_generated, parse_duration};
@@ -13,9 +14,9 @@ use super::floor::floor;
 use super::read_views::ReadView;
 use super::{lost, start};
 use crate::commit::{EpochRecord, InputPosition};
-use crate::connect::file::{FileReader, STANDARD, Split, identity};
+use crate::connect::file::{FileReader, FileSchemas, OcfReader, STANDARD, Split, files, identity};
 use crate::connect::generate::Generated;
-use crate::connect::{Log, OffsetQuery, TopicInfo};
+use crate::connect::{Log, OffsetQuery, Reader, TopicInfo};
 use crate::error::{Result, RuntimeError};
 use crate::worker::{Input, Inputs};
 use crate::world::{Clock, World};
@@ -87,7 +88,10 @@ pub(crate) fn partitions(
         let join_at = if timed { floor[i] } else { i64::MIN };
         let mut table = None;
         let positions = match stream.connector.as_str() {
-            FILES => vec![(file_position(stream, record)?, None)],
+            FILES => {
+                let positions = file_positions(stream, record)?;
+                positions.into_iter().map(|position| (position, None)).collect()
+            }
             connector if is_generated(connector) => {
                 let positions = generated_positions(stream, record, &*world.clock)?;
                 positions.into_iter().map(|position| (position, None)).collect()
@@ -186,23 +190,33 @@ fn known<'a>(
     inputs.iter().filter(move |i| i.stream == stream.name)
 }
 
-fn file_position(stream: &Stream, record: Option<&EpochRecord>) -> Result<InputPosition> {
+/// The files of a stream: as they were listed at the first start.
+fn file_positions(stream: &Stream, record: Option<&EpochRecord>) -> Result<Vec<InputPosition>> {
     let path = stream.option("path").unwrap_or_default();
-    let topic_id = identity(path)?;
-    if let Some(before) = known(stream, record).next() {
-        if before.topic == path && before.topic_id == topic_id {
-            return Ok(before.clone());
-        }
-        let message = format!("the file {path} is not the one that this job began to read");
-        return Err(RuntimeError::user(message)
-            .with_help("Put the file back as it was, or start anew with --fresh."));
+    let before: Vec<InputPosition> = known(stream, record).cloned().collect();
+    if before.is_empty() {
+        let files = files(path)?.into_iter().enumerate();
+        return files.map(|(number, file)| file_position(stream, file, number as u32)).collect();
     }
+    for position in &before {
+        let file = &position.topic;
+        let is_ours = file == path || Path::new(file).starts_with(path);
+        if !is_ours || identity(file)? != position.topic_id {
+            let message = format!("the file {file} is not the one that this job began to read");
+            return Err(RuntimeError::user(message)
+                .with_help("Put the file back as it was, or start anew with --fresh."));
+        }
+    }
+    Ok(before)
+}
+
+fn file_position(stream: &Stream, file: String, partition: u32) -> Result<InputPosition> {
     Ok(InputPosition {
         stream: stream.name.clone(),
         cluster: FILES.to_string(),
-        topic: path.to_string(),
-        topic_id,
-        partition: 0,
+        topic_id: identity(&file)?,
+        topic: file,
+        partition,
         start: 0,
         offset: 0,
         watermark: i64::MIN,
@@ -396,9 +410,8 @@ pub(crate) fn open(
         if input.ended {
             inputs.add_ended(input);
         } else if position.cluster == FILES {
-            let split = split_of(graph.stream(input.stream))?;
-            let reader = FileReader::open(&position.topic, position.offset, split)?;
-            inputs.add_with_reader(input, Box::new(reader));
+            let reader = file_reader(graph.stream(input.stream), position)?;
+            inputs.add_with_reader(input, reader);
         } else if position.cluster == GENERATED {
             let generated = Generated::new(graph.stream(input.stream))?;
             let clock = world.clock.clone();
@@ -411,6 +424,26 @@ pub(crate) fn open(
     }
     inputs.add(of_logs)?;
     Ok(inputs)
+}
+
+/// A reader of a stream's file.
+fn file_reader(stream: &Stream, position: &InputPosition) -> Result<Box<dyn Reader>> {
+    let (file, from) = (&position.topic, position.offset);
+    Ok(match is_container(stream) {
+        true => Box::new(OcfReader::open(file, from)?),
+        false => Box::new(FileReader::open(file, from, split_of(stream)?)?),
+    })
+}
+
+/// Whether a stream's files are Avro's containers.
+pub(crate) fn is_container(stream: &Stream) -> bool {
+    stream.connector == FILES && stream.value_format.as_deref() == Some("avro")
+}
+
+/// The schemas of the container files among these partitions that a stream has.
+pub(crate) fn file_schemas(id: StreamId, partitions: &[Partition]) -> Result<FileSchemas> {
+    let own = partitions.iter().filter(|p| p.stream == id);
+    FileSchemas::read(own.map(|p| p.position.topic.as_str()))
 }
 
 /// How the text of a stream's files is split.

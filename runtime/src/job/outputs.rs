@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use flow_ir::connector::{ANSWER, VIEW};
 use flow_ir::physical::{PhysicalOp, Stream};
+use flow_schema::container::Codec;
 use flow_schema::{CsvFormat, csv_format};
 use flow_stdlib::interp::encode;
 
-use super::assign::{FILES, topic_of};
+use super::assign::{FILES, is_container, topic_of};
 use super::attempt::Attempt;
 use crate::commit::{EpochRecord, Target};
-use crate::connect::file::FileSink;
+use crate::connect::file::{FileSink, OcfSink, TextSink};
 use crate::connect::{Log, NewTopic};
 use crate::error::{Result, RuntimeError};
 use crate::worker::Policies;
@@ -106,8 +107,7 @@ fn target(
             let path = stream.option("path").unwrap_or_default();
             let sinks = record.map_or(&[][..], |r| &r.sinks);
             let committed = sinks.iter().find(|s| s.path == path).map_or(0, |s| s.bytes);
-            let header = csv_header(stream)?;
-            Ok(Target::File(FileSink::open(path, committed, header.as_deref())?))
+            Ok(Target::File(file_sink(stream, path, committed)?))
         }
         _ => {
             let name = topic_of(stream).to_string();
@@ -119,6 +119,21 @@ fn target(
             Ok(Target::Topic { name, partitions, epoch_header })
         }
     }
+}
+
+fn file_sink(stream: &Stream, path: &str, committed: u64) -> Result<FileSink> {
+    if !is_container(stream) {
+        let header = csv_header(stream)?;
+        return Ok(FileSink::Text(TextSink::open(path, committed, header.as_deref())?));
+    }
+    let refuse =
+        |why: &str| RuntimeError::user(format!("stream {} cannot be written: {why}", stream.name));
+    let codec = match stream.option("avro.codec") {
+        Some(name) => Codec::named(name).ok_or_else(|| refuse("its codec is not known"))?,
+        None => Codec::Snappy,
+    };
+    let schema = stream.schemas.value.as_ref().ok_or_else(|| refuse("it has no schema"))?;
+    Ok(FileSink::Container(OcfSink::open(path, committed, &schema.schema, codec)?))
 }
 
 /// The first line of a file whose options want the columns' names there.

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flow_ir::connector::{is_avro, is_generated};
+use flow_ir::ids::StreamId;
 use flow_ir::kernel::Record;
 use flow_ir::physical::{JobGraph, Stream, Vertex};
 use flow_ir::row::key_hash;
@@ -114,7 +115,7 @@ pub(crate) fn start(attempt: &Attempt<'_>) -> Result<Started> {
     Ok(Started {
         marks: marks(graph, record.as_ref()),
         template: template(graph, directory, changelog),
-        registries: Arc::new(registries(attempt)?),
+        registries: Arc::new(registries(attempt, &partitions)?),
         view_tables: Arc::new(assign::view_tables(graph, &partitions)),
         record,
         numbers,
@@ -442,16 +443,23 @@ pub(super) fn partition_metrics(partition: &Partition) -> PartitionMetrics {
 }
 
 /// The registry of each stream that needs one.
-fn registries(attempt: &Attempt<'_>) -> Result<Vec<Option<Arc<dyn Registry>>>> {
-    let of = |stream: &Stream| {
+/// By stream: where the schemas of its payloads are.
+fn registries(
+    attempt: &Attempt<'_>,
+    partitions: &[Partition],
+) -> Result<Vec<Option<Arc<dyn Registry>>>> {
+    let of = |(i, stream): (usize, &Stream)| -> Result<Option<Arc<dyn Registry>>> {
         let formats = [&stream.value_format, &stream.key_format];
         let avro = formats.iter().any(|f| f.as_deref().is_some_and(is_avro));
-        let bare = stream.option("avro.bare") == Some("true")
-            || stream.connector == FILES
-            || is_generated(&stream.connector);
-        (avro && !bare).then(|| attempt.world.registries.of(stream)).transpose()
+        let bare = stream.option("avro.bare") == Some("true") || is_generated(&stream.connector);
+        if assign::is_container(stream) {
+            return Ok(Some(Arc::new(assign::file_schemas(StreamId::from(i), partitions)?)));
+        }
+        (avro && !bare && stream.connector != FILES)
+            .then(|| attempt.world.registries.of(stream))
+            .transpose()
     };
-    attempt.graph.streams.iter().map(of).collect()
+    attempt.graph.streams.iter().enumerate().map(of).collect()
 }
 
 pub(crate) fn host_name() -> String {

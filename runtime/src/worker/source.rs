@@ -214,25 +214,7 @@ impl Scan {
         let Some(ids) = common else { return Ok(at) };
         let (key_skip, value_skip) = self.decoders.skips();
         let by_key = self.decoders.by_key();
-        let mut changes: Vec<(u32, Change<'_>)> = Vec::with_capacity(self.select.len());
-        match self.decoders.opener(ids)? {
-            Ok(opener) => {
-                for &position in &self.select {
-                    let value = records[position as usize].value.unwrap_or_default();
-                    match opener.open(value.get(value_skip..).unwrap_or_default()) {
-                        Ok(change) => changes.push((position, change)),
-                        Err(why) => {
-                            bad.note(position as usize, None, ErrorCode::Corrupt, Some(why));
-                        }
-                    }
-                }
-            }
-            Err(why) => {
-                for &position in &self.select {
-                    bad.note(position as usize, None, ErrorCode::UnknownSchema, Some(why));
-                }
-            }
-        }
+        let changes = self.open(records, ids, value_skip, bad)?;
         let mut sides = [Side::default(), Side::default()];
         let mut flush = |side: &mut Side<'_>, comes: bool| -> Result<()> {
             if side.select.is_empty() {
@@ -273,6 +255,36 @@ impl Scan {
         flush(&mut sides[0], false)?;
         flush(&mut sides[1], true)?;
         Ok(at)
+    }
+
+    /// Takes the selected records apart.
+    fn open<'r>(
+        &mut self,
+        records: &[Record<'r>],
+        ids: WriterIds,
+        value_skip: usize,
+        bad: &mut ErrorBuffer,
+    ) -> Result<Vec<(u32, Change<'r>)>> {
+        let mut changes = Vec::with_capacity(self.select.len());
+        match self.decoders.opener(ids)? {
+            Ok(opener) => {
+                for &position in &self.select {
+                    let value = records[position as usize].value.unwrap_or_default();
+                    match opener.open(value.get(value_skip..).unwrap_or_default()) {
+                        Ok(change) => changes.push((position, change)),
+                        Err(why) => {
+                            bad.note(position as usize, None, ErrorCode::Corrupt, Some(why));
+                        }
+                    }
+                }
+            }
+            Err(why) => {
+                for &position in &self.select {
+                    bad.note(position as usize, None, ErrorCode::UnknownSchema, Some(why));
+                }
+            }
+        }
+        Ok(changes)
     }
 
     /// Gives a spent batch back.

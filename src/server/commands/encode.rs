@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use flow_ir::decode_plan::{DecodeColumn, Origin};
-use flow_ir::encode_plan::JsonTimestamps;
 use flow_ir::kernel::{
     Decoder, Encoder, ErrorBuffer, KernelCx, KernelFactory, OnError, PayloadArena, Payloads, Record,
 };
@@ -14,7 +13,9 @@ use flow_ir::row::{BatchBuilder, RowLayout};
 use flow_ir::types::Field;
 use flow_registry::Registry;
 use flow_runtime::format::frame_prefix;
-use flow_schema::{EncodeFormat, PayloadFormat, csv_dialect, decode_plan, encode_plan};
+use flow_schema::{
+    EncodeFormat, PayloadFormat, csv_dialect, decode_plan, encode_plan, json_timestamps,
+};
 use flow_stdlib::interp::Interpreter;
 use serde_json::{Map, Value};
 
@@ -176,10 +177,7 @@ impl<R: Fn() -> Result<Arc<dyn Registry>, String>> Maker<'_, R> {
                     .map_err(|(name, takes)| format!("'{name}' takes {takes}"))?;
                 EncodeFormat::Csv(&dialect)
             }
-            ("json", _) => EncodeFormat::Json(match self.stream.option("json.timestamp") {
-                Some("millis") => JsonTimestamps::Millis,
-                _ => JsonTimestamps::Iso,
-            }),
+            ("json", _) => EncodeFormat::Json(json_timestamps(self.stream)),
             (other, _) => return Err(format!("format {other} cannot be written")),
         };
         let mut plan = encode_plan(format, self.fields, columns).map_err(|e| e.to_string())?;

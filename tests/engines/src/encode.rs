@@ -113,7 +113,8 @@ impl Case {
             3 => Self::derived(s, false),
             4 => Self::derived(s, true),
             5 | 6 => {
-                let style = *s.pick(&[JsonTimestamps::Iso, JsonTimestamps::Millis]);
+                let style =
+                    *s.pick(&[JsonTimestamps::Iso, JsonTimestamps::Sql, JsonTimestamps::Millis]);
                 let columns = columns(s);
                 Self::new(s, columns, EncodeFormat::Json(style), Format::Json(style))
             }
@@ -340,7 +341,7 @@ impl Case {
     fn is_short(&self, ty: &DataType) -> bool {
         match (&self.format, ty) {
             (Format::Json(JsonTimestamps::Millis), ty) => ty.is_timestamp(),
-            (Format::Json(JsonTimestamps::Iso), _) => false,
+            (Format::Json(JsonTimestamps::Iso | JsonTimestamps::Sql), _) => false,
             (
                 _,
                 DataType::Time { precision }

@@ -12,7 +12,15 @@ pub const CONNECTORS: &[ConnectorSpec] = &[
         directions: BOTH,
         formatted: true,
         delivery: Delivery::InTransaction,
-        refused: &[],
+        refused: &[
+            ("topic-pattern", "A stream reads one topic; read several with UNION ALL"),
+            ("scan.watermark.emit.strategy", "A watermark moves with each record"),
+            ("scan.watermark.emit.on-event.gap", "A watermark moves with each record"),
+            ("scan.watermark.alignment.group", ALIGNED),
+            ("scan.watermark.alignment.max-drift", ALIGNED),
+            ("scan.watermark.alignment.update-interval", ALIGNED),
+            ("sink.transaction-naming-strategy", "The transactional id is made of the job's name"),
+        ],
         options: &[
             text("topic", "The topic; the stream's name when left out."),
             text("properties.bootstrap.servers", "Addresses of brokers, HOST:PORT."),
@@ -76,6 +84,33 @@ pub const CONNECTORS: &[ConnectorSpec] = &[
             ),
             of("topic.partitions", OptionKind::Integer, "Partitions of a topic that is created."),
             of("sink.epoch-header", OptionKind::Boolean, "Adds the epoch as a record header."),
+            of(
+                "sink.delivery-guarantee",
+                DELIVERIES,
+                "Each is met: records are part of the epoch's transaction.",
+            ),
+            of("sink.semantic", DELIVERIES, "As 'sink.delivery-guarantee'."),
+            text(
+                "sink.transactional-id-prefix",
+                "Taken for Flink's sake: the transactional id is made of the job's name.",
+            ),
+            of(
+                "sink.partitioner",
+                OptionKind::OneOf(&["default"]),
+                "By the key's hash, as Kafka's own clients; without a key as the rows came.",
+            ),
+            of("sink.parallelism", OptionKind::Integer, PARALLELISM),
+            of("scan.parallelism", OptionKind::Integer, PARALLELISM),
+            of(
+                "sink.buffer-flush.max-rows",
+                OptionKind::Integer,
+                "Taken for Flink's sake: a key is written once an epoch.",
+            ),
+            of(
+                "sink.buffer-flush.interval",
+                OptionKind::Duration,
+                "Taken for Flink's sake: a key is written once an epoch.",
+            ),
         ],
     },
     ConnectorSpec {
@@ -95,8 +130,26 @@ pub const CONNECTORS: &[ConnectorSpec] = &[
         directions: BOTH,
         formatted: true,
         delivery: Delivery::ByPosition,
-        refused: &[],
-        options: &[required("path", "The file; `-` is standard input or output.")],
+        refused: &[
+            (
+                "source.monitor-interval",
+                "A folder is listed at the job's first start, and read to its end: what comes \
+                 later is read by another start with --fresh",
+            ),
+            ("source.path.regex-pattern", "A folder is read with all its files"),
+            ("auto-compaction", "A sink writes one file"),
+            ("sink.rolling-policy.file-size", "A sink writes one file"),
+            ("sink.rolling-policy.rollover-interval", "A sink writes one file"),
+            ("sink.rolling-policy.check-interval", "A sink writes one file"),
+            ("sink.partition-commit.trigger", "A sink writes one file, with no partitions"),
+            ("sink.partition-commit.delay", "A sink writes one file, with no partitions"),
+            ("sink.partition-commit.policy.kind", "A sink writes one file, with no partitions"),
+        ],
+        options: &[required(
+            "path",
+            "The file, or a folder, whose files are read, also those in folders in it; `-` is \
+                 standard input or output. What ends in `.gz` is unpacked.",
+        )],
     },
     ConnectorSpec {
         name: NEXMARK,
@@ -123,7 +176,11 @@ pub const CONNECTORS: &[ConnectorSpec] = &[
         formatted: false,
         delivery: Delivery::AtLeastOnce,
         refused: &[],
-        options: &[text("print-identifier", "Stands before each line.")],
+        options: &[
+            text("print-identifier", "Stands before each line."),
+            of("standard-error", OptionKind::OneOf(&["false"]), "Lines go to standard output."),
+            of("sink.parallelism", OptionKind::Integer, PARALLELISM),
+        ],
     },
     ConnectorSpec {
         name: "blackhole",
@@ -134,6 +191,10 @@ pub const CONNECTORS: &[ConnectorSpec] = &[
         options: &[],
     },
 ];
+
+const PARALLELISM: &str = "Taken for Flink's sake: a job has one `parallelism`.";
+const ALIGNED: &str = "Partitions are always aligned: SET 'watermark.max.drift'";
+const DELIVERIES: OptionKind = OptionKind::OneOf(&["exactly-once", "at-least-once", "none"]);
 
 /// The number that tells one random run from another.
 const SEED: OptionSpec =
@@ -215,5 +276,5 @@ const DATAGEN_OPTIONS: &[OptionSpec] = &[
         "`fields.COLUMN.kind` is `random` or `sequence`; a sequence has `.start` and `.end`, a \
          random value `.min`, `.max`, `.length`, `.var-len`, `.max-past`, `.null-rate`.",
     ),
-    of("scan.parallelism", OptionKind::Integer, "Taken for Flink's sake: see 'partitions'."),
+    of("scan.parallelism", OptionKind::Integer, PARALLELISM),
 ];

@@ -21,7 +21,7 @@ pub const FORMATS: &[FormatSpec] = &[
         aliases: &[],
         directions: BOTH,
         for_keys: true,
-        options: &[JSON_TIMESTAMP],
+        options: JSON_OPTIONS,
     },
     FormatSpec {
         name: "csv",
@@ -30,7 +30,16 @@ pub const FORMATS: &[FormatSpec] = &[
         for_keys: true,
         options: CSV_OPTIONS,
     },
-    FormatSpec { name: "raw", aliases: &[], directions: BOTH, for_keys: true, options: &[] },
+    FormatSpec {
+        name: "raw",
+        aliases: &[],
+        directions: BOTH,
+        for_keys: true,
+        options: &[
+            of("raw.charset", OptionKind::OneOf(&["UTF-8", "utf-8"]), "Texts are UTF-8."),
+            of("raw.endianness", OptionKind::OneOf(&["big-endian"]), "Numbers are big-endian."),
+        ],
+    },
     FormatSpec {
         name: DEBEZIUM_JSON,
         aliases: &[],
@@ -38,6 +47,11 @@ pub const FORMATS: &[FormatSpec] = &[
         for_keys: false,
         options: &[
             JSON_TIMESTAMP,
+            of("debezium-json.timestamp-format.standard", STANDARDS, STANDARD),
+            of("debezium-json.map-null-key.mode", NULL_KEYS, NULL_KEY),
+            text("debezium-json.map-null-key.literal", NULL_KEY),
+            of("debezium-json.encode.decimal-as-plain-number", OptionKind::Boolean, PLAIN),
+            of("debezium-json.encode.ignore-null-fields", ONLY_FALSE, NULLS),
             of(
                 "debezium-json.schema-include",
                 OptionKind::Boolean,
@@ -74,25 +88,68 @@ const CSV_OPTIONS: &[OptionSpec] = &[
 
 const IGNORE_ERRORS: &str = "As `'error.policy' = 'null'`: what cannot be read is NULL, or no row.";
 
+/// How a registry is reached.
+const URL: OptionSpec =
+    text("avro-confluent.url", "Address of the schema registry, or a folder of schemas.");
+const SUBJECT: OptionSpec =
+    text("avro-confluent.subject", "Subject of the schema, TOPIC-value when left out.");
+const USER: OptionSpec =
+    text("avro-confluent.basic-auth.user-info", "USER:PASSWORD for the registry.");
+const USER_SOURCE: OptionSpec =
+    text("avro-confluent.basic-auth.credentials-source", "Taken for Flink's sake.");
+const TOKEN: OptionSpec = text("avro-confluent.bearer-auth.token", "Token for the registry.");
+const TOKEN_SOURCE: OptionSpec =
+    text("avro-confluent.bearer-auth.credentials-source", "Taken for Flink's sake.");
+const CA: OptionSpec =
+    text("avro-confluent.ssl.ca.location", "PEM file with the certificates to trust.");
+
 const AVRO_OPTIONS: &[OptionSpec] = &[
-    text("avro-confluent.url", "Address of the schema registry, or a folder of schemas."),
-    text("avro-confluent.subject", "Subject of the schema, TOPIC-value when left out."),
-    text("avro-confluent.basic-auth.user-info", "USER:PASSWORD for the registry."),
-    text("avro-confluent.basic-auth.credentials-source", "Taken for Flink's sake."),
-    text("avro-confluent.bearer-auth.token", "Token for the registry."),
-    text("avro-confluent.bearer-auth.credentials-source", "Taken for Flink's sake."),
-    text("avro-confluent.ssl.ca.location", "PEM file with the certificates to trust."),
+    URL,
+    SUBJECT,
+    USER,
+    USER_SOURCE,
+    TOKEN,
+    TOKEN_SOURCE,
+    CA,
     of("avro.bare", OptionKind::Boolean, "Payloads without the registry's framing."),
+    of(
+        "avro.codec",
+        OptionKind::OneOf(&["null", "deflate", "snappy"]),
+        "How the blocks of a file are packed; snappy when left out.",
+    ),
 ];
 
-/// Flink's names have the format's before them, which is taken off.
 const REGISTRY_OPTIONS: &[OptionSpec] = &[
-    text("avro-confluent.url", "Address of the schema registry, or a folder of schemas."),
-    text("avro-confluent.subject", "Subject of the schema, TOPIC-value when left out."),
-    text("avro-confluent.basic-auth.user-info", "USER:PASSWORD for the registry."),
-    text("avro-confluent.basic-auth.credentials-source", "Taken for Flink's sake."),
-    text("avro-confluent.bearer-auth.token", "Token for the registry."),
-    text("avro-confluent.bearer-auth.credentials-source", "Taken for Flink's sake."),
-    text("avro-confluent.ssl.ca.location", "PEM file with the certificates to trust."),
-    text("debezium-avro-confluent.*", "As the option without `debezium-`."),
+    URL,
+    SUBJECT,
+    USER,
+    USER_SOURCE,
+    TOKEN,
+    TOKEN_SOURCE,
+    CA,
+    text("debezium-avro-confluent.*", "Flink's names: as the option without `debezium-`."),
+];
+
+const STANDARDS: OptionKind = OptionKind::OneOf(&["ISO-8601", "SQL"]);
+const STANDARD: &str =
+    "Between date and time a `T` is written (also when left out), or a blank; both are read.";
+const NULL_KEYS: OptionKind = OptionKind::OneOf(&["FAIL", "DROP", "LITERAL"]);
+const NULL_KEY: &str = "Without effect: no key of a MAP is NULL.";
+const PLAIN: &str = "Without effect: DECIMAL is written with all its digits.";
+const ONLY_FALSE: OptionKind = OptionKind::OneOf(&["false"]);
+const NULLS: &str = "NULL is written as null.";
+
+const JSON_OPTIONS: &[OptionSpec] = &[
+    JSON_TIMESTAMP,
+    of("json.timestamp-format.standard", STANDARDS, STANDARD),
+    of("json.ignore-parse-errors", OptionKind::Boolean, IGNORE_ERRORS),
+    of(
+        "json.fail-on-missing-field",
+        ONLY_FALSE,
+        "What is missing is NULL; a column that must be there is declared NOT NULL.",
+    ),
+    of("json.map-null-key.mode", NULL_KEYS, NULL_KEY),
+    text("json.map-null-key.literal", NULL_KEY),
+    of("json.encode.decimal-as-plain-number", OptionKind::Boolean, PLAIN),
+    of("json.encode.ignore-null-fields", ONLY_FALSE, NULLS),
 ];

@@ -2,6 +2,8 @@
 //! read once however many of its members are wanted.
 
 use flow_ir::decode_plan::{JsonMember, JsonStep};
+use flow_ir::encode_plan::JsonTimestamps;
+use flow_ir::physical::Stream;
 
 use super::Wanted;
 
@@ -35,4 +37,18 @@ fn insert(steps: &mut Vec<JsonStep>, path: &[String], column: u32) {
         }
     };
     insert(&mut members[member].into, rest, column);
+}
+
+/// How a stream's options say that timestamps are written in JSON.
+pub fn json_timestamps(stream: &Stream) -> JsonTimestamps {
+    let standard = ["json", "debezium-json"].into_iter().find_map(|format| {
+        ["value.", "key.", ""]
+            .into_iter()
+            .find_map(|side| stream.option(&format!("{side}{format}.timestamp-format.standard")))
+    });
+    match (stream.option("json.timestamp"), standard) {
+        (Some("millis"), _) => JsonTimestamps::Millis,
+        (None, Some("SQL")) => JsonTimestamps::Sql,
+        (Some(_) | None, _) => JsonTimestamps::Iso,
+    }
 }

@@ -15,8 +15,8 @@ use std::fmt;
 use apache_avro::Schema;
 use flow_ir::csv::CsvDialect;
 use flow_ir::decode_plan::{
-    CsvPlan, DecodeColumn, DecodePlan, Origin, PayloadPlan, Sign, csv_reads_as, json_reads_as,
-    raw_reads_as,
+    AvroSkip, CsvPlan, DecodeColumn, DecodePlan, Origin, PayloadPlan, Sign, csv_reads_as,
+    json_reads_as, raw_reads_as,
 };
 use flow_ir::encode_plan::{CsvWriter, EncodePlan, JsonTimestamps, JsonWriter, PayloadWriter};
 use flow_ir::types::{DataType, Field, Type};
@@ -24,6 +24,7 @@ use flow_ir::types::{DataType, Field, Type};
 pub(crate) use avro_read::readable;
 pub use csv::{csv_dialect, csv_format};
 pub use envelope::{Envelope, envelope};
+pub use json::json_timestamps;
 
 /// How the payloads to read are written.
 #[derive(Clone, Copy, Debug)]
@@ -195,6 +196,17 @@ pub fn decode_plan(
         false => payload_plan(value, &in_value)?,
     };
     Ok(DecodePlan { columns: columns.to_vec(), key, value, sign: Sign::Plus })
+}
+
+/// How one datum of a schema is passed over, and the bodies of recursive records.
+///
+/// # Errors
+/// If the schema unfolds into too many steps.
+pub fn skips(schema: &Schema) -> Result<(Vec<AvroSkip>, Vec<Vec<AvroSkip>>), PlanError> {
+    let mut skipper = avro_skip::Skipper::new(schema);
+    let mut skips = Vec::new();
+    skipper.skip(schema, &mut skips)?;
+    Ok((skips, skipper.recursive))
 }
 
 fn payload_plan(

@@ -40,7 +40,7 @@ pub fn identity(path: &str) -> Result<String> {
     Ok(format!("{size}:{:016x}", key_hash(&start)))
 }
 
-fn open(path: &str) -> Result<File> {
+pub(super) fn open(path: &str) -> Result<File> {
     let file = File::open(Path::new(path)).map_err(|e| unreadable(path, &e))?;
     let is_dir = file.metadata().is_ok_and(|m| m.is_dir());
     if is_dir {
@@ -49,7 +49,7 @@ fn open(path: &str) -> Result<File> {
     Ok(file)
 }
 
-fn unreadable(path: &str, error: &std::io::Error) -> RuntimeError {
+pub(super) fn unreadable(path: &str, error: &std::io::Error) -> RuntimeError {
     RuntimeError::user(format!("the file {path} cannot be read: {error}"))
         .with_help("Check the option 'path'.")
 }

@@ -9,7 +9,7 @@ use crate::commit::SinkPosition;
 use crate::error::{Result, RuntimeError};
 
 /// A file that grows by committed epochs.
-pub struct FileSink {
+pub struct TextSink {
     path: String,
     out: Out,
     bytes: u64,
@@ -22,7 +22,7 @@ enum Out {
     Standard(std::io::Stdout),
 }
 
-impl FileSink {
+impl TextSink {
     /// Opens a file and cuts it at the committed length. One of which nothing is committed begins
     /// with the header.
     ///
@@ -83,7 +83,7 @@ impl FileSink {
 }
 
 /// Takes what was not committed off the end of a file.
-fn cut(path: &str, file: &mut File, len: u64, committed: u64) -> Result<()> {
+pub(super) fn cut(path: &str, file: &mut File, len: u64, committed: u64) -> Result<()> {
     if len < committed {
         let message = format!("{path} has {len} bytes, but {committed} were committed to it");
         return Err(RuntimeError::user(message)
@@ -94,7 +94,7 @@ fn cut(path: &str, file: &mut File, len: u64, committed: u64) -> Result<()> {
     Ok(())
 }
 
-fn unwritable(path: &str, error: &std::io::Error) -> RuntimeError {
+pub(super) fn unwritable(path: &str, error: &std::io::Error) -> RuntimeError {
     RuntimeError::user(format!("the file {path} cannot be written: {error}"))
         .with_help("Check the option 'path', the folder's permissions and the disk's space.")
 }
@@ -108,15 +108,15 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("out.jsonl");
         let path = path.to_str().expect("a path");
-        let mut sink = FileSink::open(path, 0, None).expect("opens");
+        let mut sink = TextSink::open(path, 0, None).expect("opens");
         sink.append(b"one").expect("written");
         let committed = sink.sync().expect("synced").bytes;
         sink.append(b"lost").expect("written");
         sink.sync().expect("synced");
-        let mut sink = FileSink::open(path, committed, None).expect("opens again");
+        let mut sink = TextSink::open(path, committed, None).expect("opens again");
         sink.append(b"two").expect("written");
         sink.sync().expect("synced");
         assert_eq!(std::fs::read_to_string(path).expect("readable"), "one\ntwo\n");
-        assert!(FileSink::open(path, 99, None).is_err());
+        assert!(TextSink::open(path, 99, None).is_err());
     }
 }

@@ -10,6 +10,7 @@
 
 mod avro;
 mod csv;
+mod datum;
 mod envelope;
 mod field;
 mod flat;
@@ -31,6 +32,7 @@ use flow_ir::kernel::{
 use flow_ir::row::{BatchBuilder, RowLayout};
 use flow_ir::types::{DataType, Slot, Type};
 
+pub use datum::DatumSkip;
 pub use envelope::{Change, Opener};
 pub use field::{FieldReader, Left, varint};
 

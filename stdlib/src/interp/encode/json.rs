@@ -160,6 +160,15 @@ fn write_scalar(value: HostArg<'_>, ty: &DataType, timestamps: JsonTimestamps, o
         {
             write_i64(word.div_euclid(1_000), out);
         }
+        DataType::Timestamp { .. } | DataType::TimestampLtz { .. }
+            if timestamps == JsonTimestamps::Sql =>
+        {
+            let is_instant = matches!(ty, DataType::TimestampLtz { .. });
+            let style = if is_instant { TimeStyle::SQL_UTC } else { TimeStyle::SQL };
+            out.push(b'"');
+            write_timestamp(word, style, out);
+            out.push(b'"');
+        }
         DataType::Bytes
         | DataType::Date
         | DataType::Time { .. }
