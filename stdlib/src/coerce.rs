@@ -128,13 +128,13 @@ fn common_part(a: &Type, b: &Type) -> Option<Type> {
 }
 
 /// Whether INSERT may store a value of `from` in a column of `to`: what widens, numbers of any
-/// kind, times of any precision; NULLs aside.
+/// kind, times of any precision, an instant as its time in the session's zone and back; NULLs
+/// aside.
 pub fn assignable(from: &DataType, to: &DataType) -> bool {
     use DataType::*;
     match (from, to) {
         (Time { .. }, Time { .. })
-        | (Timestamp { .. }, Timestamp { .. })
-        | (TimestampLtz { .. }, TimestampLtz { .. }) => true,
+        | (Timestamp { .. } | TimestampLtz { .. }, Timestamp { .. } | TimestampLtz { .. }) => true,
         (Array(a), Array(b)) => assignable(&a.data, &b.data),
         (Map(a, v), Map(b, w)) => assignable(&a.data, &b.data) && assignable(&v.data, &w.data),
         (Row(a), Row(b)) => {

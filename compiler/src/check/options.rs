@@ -218,16 +218,13 @@ impl Checker<'_> {
             let spec = plain.clone().find(|o| o.matches(key)).or_else(|| {
                 of_formats().find(|o| o.matches(key) || bare.is_some_and(|bare| o.matches(bare)))
             });
-            let refused = connector.refused.iter().find(|(name, _)| name == key);
-            if let (None, Some((_, why))) = (spec, refused) {
-                self.found.push(problems::refused_option(key, connector.name, why, *span));
-                continue;
-            }
             let Some(spec) = spec else {
                 let known = plain.clone().chain(of_formats()).map(|o| o.name.to_string());
                 let known: Vec<String> = known.filter(|name| !name.ends_with('*')).collect();
                 let owner = format!("connector '{}'", connector.name);
-                self.found.push(problems::unknown_option(key, &owner, *span, &known));
+                let refused = connector.refused.iter().find(|(name, _)| name == key);
+                let why = refused.map(|(_, why)| *why);
+                self.found.push(problems::unknown_option(key, &owner, *span, &known, why));
                 continue;
             };
             let Some(text) = options.get(key) else { continue };

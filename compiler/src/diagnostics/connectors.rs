@@ -10,16 +10,20 @@ pub fn unknown_connector(name: &str, span: Span, known: &[String]) -> Diagnostic
     one_of(Code::E0701, format!("no connector is named {name}"), name, span, known, true)
 }
 
-/// No option of this name.
-pub fn unknown_option(name: &str, owner: &str, span: Span, known: &[String]) -> Diagnostic {
+/// No option of this name; `why`: another engine has it, and what to do here.
+pub fn unknown_option(
+    name: &str,
+    owner: &str,
+    span: Span,
+    known: &[String],
+    why: Option<&str>,
+) -> Diagnostic {
     let message = format!("{owner} has no option '{name}'");
-    one_of(Code::E0702, message, name, span, known, true)
-}
-
-/// An option that another engine has, and this one has not.
-pub fn refused_option(name: &str, connector: &str, why: &str, span: Span) -> Diagnostic {
-    let message = format!("connector '{connector}' does not take '{name}'");
-    Diagnostic::new(Code::E0702, message, span, "not taken").with_help(format!("{why}."))
+    let found = one_of(Code::E0702, message, name, span, known, true);
+    match why {
+        Some(why) => Diagnostic { help: None, fix: None, ..found }.with_help(format!("{why}.")),
+        None => found,
+    }
 }
 
 fn one_of(
