@@ -46,7 +46,7 @@ fn rows(query: u32, workers: usize) -> Result<Rows, Failed> {
         .arg("run")
         .arg(folder.join(format!("q{query}.flow")))
         .args(["-DSINK=print", "-DPARTITIONS=2", "-DRATE=500", "-DLIMITED=false"])
-        .args(["-Dclock=event".to_string(), format!("-DEVENTS={EVENTS}")])
+        .args(["-Dclock=2026-01-01T00:00:00Z".to_string(), format!("-DEVENTS={EVENTS}")])
         .arg(format!("-DNEXMARK_DIR={}", folder.display()))
         .arg(format!("--parallelism={workers}"))
         .arg("--state-dir")
