@@ -15,8 +15,8 @@ use crate::diagnostics::{aggregates as problems, types};
 use crate::syntax::ast::{ArgValue, Call, NullTreatment, OrderItem};
 
 /// Aggregates that give an integer of integers in Flink.
-pub(super) const MEANS: [&str; 7] =
-    ["AVG", "STDDEV", "STDDEV_POP", "STDDEV_SAMP", "VARIANCE", "VAR_POP", "VAR_SAMP"];
+pub(super) const MEANS: [&str; 8] =
+    ["AVG", "MEAN", "STDDEV", "STDDEV_POP", "STDDEV_SAMP", "VARIANCE", "VAR_POP", "VAR_SAMP"];
 /// Values that an aggregate keeps at most because a constant asks for them.
 const COUNT_MAX: i64 = 100_000;
 

@@ -20,9 +20,6 @@ use crate::syntax::ast::{ArgValue, Call};
 /// Digits of seconds of the clock, as in Flink.
 const CLOCK_PRECISION: u8 = 3;
 
-/// Aggregates of the language that do not run yet.
-const LATER_AGGREGATES: &[&str] = &["JSON_OBJECTAGG", "JSON_ARRAYAGG"];
-
 impl Checker<'_> {
     /// A call as written.
     pub(super) fn call(&mut self, call: &Call, span: Span, cx: &mut ExprCx<'_>) -> Option<Expr> {
@@ -35,9 +32,6 @@ impl Checker<'_> {
         }
         if aggregates::lookup(&name).is_some() || is_grouping(call) {
             return self.aggregate_call(call, span, cx);
-        }
-        if LATER_AGGREGATES.contains(&name.as_str()) {
-            return self.report(plans::not_available(&format!("the aggregate {name}"), span, None));
         }
         if let Some(bound) = super::group_window::group_bound(&name) {
             return self.group_window_bound(&name, bound, call, span, cx);

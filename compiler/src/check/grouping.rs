@@ -48,7 +48,7 @@ impl Checker<'_> {
     ) -> Option<Sets> {
         let mut sets: Sets = vec![Vec::new()];
         for item in items {
-            let choices = self.sets_of(item, false, add)?;
+            let choices = self.sets_of(item, add)?;
             let with = |set: &Vec<usize>| {
                 let set = set.clone();
                 let join = move |more: &Vec<usize>| [set.as_slice(), more.as_slice()].concat();
@@ -62,18 +62,17 @@ impl Checker<'_> {
         Some(sets)
     }
 
-    /// The sets that one item stands for. Inside GROUPING SETS parentheses hold a list.
+    /// The sets that one item stands for. Parentheses hold a list.
     fn sets_of<'s>(
         &mut self,
         item: &'s GroupItem,
-        inside: bool,
         add: &mut dyn FnMut(&mut Self, &'s ast::Expr) -> Option<usize>,
     ) -> Option<Sets> {
         let mut list = |checker: &mut Self, exprs: &'s [ast::Expr]| {
             exprs.iter().map(|e| add(checker, e)).collect::<Option<Vec<usize>>>()
         };
         match item {
-            GroupItem::Expr(ast::Expr { kind: ExprKind::Row(exprs), .. }) if inside => {
+            GroupItem::Expr(ast::Expr { kind: ExprKind::Row(exprs), .. }) => {
                 Some(vec![list(self, exprs)?])
             }
             GroupItem::Expr(e) => Some(vec![list(self, std::slice::from_ref(e))?]),
@@ -100,7 +99,7 @@ impl Checker<'_> {
             GroupItem::Sets(items, span) => {
                 let mut sets = Vec::new();
                 for item in items {
-                    sets.extend(self.sets_of(item, true, add)?);
+                    sets.extend(self.sets_of(item, add)?);
                 }
                 if sets.len() > SETS_MAX {
                     return self.report(problems::too_many_sets(SETS_MAX, *span));

@@ -12,6 +12,7 @@ use super::total::{Total, avg_type};
 
 pub(super) const DEF: AggregateDef = AggregateDef {
     name: "AVG",
+    aliases: &["MEAN"],
     usage: "[DISTINCT] x",
     doc: "The average of the values that are not NULL; NULL if there is none. Integers, REAL and \
           DOUBLE give DOUBLE, rounded once from the exact average; DECIMAL(p, s) gives \

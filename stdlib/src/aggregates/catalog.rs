@@ -3,7 +3,9 @@
 use flow_ir::types::{DataType, Type};
 use flow_ir::value::Value;
 
-use super::{avg, bits, booleans, count, gather, min_max, moments, pick, quantile, single, sum};
+use super::{
+    avg, bits, booleans, count, gather, json, min_max, moments, pick, quantile, single, sum,
+};
 use super::{hyperloglog, ranks, sketch};
 
 /// An aggregate function as users see it.
@@ -129,12 +131,17 @@ pub const AGGREGATES: &[AggregateDef] = &[
     gather::COLLECT_SET,
     moments::CORR,
     count::DEF,
+    count::COUNT_DISTINCT,
     count::COUNT_IF,
     moments::COVAR_POP,
     moments::COVAR_SAMP,
     pick::EARLIEST_BY_OFFSET,
     pick::FIRST_VALUE,
     ranks::HISTOGRAM,
+    json::JSON_AGG,
+    json::JSON_ARRAYAGG,
+    json::JSON_OBJECTAGG,
+    json::JSON_OBJECT_AGG,
     pick::LAST_VALUE,
     pick::LATEST_BY_OFFSET,
     gather::LISTAGG,
@@ -145,6 +152,7 @@ pub const AGGREGATES: &[AggregateDef] = &[
     ranks::MODE,
     quantile::PERCENTILE_CONT,
     quantile::PERCENTILE_DISC,
+    ranks::PRODUCT,
     moments::REGR_AVGX,
     moments::REGR_AVGY,
     moments::REGR_COUNT,

@@ -61,6 +61,22 @@ impl Meaning for Count {
     }
 }
 
+pub(super) const COUNT_DISTINCT: AggregateDef = AggregateDef {
+    name: "COUNT_DISTINCT",
+    usage: "x, …",
+    doc: "COUNT(DISTINCT x, …), as ksqlDB writes it.",
+    examples: &[Example {
+        call: "COUNT_DISTINCT(x)",
+        rows: &[Some(1), Some(1), None],
+        result: "1",
+    }],
+    result: |args| match args {
+        [] => Err("COUNT_DISTINCT takes an argument".into()),
+        _ => Ok(Type::not_null(DataType::BigInt)),
+    },
+    ..AggregateDef::PLAIN
+};
+
 pub(super) const COUNT_IF: AggregateDef = AggregateDef {
     name: "COUNT_IF",
     aliases: &["COUNTIF"],

@@ -134,7 +134,7 @@ fn show(value: &Value) -> String {
         Value::Boolean(v) => v.to_string(),
         Value::Int(v) => v.to_string(),
         Value::Float(v) => v.to_string(),
-        Value::String(v) => v.clone(),
+        Value::String(v) | Value::Json(v) => v.clone(),
         Value::Array(items) => format!("[{}]", list(items.iter().map(show).collect())),
         Value::Map(entries) => {
             let entry = |(k, v): &(Value, Value)| format!("{}={}", show(k), show(v));
@@ -192,4 +192,6 @@ fn names_are_unique() {
     names.sort_unstable();
     names.dedup();
     assert_eq!(names.len(), all);
+    let scalar = names.iter().filter(|name| crate::builtin::lookup(name).is_some());
+    assert_eq!(scalar.collect::<Vec<_>>(), Vec::<&&str>::new());
 }

@@ -17,7 +17,7 @@ use super::catalog::{AggregateDef, Example, NullUse, OrderUse, Param, array_of, 
 
 pub(super) const ARRAY_AGG: AggregateDef = AggregateDef {
     name: "ARRAY_AGG",
-    aliases: &["COLLECT_LIST"],
+    aliases: &["COLLECT_LIST", "LIST"],
     usage: "[DISTINCT] x [ORDER BY …]",
     doc: "The values in the order given, else by event time, NULL among them unless IGNORE NULLS \
           follows the call; NULL over no rows. DISTINCT keeps the first of equal values.",
@@ -87,8 +87,8 @@ pub(super) const MAP_AGG: AggregateDef = AggregateDef {
     name: "MAP_AGG",
     aliases: &["OBJECT_AGG"],
     usage: "key, value [ORDER BY …]",
-    doc: "The values by their keys; of several values of a key the last in the order given, else by \
-          event time. Rows whose key is NULL are passed over; NULL if there is no other.",
+    doc: "The values by their keys; of several values of a key the last in the order given, else \
+          by event time. Rows whose key is NULL are passed over; NULL if there is no other.",
     examples: &[Example {
         call: "MAP_AGG(x, x * 10)",
         rows: &[Some(2), None, Some(1)],
@@ -141,7 +141,7 @@ impl Gather {
     }
 
     /// Calls `each` with every value that counts, as often as it does.
-    fn each<'v>(&self, values: &'v RowBatch, mut each: impl FnMut(RowRef<'v>)) {
+    pub(super) fn each<'v>(&self, values: &'v RowBatch, mut each: impl FnMut(RowRef<'v>)) {
         let all: Vec<usize> = (0..self.args.len()).collect();
         let encoder = KeyEncoder::new(values.layout(), &all);
         let mut seen = BTreeSet::new();

@@ -17,6 +17,7 @@ use super::catalog::{AggregateDef, Example};
 
 pub(super) const DEF: AggregateDef = AggregateDef {
     name: "APPROX_COUNT_DISTINCT",
+    aliases: &["APPROX_DISTINCT"],
     usage: "x, …",
     doc: "About the number of different values: within 1 % in two of three cases, 3 % nearly \
           always, and almost exact up to some thousand. Exact where rows may be taken back.",

@@ -11,6 +11,7 @@ use super::catalog::lookup;
 use super::count::{Count, CountIf};
 use super::gather::Gather;
 use super::hyperloglog::Registers;
+use super::json::Json;
 use super::min_max::Extreme;
 use super::moments::Moments;
 use super::pick::Pick;
@@ -66,6 +67,7 @@ pub(super) enum Kind {
     Gather(Gather),
     Ranks(Ranks),
     Quantile(Quantile),
+    Json(Json),
     Single(Single),
     Registers(Registers),
     Sketch(Sketch),
@@ -79,7 +81,7 @@ impl Kind {
         }
         let arg = call.arg_types.first()?;
         Some(match name {
-            "REGR_COUNT" => Kind::Count(Count),
+            "COUNT_DISTINCT" | "REGR_COUNT" => Kind::Count(Count),
             "COUNT_IF" => Kind::CountIf(CountIf),
             "SUM" => Kind::sum(&arg.data, call.retracts),
             "AVG" => Kind::avg(&arg.data),
@@ -92,11 +94,14 @@ impl Kind {
             "ARRAY_AGG" | "COLLECT_SET" | "LISTAGG" | "MAP_AGG" => {
                 Kind::Gather(Gather::new(name, call))
             }
-            "COLLECT" | "HISTOGRAM" | "MODE" | "TOPK" | "TOPKDISTINCT" => {
+            "COLLECT" | "HISTOGRAM" | "MODE" | "PRODUCT" | "TOPK" | "TOPKDISTINCT" => {
                 Kind::Ranks(Ranks::new(name, call)?)
             }
             "MEDIAN" | "PERCENTILE_CONT" | "PERCENTILE_DISC" => {
                 Kind::Quantile(Quantile::new(name, call)?)
+            }
+            "JSON_AGG" | "JSON_ARRAYAGG" | "JSON_OBJECTAGG" | "JSON_OBJECT_AGG" => {
+                Kind::Json(Json::new(name, call))
             }
             "SINGLE_VALUE" => Kind::Single(Single::new(arg)),
             // The operator's multiset counts the values exactly.

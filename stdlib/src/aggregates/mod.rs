@@ -2,10 +2,10 @@
 //! all of them is the state over nothing, so fresh state needs no setting up. Adding and merging
 //! cannot fail and do not depend on the order; only results can be out of range.
 //!
-//! Adding a row with a negative weight takes it back. Aggregates that need to know every value have
-//! a multiset (`multiset`): the operator keeps value → weight. It tells the aggregate of values that
-//! appear and disappear (DISTINCT), or sets the accumulators from the first or last value, or from
-//! all of them in their order (`set`), once a group is to have a result.
+//! Adding a row with a negative weight takes it back. Aggregates that need to know every value
+//! have a multiset (`multiset`): the operator keeps value → weight. It tells the aggregate of
+//! values that appear and disappear (DISTINCT), or sets the accumulators from the first or last
+//! value, or from all of them in their order (`set`), once a group is to have a result.
 //!
 //! Work goes over whole batches: `Aggregate` is a closed enum whose match stands outside the loop.
 
@@ -19,6 +19,7 @@ mod evaluator;
 mod gather;
 mod hyperloglog;
 mod instance;
+mod json;
 mod min_max;
 mod moments;
 mod pick;
@@ -74,8 +75,10 @@ pub fn multiset(call: &AggregateCall) -> Option<Multiset> {
         }
         "LAST_VALUE" | "LATEST_BY_OFFSET" => end(Multiset::Last),
         "APPROX_COUNT_DISTINCT" => end(Multiset::Distinct),
-        "ARRAY_AGG" | "COLLECT" | "COLLECT_SET" | "HISTOGRAM" | "LISTAGG" | "MAP_AGG"
-        | "MEDIAN" | "MODE" | "PERCENTILE_CONT" | "PERCENTILE_DISC" | "SINGLE_VALUE" | "TOPK"
+        "COUNT_DISTINCT" => Some(Multiset::Distinct),
+        "ARRAY_AGG" | "COLLECT" | "COLLECT_SET" | "HISTOGRAM" | "JSON_AGG" | "JSON_ARRAYAGG"
+        | "JSON_OBJECTAGG" | "JSON_OBJECT_AGG" | "LISTAGG" | "MAP_AGG" | "MEDIAN" | "MODE"
+        | "PERCENTILE_CONT" | "PERCENTILE_DISC" | "PRODUCT" | "SINGLE_VALUE" | "TOPK"
         | "TOPKDISTINCT" => Some(Multiset::Whole),
         _ => call.distinct.then_some(Multiset::Distinct),
     }
@@ -177,6 +180,7 @@ macro_rules! with_meaning {
             Kind::Gather($meaning) => $body,
             Kind::Ranks($meaning) => $body,
             Kind::Quantile($meaning) => $body,
+            Kind::Json($meaning) => $body,
             Kind::Single($meaning) => $body,
             Kind::Registers($meaning) => $body,
             Kind::Sketch($meaning) => $body,

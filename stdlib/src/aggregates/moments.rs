@@ -83,12 +83,15 @@ pub(super) const COVAR_SAMP: AggregateDef = pair(
     &[Example { call: "COVAR_SAMP(x, x * 10)", rows: &[Some(1), Some(5)], result: "80" }],
     |args| two("COVAR_SAMP", args),
 );
-pub(super) const CORR: AggregateDef = pair(
-    "CORR",
-    "The correlation of the rows where neither number is NULL; NULL if either is constant.",
-    &[Example { call: "CORR(x, x * 10)", rows: ROWS, result: "1" }],
-    |args| two("CORR", args),
-);
+pub(super) const CORR: AggregateDef = AggregateDef {
+    name: "CORR",
+    aliases: &["CORRELATION"],
+    usage: "y, x",
+    doc: "The correlation of the rows where neither number is NULL; NULL if either is constant.",
+    examples: &[Example { call: "CORR(x, x * 10)", rows: ROWS, result: "1" }],
+    result: |args| two("CORR", args),
+    ..AggregateDef::PLAIN
+};
 pub(super) const REGR_AVGX: AggregateDef = pair(
     "REGR_AVGX",
     "The average of x over the rows where neither number is NULL.",

@@ -1,4 +1,5 @@
-//! Values by how often they came, or by their size: COLLECT, HISTOGRAM, MODE, TOPK, TOPKDISTINCT.
+//! Values by how often they came, or by their size: COLLECT, HISTOGRAM, MODE, PRODUCT, TOPK,
+//! TOPKDISTINCT.
 //! The operator keeps the values, in their order and each once with its weight.
 
 use flow_ir::aggregate::AggregateCall;
@@ -10,8 +11,9 @@ use flow_ir::types::{DataType, Type};
 use flow_ir::value::Value;
 
 use super::Meaning;
-use super::catalog::{AggregateDef, Example, OrderUse, Param, array_of, map_of, only};
+use super::catalog::{AggregateDef, Example, OrderUse, Param, array_of, map_of, number, only};
 use super::gather::{bytes_of, push, put};
+use super::moments::read_f64;
 
 const ROWS: &[Option<i64>] = &[Some(2), Some(1), Some(2), None];
 
@@ -47,6 +49,15 @@ pub(super) const MODE: AggregateDef = AggregateDef {
     ..AggregateDef::PLAIN
 };
 
+pub(super) const PRODUCT: AggregateDef = AggregateDef {
+    name: "PRODUCT",
+    doc: "The product of the values that are not NULL, as a DOUBLE, multiplied from the smallest \
+          to the largest; NULL if there is none.",
+    examples: &[Example { call: "PRODUCT(x)", rows: ROWS, result: "4" }],
+    result: |args| number("PRODUCT", args).map(|_| Type::nullable(DataType::Double)),
+    ..AggregateDef::PLAIN
+};
+
 pub(super) const TOPK: AggregateDef = AggregateDef {
     name: "TOPK",
     usage: "x, k",
@@ -78,10 +89,11 @@ enum Form {
         /// The largest of several.
         last: bool,
     },
+    Product,
     Top(usize),
 }
 
-/// One of the five.
+/// One of the six.
 #[derive(Clone, Debug)]
 pub(super) struct Ranks {
     form: Form,
@@ -96,6 +108,7 @@ impl Ranks {
             ("COLLECT", _) => Form::Counts { empty: true, most: i64::from(i32::MAX) },
             ("HISTOGRAM", _) => Form::Counts { empty: false, most: i64::MAX },
             ("MODE", params) => Form::Mode { last: params.contains(&Value::Boolean(true)) },
+            ("PRODUCT", _) => Form::Product,
             (_, [Value::Int(k)]) => Form::Top(usize::try_from(*k).ok()?),
             (_, _) => return None,
         };
@@ -136,6 +149,17 @@ impl Ranks {
         items
     }
 
+    fn product(&self, values: &RowBatch) -> Option<f64> {
+        let column = values.layout().column(0);
+        let there = (0..values.len()).filter(|at| self.weight(values, *at) > 0);
+        let power = |at| {
+            let value = read_f64(values.row(at), column, &self.arg.data);
+            let times = i32::try_from(self.weight(values, at)).unwrap_or(i32::MAX);
+            value.powi(times)
+        };
+        there.map(power).reduce(|a, b| a * b)
+    }
+
     fn mode(&self, values: &RowBatch, last: bool) -> Option<usize> {
         let there = (0..values.len()).filter(|at| self.weight(values, *at) > 0);
         let rank =
@@ -164,6 +188,11 @@ impl Meaning for Ranks {
             Form::Mode { last } => {
                 if let Some(at) = self.mode(values, last) {
                     put(acc, first, values.row(at), values.layout().column(0));
+                }
+            }
+            Form::Product => {
+                if let Some(product) = self.product(values) {
+                    acc.set_word(first, product.to_bits());
                 }
             }
             Form::Top(k) => {

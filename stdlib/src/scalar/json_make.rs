@@ -150,6 +150,21 @@ pub(super) fn write(value: HostArg<'_>, ty: &DataType, out: &mut Vec<u8>) {
     }
 }
 
+/// Writes a column of a row as JSON.
+pub(crate) fn write_json(row: RowRef<'_>, layout: &RowLayout, column: usize, out: &mut Vec<u8>) {
+    write(field_of(row, layout, column), &layout.types()[column].data, out);
+}
+
+/// Writes a column of a row, not NULL, as a member's name and the colon.
+pub(crate) fn write_json_name(
+    row: RowRef<'_>,
+    layout: &RowLayout,
+    column: usize,
+    out: &mut Vec<u8>,
+) {
+    name(field_of(row, layout, column), &layout.types()[column].data, out);
+}
+
 fn separate(index: usize, out: &mut Vec<u8>) {
     if index > 0 {
         out.push(b',');

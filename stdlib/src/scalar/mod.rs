@@ -36,6 +36,8 @@ pub mod zone;
 
 pub(crate) use maps::put_map;
 
+pub(crate) use json_make::{write_json, write_json_name};
+
 use crate::builtin::Builtin;
 use crate::host::HostFn;
 
