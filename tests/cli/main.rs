@@ -17,6 +17,7 @@ mod disk;
 mod files;
 mod formats;
 mod forms;
+mod idle;
 mod modes;
 mod partitions;
 mod programs;

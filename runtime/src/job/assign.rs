@@ -10,7 +10,7 @@ use flow_schema::csv_dialect;
 
 use super::discovery::Found;
 use super::first::First;
-use super::floor::floor;
+use super::floor::Feeding;
 use super::read_views::ReadView;
 use super::{lost, start};
 use crate::commit::{EpochRecord, InputPosition};
@@ -68,7 +68,8 @@ pub(crate) fn partitions(
 ) -> Result<Vec<Partition>> {
     let logs = &*world.logs;
     let mut all = Vec::new();
-    let floor = floor(graph, &start::marks(graph, record));
+    let mut floor = vec![i64::MIN; graph.streams.len()];
+    Feeding::new(graph).raise(&mut floor, &start::marks(graph, record));
     for (i, stream) in graph.streams.iter().enumerate() {
         let id = StreamId::from(i);
         let sources = graph.vertices.iter().filter_map(|vertex| {
@@ -81,7 +82,8 @@ pub(crate) fn partitions(
         }
         let timed = scans.iter().any(|s| s.watermark.is_some());
         let is_table_side = feeds_temporal_table(graph, id);
-        let idle_timeout_ms = idle_timeout(stream, is_table_side);
+        // Without time there is none to hold back.
+        let idle_timeout_ms = idle_timeout(stream, is_table_side).filter(|_| timed);
         let ends = is_bounded(&stream.connector, |name| stream.option(name));
         let is_log = stream.connector != FILES && !is_generated(&stream.connector);
         let first = is_table_side && !timed && ends && !is_log;

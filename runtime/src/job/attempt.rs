@@ -12,7 +12,7 @@ use flow_ir::physical::{ClockSetting, JobGraph};
 
 use super::assign::{self, Partition};
 use super::discovery::{Discovery, Found};
-use super::floor::floor;
+use super::floor::Feeding;
 use super::start::{self, Started};
 use crate::commit::{Committer, Done, EpochOutput, EpochRecord, InputPosition, Moved};
 use crate::config::{Config, EPOCH_TIME_MAX};
@@ -112,8 +112,8 @@ impl Attempt<'_> {
             attempt: self,
             discovery,
             joined: false,
-            // What operators had forwarded before the start counts for partitions that were idle.
-            floor: Arc::new(RwLock::new(floor(self.graph, &started.marks))),
+            feeding: Feeding::new(self.graph),
+            floor: Arc::new(RwLock::new(vec![i64::MIN; self.graph.streams.len()])),
             partitions: started.partitions,
             marks: started.marks,
             clock: started.record.as_ref().map_or(i64::MIN, |r| r.clock),
@@ -125,6 +125,8 @@ impl Attempt<'_> {
             looked_ms: self.started_ms,
             crew,
         };
+        // What operators had forwarded before the start counts for partitions that were idle.
+        coordinator.raise_floor();
         let ended = coordinator.run();
         coordinator.crew.dismiss();
         ended.map_err(|error| self.name_successor(error, &coordinator.committer.epochs_topic))
@@ -285,6 +287,7 @@ struct Coordinator<'a> {
     template: EpochRecord,
     committer: Committer,
     metrics: Arc<Metrics>,
+    feeding: Feeding,
     /// Per stream, the highest watermark that an operator fed by it has forwarded.
     floor: Arc<RwLock<Vec<i64>>>,
     event_time: i64,
@@ -384,7 +387,12 @@ impl Coordinator<'_> {
             ClockSetting::Fixed(at) => at,
         };
         self.clock = self.clock.max(now);
-        let start = EpochStart { clock: self.clock, budget, floor: self.floor.clone() };
+        let floor = self.floor.clone();
+        let silent = {
+            let floor = floor.read().unwrap_or_else(|e| e.into_inner());
+            self.feeding.silent(&floor, &self.partitions).into()
+        };
+        let start = EpochStart { clock: self.clock, budget, floor, silent };
         self.crew.tell(|| Command::Epoch(start.clone()));
     }
 
@@ -453,8 +461,8 @@ impl Coordinator<'_> {
         outputs.sort_by_key(|(vertex, ..)| *vertex);
         self.metrics.state_memory_bytes.set(state_bytes as u64);
         self.show_operators(&marks, &tables);
-        self.raise_floor(&marks);
         self.marks = marks;
+        self.raise_floor();
         let record = EpochRecord {
             inputs: self.partitions.iter().map(|p| p.position.clone()).collect(),
             clock: self.clock,
@@ -488,11 +496,8 @@ impl Coordinator<'_> {
     }
 
     /// Notes how far time has gone on behind each stream.
-    fn raise_floor(&self, marks: &[i64]) {
-        let reached = floor(self.attempt.graph, marks);
+    fn raise_floor(&self) {
         let mut floor = self.floor.write().unwrap_or_else(|e| e.into_inner());
-        for (floor, reached) in floor.iter_mut().zip(reached) {
-            *floor = reached.max(*floor);
-        }
+        self.feeding.raise(&mut floor, &self.marks);
     }
 }

@@ -66,13 +66,17 @@ pub(crate) struct Live {
     pub(crate) input: Input,
     backlog: VecDeque<Backlog>,
     paused: bool,
+    /// It was passed over when the epoch began: whoever is passed over during one holds its time
+    /// back to the end.
+    passed_over: bool,
     /// Since when nothing came although the end was reached, milliseconds.
     silent_since: Option<u64>,
 }
 
 impl Live {
     fn new(input: Input) -> Self {
-        Self { input, backlog: VecDeque::new(), paused: false, silent_since: None }
+        let passed_over = input.idle;
+        Self { input, backlog: VecDeque::new(), paused: false, passed_over, silent_since: None }
     }
 }
 
@@ -156,6 +160,13 @@ impl Inputs {
     /// Whether an input that must be read first has not ended.
     pub(crate) fn first_wait(&self) -> bool {
         self.live.iter().any(|l| l.input.first && !l.input.ended)
+    }
+
+    /// Begins an epoch.
+    pub(crate) fn begin(&mut self) {
+        for live in &mut self.live {
+            live.passed_over = live.input.idle;
+        }
     }
 
     /// Takes the next batch in hand of an input that may be read, in turn.
@@ -285,9 +296,10 @@ impl Inputs {
 
     /// The watermark of a stream on this worker: the lowest of its partitions that still deliver.
     pub(crate) fn watermark(&self, stream: StreamId) -> i64 {
+        let is_passed_over = |l: &Live| l.input.idle && l.passed_over;
         self.live
             .iter()
-            .filter(|l| l.input.stream == stream && !l.input.ended && !l.input.idle)
+            .filter(|l| l.input.stream == stream && !l.input.ended && !is_passed_over(l))
             .map(|l| l.input.watermark)
             .min()
             .unwrap_or(i64::MAX)

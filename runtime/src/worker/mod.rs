@@ -104,8 +104,9 @@ impl Worker {
         let cx = KernelCx { clock: start.clock, on_error: self.policies.on_error(None) };
         self.event_time = i64::MIN;
         self.wiring.begin(cx, self.policies.keeps_rows());
+        self.inputs.begin();
         self.read(start, &cx)?;
-        self.end_sources(start.clock)?;
+        self.end_sources(start)?;
         while !self.wiring.all_ended() {
             let message = self.wiring.receive();
             self.take(message)?;
@@ -261,7 +262,7 @@ impl Worker {
     }
 
     /// Step 2 begins: every source vertex ends with its stream's watermark on this worker.
-    fn end_sources(&mut self, clock: i64) -> Result<()> {
+    fn end_sources(&mut self, start: &EpochStart) -> Result<()> {
         let sources: Vec<_> = self
             .scans
             .iter()
@@ -273,8 +274,8 @@ impl Worker {
         for (stream, vertex, timed) in sources {
             let watermark = self.inputs.watermark(stream);
             let watermark = match (timed, self.by_clock[stream.index()]) {
-                (true, _) => watermark,
-                (false, true) if watermark < i64::MAX => clock,
+                (true, _) => watermark.min(start.silent[stream.index()]),
+                (false, true) if watermark < i64::MAX => start.clock,
                 // Without event time a stream holds nothing back.
                 (false, true | false) => i64::MAX,
             };
