@@ -107,6 +107,7 @@ fn state_keeps_its_identity_whatever_passes_run() {
                 | LogicalOp::Filter(_)
                 | LogicalOp::Project(_)
                 | LogicalOp::Window(_)
+                | LogicalOp::Unnest(_)
                 | LogicalOp::Union(_)
                 | LogicalOp::Late(_)
                 | LogicalOp::Sink(_) => false,
