@@ -17,6 +17,16 @@ INSERT INTO totals
 SELECT name, SUM(amount) FROM orders JOIN customers ON customer = id GROUP BY name;
 ";
 
+/// Writes the orders.
+const FILL: &str = "
+CREATE TABLE file (customer INT, amount DECIMAL(8, 2), note STRING)
+WITH ('connector' = 'file', 'path' = 'orders.csv', 'format' = 'csv', 'csv.field-delimiter' = ';');
+CREATE TABLE orders (customer INT, amount DECIMAL(8, 2), note STRING)
+WITH ('connector' = 'kafka', 'topic' = 'formats-orders', 'format' = 'csv',
+      'csv.field-delimiter' = ';');
+INSERT INTO orders SELECT * FROM file;
+";
+
 const CHANGES: &str = r#"{"before":null,"after":{"id":1,"name":"Ada"},"op":"r","ts_ms":1}
 {"before":null,"after":{"id":2,"name":"Bob"},"op":"c","ts_ms":2}
 {"before":{"id":2,"name":"Bob"},"after":{"id":2,"name":"Bea"},"op":"u","ts_ms":3}
@@ -36,13 +46,16 @@ fn delimited_text_and_envelopes_on_a_broker() {
     let topic = |arguments: &[&str], input: &str| {
         done(&[&["topic"], arguments, &at].concat(), folder, input)
     };
-    for (name, lines) in [("formats-customers", CHANGES), ("formats-orders", ORDERS)] {
-        topic(&["create", name], "");
-        topic(&["produce", name], lines);
+    topic(&["create", "formats-customers"], "");
+    topic(&["produce", "formats-customers"], CHANGES);
+    let files = [("orders.csv", ORDERS), ("fill.flow", FILL), ("formats.flow", PROGRAM)];
+    for (name, text) in files {
+        std::fs::write(folder.join(name), text).expect("written");
     }
-    std::fs::write(folder.join("formats.flow"), PROGRAM).expect("written");
     let broker_is = format!("properties.bootstrap.servers={servers}");
-    done(&["run", "formats.flow", "-D", &broker_is], folder, "");
+    for program in ["fill.flow", "formats.flow"] {
+        done(&["run", program, "-D", &broker_is], folder, "");
+    }
     let totals = topic(&["consume", "formats-totals", "--keys"], "");
     let last: std::collections::BTreeMap<&str, &str> =
         totals.lines().filter_map(|line| line.split_once('\t')).collect();
