@@ -101,6 +101,7 @@ fn state_keeps_its_identity_whatever_passes_run() {
                 | LogicalOp::Aggregate(_)
                 | LogicalOp::Deduplicate(_)
                 | LogicalOp::TopN(_)
+                | LogicalOp::Over(_)
                 | LogicalOp::Normalize(_)
                 | LogicalOp::Materialize(_) => true,
                 LogicalOp::Scan(_)

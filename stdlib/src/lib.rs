@@ -18,6 +18,7 @@ pub mod decimal;
 pub mod generated;
 pub mod host;
 pub mod interp;
+pub mod over;
 pub mod scalar;
 pub mod signature;
 pub mod text;

@@ -23,6 +23,7 @@ pub mod expr;
 pub mod ids;
 pub mod kernel;
 pub mod logical;
+pub mod over;
 pub mod physical;
 pub mod row;
 pub mod scalar;

@@ -98,6 +98,7 @@ impl Checker<'_> {
         let mut inner =
             ExprCx { group_window: cx.group_window, ..ExprCx::rows(cx.scope, "an aggregate") };
         inner.subqueries = cx.subqueries;
+        inner.aggregates = cx.inner_aggregates.take();
         let call = match is_grouping(call) {
             true => self.grouping_expr(call, span, &mut inner)?,
             false => self.aggregate_expr(call, span, &mut inner)?,
@@ -273,6 +274,7 @@ impl Checker<'_> {
             | QueryOp::Join(_)
             | QueryOp::Deduplicate(_)
             | QueryOp::TopN(_)
+            | QueryOp::Over(_)
             | QueryOp::UnionAll(_) => self.lateness(origin),
         }
     }
@@ -357,6 +359,15 @@ impl AggregateExpr {
         self.args.iter().chain(order).chain(&self.filter)
     }
 
+    /// What it is, its expressions apart.
+    pub(super) fn shape(&self) -> String {
+        let directions: Vec<Direction> = self.order.iter().map(|(_, d)| *d).collect();
+        let (args, filtered, params) = (self.args.len(), self.filter.is_some(), &self.params);
+        let (distinct, nulls) = (self.distinct, self.ignore_nulls);
+        let function = &self.function;
+        format!("{function} {args} {params:?} {distinct} {nulls} {filtered} {directions:?}")
+    }
+
     /// The same, to be rewritten in place.
     pub(super) fn exprs_mut(&mut self) -> impl Iterator<Item = &mut Expr> {
         let order = self.order.iter_mut().map(|(expr, _)| expr);
@@ -377,7 +388,7 @@ impl AggregateExpr {
 }
 
 /// Whether an aggregate takes rows in an order.
-fn counts_in_order(function: &str) -> bool {
+pub(super) fn counts_in_order(function: &str) -> bool {
     aggregates::lookup(function).is_some_and(|def| match def.order {
         OrderUse::Rows | OrderUse::LastArgument { .. } => true,
         OrderUse::Nothing | OrderUse::FirstArgument => false,

@@ -128,10 +128,7 @@ impl<'a> Checker<'a> {
 
     fn subscribe(&mut self, to: &Subscribe, span: Span) -> Option<Answer> {
         let found = match to {
-            Subscribe::Name(name) => {
-                let query = self.named_query(name)?;
-                self.no_rank(query)?
-            }
+            Subscribe::Name(name) => self.named_query(name)?,
             Subscribe::Query(query) => self.whole_query(query)?,
         };
         let columns = self.visible_columns(found);

@@ -24,8 +24,8 @@ impl Checker<'_> {
     /// A call as written.
     pub(super) fn call(&mut self, call: &Call, span: Span, cx: &mut ExprCx<'_>) -> Option<Expr> {
         let name = call.name.last().text.to_uppercase();
-        if call.over.is_some() {
-            return self.over(&name, span);
+        if let Some(over) = &call.over {
+            return self.over_call(call, over, span, cx);
         }
         if let Some(clock) = clock(&name, call.args.is_empty(), span) {
             return Some(clock);
@@ -69,7 +69,7 @@ impl Checker<'_> {
     }
 
     /// An argument of a scalar function. Units of time arrive as text.
-    fn argument(
+    pub(super) fn argument(
         &mut self,
         function: &str,
         arg: &crate::syntax::ast::Arg,
@@ -95,17 +95,6 @@ impl Checker<'_> {
                 self.report(problems::modifier_not_taken(function, "a table", arg.span))
             }
         }
-    }
-
-    fn over(&mut self, name: &str, span: Span) -> Option<Expr> {
-        if name == "ROW_NUMBER" {
-            return self.report(problems::not_deduplication(
-                "ROW_NUMBER must be a column of its own",
-                "used inside an expression",
-                span,
-            ));
-        }
-        self.report(plans::not_available(&format!("{name} OVER (…)"), span, None))
     }
 
     /// A builtin that is known to exist, by name.

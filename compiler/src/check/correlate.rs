@@ -9,10 +9,10 @@ use flow_ir::value::Value;
 
 use super::Checker;
 use super::aggregate::{AggregateExpr, Grouped, Grouping};
-use super::expr::{all_of, conjuncts};
+use super::expr::{ExprCx, all_of, conjuncts};
 use super::from::{Tree, plain_column};
 use super::scope::Scope;
-use super::select::{Item, Over, Value as ItemValue};
+use super::select::Item;
 use super::subquery::{FIRST_COLUMN, Outer, Place, subqueries_in};
 use super::typed::{QueryId, QueryOp};
 use crate::syntax::ast::{Distinct, Select};
@@ -98,17 +98,20 @@ impl Checker<'_> {
         let plain = select.group_by.is_none()
             && select.having.is_none()
             && select.qualify.is_none()
-            && matches!(select.distinct, Distinct::All | Distinct::Distinct(_))
-            && items
-                .iter()
-                .all(|i| matches!(i.value, ItemValue::Column(_) | ItemValue::Written(_)));
+            && matches!(select.distinct, Distinct::All | Distinct::Distinct(_));
         let own = tree.without_first().filter(|_| plain)?;
         let found = self.found.len();
-        let mut calls = Vec::new();
-        let typed = self.type_items(items, &Over::rows(scope), &mut calls);
+        let (mut calls, mut overs) = (Vec::new(), Vec::new());
+        let mut cx = ExprCx {
+            aggregates: Some(&mut calls),
+            overs: Some(&mut overs),
+            windows: &select.windows,
+            ..ExprCx::with_subqueries(scope, "SELECT")
+        };
+        let typed = self.type_items(items, &[], &mut cx);
         let typed: Option<Vec<Expr>> = typed.into_iter().collect();
-        let Some(columns) = typed.filter(|t| calls.is_empty() && subqueries_in(t).is_empty())
-        else {
+        let plain = calls.is_empty() && overs.is_empty();
+        let Some(columns) = typed.filter(|t| plain && subqueries_in(t).is_empty()) else {
             self.found.truncate(found);
             return None;
         };

@@ -58,7 +58,8 @@ impl Checker<'_> {
             | QueryOp::Window(_)
             | QueryOp::Aggregate(_)
             | QueryOp::Deduplicate(_)
-            | QueryOp::TopN(_) => Some(query),
+            | QueryOp::TopN(_)
+            | QueryOp::Over(_) => Some(query),
         }
     }
 }

@@ -7,9 +7,12 @@ use flow_ir::types::{DataType, Field, Type};
 
 use super::Checker;
 use super::aggregate::{AggregateExpr, GroupWindow, alike};
+use super::over::OverExpr;
 use super::scope::{Found, Scope, find};
 use crate::diagnostics::{names, types};
-use crate::syntax::ast::{self, BinaryOp, Ident, IsTest, LikeKind, ObjectName, TrimSide, UnaryOp};
+use crate::syntax::ast::{
+    self, BinaryOp, Ident, IsTest, LikeKind, NamedWindow, ObjectName, TrimSide, UnaryOp,
+};
 
 /// Where an expression stands.
 pub(super) struct ExprCx<'s> {
@@ -20,6 +23,13 @@ pub(super) struct ExprCx<'s> {
     /// Where aggregates are collected; none where they are not allowed. An aggregate becomes a
     /// column behind those of the input.
     pub aggregates: Option<&'s mut Vec<AggregateExpr>>,
+    /// Where those are collected that stand inside an aggregate; none but under OVER.
+    pub inner_aggregates: Option<&'s mut Vec<AggregateExpr>>,
+    /// Where calls of OVER are collected; none where they are not allowed. A call becomes a column
+    /// from `FIRST_OVER` on.
+    pub overs: Option<&'s mut Vec<OverExpr>>,
+    /// WINDOW.
+    pub windows: &'s [NamedWindow],
     /// The window of the older `GROUP BY TUMBLE(…)`.
     pub group_window: Option<&'s GroupWindow>,
     /// Names of SELECT's items, which count where no column has the name.
@@ -39,6 +49,9 @@ impl<'s> ExprCx<'s> {
             scope,
             place,
             aggregates: None,
+            inner_aggregates: None,
+            overs: None,
+            windows: &[],
             group_window: None,
             aliases: &[],
             subqueries: false,
@@ -229,6 +242,9 @@ impl Checker<'_> {
                 scope: cx.scope,
                 place: cx.place,
                 aggregates: cx.aggregates.as_deref_mut(),
+                inner_aggregates: None,
+                overs: cx.overs.as_deref_mut(),
+                windows: cx.windows,
                 group_window: cx.group_window,
                 aliases: &[],
                 subqueries: cx.subqueries,

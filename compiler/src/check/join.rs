@@ -229,7 +229,7 @@ impl Checker<'_> {
             }
             QueryOp::Filter { .. } | QueryOp::Project { .. } | QueryOp::Unnest(_) => true,
             QueryOp::Join(_) | QueryOp::UnionAll(_) | QueryOp::Aggregate(_) => true,
-            QueryOp::Window(_) | QueryOp::Deduplicate(_) | QueryOp::TopN(_) => true,
+            QueryOp::Window(_) | QueryOp::Deduplicate(_) | QueryOp::TopN(_) | QueryOp::Over(_) => true,
         })
     }
 
@@ -337,7 +337,8 @@ impl Checker<'_> {
             QueryOp::Window(_)
             | QueryOp::Aggregate(_)
             | QueryOp::Deduplicate(_)
-            | QueryOp::TopN(_) => None,
+            | QueryOp::TopN(_)
+            | QueryOp::Over(_) => None,
         }
     }
 }

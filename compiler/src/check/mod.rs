@@ -29,9 +29,9 @@ pub mod catalog;
 mod coerce;
 mod correlate;
 mod declare;
-mod dedup;
 mod emit;
 mod expr;
+mod frame;
 mod from;
 mod generated;
 mod group_window;
@@ -44,6 +44,7 @@ mod nodes;
 pub mod notes;
 mod options;
 mod order;
+mod over;
 mod print;
 mod query;
 mod registry;
@@ -59,6 +60,7 @@ pub mod typed;
 mod values;
 pub mod views;
 mod window;
+mod windowed;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::thread;
@@ -183,8 +185,8 @@ struct Checker<'a> {
     declared: Vec<declare::Declared<'a>>,
     /// Columns whose expression failed.
     poisoned: HashSet<(QueryId, usize)>,
-    /// Queries with a ROW_NUMBER column that no filter has made a deduplication of yet.
-    ranks: HashMap<QueryId, dedup::Rank>,
+    /// Queries with calls of OVER, of which a filter may want the first rows only.
+    ranks: HashMap<QueryId, windowed::Windowed>,
     /// Scans made so far, so that a relation has one.
     scans: HashMap<RelationId, QueryId>,
     /// Views of other jobs that are read, by position in `CheckOptions::views`.
@@ -330,7 +332,6 @@ impl<'a> Checker<'a> {
         let meaning = query.map_or(Meaning::Poisoned, Meaning::View);
         if self.declare_name(name, meaning, create.if_not_exists, create.or_replace)
             && let Some(query) = query
-            && !self.ranks.contains_key(&query)
         {
             self.module.views.push(View { name: name.text.clone(), query, span: name.span });
             if create.materialized {

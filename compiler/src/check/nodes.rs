@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use flow_ir::aggregate::{AggregateCall, WindowSpec};
 use flow_ir::expr::{Expr, ExprKind};
 use flow_ir::logical::element_columns;
+use flow_ir::over::OverFunction;
 use flow_ir::physical::{Changelog, JoinKind, Numbering};
 use flow_ir::span::Span;
 use flow_ir::types::{DataType, Type};
@@ -13,7 +14,7 @@ use flow_ir::types::{DataType, Type};
 use super::Checker;
 use super::from::plain_column;
 use super::typed::{
-    Aggregate, Bound, Column, Deduplicate, Join, JoinTime, Query, QueryId, QueryOp, RelationId,
+    Aggregate, Bound, Column, Deduplicate, Join, JoinTime, Over, Query, QueryId, QueryOp, RelationId,
     TopN, TypedModule, Unnest, Window, WindowBound, WindowSource, window_of_rows,
 };
 
@@ -372,6 +373,26 @@ impl Checker<'_> {
         id
     }
 
+    /// The rows with values computed from those around them.
+    pub(super) fn over(&mut self, over: Over, span: Span) -> QueryId {
+        let of = self.query_node(over.input);
+        let (input, width) = (over.input, of.columns.len());
+        let mut columns: Vec<Column> = of.columns.iter().map(|c| timed(c, over.passes)).collect();
+        let mut unique_keys = of.unique_keys.clone();
+        for (at, call) in over.calls.iter().enumerate() {
+            columns.push(Column::new(format!("$call{at}"), call.ty.clone()));
+            if call.function == OverFunction::Number(Numbering::RowNumber) {
+                unique_keys.push(over.keys.iter().copied().chain([width + at]).collect());
+            }
+        }
+        unique_keys.truncate(UNIQUE_KEYS_MAX);
+        let changelog = if over.passes { Changelog::Append } else { Changelog::Retract };
+        let op = QueryOp::Over(over);
+        let id = self.add(Query { op, columns, changelog, unique_keys, span });
+        self.pass_poison(input, id);
+        id
+    }
+
     /// The rows of all inputs, whose columns agree in data type.
     pub(super) fn union_all(&mut self, inputs: Vec<QueryId>, span: Span) -> QueryId {
         let id = QueryId(u32::try_from(self.module.queries.len()).unwrap_or(u32::MAX));
@@ -550,6 +571,7 @@ impl Query {
             QueryOp::Aggregate(aggregate) => aggregate.input = new(aggregate.input),
             QueryOp::Deduplicate(dedup) => dedup.input = new(dedup.input),
             QueryOp::TopN(top) => top.input = new(top.input),
+            QueryOp::Over(over) => over.input = new(over.input),
             QueryOp::UnionAll(inputs) => inputs.iter_mut().for_each(|input| *input = new(*input)),
         }
         for window in self.columns.iter_mut().filter_map(|c| c.window.as_mut()) {

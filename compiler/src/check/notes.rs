@@ -273,6 +273,7 @@ impl Checker<'_> {
             | QueryOp::Window(_)
             | QueryOp::Deduplicate(_)
             | QueryOp::TopN(_)
+            | QueryOp::Over(_)
             | QueryOp::UnionAll(_) => {
                 let input = *self.query_node(query).inputs().first()?;
                 let is_its = at < self.query_node(input).columns.len();

@@ -65,7 +65,10 @@ impl Checker<'_> {
         let limits = limits?;
         let found = match cuts || picks {
             true => self.cut(body, &order, limits, query.span),
-            false => self.report(plans::order_without_end(first.expr.span))?,
+            false => match self.sorted_by_time(body, &order, query.span) {
+                Some(sorted) => sorted,
+                None => return self.report(plans::order_without_end(first.expr.span)),
+            },
         };
         let mut columns = self.visible_columns(found);
         columns.extend(self.outer_places(found));
@@ -139,7 +142,6 @@ impl Checker<'_> {
             | SetExprKind::Query(_)
             | SetExprKind::SetOp { .. } => {
                 let body = self.set_expr(&query.body)?;
-                let body = self.no_rank(body)?;
                 self.ordered_rows(body, order_by, query.span)?
             }
         };
@@ -172,7 +174,6 @@ impl Checker<'_> {
             keys.push((key, e.span));
         }
         let body = self.select(&extended)?;
-        let body = self.no_rank(body)?;
         let columns = keys.iter().map(|(key, span)| self.sort_column(body, key, *span));
         let columns: Vec<Option<usize>> = columns.collect();
         let mut keys = columns.into_iter().collect::<Option<Vec<usize>>>()?;

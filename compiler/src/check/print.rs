@@ -7,6 +7,7 @@ use flow_ir::aggregate::{AggregateCall, WindowSpec};
 use flow_ir::decode_plan::Origin;
 use flow_ir::expr::Expr;
 use flow_ir::logical::expr_text;
+use flow_ir::over::OverCall;
 use flow_ir::physical::{Changelog, Direction, Keep, SinkMode};
 use flow_ir::types::Field;
 
@@ -195,6 +196,14 @@ fn op_text(module: &TypedModule, query: &Query) -> String {
             let range = top.numbering.range_text(top.offset, top.limit);
             let keys = names(top.input, &top.keys);
             format!("TopN q{} by [{keys}] {range} of {order}", top.input.0)
+        }
+        QueryOp::Over(over) => {
+            let order = order_text(&fields(over.input), &over.order);
+            let call = |call: &OverCall| call.text(|columns| names(over.input, columns));
+            let calls = over.calls.iter().map(call).collect::<Vec<String>>().join(", ");
+            let (keys, passes) = (names(over.input, &over.keys), over.passes);
+            let passes = if passes { ", as time passes" } else { "" };
+            format!("Over q{} by [{keys}] of {order}{passes} calls [{calls}]", over.input.0)
         }
         QueryOp::UnionAll(inputs) => {
             let inputs: Vec<String> = inputs.iter().map(|q| format!("q{}", q.0)).collect();

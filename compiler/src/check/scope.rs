@@ -306,7 +306,8 @@ impl Checker<'_> {
                 | QueryOp::Aggregate(_)
                 | QueryOp::Unnest(_)
                 | QueryOp::Deduplicate(_)
-                | QueryOp::TopN(_) => return None,
+                | QueryOp::TopN(_)
+                | QueryOp::Over(_) => return None,
             }
         }
     }

@@ -5,8 +5,7 @@ use flow_ir::span::Span;
 use flow_ir::types::DataType;
 
 use super::Checker;
-use super::aggregate::{AggregateExpr, GroupWindow};
-use super::dedup::{Rank, first_number, keeps_first, row_number};
+use super::aggregate::GroupWindow;
 use super::expr::{ExprCx, all_of, conjuncts};
 use super::from::{plain_column, same_name};
 use super::grouping::{Above, Sets, null_keys, with_key};
@@ -14,17 +13,17 @@ use super::scope::{Found, Scope, find, visible};
 use super::subquery::subqueries_in;
 use super::typed::QueryId;
 use super::window::{Kind, window_function};
+use super::windowed::Windowed;
 use crate::diagnostics::{aggregates as problems, names};
 use crate::syntax::ast::{
-    self, Call, Distinct, ExprKind, GroupBy, GroupItem, Ident, Literal, NumberKind, ObjectName,
-    Select, SelectItem, SelectItemKind,
+    self, Call, Distinct, ExprKind, GroupBy, GroupItem, Ident, Literal, NamedWindow, NumberKind,
+    ObjectName, Select, SelectItem, SelectItemKind,
 };
 
 /// An item of SELECT, wildcards expanded.
 pub(super) struct Item<'s> {
     name: String,
     pub(super) value: Value<'s>,
-    span: Span,
     /// Where it has its name from.
     named: Option<Span>,
     /// Whether the query gives the name.
@@ -36,8 +35,6 @@ pub(super) enum Value<'s> {
     Column(Option<Expr>),
     /// As written.
     Written(&'s ast::Expr),
-    /// ROW_NUMBER() OVER (…).
-    RowNumber(&'s Call),
 }
 
 impl Checker<'_> {
@@ -79,10 +76,7 @@ impl Checker<'_> {
         let query = self.projected(select, items, &scope, input)?;
         self.note_defined(query, &named);
         match select.distinct {
-            Distinct::Distinct(span) => {
-                let query = self.no_rank(query)?;
-                Some(self.distinct(query, span))
-            }
+            Distinct::Distinct(span) => Some(self.distinct(query, span)),
             Distinct::All | Distinct::On(_) => Some(query),
         }
     }
@@ -91,9 +85,9 @@ impl Checker<'_> {
     fn type_only(&mut self, items: &[Item<'_>], scope: &Scope) {
         for item in items {
             if let Value::Written(e) = item.value {
-                let mut calls = Vec::new();
+                let (mut calls, mut overs) = (Vec::new(), Vec::new());
                 let mut cx = ExprCx::with_subqueries(scope, "SELECT");
-                cx.aggregates = Some(&mut calls);
+                (cx.aggregates, cx.overs) = (Some(&mut calls), Some(&mut overs));
                 self.expr(e, &mut cx);
             }
         }
@@ -129,23 +123,39 @@ impl Checker<'_> {
             None => None,
         };
         let null_keys = early.as_ref().map_or_else(Vec::new, |(keys, sets)| null_keys(keys, sets));
-        let mut calls = Vec::new();
         let over =
             Over { scope, window: window.as_ref(), aliases: &aliases, null_keys: &null_keys };
-        let typed = self.type_items(&items, &over, &mut calls);
+        let (mut calls, mut overs) = (Vec::new(), Vec::new());
+        let mut cx = ExprCx {
+            aggregates: Some(&mut calls),
+            overs: Some(&mut overs),
+            windows: &select.windows,
+            ..over.cx("SELECT")
+        };
+        let typed = self.type_items(&items, &aliases, &mut cx);
+        let qualify = select.qualify.as_ref().map(|qualify| {
+            (cx.place, cx.aliases) = ("QUALIFY", &aliases);
+            self.condition(qualify, &mut cx)
+        });
         let items = named_as_declared(items, &typed, scope);
         let having = select.having.as_ref().map(|having| {
             let mut cx = ExprCx { aggregates: Some(&mut calls), ..over.cx("HAVING") };
             self.condition(having, &mut cx)
         });
-        let grouped = select.group_by.is_some() || select.having.is_some() || !calls.is_empty();
-        if !grouped {
-            return self.ungrouped(select, &items, typed, scope, input);
+        // Rows of different outer rows are of different partitions.
+        for call in &mut overs {
+            call.partition.extend(self.outer_columns(scope));
         }
-        if items.iter().any(|item| matches!(item.value, Value::RowNumber(_)))
-            || select.qualify.is_some()
-        {
-            return self.later("ROW_NUMBER beside GROUP BY", select.span);
+        let grouped = select.group_by.is_some() || select.having.is_some() || !calls.is_empty();
+        let qualify = match qualify {
+            Some(qualify) => conjuncts(qualify?),
+            None => Vec::new(),
+        };
+        if !grouped {
+            let columns = items.into_iter().zip(typed).map(|(item, expr)| (item.name, expr));
+            let items = columns.chain(self.outer_items(scope)).collect();
+            let rows = Windowed { input, calls: overs, items, qualify, span: select.span };
+            return self.with_overs(rows, &|_, e| Some(e));
         }
         let (mut keys, sets) = match early {
             Some(early) => early,
@@ -159,14 +169,22 @@ impl Checker<'_> {
         let sets = with_key(sets, keys.len(), !outer.is_empty());
         keys.push(outer);
         let items = items.into_iter().zip(typed).map(|(item, expr)| (item.name, expr)).collect();
-        let above = Above {
-            calls,
-            having: having.flatten(),
-            items,
-            outer: self.outer_items(scope),
-            one_group: select.group_by.is_none(),
+        let rows = Windowed { input, calls: overs, items, qualify, span: select.span };
+        let width = window.as_ref().map_or(scope.columns.len(), |window| window.width);
+        let flat = rows.reads(&keys, &calls, width);
+        let (items, outer) = match &flat {
+            Some(flat) => (flat.iter().map(|e| (String::from("$flat"), Some(e.clone()))).collect(), vec![]),
+            None => (rows.items.clone(), self.outer_items(scope)),
         };
-        self.grouping_union(input, &keys, &sets, &above, select.span, group_span(select))
+        let having = having.flatten();
+        let one_group = select.group_by.is_none();
+        let above = Above { calls, having, items, outer, one_group };
+        let clause = group_span(select);
+        let groups = self.grouping_union(input, &keys, &sets, &above, select.span, clause)?;
+        let Some(flat) = flat else { return Some(groups) };
+        let mut rows = Windowed { input: groups, ..rows };
+        rows.items.extend(self.outer_items(scope));
+        self.over_groups(rows, &flat, clause)
     }
 
     pub(super) fn project_items(
@@ -182,85 +200,21 @@ impl Checker<'_> {
         Some(self.project(input, items, span))
     }
 
-    pub(super) fn type_items(
+    pub(super) fn type_items<'s>(
         &mut self,
         items: &[Item<'_>],
-        over: &Over<'_>,
-        calls: &mut Vec<AggregateExpr>,
+        aliases: &'s [(&'s Ident, &'s ast::Expr)],
+        cx: &mut ExprCx<'s>,
     ) -> Vec<Option<Expr>> {
         let typed = items.iter().map(|item| match &item.value {
             Value::Column(expr) => expr.clone(),
-            Value::RowNumber(_) => Some(first_number(item.span)),
             Value::Written(e) => {
-                let mut cx = ExprCx {
-                    aggregates: Some(&mut *calls),
-                    // What only orders the rows may name the items.
-                    aliases: if visible(&item.name) { &[] } else { over.aliases },
-                    ..over.cx("SELECT")
-                };
-                self.expr(e, &mut cx)
+                // What only orders the rows may name the items.
+                cx.aliases = if visible(&item.name) { &[] } else { aliases };
+                self.expr(e, cx)
             }
         });
         typed.collect()
-    }
-
-    /// A SELECT without groups; with a row number it waits for its filter.
-    fn ungrouped(
-        &mut self,
-        select: &Select,
-        items: &[Item<'_>],
-        typed: Vec<Option<Expr>>,
-        scope: &Scope,
-        input: QueryId,
-    ) -> Option<QueryId> {
-        let numbered = items.iter().enumerate().find_map(|(at, item)| match item.value {
-            Value::RowNumber(call) => Some((at, call, item.span)),
-            Value::Column(_) | Value::Written(_) => None,
-        });
-        let named = items.iter().zip(typed).map(|(item, expr)| (item.name.clone(), expr));
-        let columns: Vec<(String, Option<Expr>)> = named.chain(self.outer_items(scope)).collect();
-        if let Some(qualify) = &select.qualify {
-            let (call, span) = self.qualified(qualify, items)?;
-            let numbering = self.numbering(call, span, &select.windows, scope, input)?;
-            let kept = self.keep_one(numbering, span);
-            return self.project_items(kept, columns, select.span);
-        }
-        let Some((column, call, span)) = numbered else {
-            return self.project_settled(input, columns, select.span, &|_, e| Some(e));
-        };
-        let numbering = self.numbering(call, span, &select.windows, scope, input)?;
-        let query = self.project_items(input, columns.clone(), select.span)?;
-        self.ranks.insert(query, Rank::new(column, numbering, columns, span));
-        Some(query)
-    }
-
-    /// The row number of QUALIFY, written there or as an item.
-    fn qualified<'s>(
-        &mut self,
-        qualify: &'s ast::Expr,
-        items: &[Item<'s>],
-    ) -> Option<(&'s Call, Span)> {
-        let message = "QUALIFY must keep the first row of a ROW_NUMBER";
-        let Some((side, true)) = keeps_first(qualify) else {
-            return self.report(problems::not_deduplication(
-                message,
-                "another filter",
-                qualify.span,
-            ));
-        };
-        if let Some(call) = row_number(side) {
-            return Some((call, side.span));
-        }
-        let single = if let ExprKind::Name(name) = &side.kind { name.as_single() } else { None };
-        let named = single.and_then(|single| {
-            items.iter().find(|item| item.name.eq_ignore_ascii_case(&single.text))
-        });
-        match named.map(|item| (&item.value, item.span)) {
-            Some((Value::RowNumber(call), span)) => Some((*call, span)),
-            Some((Value::Column(_) | Value::Written(_), _)) | None => {
-                self.report(problems::not_deduplication(message, "not a ROW_NUMBER", side.span))
-            }
-        }
     }
 
     /// The items with wildcards expanded.
@@ -275,13 +229,10 @@ impl Checker<'_> {
                             default_name(expr).unwrap_or_else(|| format!("expr{}", items.len() + 1))
                         }
                     };
-                    let value = match row_number(expr) {
-                        Some(call) => Value::RowNumber(call),
-                        None => Value::Written(expr),
-                    };
+                    let value = Value::Written(expr);
                     let named = Some(alias.as_ref().map_or(expr.span, |alias| alias.span));
                     let aliased = alias.is_some();
-                    items.push(Item { name, value, span: expr.span, named, aliased });
+                    items.push(Item { name, value, named, aliased });
                 }
                 SelectItemKind::Wildcard { qualifier, exclude, replace } => {
                     let at = self.wildcard(qualifier.as_ref(), scope)?;
@@ -300,7 +251,7 @@ impl Checker<'_> {
                             ),
                         };
                         let (name, named) = (column.name.clone(), column.declared);
-                        items.push(Item { name, value, span: item.span, named, aliased: true });
+                        items.push(Item { name, value, named, aliased: true });
                     }
                 }
             }
@@ -353,7 +304,7 @@ impl Checker<'_> {
         let group_items = match &select.group_by {
             None => return Some((Vec::new(), vec![Vec::new()])),
             Some(GroupBy::All(_)) => {
-                let keys = self.group_all(items, scope);
+                let keys = self.group_all(items, scope, &select.windows);
                 let all = (0..keys.len()).collect();
                 return Some((keys, vec![all]));
             }
@@ -368,23 +319,29 @@ impl Checker<'_> {
     }
 
     /// GROUP BY ALL: the items without aggregates.
-    fn group_all<'s>(&mut self, items: &[Item<'s>], scope: &Scope) -> Vec<Key<'s>> {
+    fn group_all<'s>(
+        &mut self,
+        items: &[Item<'s>],
+        scope: &Scope,
+        windows: &[NamedWindow],
+    ) -> Vec<Key<'s>> {
         let mut keys = Vec::new();
         for item in items.iter().filter(|item| visible(&item.name)) {
             match &item.value {
                 Value::Column(Some(expr)) => keys.push(Key::Typed(expr.clone())),
                 Value::Written(e) => {
-                    let mut calls = Vec::new();
+                    let (mut calls, mut overs) = (Vec::new(), Vec::new());
                     let mut cx = ExprCx::rows(scope, "GROUP BY");
-                    cx.aggregates = Some(&mut calls);
+                    (cx.aggregates, cx.overs) = (Some(&mut calls), Some(&mut overs));
+                    cx.windows = windows;
                     let before = self.found.len();
                     self.expr(e, &mut cx);
                     self.found.truncate(before);
-                    if calls.is_empty() {
+                    if calls.is_empty() && overs.is_empty() {
                         keys.push(Key::Written(e));
                     }
                 }
-                Value::Column(None) | Value::RowNumber(_) => {}
+                Value::Column(None) => {}
             }
         }
         keys
@@ -415,9 +372,6 @@ impl Checker<'_> {
             Some(Value::Written(e)) => Some(Key::Written(e)),
             Some(Value::Column(Some(expr))) => Some(Key::Typed(expr.clone())),
             Some(Value::Column(None)) => None,
-            Some(Value::RowNumber(_)) => {
-                self.report(problems::not_allowed_here("ROW_NUMBER", "GROUP BY", span))
-            }
             None => self.report(problems::bad_position(text, items.len(), span)),
         }
     }
@@ -474,7 +428,7 @@ impl Checker<'_> {
 }
 
 /// What the items and HAVING are typed over.
-pub(super) struct Over<'s> {
+struct Over<'s> {
     scope: &'s Scope,
     window: Option<&'s GroupWindow>,
     aliases: &'s [(&'s Ident, &'s ast::Expr)],
@@ -483,11 +437,6 @@ pub(super) struct Over<'s> {
 }
 
 impl<'s> Over<'s> {
-    /// Single rows.
-    pub(super) fn rows(scope: &'s Scope) -> Self {
-        Self { scope, window: None, aliases: &[], null_keys: &[] }
-    }
-
     fn cx(&self, place: &'static str) -> ExprCx<'s> {
         ExprCx {
             group_window: self.window,
@@ -579,6 +528,6 @@ impl Checker<'_> {
         self.is_top = true;
         let found = self.query(query);
         self.is_top = false;
-        self.no_rank(found?)
+        found
     }
 }

@@ -39,7 +39,6 @@ impl Checker<'_> {
         right: QueryId,
         span: Span,
     ) -> Option<[QueryId; 2]> {
-        let (left, right) = (self.no_rank(left)?, self.no_rank(right)?);
         let (l, r) = (&self.query_node(left).columns, &self.query_node(right).columns);
         let name = match op {
             SetOp::Union => "UNION",

@@ -25,6 +25,7 @@ use super::attach::boolean;
 use super::expr::{ExprCx, conjuncts};
 use super::from::{Kind, plain_column};
 use super::join::{Equality, Sides};
+use super::over::FIRST_OVER;
 use super::scope::Scope;
 use super::typed::{Column, Query, QueryId, QueryOp};
 use crate::diagnostics::{Diagnostic, plans, syntax};
@@ -457,6 +458,7 @@ impl Checker<'_> {
 /// The subqueries whose values stand in expressions, in order.
 pub(super) fn subqueries_in(exprs: &[Expr]) -> Vec<usize> {
     let columns = exprs.iter().flat_map(Expr::columns);
+    let columns = columns.filter(|at| *at < FIRST_OVER);
     let numbers: BTreeSet<usize> = columns.filter_map(|at| at.checked_sub(FIRST_COLUMN)).collect();
     numbers.into_iter().collect()
 }

@@ -25,6 +25,7 @@
 use flow_ir::aggregate::{AggregateCall, WindowSpec};
 use flow_ir::connector;
 use flow_ir::expr::Expr;
+use flow_ir::over::OverCall;
 use flow_ir::physical::{
     Changelog, Direction, JoinKind, Keep, Numbering, RowWindow, Settings, SinkMode, Stream,
 };
@@ -261,6 +262,8 @@ pub enum QueryOp {
     Deduplicate(Deduplicate),
     /// The first rows per key. Output: the input, and with `rank` the number.
     TopN(TopN),
+    /// Values from the rows around each row. Output: the input, the results.
+    Over(Over),
     /// The rows of all inputs, which agree in column types.
     UnionAll(Vec<QueryId>),
 }
@@ -422,6 +425,25 @@ pub struct TopN {
     pub rank: bool,
 }
 
+/// Calls of OVER with one window.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Over {
+    /// Whose rows.
+    pub input: QueryId,
+    /// PARTITION BY columns.
+    pub keys: Vec<usize>,
+    /// ORDER BY columns, most significant first. Rows that are equal in them follow each other as
+    /// `TopN` has it.
+    pub order: Vec<(usize, Direction)>,
+    /// The calls, over columns of the input.
+    pub calls: Vec<OverCall>,
+    /// The input is append-only and ordered by its event time, ascending, first of all, and no call
+    /// looks ahead: rows wait for the watermark and come once, with their event time.
+    pub passes: bool,
+    /// Then: how far back frames reach, microseconds; `None`: by rows, or for ever.
+    pub reach: Option<i64>,
+}
+
 impl TypedModule {
     /// A declared stream or table.
     pub fn relation(&self, id: RelationId) -> &Relation {
@@ -495,6 +517,7 @@ impl Query {
             QueryOp::Aggregate(aggregate) => vec![aggregate.input],
             QueryOp::Deduplicate(dedup) => vec![dedup.input],
             QueryOp::TopN(top) => vec![top.input],
+            QueryOp::Over(over) => vec![over.input],
             QueryOp::UnionAll(inputs) => inputs.clone(),
         }
     }

@@ -105,7 +105,6 @@ impl ViewDecl {
 impl<'a> Checker<'a> {
     /// A query as a view keeps it: its visible columns, all of a type, no row number waiting.
     pub(super) fn whole_rows(&mut self, query: QueryId, span: Span) -> Option<QueryId> {
-        let query = self.no_rank(query)?;
         let columns = self.visible_columns(query);
         Some(self.shown(query, &columns, span))
     }

@@ -322,7 +322,8 @@ impl Checker<'_> {
                 QueryOp::Join(_)
                 | QueryOp::Aggregate(_)
                 | QueryOp::Deduplicate(_)
-                | QueryOp::TopN(_) => false,
+                | QueryOp::TopN(_)
+                | QueryOp::Over(_) => false,
             };
             if !is {
                 return false;
@@ -384,6 +385,7 @@ impl Checker<'_> {
             | QueryOp::Aggregate(_)
             | QueryOp::Deduplicate(_)
             | QueryOp::TopN(_)
+            | QueryOp::Over(_)
             | QueryOp::UnionAll(_) => 0,
         };
         self.below(query).into_iter().map(of).max().unwrap_or(0)

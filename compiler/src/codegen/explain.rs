@@ -139,6 +139,7 @@ fn work_of(graph: &JobGraph, id: VertexId, op: &PhysicalOp) -> Result<Vec<Work>,
         | PhysicalOp::LookupJoin(_)
         | PhysicalOp::Deduplicate(_)
         | PhysicalOp::TopN(_)
+        | PhysicalOp::Over(_)
         | PhysicalOp::Normalize(_)
         | PhysicalOp::Materialize(_)
         | PhysicalOp::Union(_) => Vec::new(),

@@ -42,11 +42,21 @@ pub fn modifier_not_taken(function: &str, modifier: &str, span: Span) -> Diagnos
     Diagnostic::new(Code::E0604, message, span, "not for this function")
 }
 
-/// ROW_NUMBER that is not the form of a deduplication.
-pub fn not_deduplication(message: &str, label: &str, span: Span) -> Diagnostic {
-    Diagnostic::new(Code::E0605, message, span, label).with_help(
-        "What runs is: SELECT … FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY k ORDER BY ts \
-         DESC) AS rn FROM t) WHERE rn = 1.",
+/// OVER where it has no rows, or in another.
+pub fn over_not_allowed_here(function: &str, place: &str, span: Span) -> Diagnostic {
+    let message = format!("{function} OVER (…) cannot stand in {place}");
+    let help = match place {
+        "WHERE" | "HAVING" => "Use QUALIFY, which filters by what OVER computes.",
+        _ => "Compute it in a subquery in FROM, and use its column here.",
+    };
+    Diagnostic::new(Code::E0602, message, span, "computed later").with_help(help)
+}
+
+/// A frame that cannot be.
+pub fn bad_frame(message: &str, label: &str, span: Span) -> Diagnostic {
+    Diagnostic::new(Code::E0608, message, span, label).with_help(
+        "A frame is ROWS, RANGE or GROUPS BETWEEN start AND end; for example ROWS BETWEEN 2 \
+         PRECEDING AND CURRENT ROW, or RANGE BETWEEN INTERVAL '1' HOUR PRECEDING AND CURRENT ROW.",
     )
 }
 

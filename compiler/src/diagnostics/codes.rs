@@ -112,9 +112,9 @@ codes! {
     E0602 Error "aggregate in the wrong place";
     E0603 Error "no such position";
     E0604 Error "modifier not taken";
-    E0605 Error "not a deduplication";
     E0606 Error "a constant of an aggregate";
     E0607 Error "too many grouping sets";
+    E0608 Error "no such frame";
     E0701 Error "unknown connector";
     E0702 Error "unknown option";
     E0703 Error "missing option";

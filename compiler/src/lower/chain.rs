@@ -63,6 +63,7 @@ impl Lowering<'_> {
                 | LogicalOp::Aggregate(_)
                 | LogicalOp::Deduplicate(_)
                 | LogicalOp::TopN(_)
+                | LogicalOp::Over(_)
                 | LogicalOp::Normalize(_)
                 | LogicalOp::Materialize(_)
                 | LogicalOp::Union(_)

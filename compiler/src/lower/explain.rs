@@ -8,7 +8,7 @@ use flow_ir::aggregate::AggregateCall;
 use flow_ir::ids::VertexId;
 use flow_ir::logical::value_text;
 use flow_ir::physical::{
-    Deduplicate, Direction, IntervalJoin, JobGraph, Keep, KeyRange, Late, LateRule, Materialize,
+    Deduplicate, Direction, IntervalJoin, JobGraph, Keep, KeyRange, Late, LateRule, Materialize, Over, OverTime,
     Partitioning, PhysicalOp, SessionWindow, SinkMode, Source, TemporalJoin, TopN, Vertex,
     WindowAggregate, WindowInput, WindowJoin,
 };
@@ -103,6 +103,7 @@ impl Line<'_> {
             }
             PhysicalOp::Deduplicate(op) => format!("{kind} {}", self.deduplicate(op)),
             PhysicalOp::TopN(op) => format!("{kind} {}", self.top_n(op)),
+            PhysicalOp::Over(op) => format!("{kind} {}", self.over(op)),
             PhysicalOp::Normalize(op) => {
                 let counted = if op.weight.is_some() { ", rows counted" } else { "" };
                 format!("{kind} by [{}]{counted}", self.names(0, &op.keys))
@@ -191,6 +192,20 @@ impl Line<'_> {
             None => String::new(),
         };
         format!("keeps {range} by [{by}] ordered [{order}]{window}")
+    }
+
+    fn over(&self, op: &Over) -> String {
+        let calls = op.calls.iter().map(|call| call.text(|columns| self.names(0, columns)));
+        let calls = calls.collect::<Vec<_>>().join(", ");
+        let (by, order) = (self.names(0, &op.keys), self.order(&op.order));
+        let waits = match &op.time {
+            Some(OverTime { time, .. }) => {
+                let time = self.names(0, &[*time]);
+                format!("; each row waits until the watermark passes its {time}")
+            }
+            None => String::new(),
+        };
+        format!("computes [{calls}] by [{by}] ordered [{order}]{waits}")
     }
 
     fn order(&self, order: &[(usize, Direction)]) -> String {

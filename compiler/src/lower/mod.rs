@@ -148,6 +148,7 @@ impl<'a> Lowering<'a> {
             }
             LogicalOp::Deduplicate(dedup) => self.deduplicate(id, dedup),
             LogicalOp::TopN(top) => self.top_n(id, top),
+            LogicalOp::Over(over) => self.over(id, over),
             LogicalOp::Normalize(normalize) => {
                 let logical::Normalize { keys, tombstone, weight } = normalize.clone();
                 let rows = match weight {

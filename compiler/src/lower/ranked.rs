@@ -2,8 +2,9 @@
 
 use flow_ir::ids::{NodeId, VertexId};
 use flow_ir::logical;
-use flow_ir::physical::{Deduplicate, Direction, PhysicalOp, TableKind, TopN};
+use flow_ir::physical::{Deduplicate, Direction, Over, OverTime, PhysicalOp, TableKind, TopN};
 use flow_ir::types::{DataType, Type};
+use flow_stdlib::over::running_state;
 
 use super::Lowering;
 use super::aggregate::bigint;
@@ -34,6 +35,39 @@ impl Lowering<'_> {
             rows: self.table("rows", TableKind::Ordered, key, weight),
         };
         self.keyed(id, PhysicalOp::TopN(op), top.keys.clone())
+    }
+}
+
+impl Lowering<'_> {
+    pub(super) fn over(&mut self, id: NodeId, over: &logical::Over) -> VertexId {
+        let row = self.types(self.lowered[&self.plan.node(id).inputs[0]]);
+        let sorted = sorted_key(&row, &over.keys, &over.order);
+        let number = || vec![Type::not_null(DataType::BigInt)];
+        let rows = self.table("rows", TableKind::Ordered, sorted.clone(), number());
+        let time = over.time.map(|time| {
+            let key: Vec<Type> = over.keys.iter().map(|&column| row[column].clone()).collect();
+            let timed = |key: &[Type]| [number(), key.to_vec()].concat();
+            let gone = [number(), number()].concat();
+            let running = over.calls.iter().filter_map(|call| running_state(call, &row));
+            let running = running.collect::<Vec<_>>().into_iter();
+            let carried = gone.into_iter().chain(running.flatten()).collect();
+            OverTime {
+                time,
+                reach: over.reach,
+                pending: self.table("pending", TableKind::Ordered, timed(&sorted), number()),
+                carried: self.table("carried", TableKind::Point, key.clone(), carried),
+                timers: self.table("timers", TableKind::Ordered, timed(&key), number()),
+            }
+        });
+        let op = Over {
+            keys: over.keys.clone(),
+            order: over.order.clone(),
+            peers: over.peers,
+            calls: over.calls.clone(),
+            rows,
+            time,
+        };
+        self.keyed(id, PhysicalOp::Over(op), over.keys.clone())
     }
 }
 

@@ -72,6 +72,7 @@ fn is_derived(plan: &Plan, id: NodeId) -> bool {
             | LogicalOp::Aggregate(_)
             | LogicalOp::Deduplicate(_)
             | LogicalOp::TopN(_)
+            | LogicalOp::Over(_)
             | LogicalOp::Normalize(_)
             | LogicalOp::Materialize(_) => {}
         }

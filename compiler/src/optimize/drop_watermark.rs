@@ -55,6 +55,7 @@ fn minds_time(node: &Node) -> bool {
             }
             None => false,
         },
+        LogicalOp::Over(over) => over.time.is_some(),
         LogicalOp::Scan(_)
         | LogicalOp::Filter(_)
         | LogicalOp::Project(_)

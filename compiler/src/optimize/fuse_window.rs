@@ -75,6 +75,7 @@ fn chain(plan: &Plan, top: NodeId) -> Option<(Vec<NodeId>, NodeId)> {
             | LogicalOp::Aggregate(_)
             | LogicalOp::Deduplicate(_)
             | LogicalOp::TopN(_)
+            | LogicalOp::Over(_)
             | LogicalOp::Normalize(_)
             | LogicalOp::Materialize(_)
             | LogicalOp::Union(_)

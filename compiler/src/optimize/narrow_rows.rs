@@ -16,7 +16,7 @@ use flow_ir::logical::{LogicalOp, Node, Plan, PlanNode, Project, Scan, ScanKind,
 use flow_ir::types::{DataType, Type};
 
 use super::Pass;
-use super::prune_columns::{is_total_order, top_n_reads};
+use super::prune_columns::{is_total_order, over_reads, top_n_reads};
 
 /// The pass.
 pub(crate) struct NarrowRows;
@@ -194,6 +194,12 @@ fn of_inputs(node: &Node, above: &Wanted, inputs: &[&Schema]) -> Vec<Wanted> {
             wanted.whole(top_n_reads(top, &BTreeSet::new(), inputs[0]));
             vec![wanted]
         }
+        LogicalOp::Over(over) => {
+            let mut wanted = above.within(0..inputs[0].width());
+            let results = inputs[0].width()..inputs[0].width() + over.calls.len();
+            wanted.whole(over_reads(over, &results.collect(), inputs[0]));
+            vec![wanted]
+        }
         LogicalOp::Normalize(normalize) => whole(normalize.keys.clone()),
         LogicalOp::Late(_) | LogicalOp::Union(_) => vec![above.clone(); inputs.len()],
         LogicalOp::Materialize(_) | LogicalOp::Sink(_) => whole(all(inputs[0])),
@@ -300,6 +306,7 @@ fn split(plan: &mut Plan, id: NodeId, all: &AllWanted, shapes: &[Shape]) -> Shap
         | LogicalOp::Session(_)
         | LogicalOp::Deduplicate(_)
         | LogicalOp::TopN(_)
+        | LogicalOp::Over(_)
         | LogicalOp::Normalize(_)
         | LogicalOp::Materialize(_)
         | LogicalOp::Union(_)
@@ -368,6 +375,10 @@ fn split_fitted(plan: &mut Plan, id: NodeId, wanted: &[Wanted], shapes: &[Shape]
         }
         LogicalOp::Session(_) => fitted[0].1.then(&Shape::same(3), plan.schema(inputs[0]).width()),
         LogicalOp::Sink(_) => Shape::same(plan.schema(id).width()),
+        LogicalOp::Over(over) => {
+            let results = Shape::same(over.calls.len());
+            fitted[0].1.then(&results, plan.schema(inputs[0]).width())
+        }
         LogicalOp::TopN(top) => {
             let number = Shape::same(usize::from(top.rank));
             fitted[0].1.then(&number, plan.schema(inputs[0]).width())

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use flow_ir::expr::Expr;
 use flow_ir::ids::NodeId;
 use flow_ir::logical::{
-    Hidden, Join, JoinClass, LogicalOp, Plan, Project, Scan, Schema, Session, TopN,
+    Hidden, Join, JoinClass, LogicalOp, Over, Plan, Project, Scan, Schema, Session, TopN,
 };
 use flow_ir::physical::{Direction, Numbering};
 use flow_ir::types::Type;
@@ -110,6 +110,7 @@ fn reads(op: &LogicalOp, needed: &BTreeSet<usize>, inputs: &[&Schema]) -> Vec<Ve
             and(&dedup.keys.iter().copied().chain(order).collect::<Vec<_>>())
         }
         LogicalOp::TopN(top) => vec![top_n_reads(top, needed, inputs[0])],
+        LogicalOp::Over(over) => vec![over_reads(over, needed, inputs[0])],
         LogicalOp::Normalize(normalize) => {
             let hidden = [Some(normalize.tombstone), normalize.weight].into_iter().flatten();
             and(&normalize.keys.iter().copied().chain(hidden).collect::<Vec<_>>())
@@ -118,6 +119,20 @@ fn reads(op: &LogicalOp, needed: &BTreeSet<usize>, inputs: &[&Schema]) -> Vec<Ve
         LogicalOp::Late(late) => and(&[late.time, late.watermark, late.position]),
         LogicalOp::Materialize(_) | LogicalOp::Sink(_) => vec![all(inputs[0])],
     }
+}
+
+/// The columns that the operator reads to make the needed ones of its output: what the calls read
+/// that are needed, and where the order is not total all that breaks ties.
+pub(super) fn over_reads(over: &Over, needed: &BTreeSet<usize>, input: &Schema) -> Vec<usize> {
+    let width = input.width();
+    if !is_total_order(&over.keys, &over.order, input) {
+        return (0..width).collect();
+    }
+    let mut read = over.clone();
+    let mut index = width..;
+    read.calls.retain(|_| index.next().is_some_and(|i| needed.contains(&i)));
+    let own = needed.iter().copied().filter(|&c| c < width);
+    own.chain(read.columns()).collect()
 }
 
 /// The columns that the operator reads to make the needed ones of its output.
@@ -230,6 +245,7 @@ fn prune(
         | LogicalOp::Session(_)
         | LogicalOp::Deduplicate(_)
         | LogicalOp::TopN(_)
+        | LogicalOp::Over(_)
         | LogicalOp::Normalize(_)
         | LogicalOp::Materialize(_)
         | LogicalOp::Union(_)
@@ -293,6 +309,10 @@ fn fit(
             let is_read = needs.outputs[id.index()].contains(&widths[0]);
             fit_top_n(top, &kept[0], is_read, plan.schema(fitted[0]).width())
         }
+        LogicalOp::Over(over) => {
+            let needed = &needs.outputs[id.index()];
+            fit_over(over, &kept[0], needed, plan.schema(fitted[0]).width())
+        }
         LogicalOp::Normalize(normalize) => {
             normalize.keys.iter_mut().for_each(|c| *c = at(0, *c));
             normalize.tombstone = at(0, normalize.tombstone);
@@ -338,6 +358,26 @@ fn fit_session(session: &mut Session, kept: &[Option<usize>], width: usize) -> V
     session.keys.iter_mut().for_each(|c| *c = at(*c));
     session.time = at(session.time);
     kept.iter().copied().chain((0..3).map(|bound| Some(width + bound))).collect()
+}
+
+/// Calls go that nobody reads.
+fn fit_over(
+    over: &mut Over,
+    kept: &[Option<usize>],
+    needed: &BTreeSet<usize>,
+    width: usize,
+) -> Vec<Option<usize>> {
+    let mut places = kept.to_vec();
+    let mut next = width..;
+    for at in kept.len()..kept.len() + over.calls.len() {
+        places.push(if needed.contains(&at) { next.next() } else { None });
+    }
+    let mut results = places[kept.len()..].iter();
+    over.calls.retain(|_| results.next().is_some_and(Option::is_some));
+    let mut results = places[kept.len()..].iter();
+    over.names.retain(|_| results.next().is_some_and(Option::is_some));
+    over.map_columns(|c| kept[c].expect("a column that is read was kept"));
+    places
 }
 
 /// The number goes where it is not read: shifts of it are then no changes.

@@ -97,6 +97,10 @@ fn push(plan: &mut Plan, filter: NodeId, predicate: Expr, below: NodeId) -> bool
             let own = keys_only(&dedup.keys);
             push_mapped(plan, filter, predicate, below, &own)
         }
+        LogicalOp::Over(over) => {
+            let own = keys_only(&over.keys);
+            push_mapped(plan, filter, predicate, below, &own)
+        }
         LogicalOp::TopN(top) => {
             let own = keys_only(&top.keys);
             push_mapped(plan, filter, predicate, below, &own)

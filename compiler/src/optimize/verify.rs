@@ -5,8 +5,8 @@ use std::fmt;
 use flow_ir::expr::{Expr, ExprKind};
 use flow_ir::ids::NodeId;
 use flow_ir::logical::{
-    Aggregate, Changes, Hidden, Join, JoinClass, LogicalOp, Node, Plan, PlanNode, Schema, Sink,
-    TopN,
+    Aggregate, Changes, Hidden, Join, JoinClass, LogicalOp, Node, Over, Plan, PlanNode, Schema,
+    Sink, TopN,
 };
 use flow_ir::physical::{Numbering, SinkMode, WindowInput};
 use flow_ir::types::{DataType, Field};
@@ -110,6 +110,10 @@ fn verify_op(plan: &Plan, node: &Node, inputs: &[&Schema]) -> Result<(), String>
             within(&top.keys)?;
             verify_top_n(top, inputs[0])
         }
+        LogicalOp::Over(over) => {
+            within(&over.columns())?;
+            verify_over(over, inputs[0])
+        }
         LogicalOp::Normalize(normalize) => {
             within(&normalize.keys)?;
             ensure(inputs[0].changes == Changes::Upsert, "the input is no keyed changelog")?;
@@ -153,6 +157,15 @@ fn verify_top_n(top: &TopN, input: &Schema) -> Result<(), String> {
         ensure(input.changes == Changes::Append, "an input must be append-only")?;
     }
     not_upsert(input)
+}
+
+fn verify_over(over: &Over, input: &Schema) -> Result<(), String> {
+    ensure(over.names.len() == over.calls.len(), "a result without a name")?;
+    ensure(over.peers <= over.order.len(), "more columns are equal than ordered")?;
+    match over.time {
+        Some(_) => append(input),
+        None => not_upsert(input),
+    }
 }
 
 fn verify_sink(sink: &Sink, input: &Schema) -> Result<(), String> {

@@ -105,7 +105,12 @@ impl<'a> Planner<'a> {
                         | JoinTime::Temporal { .. } => &[Hidden::Watermark, Hidden::Position],
                     }
                 }
-                QueryOp::Deduplicate(_) | QueryOp::TopN(_) => &[Hidden::Partition, Hidden::Offset],
+                QueryOp::Over(over) if over.passes => {
+                    &[Hidden::Watermark, Hidden::Position, Hidden::Partition, Hidden::Offset]
+                }
+                QueryOp::Deduplicate(_) | QueryOp::TopN(_) | QueryOp::Over(_) => {
+                    &[Hidden::Partition, Hidden::Offset]
+                }
                 QueryOp::Aggregate(aggregate) if aggregate.calls.iter().any(in_order) => {
                     &[Hidden::Partition, Hidden::Offset]
                 }
@@ -160,6 +165,7 @@ impl<'a> Planner<'a> {
             QueryOp::Aggregate(aggregate) => self.aggregate(aggregate, query),
             QueryOp::Deduplicate(dedup) => self.deduplicate(dedup, query),
             QueryOp::TopN(top) => self.top_n(top, query),
+            QueryOp::Over(over) => self.over(over, query),
             QueryOp::UnionAll(inputs) => self.union(inputs, query),
         }
     }

@@ -2,8 +2,8 @@
 //! rows are records, by the columns that say it.
 
 use flow_ir::ids::NodeId;
-use flow_ir::logical::{Deduplicate, Hidden, LogicalOp, TopN};
-use flow_ir::physical::{Changelog, Direction, Keep, Numbering};
+use flow_ir::logical::{Deduplicate, Hidden, LogicalOp, Over, TopN};
+use flow_ir::physical::{Changelog, Direction, Keep, LateRule, Numbering};
 
 use super::{Planner, Relation};
 use crate::check::typed::{self, Query, QueryId};
@@ -50,6 +50,37 @@ impl Planner<'_> {
         let own = (0..width).map(|at| if top.rank && at + 1 == width { last } else { at });
         let relation = Relation { node, columns: own.collect() };
         Relation::first(self.shape(&relation, &[]), width)
+    }
+
+    pub(super) fn over(&mut self, over: &typed::Over, query: &Query) -> Relation {
+        let of = self.module.query(over.input);
+        let mut input = self.relation(over.input).clone();
+        let time = over.order.first().map(|(column, _)| *column).filter(|_| over.passes);
+        if let Some(time) = time {
+            let time = input.columns[time];
+            input.node = self.without_late(input.node, time, LateRule::Rows);
+        }
+        let (node, order) = match of.changelog {
+            Changelog::Append => self.ranked(over.input, &input, &over.order, false),
+            Changelog::Retract => (self.shape(&input, &[]), over.order.clone()),
+        };
+        let width = of.columns.len();
+        let names = query.columns[width..].iter().map(|c| c.name.clone()).collect();
+        let op = Over {
+            keys: over.keys.clone(),
+            order,
+            peers: over.order.len(),
+            calls: over.calls.clone(),
+            names,
+            time,
+            reach: over.reach,
+        };
+        let inner = self.plan.schema(node).width();
+        let node = self.add(LogicalOp::Over(op), node, query.span);
+        // The results stand behind the input's hidden columns.
+        let results = inner..inner + over.calls.len();
+        let relation = Relation { node, columns: (0..width).chain(results).collect() };
+        Relation::first(self.shape(&relation, &[]), query.columns.len())
     }
 
     /// The rows of an append-only query in its columns, with the hidden ones that break ties, and

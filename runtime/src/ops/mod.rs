@@ -25,6 +25,12 @@ mod lookup_join;
 mod map;
 mod materialize;
 mod normalize;
+mod over;
+mod over_calls;
+mod over_frame;
+mod over_running;
+mod over_scratch;
+mod over_time;
 mod pairs;
 mod pre_aggregate;
 mod session_window;
@@ -224,6 +230,10 @@ pub fn instantiate(
             window_top_n::WindowTopNOp::new(op, &plan).map(boxed)
         }
         PhysicalOp::TopN(op) => top_n::TopNOp::new(op, &plan).map(boxed),
+        PhysicalOp::Over(op) => match &op.time {
+            Some(time) => over_time::OverTimeOp::new(op, time, &plan).map(boxed),
+            None => over::OverOp::new(op, &plan).map(boxed),
+        },
         PhysicalOp::Normalize(op) => normalize::NormalizeOp::new(op, &plan).map(boxed),
         PhysicalOp::Materialize(op) => materialize::MaterializeOp::new(op, &plan).map(boxed),
         PhysicalOp::Union(_) => Ok(boxed(union::UnionOp)),

@@ -5,10 +5,13 @@
 
 use xxhash_rust::xxh3::Xxh3;
 
-use super::{Aggregate, Filter, Join, JoinClass, LogicalOp, Node, Plan, Session, TopN, Unnest};
+use super::{
+    Aggregate, Filter, Join, JoinClass, LogicalOp, Node, Over, Plan, Session, TopN, Unnest,
+};
 use crate::aggregate::AggregateCall;
 use crate::expr::{Expr, ExprKind};
 use crate::ids::NodeId;
+use crate::over::OverCall;
 use crate::physical::WindowInput;
 use crate::types::DataType;
 
@@ -112,6 +115,7 @@ fn of_node<'a>(node: &Node, of: &impl Fn(NodeId) -> &'a Identity) -> Identity {
             keeping(parts.hashes(order.map(Parts::finish)).finish(), input(0))
         }
         LogicalOp::TopN(top) => of_top_n(top, input(0)),
+        LogicalOp::Over(over) => of_over(over, input(0)),
         LogicalOp::Normalize(normalize) => {
             let keys = normalize.keys.iter().map(|&k| input(0).columns[k]);
             let parts = Parts::new("normalize").hash(input(0).node).hashes(keys);
@@ -157,6 +161,27 @@ fn of_filter(filter: &Filter, input: &Identity) -> Identity {
     conjuncts.sort_unstable();
     let node = Parts::new("filter").hash(input.node).hashes(conjuncts).finish();
     Identity { node, columns: input.columns.clone() }
+}
+
+/// A call is known by what it computes of which columns, whatever numbers these have.
+fn of_over(over: &Over, input: &Identity) -> Identity {
+    let columns = &input.columns;
+    let order = over.order.iter().map(|(c, d)| Parts::new("").hash(columns[*c]).data(d));
+    let call = |call: &OverCall| {
+        let mut bare = call.clone();
+        bare.map_columns(|_| 0);
+        let read = call.columns().into_iter().map(|c| columns[c]);
+        Parts::new("call").data(&bare).hashes(read).finish()
+    };
+    let calls: Vec<u64> = over.calls.iter().map(call).collect();
+    let parts = Parts::new("over").hash(input.node).data(&(over.peers, over.time.is_some()));
+    let parts = parts.hashes(over.keys.iter().map(|&k| columns[k]));
+    let parts = parts.hashes(order.map(Parts::finish)).hashes(calls.iter().copied());
+    let mut of = keeping(parts.finish(), input);
+    let result = |call: &u64| Parts::new("result").hash(of.node).hash(*call).finish();
+    let results: Vec<u64> = calls.iter().map(result).collect();
+    of.columns.extend(results);
+    of
 }
 
 fn of_top_n(top: &TopN, input: &Identity) -> Identity {

@@ -11,6 +11,7 @@ mod join;
 mod late;
 mod materialize;
 mod normalize;
+mod over;
 mod print;
 mod project;
 mod scan;
@@ -31,6 +32,7 @@ pub use join::{Join, JoinClass};
 pub use late::Late;
 pub use materialize::Materialize;
 pub use normalize::Normalize;
+pub use over::Over;
 pub use print::explain;
 pub use project::Project;
 pub use scan::{Scan, ScanKind};
@@ -99,6 +101,8 @@ pub enum LogicalOp {
     Deduplicate(Deduplicate),
     /// Keeps the first rows of each partition.
     TopN(TopN),
+    /// Gives each row values computed from the rows around it.
+    Over(Over),
     /// Turns the last-row-per-key records of a table into −old/+new.
     Normalize(Normalize),
     /// Keeps rows for readers.
@@ -144,6 +148,7 @@ macro_rules! each_op {
             LogicalOp::Aggregate($node) => $body,
             LogicalOp::Deduplicate($node) => $body,
             LogicalOp::TopN($node) => $body,
+            LogicalOp::Over($node) => $body,
             LogicalOp::Normalize($node) => $body,
             LogicalOp::Materialize($node) => $body,
             LogicalOp::Union($node) => $body,
@@ -191,6 +196,7 @@ impl LogicalOp {
             LogicalOp::Aggregate(_) => "Aggregate",
             LogicalOp::Deduplicate(_) => "Deduplicate",
             LogicalOp::TopN(_) => "TopN",
+            LogicalOp::Over(_) => "Over",
             LogicalOp::Normalize(_) => "Normalize",
             LogicalOp::Materialize(_) => "Materialize",
             LogicalOp::Union(_) => "Union",
@@ -211,6 +217,7 @@ impl LogicalOp {
             | LogicalOp::Aggregate(_)
             | LogicalOp::Deduplicate(_)
             | LogicalOp::TopN(_)
+            | LogicalOp::Over(_)
             | LogicalOp::Normalize(_)
             | LogicalOp::Materialize(_)
             | LogicalOp::Late(_)
@@ -308,6 +315,7 @@ impl Plan {
                 | LogicalOp::Aggregate(_)
                 | LogicalOp::Deduplicate(_)
                 | LogicalOp::TopN(_)
+                | LogicalOp::Over(_)
                 | LogicalOp::Normalize(_)
                 | LogicalOp::Materialize(_)
                 | LogicalOp::Union(_)

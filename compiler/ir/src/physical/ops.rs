@@ -14,6 +14,7 @@ use crate::aggregate::{AggregateCall, WindowSpec};
 use crate::decode_plan::DecodeColumn;
 use crate::ids::{SiteId, StreamId, TableId};
 use crate::kernel::KernelSpec;
+use crate::over::OverCall;
 use crate::value::Value;
 
 /// What a vertex does.
@@ -51,6 +52,8 @@ pub enum PhysicalOp {
     Deduplicate(Deduplicate),
     /// Keeps the first rows of each partition.
     TopN(TopN),
+    /// Gives each row values computed from the rows around it.
+    Over(Over),
     /// Turns a keyed changelog (last row per key, tombstones) into −old/+new.
     Normalize(Normalize),
     /// Keeps rows for readers.
@@ -365,6 +368,43 @@ pub struct TopN {
     pub rows: TableId,
 }
 
+/// Gives each row values computed from the rows around it in its partition. Output: the input, and
+/// the results. Emits changes, consolidated per epoch; with `time` each row once.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Over {
+    /// Partition columns.
+    pub keys: Vec<usize>,
+    /// Columns of the order, most significant first; ties go by the key bytes of the whole row.
+    pub order: Vec<(usize, Direction)>,
+    /// Rows that agree in so many columns of the order, the first, are equal to the calls.
+    pub peers: usize,
+    /// The calls.
+    pub calls: Vec<OverCall>,
+    /// Ordered: key, order, row → weight (BIGINT). With `time`: those of the rows gone by that
+    /// later frames need.
+    pub rows: TableId,
+    /// For an append-only input whose order begins with its event time, ascending.
+    pub time: Option<OverTime>,
+}
+
+/// How `Over` lets rows wait until the watermark has passed them. Its calls look back only.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OverTime {
+    /// Event time column.
+    pub time: usize,
+    /// How far back frames reach, microseconds; `None`: by rows, or for ever.
+    pub reach: Option<i64>,
+    /// Ordered: time (BIGINT), key, order, row → weight (BIGINT): rows that wait.
+    pub pending: TableId,
+    /// Point: key → number of rows and of groups of equal rows gone by (BIGINT), then for each call
+    /// with a running frame its accumulators, or for FIRST_VALUE the value, and whether there is
+    /// one (BOOLEAN).
+    pub carried: TableId,
+    /// Ordered: time of a partition's last row (BIGINT), key → nothing (BIGINT): when its rows in
+    /// `rows` are no longer needed.
+    pub timers: TableId,
+}
+
 /// Ascending or descending, NULL as the largest value unless moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Direction {
@@ -458,6 +498,10 @@ impl PhysicalOp {
             PhysicalOp::LookupJoin(op) => vec![op.right],
             PhysicalOp::Deduplicate(op) => vec![op.rows],
             PhysicalOp::TopN(op) => vec![op.rows],
+            PhysicalOp::Over(op) => {
+                let time = op.time.iter().flat_map(|t| [t.pending, t.carried, t.timers]);
+                std::iter::once(op.rows).chain(time).collect()
+            }
             PhysicalOp::Normalize(op) => vec![op.rows],
             PhysicalOp::Materialize(op) => vec![op.rows],
         }
@@ -482,6 +526,7 @@ impl PhysicalOp {
             | PhysicalOp::TemporalJoin(_)
             | PhysicalOp::LookupJoin(_)
             | PhysicalOp::Deduplicate(_)
+            | PhysicalOp::Over(_)
             | PhysicalOp::Normalize(_)
             | PhysicalOp::Materialize(_)
             | PhysicalOp::Union(_)
@@ -508,6 +553,7 @@ impl PhysicalOp {
             PhysicalOp::LookupJoin(_) => "LookupJoin",
             PhysicalOp::Deduplicate(_) => "Deduplicate",
             PhysicalOp::TopN(_) => "TopN",
+            PhysicalOp::Over(_) => "Over",
             PhysicalOp::Normalize(_) => "Normalize",
             PhysicalOp::Materialize(_) => "Materialize",
             PhysicalOp::Union(_) => "Union",

@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::{
-    Changelog, Edge, IntervalJoin, JobGraph, JoinKind, Materialize, Numbering, Partitioning,
+    Changelog, Edge, IntervalJoin, JobGraph, JoinKind, Materialize, Numbering, Over, Partitioning,
     PhysicalOp, PreAggregate, Sink, SinkMode, Source, TopN, Vertex, WindowInput, WindowJoin,
 };
 use crate::connector;
 use crate::ids::{TableId, VertexId};
 use crate::kernel::KernelSpec;
+use crate::over::OverCall;
 use crate::types::{DataType, Field, TYPE_DEPTH_MAX, Type};
 
 /// Vertices of one graph at most.
@@ -122,6 +123,7 @@ fn arity(op: &PhysicalOp) -> usize {
         | PhysicalOp::WindowAggregate(_)
         | PhysicalOp::Deduplicate(_)
         | PhysicalOp::TopN(_)
+        | PhysicalOp::Over(_)
         | PhysicalOp::Normalize(_)
         | PhysicalOp::Materialize(_)
         | PhysicalOp::Sink(_) => 1,
@@ -232,6 +234,7 @@ fn verify_op(graph: &JobGraph, vertex: &Vertex, inputs: &[&Vertex]) -> Result<()
             same_columns(0)
         }
         PhysicalOp::TopN(op) => verify_first_rows(op, inputs[0], vertex),
+        PhysicalOp::Over(op) => verify_over(op, inputs[0], vertex),
         PhysicalOp::Normalize(op) => {
             verify_columns(op.keys.iter().chain([&op.tombstone]).chain(&op.weight), width(0))?;
             let all_in_order = op.keys.iter().copied().eq(0..op.keys.len());
@@ -295,6 +298,22 @@ fn verify_first_rows(op: &TopN, input: &Vertex, vertex: &Vertex) -> Result<(), S
     ensure(made, || "the output columns are not the input's and the number".into())
 }
 
+fn verify_over(op: &Over, input: &Vertex, vertex: &Vertex) -> Result<(), String> {
+    let ordered = op.order.iter().map(|(column, _)| *column);
+    let called = op.calls.iter().flat_map(OverCall::columns);
+    let time = op.time.as_ref().map(|time| time.time);
+    let read: Vec<usize> =
+        op.keys.iter().copied().chain(ordered).chain(called).chain(time).collect();
+    verify_columns(&read, input.columns.len())?;
+    ensure(op.peers <= op.order.len(), || "more columns are equal than ordered".into())?;
+    let append = input.changelog == Changelog::Append;
+    ensure(append || time.is_none(), || "the input must be append-only".into())?;
+    let results = op.calls.iter().map(|call| call.ty.data.clone());
+    let columns = input.columns.iter().map(|c| c.ty.data.clone()).chain(results);
+    let made = columns.eq(vertex.columns.iter().map(|c| c.ty.data.clone()));
+    ensure(made, || "the output columns are not the input's and the results".into())
+}
+
 fn pre_aggregated(input: &Vertex, keys: usize) -> Result<(), String> {
     match &input.op {
         PhysicalOp::PreAggregate(pre) if pre.keys.len() == keys => Ok(()),
@@ -338,6 +357,7 @@ fn verify_exchange(op: &PhysicalOp, edges: &[&Edge]) -> Result<(), String> {
         }
         PhysicalOp::Deduplicate(op) => vec![Some(op.keys.clone())],
         PhysicalOp::TopN(op) => vec![Some(op.keys.clone())],
+        PhysicalOp::Over(op) => vec![Some(op.keys.clone())],
         PhysicalOp::Normalize(op) => vec![Some(op.keys.clone())],
         PhysicalOp::Materialize(op) => vec![Some(op.keys[..op.hashed].to_vec())],
         PhysicalOp::Sink(op) if op.mode == SinkMode::Upsert => vec![Some(op.keys.clone())],
