@@ -29,7 +29,6 @@ mod over;
 mod over_calls;
 mod over_frame;
 mod over_running;
-mod over_scratch;
 mod over_time;
 mod pairs;
 mod pre_aggregate;

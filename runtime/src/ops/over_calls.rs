@@ -14,7 +14,6 @@ use flow_stdlib::aggregates::Evaluator;
 
 use super::over_frame::{Framed, Frames, Partition};
 use super::over_running::{Running, Slot as CarriedSlot};
-use super::over_scratch::Evaluator;
 use super::{OpError, columns_of};
 
 /// The calls of an operator.
@@ -200,8 +199,8 @@ impl Call {
     ) -> Result<(), OpError> {
         let (out, frames) = (&mut self.values, &self.frames);
         match &mut self.function {
-            Function::Aggregate(evaluator) => {
-                return aggregate(evaluator, frames, partition, rows, out, failures);
+            Function::Aggregate(held) => {
+                return aggregate(held, frames, partition, rows, out, failures);
             }
             Function::Running(running) => {
                 let carried = carried.ok_or(OpError::Internal("a running frame has no state"))?;
@@ -269,49 +268,46 @@ fn bucket(i: usize, rows: usize, buckets: usize) -> i64 {
 
 /// The aggregate over the frame of each row.
 fn aggregate(
-    evaluator: &mut Evaluator,
+    held: &mut Evaluator,
     frames: &Frames,
     partition: &Partition<'_>,
     rows: Range<usize>,
     out: &mut BatchBuilder,
     failures: &mut Vec<(usize, ErrorCode)>,
 ) -> Result<(), OpError> {
-    let failed = |_| OpError::Internal("an aggregate cannot read its own values");
-    evaluator.clear();
-    let mut held = 0..0;
+    let broken = |_| OpError::Internal("an aggregate cannot read its own values");
+    held.clear();
+    let mut errors = Vec::new();
+    let mut within = 0..0;
     let mut values = BatchBuilder::new(out.layout().clone());
-    let mut last: Option<(Framed, RowBatch, Vec<ErrorCode>)> = None;
+    let mut last: Option<(Framed, RowBatch, Option<ErrorCode>)> = None;
     for i in rows.clone() {
         let framed = frames.of(i, partition);
         if last.as_ref().is_none_or(|(same, ..)| *same != framed) {
-            if held.end <= framed.rows.start && held.is_empty() {
-                held = framed.rows.start..framed.rows.start;
+            for j in within.start..framed.rows.start.min(within.end) {
+                held.add(partition.row(j), -1).map_err(broken)?;
             }
-            for j in held.start..framed.rows.start.min(held.end) {
-                evaluator.add(partition.row(j), -1).map_err(failed)?;
+            for j in within.end.max(framed.rows.start)..framed.rows.end {
+                held.add(partition.row(j), 1).map_err(broken)?;
             }
-            let from = held.end.max(framed.rows.start);
-            for j in from..framed.rows.end {
-                evaluator.add(partition.row(j), 1).map_err(failed)?;
-            }
-            held = framed.rows.start..framed.rows.end.max(held.end);
+            within = framed.rows.start..framed.rows.end.max(within.end);
             for j in framed.left_out() {
-                evaluator.add(partition.row(j), -1).map_err(failed)?;
+                held.add(partition.row(j), -1).map_err(broken)?;
             }
-            let mut errors = Vec::new();
             values.begin();
-            evaluator.finish(&mut values, 0, &mut errors).map_err(failed)?;
+            held.finish(&mut values, 0, &mut errors).map_err(broken)?;
+            let failed = errors.drain(..).next();
             values.finish(1);
             for j in framed.left_out() {
-                evaluator.add(partition.row(j), 1).map_err(failed)?;
+                held.add(partition.row(j), 1).map_err(broken)?;
             }
-            if let Some((_, spent, _)) = last.replace((framed, values.take(), errors)) {
+            if let Some((_, spent, _)) = last.replace((framed, values.take(), failed)) {
                 values.recycle(spent);
             }
         }
-        if let Some((_, value, errors)) = &last {
+        if let Some((_, value, failed)) = &last {
             out.push_row(value.row(0), 1);
-            failures.extend(errors.iter().map(|code| (i - rows.start, *code)));
+            failures.extend(failed.map(|code| (i - rows.start, code)));
         }
     }
     Ok(())

@@ -6,6 +6,7 @@ mod groups;
 mod harness;
 mod joins;
 mod keyed;
+mod over;
 mod sessions;
 mod stateless;
 mod temporal;
@@ -37,6 +38,7 @@ fn law_of(op: &PhysicalOp) -> Option<fn()> {
         PhysicalOp::LookupJoin(_) => Some(joins::what_is_read_before_is_looked_up),
         PhysicalOp::Deduplicate(_) => Some(keyed::first_or_last_row_stays),
         PhysicalOp::TopN(_) => Some(top_n::first_rows_stay),
+        PhysicalOp::Over(_) => Some(over::values_over_partitions),
         PhysicalOp::Normalize(_) => Some(keyed::last_row_per_key_stays),
         PhysicalOp::Materialize(_) => Some(views::views_pass_on_net_changes),
         PhysicalOp::Union(_) => Some(stateless::unions_pass_everything),
