@@ -173,7 +173,9 @@ impl Checker<'_> {
         let width = window.as_ref().map_or(scope.columns.len(), |window| window.width);
         let flat = rows.reads(&keys, &calls, width);
         let (items, outer) = match &flat {
-            Some(flat) => (flat.iter().map(|e| (String::from("$flat"), Some(e.clone()))).collect(), vec![]),
+            Some(flat) => {
+                (flat.iter().map(|e| (String::from("$flat"), Some(e.clone()))).collect(), vec![])
+            }
             None => (rows.items.clone(), self.outer_items(scope)),
         };
         let having = having.flatten();
