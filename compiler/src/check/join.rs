@@ -229,7 +229,9 @@ impl Checker<'_> {
             }
             QueryOp::Filter { .. } | QueryOp::Project { .. } | QueryOp::Unnest(_) => true,
             QueryOp::Join(_) | QueryOp::UnionAll(_) | QueryOp::Aggregate(_) => true,
-            QueryOp::Window(_) | QueryOp::Deduplicate(_) | QueryOp::TopN(_) | QueryOp::Over(_) => true,
+            QueryOp::Window(_) | QueryOp::Deduplicate(_) | QueryOp::TopN(_) | QueryOp::Over(_) => {
+                true
+            }
         })
     }
 

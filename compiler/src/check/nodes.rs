@@ -14,8 +14,8 @@ use flow_ir::types::{DataType, Type};
 use super::Checker;
 use super::from::plain_column;
 use super::typed::{
-    Aggregate, Bound, Column, Deduplicate, Join, JoinTime, Over, Query, QueryId, QueryOp, RelationId,
-    TopN, TypedModule, Unnest, Window, WindowBound, WindowSource, window_of_rows,
+    Aggregate, Bound, Column, Deduplicate, Join, JoinTime, Over, Query, QueryId, QueryOp,
+    RelationId, TopN, TypedModule, Unnest, Window, WindowBound, WindowSource, window_of_rows,
 };
 
 /// Unique keys kept of a node; more are forgotten.

@@ -12,8 +12,8 @@ use flow_ir::physical::{Changelog, Direction, Keep, SinkMode};
 use flow_ir::types::Field;
 
 use super::typed::{
-    Bound, Column, ColumnSource, Join, JoinTime, Materialized, Query, QueryId, QueryOp, Relation,
-    TypedModule,
+    Bound, Column, ColumnSource, Join, JoinTime, Materialized, Over, Query, QueryId, QueryOp,
+    Relation, TypedModule,
 };
 
 /// The whole module: relations, query nodes, outputs.
@@ -146,7 +146,7 @@ fn op_text(module: &TypedModule, query: &Query) -> String {
         }
         QueryOp::Project { input, exprs } => {
             let of = fields(*input);
-            let exprs: Vec<String> = exprs.iter().map(|e| expr_text(e, &of)).collect();
+            let exprs = exprs.iter().map(|e| expr_text(e, &of)).collect::<Vec<String>>();
             format!("Project q{} {}", input.0, exprs.join(", "))
         }
         QueryOp::Unnest(unnest) => {
@@ -178,8 +178,7 @@ fn op_text(module: &TypedModule, query: &Query) -> String {
                 let changes = if aggregate.emits_changes { " emits changes" } else { "" };
                 format!(" per window {}, {}{late}{changes}", of[w.start].name, of[w.end].name)
             });
-            let keys = names(aggregate.input, &aggregate.keys);
-            let calls = calls.join(", ");
+            let (keys, calls) = (names(aggregate.input, &aggregate.keys), calls.join(", "));
             format!("Aggregate q{} by [{keys}]{window} calls [{calls}]", aggregate.input.0)
         }
         QueryOp::Deduplicate(dedup) => {
@@ -187,29 +186,34 @@ fn op_text(module: &TypedModule, query: &Query) -> String {
                 Keep::First => "first",
                 Keep::Last => "last",
             };
-            let order = order_text(&fields(dedup.input), &dedup.order);
-            let keys = names(dedup.input, &dedup.keys);
+            let (of, keys) = (fields(dedup.input), names(dedup.input, &dedup.keys));
+            let order = order_text(&of, &dedup.order);
             format!("Deduplicate q{} by [{keys}] {keep} of {order}", dedup.input.0)
         }
         QueryOp::TopN(top) => {
-            let order = order_text(&fields(top.input), &top.order);
             let range = top.numbering.range_text(top.offset, top.limit);
-            let keys = names(top.input, &top.keys);
+            let (of, keys) = (fields(top.input), names(top.input, &top.keys));
+            let order = order_text(&of, &top.order);
             format!("TopN q{} by [{keys}] {range} of {order}", top.input.0)
         }
-        QueryOp::Over(over) => {
-            let order = order_text(&fields(over.input), &over.order);
-            let call = |call: &OverCall| call.text(|columns| names(over.input, columns));
-            let calls = over.calls.iter().map(call).collect::<Vec<String>>().join(", ");
-            let (keys, passes) = (names(over.input, &over.keys), over.passes);
-            let passes = if passes { ", as time passes" } else { "" };
-            format!("Over q{} by [{keys}] of {order}{passes} calls [{calls}]", over.input.0)
-        }
+        QueryOp::Over(over) => over_text(over, &fields(over.input)),
         QueryOp::UnionAll(inputs) => {
-            let inputs: Vec<String> = inputs.iter().map(|q| format!("q{}", q.0)).collect();
-            format!("UnionAll {}", inputs.join(" "))
+            let inputs = inputs.iter().map(|q| format!("q{}", q.0));
+            format!("UnionAll {}", inputs.collect::<Vec<String>>().join(" "))
         }
     }
+}
+
+fn over_text(over: &Over, of: &[Field]) -> String {
+    let names = |all: &[usize]| {
+        let names: Vec<&str> = all.iter().map(|at| of[*at].name.as_str()).collect();
+        names.join(", ")
+    };
+    let order = order_text(of, &over.order);
+    let calls: Vec<String> = over.calls.iter().map(|call: &OverCall| call.text(names)).collect();
+    let passes = if over.passes { ", as time passes" } else { "" };
+    let (keys, calls) = (names(&over.keys), calls.join(", "));
+    format!("Over q{} by [{keys}] of {order}{passes} calls [{calls}]", over.input.0)
 }
 
 fn order_text(of: &[Field], order: &[(usize, Direction)]) -> String {

@@ -5,7 +5,7 @@ use flow_ir::span::Span;
 use flow_ir::types::DataType;
 
 use super::Checker;
-use super::aggregate::GroupWindow;
+use super::aggregate::{AggregateExpr, GroupWindow};
 use super::expr::{ExprCx, all_of, conjuncts};
 use super::from::{plain_column, same_name};
 use super::grouping::{Above, Sets, null_keys, with_key};
@@ -99,20 +99,12 @@ impl Checker<'_> {
         select: &Select,
         items: Vec<Item<'_>>,
         scope: &Scope,
-        mut input: QueryId,
+        input: QueryId,
     ) -> Option<QueryId> {
         let aliases: Vec<(&Ident, &ast::Expr)> = select.items.iter().filter_map(aliased).collect();
         let found = self.group_keys(select, &items, scope);
-        let mut window = None;
-        if let Some((keys, _)) = &found {
-            for key in keys {
-                if let Key::Window(call, span) = key {
-                    let parts = self.session_parts(call, keys, scope, &aliases)?;
-                    let (node, of_call) = self.group_window(call, *span, scope, input, parts)?;
-                    (input, window) = (node, Some(of_call));
-                }
-            }
-        }
+        let keys = found.as_ref().map_or(&[][..], |(keys, _)| keys);
+        let (input, window) = self.group_windows(keys, scope, &aliases, input)?;
         let sets = found.as_ref().is_some_and(|(_, sets)| sets.len() > 1);
         let mut found = found;
         // Where there are grouping sets a key may be NULL above them, whatever it is below.
@@ -147,10 +139,7 @@ impl Checker<'_> {
             call.partition.extend(self.outer_columns(scope));
         }
         let grouped = select.group_by.is_some() || select.having.is_some() || !calls.is_empty();
-        let qualify = match qualify {
-            Some(qualify) => conjuncts(qualify?),
-            None => Vec::new(),
-        };
+        let qualify = qualify.map_or(Some(Vec::new()), |qualify| qualify.map(conjuncts))?;
         if !grouped {
             let columns = items.into_iter().zip(typed).map(|(item, expr)| (item.name, expr));
             let items = columns.chain(self.outer_items(scope)).collect();
@@ -171,6 +160,38 @@ impl Checker<'_> {
         let items = items.into_iter().zip(typed).map(|(item, expr)| (item.name, expr)).collect();
         let rows = Windowed { input, calls: overs, items, qualify, span: select.span };
         let width = window.as_ref().map_or(scope.columns.len(), |window| window.width);
+        let having = having.flatten();
+        self.of_groups(select, scope, rows, Groups { keys, sets, calls, having, width })
+    }
+
+    /// The rows in the window that GROUP BY's keys name.
+    fn group_windows(
+        &mut self,
+        keys: &[Key<'_>],
+        scope: &Scope,
+        aliases: &[(&Ident, &ast::Expr)],
+        mut input: QueryId,
+    ) -> Option<(QueryId, Option<GroupWindow>)> {
+        let mut window = None;
+        for key in keys {
+            if let Key::Window(call, span) = key {
+                let parts = self.session_parts(call, keys, scope, aliases)?;
+                let (node, of_call) = self.group_window(call, *span, scope, input, parts)?;
+                (input, window) = (node, Some(of_call));
+            }
+        }
+        Some((input, window))
+    }
+
+    /// What is computed of groups, and by calls of OVER over them.
+    fn of_groups(
+        &mut self,
+        select: &Select,
+        scope: &Scope,
+        rows: Windowed,
+        groups: Groups,
+    ) -> Option<QueryId> {
+        let Groups { keys, sets, calls, having, width } = groups;
         let flat = rows.reads(&keys, &calls, width);
         let (items, outer) = match &flat {
             Some(flat) => {
@@ -178,11 +199,10 @@ impl Checker<'_> {
             }
             None => (rows.items.clone(), self.outer_items(scope)),
         };
-        let having = having.flatten();
         let one_group = select.group_by.is_none();
         let above = Above { calls, having, items, outer, one_group };
         let clause = group_span(select);
-        let groups = self.grouping_union(input, &keys, &sets, &above, select.span, clause)?;
+        let groups = self.grouping_union(rows.input, &keys, &sets, &above, select.span, clause)?;
         let Some(flat) = flat else { return Some(groups) };
         let mut rows = Windowed { input: groups, ..rows };
         rows.items.extend(self.outer_items(scope));
@@ -427,6 +447,16 @@ impl Checker<'_> {
         }
         typed.into_iter().collect()
     }
+}
+
+/// What groups a SELECT's rows, typed over them.
+struct Groups {
+    keys: Vec<Vec<Expr>>,
+    sets: Sets,
+    calls: Vec<AggregateExpr>,
+    having: Option<Expr>,
+    /// Where the calls stand as columns.
+    width: usize,
 }
 
 /// What the items and HAVING are typed over.

@@ -8,9 +8,9 @@ use flow_ir::aggregate::AggregateCall;
 use flow_ir::ids::VertexId;
 use flow_ir::logical::value_text;
 use flow_ir::physical::{
-    Deduplicate, Direction, IntervalJoin, JobGraph, Keep, KeyRange, Late, LateRule, Materialize, Over, OverTime,
-    Partitioning, PhysicalOp, SessionWindow, SinkMode, Source, TemporalJoin, TopN, Vertex,
-    WindowAggregate, WindowInput, WindowJoin,
+    Deduplicate, Direction, IntervalJoin, JobGraph, Keep, KeyRange, Late, LateRule, Materialize,
+    Over, OverTime, Partitioning, PhysicalOp, SessionWindow, Sink, SinkMode, Source, TemporalJoin,
+    TopN, Vertex, WindowAggregate, WindowInput, WindowJoin,
 };
 use flow_ir::types::Field;
 
@@ -110,19 +110,21 @@ impl Line<'_> {
             }
             PhysicalOp::Materialize(op) => format!("{kind} {}", self.materialize(op)),
             PhysicalOp::Union(_) => kind.to_string(),
-            PhysicalOp::Sink(op) => {
-                let mode = match op.mode {
-                    SinkMode::Append => "append",
-                    SinkMode::Upsert => "upsert",
-                    SinkMode::Changes => "changes",
-                };
-                let key = match op.keys.is_empty() {
-                    true => String::new(),
-                    false => format!(" key [{}]", self.names(0, &op.keys)),
-                };
-                format!("{kind} {} {mode}{key}", self.stream(op.stream))
-            }
+            PhysicalOp::Sink(op) => format!("{kind} {}", self.sink(op)),
         }
+    }
+
+    fn sink(&self, op: &Sink) -> String {
+        let mode = match op.mode {
+            SinkMode::Append => "append",
+            SinkMode::Upsert => "upsert",
+            SinkMode::Changes => "changes",
+        };
+        let key = match op.keys.is_empty() {
+            true => String::new(),
+            false => format!(" key [{}]", self.names(0, &op.keys)),
+        };
+        format!("{} {mode}{key}", self.stream(op.stream))
     }
 
     fn late(&self, op: &Late) -> String {

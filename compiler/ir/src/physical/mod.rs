@@ -4,6 +4,7 @@
 mod codec;
 mod joins;
 mod ops;
+mod ranked;
 mod stream;
 mod verify;
 
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 pub use codec::{ArtifactError, FORMAT_VERSION, decode, encode};
 pub use joins::*;
 pub use ops::*;
+pub use ranked::*;
 pub use stream::*;
 pub use verify::{InvalidGraph, verify};
 
