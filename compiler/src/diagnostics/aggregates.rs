@@ -7,7 +7,7 @@ use super::{Code, Diagnostic};
 /// A column that is neither grouped nor aggregated.
 pub fn not_grouped(name: &str, span: Span, group_by: Option<Span>) -> Diagnostic {
     let message = format!("{name} is neither in GROUP BY nor in an aggregate");
-    let found = Diagnostic::new(Code::E0601, message, span, "differs within a group");
+    let found = no_key(message, span, "differs within a group");
     match group_by {
         Some(group_by) => found
             .with_related(group_by, "the groups")
@@ -16,6 +16,10 @@ pub fn not_grouped(name: &str, span: Span, group_by: Option<Span>) -> Diagnostic
             "The aggregate makes one row of all. Write GROUP BY {name}, or MAX({name})."
         )),
     }
+}
+
+fn no_key(message: String, span: Span, label: &str) -> Diagnostic {
+    Diagnostic::new(Code::E0601, message, span, label)
 }
 
 /// An aggregate where rows are not grouped yet, or inside another.
@@ -68,8 +72,7 @@ pub fn bad_constant(function: &str, takes: &str, span: Span) -> Diagnostic {
 
 /// GROUPING of something that is no key.
 pub fn not_a_key(span: Span) -> Diagnostic {
-    let message = "GROUPING takes what GROUP BY lists";
-    Diagnostic::new(Code::E0601, message, span, "not in GROUP BY")
+    no_key("GROUPING takes what GROUP BY lists".into(), span, "not in GROUP BY")
 }
 
 /// More grouping sets than anyone means.
