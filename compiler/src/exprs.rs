@@ -62,7 +62,9 @@ pub(crate) fn is_timeless(expr: &Expr) -> bool {
         | ExprKind::IsNull(_)
         | ExprKind::Field { .. }
         | ExprKind::Row(_)
-        | ExprKind::Array(_) => {}
+        | ExprKind::Array(_)
+        | ExprKind::Param(_)
+        | ExprKind::Each { .. } => {}
     });
     timeless
 }
@@ -123,7 +125,10 @@ pub(crate) fn is_total(expr: &Expr) -> bool {
         | ExprKind::Field { .. }
         | ExprKind::Row(_)
         | ExprKind::Array(_)
+        | ExprKind::Param(_)
         | ExprKind::Clock => {}
+        // A result may be too large.
+        ExprKind::Each { .. } => total = false,
     });
     total
 }

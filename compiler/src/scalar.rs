@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 
+use flow_ir::each::Each;
 use flow_ir::expr::{Expr, ExprKind};
 use flow_ir::ids::{Reg, SiteId};
 use flow_ir::scalar::{Inst, ScalarOp, ScalarProgram};
@@ -10,7 +11,7 @@ use flow_ir::span::Span;
 use flow_ir::types::{DataType, Type};
 use flow_ir::value::Value;
 use flow_stdlib::builder::{Lazy, ScalarBuilder};
-use flow_stdlib::builtin::lookup;
+use flow_stdlib::builtin::{Builtin, Volatility, lookup};
 use flow_stdlib::interp;
 
 /// The value of an expression without columns; `None` where computing it fails.
@@ -73,7 +74,7 @@ impl Program {
 
     /// Computes an expression.
     pub(crate) fn expr(&mut self, expr: &Expr, columns: &Columns<'_>) -> Reg {
-        Lower { columns, spans: &self.spans }.expr(&mut self.builder, expr)
+        Lower { columns, spans: &self.spans, body: None }.expr(&mut self.builder, expr)
     }
 
     /// A column of the program's input.
@@ -93,7 +94,7 @@ impl Program {
         expr: &Expr,
         columns: &Columns<'_>,
     ) -> Reg {
-        let lower = Lower { columns, spans: &self.spans };
+        let lower = Lower { columns, spans: &self.spans, body: None };
         match guard {
             Some(guard) => self.builder.guarded(guard, |b| lower.expr(b, expr)),
             None => lower.expr(&mut self.builder, expr),
@@ -108,13 +109,94 @@ fn input_column(b: &mut ScalarBuilder, index: usize) -> Reg {
 struct Lower<'a> {
     columns: &'a Columns<'a>,
     spans: &'a RefCell<Vec<Span>>,
+    /// The body of an `Each` that this is part of: it reads columns of its own alone.
+    body: Option<&'a Body<'a>>,
+}
+
+/// What the columns of a body are: its parameters, then what it captures.
+struct Body<'a> {
+    first: usize,
+    params: usize,
+    captured: Vec<&'a Expr>,
+}
+
+impl Body<'_> {
+    /// The column of an expression that is one.
+    fn column(&self, expr: &Expr) -> Option<u32> {
+        let at = match expr.kind {
+            ExprKind::Param(number) if (self.first..self.first + self.params).contains(&number) => {
+                number - self.first
+            }
+            _ => self.params + self.captured.iter().position(|e| same_place(e, expr))?,
+        };
+        u32::try_from(at).ok()
+    }
+}
+
+/// Whether two expressions are the same column, parameter, clock, or field of one.
+fn same_place(a: &Expr, b: &Expr) -> bool {
+    match (&a.kind, &b.kind) {
+        (ExprKind::Column(a), ExprKind::Column(b)) | (ExprKind::Param(a), ExprKind::Param(b)) => {
+            a == b
+        }
+        (ExprKind::Clock, ExprKind::Clock) => true,
+        (ExprKind::Call { function: f, .. }, ExprKind::Call { function: g, .. }) => {
+            f == g && is_clock_call(a) && is_clock_call(b)
+        }
+        (ExprKind::Field { arg: a, index: i }, ExprKind::Field { arg: b, index: j }) => {
+            i == j && same_place(a, b)
+        }
+        _ => false,
+    }
+}
+
+/// Whether it is a call without arguments that reads the clock.
+fn is_clock_call(expr: &Expr) -> bool {
+    let ExprKind::Call { function, overload, args } = &expr.kind else { return false };
+    let clock = |b: &Builtin| b.volatility_of(*overload) == Volatility::EpochClock;
+    args.is_empty() && lookup(function).is_some_and(clock)
+}
+
+/// Whether it is read from outside of a body with these parameters: a column, the clock, another
+/// parameter, or a field of one.
+fn is_outer(expr: &Expr, bound: &[usize]) -> bool {
+    match &expr.kind {
+        ExprKind::Column(_) | ExprKind::Clock => true,
+        ExprKind::Call { .. } => is_clock_call(expr),
+        ExprKind::Param(number) => !bound.contains(number),
+        ExprKind::Field { arg, .. } => is_outer(arg, bound),
+        _ => false,
+    }
+}
+
+/// What an expression reads from outside, each once.
+fn capture<'e>(expr: &'e Expr, bound: &mut Vec<usize>, found: &mut Vec<&'e Expr>) {
+    if is_outer(expr, bound) {
+        if !found.iter().any(|known| same_place(known, expr)) {
+            found.push(expr);
+        }
+        return;
+    }
+    let ExprKind::Each { first, arrays, init, body, .. } = &expr.kind else {
+        return expr.children().into_iter().for_each(|child| capture(child, bound, found));
+    };
+    arrays.iter().chain(init.as_deref()).for_each(|e| capture(e, bound, found));
+    let known = bound.len();
+    bound.extend(*first..first + arrays.len() + usize::from(init.is_some()));
+    capture(body, bound, found);
+    bound.truncate(known);
 }
 
 type Argument<'a> = Box<dyn Fn(&mut ScalarBuilder) -> Reg + 'a>;
 
 impl Lower<'_> {
     fn expr(&self, b: &mut ScalarBuilder, expr: &Expr) -> Reg {
+        if let Some(column) = self.body.and_then(|body| body.column(expr)) {
+            return b.column(column);
+        }
         match &expr.kind {
+            ExprKind::Param(_) => unreachable!("a parameter stands in the body of its Each"),
+            ExprKind::Each { .. } => self.each(b, expr),
             ExprKind::Column(index) => match self.columns {
                 Columns::Input => input_column(b, *index),
                 Columns::Computed(regs) => regs[*index],
@@ -173,6 +255,28 @@ impl Lower<'_> {
             }
             ExprKind::Clock => b.clock(expr.ty.clone()),
         }
+    }
+
+    fn each(&self, b: &mut ScalarBuilder, expr: &Expr) -> Reg {
+        let ExprKind::Each { kind, first, arrays, init, body } = &expr.kind else {
+            unreachable!("the caller looked")
+        };
+        let arrays: Vec<Reg> = arrays.iter().map(|array| self.expr(b, array)).collect();
+        let init = init.as_ref().map(|init| self.expr(b, init));
+        let params = arrays.len() + usize::from(init.is_some());
+        let mut captured = Vec::new();
+        capture(body, &mut (*first..first + params).collect(), &mut captured);
+        let regs: Vec<Reg> = captured.iter().map(|e| self.expr(b, e)).collect();
+        let types: Vec<&Type> = arrays.iter().map(|reg| b.ty(*reg)).collect();
+        let of_captured = regs.iter().map(|reg| b.ty(*reg).clone()).collect();
+        let input = Each::input(init.map(|reg| b.ty(reg)), &types, of_captured);
+        let mut inner = ScalarBuilder::new(input);
+        let of_body = Body { first: *first, params, captured };
+        let lower = Lower { body: Some(&of_body), ..*self };
+        let result = lower.expr(&mut inner, body);
+        let body = inner.finish();
+        let each = Each { kind: *kind, arrays, init, captured: regs, body, result };
+        self.at(b, expr.span, |b| b.each(each, &expr.ty))
     }
 
     /// The expression, to be computed where the builder stands when it is asked for.

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use flow_compiler::check::TYPE_NAMES;
 use flow_compiler::check::notes::{
-    ColumnNote, Cursor, Notes, RelationKind, RelationNote, ScopeNote,
+    ColumnNote, Cursor, FunctionNote, Notes, RelationKind, RelationNote, ScopeNote,
 };
 use flow_compiler::source::SourceMap;
 use flow_compiler::syntax::ast::{Statement, StatementKind, TableElement};
@@ -155,6 +155,7 @@ struct Context<'p> {
     place: &'p Place<'p>,
     scope: Option<ScopeNote>,
     relations: Vec<RelationNote>,
+    functions: Vec<FunctionNote>,
     /// Columns that the statement declares.
     own: Vec<ColumnNote>,
     /// The beginning of the statement, without what is typed.
@@ -180,8 +181,8 @@ impl<'p> Context<'p> {
             |s: &&Statement| s.span.file == file && (s.span.start..=s.span.end).contains(&offset);
         let own = ast.statements.iter().find(around).map(written_columns).unwrap_or_default();
         let before = place.before();
-        let Notes { scope, relations, .. } = notes;
-        Self { file, place, scope, relations, own, head, before }
+        let Notes { scope, relations, functions, .. } = notes;
+        Self { file, place, scope, relations, functions, own, head, before }
     }
 
     /// The names before the cursor that end in a dot: `a.b.`.
@@ -298,6 +299,7 @@ impl<'p> Context<'p> {
             ..Completion::new(Kind::Column, alias.as_str())
         }));
         items.extend(tables.iter().filter(|t| !t.name.is_empty()).map(relation));
+        items.extend(self.functions.iter().map(own_function));
         items.extend(functions::scalar().into_iter().map(function));
         items
     }
@@ -420,6 +422,15 @@ fn function(function: Function) -> Completion {
         doc: function.markdown(),
         takes_arguments: !function.is_bare,
         ..Completion::new(Kind::Function, function.name)
+    }
+}
+
+fn own_function(function: &FunctionNote) -> Completion {
+    Completion {
+        insert: quoted(&function.name),
+        detail: function.usage.clone(),
+        takes_arguments: true,
+        ..Completion::new(Kind::Function, function.name.as_str())
     }
 }
 

@@ -84,6 +84,7 @@ fn name(analysis: &Analysis, file: FileId, offset: usize) -> Option<Hover> {
     let markdown = match &found.means {
         NameNote::Relation(relation) => relation_markdown(relation),
         NameNote::Column { of, column } => column_markdown(of.as_deref(), column),
+        NameNote::Function(function) => code(&function.usage),
     };
     Some(Hover { span: found.span, markdown })
 }

@@ -134,5 +134,6 @@ fn declared(means: &NameNote) -> Option<Span> {
     match means {
         NameNote::Relation(relation) => Some(relation.declared),
         NameNote::Column { column, .. } => column.declared,
+        NameNote::Function(function) => Some(function.declared),
     }
 }

@@ -98,9 +98,16 @@ impl Session {
         exact.or_else(|| blind.next().filter(|_| blind.next().is_none()))
     }
 
-    /// Keeps a declaration, in the place of an earlier one of the same name.
+    /// Keeps a declaration, in the place of an earlier one of the same name; a function in that of
+    /// one with the same parameters.
     pub(super) fn declare(&mut self, declaration: Declaration) {
-        match self.declarations.iter_mut().find(|d| d.name == declaration.name) {
+        let overloads = |d: &Declaration| {
+            d.kind == ObjectKind::Function
+                && declaration.kind == ObjectKind::Function
+                && parameters(&d.text) != parameters(&declaration.text)
+        };
+        let same = |d: &&mut Declaration| d.name == declaration.name && !overloads(d);
+        match self.declarations.iter_mut().find(same) {
             Some(earlier) => *earlier = declaration,
             None => self.declarations.push(declaration),
         }
@@ -270,6 +277,21 @@ fn words(text: &str) -> HashSet<String> {
     let word = |t: &flow_compiler::syntax::Token| text.get(t.start..t.end);
     let bare = |word: &str| word.trim_matches(['"', '`']).to_lowercase();
     tokens(text).iter().filter_map(word).map(bare).collect()
+}
+
+/// What stands in the first parentheses of a declaration.
+fn parameters(text: &str) -> Vec<String> {
+    let inside = text.split_once('(').map_or("", |(_, rest)| rest);
+    let mut depth = 1;
+    let end = inside.find(|c| {
+        depth += i32::from(c == '(') - i32::from(c == ')');
+        depth == 0
+    });
+    inside[..end.unwrap_or(inside.len())]
+        .to_lowercase()
+        .split_whitespace()
+        .map(String::from)
+        .collect()
 }
 
 /// Whether a name stands in a text.

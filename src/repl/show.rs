@@ -138,6 +138,12 @@ impl Shell {
             let usage = format!("{}({}) [FILTER (WHERE …)]", def.name, def.usage);
             rows.push(vec![Cell::text(def.name), Cell::text(usage), Cell::text(def.doc)]);
         }
+        for declared in self.session().declarations() {
+            if declared.kind == ObjectKind::Function && fits(&declared.name, like) {
+                let text = Cell::text(declared.text.trim());
+                rows.push(vec![Cell::text(&declared.name), text, Cell::text("Of this session.")]);
+            }
+        }
         rows.sort();
         let columns = [("name", "STRING"), ("usage", "STRING"), ("what it gives", "STRING")];
         self.show_rows(&columns, rows)

@@ -4,13 +4,14 @@
 
 use std::collections::HashMap;
 
+use flow_ir::each::Each;
 use flow_ir::ids::{Reg, SiteId};
 use flow_ir::scalar::{ArithOp, CompareOp, Inst, ScalarOp, ScalarProgram};
 use flow_ir::types::{DataType, Type};
 use flow_ir::value::Value;
 
 use crate::builtin::{Builtin, Meaning};
-use crate::host::HostFn;
+use crate::host::{self, HostFn};
 
 /// A computed value: the register that holds it.
 pub type Operand = Reg;
@@ -76,6 +77,8 @@ impl ScalarBuilder {
                 let args: Vec<Reg> = args.iter().map(|arg| arg(self)).collect();
                 self.host(&host, &args, ty)
             }
+            // The checker makes no call of it: it gives no value that a call could have.
+            Meaning::Lambda(_) => self.null(ty),
         }
     }
 
@@ -222,6 +225,13 @@ impl ScalarBuilder {
         if host.pure { self.share(inst) } else { self.program.push(inst) }
     }
 
+    /// A program for each element of arrays.
+    pub fn each(&mut self, each: Each, ty: &Type) -> Reg {
+        let pure = is_pure(&each.body);
+        let inst = self.inst(ScalarOp::Each(Box::new(each)), ty.clone());
+        if pure { self.share(inst) } else { self.program.push(inst) }
+    }
+
     /// What `then` builds can fail only where `condition` is TRUE.
     pub fn guarded(&mut self, condition: Reg, then: impl FnOnce(&mut ScalarBuilder) -> Reg) -> Reg {
         let outer = self.guard;
@@ -314,6 +324,7 @@ impl ScalarBuilder {
                 | ScalarOp::Cast(_)
                 | ScalarOp::TryCast(_)
                 | ScalarOp::Host(..)
+                | ScalarOp::Each(_)
         );
         let (guard, site) = if may_fail { (self.guard, self.site) } else { (None, None) };
         let ty = if guard.is_some() { ty.with_nullable(true) } else { ty };
@@ -338,6 +349,15 @@ impl ScalarBuilder {
         self.known.insert(key, reg);
         reg
     }
+}
+
+/// Whether a program gives the same each time.
+fn is_pure(program: &ScalarProgram) -> bool {
+    program.insts.iter().all(|inst| match &inst.op {
+        ScalarOp::Host(name, _) => host::lookup(name).is_some_and(|host| host.pure),
+        ScalarOp::Each(each) => is_pure(&each.body),
+        _ => true,
+    })
 }
 
 #[cfg(test)]

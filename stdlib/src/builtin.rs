@@ -56,6 +56,8 @@ pub enum Family {
     Hash,
     /// JSON text.
     Json,
+    /// Functions that take functions.
+    Lambda,
 }
 
 /// What a builtin does with NULL arguments.
@@ -87,6 +89,47 @@ pub enum Meaning {
     Lazy(fn(&mut ScalarBuilder, &[Lazy<'_>], &Type) -> Operand),
     /// One call of a host function.
     Host(HostFn),
+    /// What the checker makes of lambdas and their arrays.
+    Lambda(LambdaForm),
+}
+
+/// What a function that takes lambdas does with them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LambdaForm {
+    /// (array, x): an array of results.
+    Map,
+    /// (array, (x, position)): an array of results.
+    MapAt,
+    /// (map, (k, v), (k, v)): a map of new keys and values.
+    MapEntries,
+    /// (map, (k, v)): a map of new keys.
+    MapKeys,
+    /// (map, (k, v)): a map of new values.
+    MapValues,
+    /// (array, array, (x, y)): an array of results.
+    Zip,
+    /// (array, x): what is kept of an array.
+    Filter,
+    /// (array, (x, position)): what is kept of an array.
+    FilterAt,
+    /// (map, (k, v)): what is kept of a map.
+    FilterEntries,
+    /// (array, x): OR.
+    Any,
+    /// (array, x): AND.
+    All,
+    /// (array, x): NOT OR.
+    None,
+    /// (array, start, (carried, x)): what is carried in the end.
+    Fold,
+    /// (array, start, (carried, x), carried): what is made of what is carried in the end.
+    FoldThen,
+    /// (map, start, (carried, k, v)): what is carried in the end.
+    FoldEntries,
+    /// (array, (carried, x)): the first element is what it starts with.
+    FoldOwn,
+    /// (array, (carried, x), start): what is carried in the end.
+    FoldStartLast,
 }
 
 /// How a call is to be made.
@@ -230,6 +273,11 @@ fn bind(signature: &Signature, args: &[Type]) -> Option<(Cost, Vec<Type>)> {
         types.push(Type { data: want, nullable: arg.nullable || arg.data == DataType::Null });
     }
     Some((Cost { total, bindings }, types))
+}
+
+/// Whether a function of this name, whatever its case, takes lambdas.
+pub fn takes_lambda(name: &str) -> bool {
+    lookup(name).is_some_and(|b| b.overloads.iter().any(Signature::takes_lambda))
 }
 
 /// All builtins, family by family.

@@ -78,7 +78,7 @@ pub fn lookup(name: &str) -> Option<&'static HostFn> {
 pub fn functions() -> impl Iterator<Item = HostFn> {
     let of_builtins = builtin::all().flat_map(|b| b.overloads).filter_map(|s| match s.meaning {
         Meaning::Host(host) => Some(host),
-        Meaning::Ops(_) | Meaning::Lazy(_) => None,
+        Meaning::Ops(_) | Meaning::Lazy(_) | Meaning::Lambda(_) => None,
     });
     of_builtins.chain(scalar::HELPERS.iter().flat_map(|list| list.iter()).copied())
 }

@@ -65,6 +65,8 @@ pub enum Pattern {
     Map(&'static Pattern, &'static Pattern),
     /// ROW of a key and a value: an entry of a map.
     Entry(&'static Pattern, &'static Pattern),
+    /// A lambda from these to this. Only the checker can tell what one is.
+    Lambda(&'static [Pattern], &'static Pattern),
 }
 
 /// What a type variable stands for.
@@ -87,7 +89,7 @@ pub enum Class {
 }
 
 /// Type variables of one signature.
-pub const VARIABLES_MAX: usize = 2;
+pub const VARIABLES_MAX: usize = 4;
 
 /// Any type.
 pub const ANY: Pattern = Pattern::Var(0, Class::Any);
@@ -180,6 +182,11 @@ impl Signature {
         self.params.get(index).or(if self.variadic { self.params.last() } else { None })
     }
 
+    /// Whether an argument is a lambda.
+    pub fn takes_lambda(&self) -> bool {
+        self.params.iter().any(|pattern| matches!(pattern, Pattern::Lambda(..)))
+    }
+
     /// The signature as text.
     pub fn describe(&self, name: &str) -> String {
         let params: Vec<String> = self.params.iter().map(ToString::to_string).collect();
@@ -210,7 +217,8 @@ impl fmt::Display for Pattern {
             Pattern::Json => "JSON",
             Pattern::Anything => "anything",
             Pattern::Var(0, Class::Any) => "any",
-            Pattern::Var(_, Class::Any) => "any other",
+            Pattern::Var(1, Class::Any) => "any other",
+            Pattern::Var(_, Class::Any) => "any result",
             Pattern::Var(_, Class::Integer) => "integer",
             Pattern::Var(_, Class::Float) => "float",
             Pattern::Var(_, Class::Number) => "number",
@@ -220,6 +228,11 @@ impl fmt::Display for Pattern {
             Pattern::Array(item) => return write!(f, "ARRAY<{item}>"),
             Pattern::Map(key, value) => return write!(f, "MAP<{key}, {value}>"),
             Pattern::Entry(key, value) => return write!(f, "ROW<key {key}, value {value}>"),
+            Pattern::Lambda([param], result) => return write!(f, "{param} -> {result}"),
+            Pattern::Lambda(params, result) => {
+                let params: Vec<String> = params.iter().map(ToString::to_string).collect();
+                return write!(f, "({}) -> {result}", params.join(", "));
+            }
         })
     }
 }
@@ -257,7 +270,10 @@ impl Bindings {
                 self.collect(key, &fields[0].ty)?;
                 self.collect(value, &fields[1].ty)
             }
-            (Pattern::Array(_) | Pattern::Map(..) | Pattern::Entry(..), _) => None,
+            (
+                Pattern::Array(_) | Pattern::Map(..) | Pattern::Entry(..) | Pattern::Lambda(..),
+                _,
+            ) => None,
             _ => Some(()),
         }
     }
@@ -299,7 +315,7 @@ impl Bindings {
             Pattern::Int => DataType::Int,
             Pattern::BigInt => DataType::BigInt,
             Pattern::Double => DataType::Double,
-            Pattern::Decimal | Pattern::Anything => return None,
+            Pattern::Decimal | Pattern::Anything | Pattern::Lambda(..) => return None,
             Pattern::String => DataType::String,
             Pattern::Bytes => DataType::Bytes,
             Pattern::Date => DataType::Date,

@@ -6,6 +6,7 @@
 
 mod cases;
 mod examples;
+mod functions;
 mod nexmark;
 mod tidy;
 
@@ -18,8 +19,9 @@ fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let mut trials = tidy::trials();
     trials.extend(cases::trials());
-    trials.extend(nexmark::trials());
     trials.extend(examples::trials());
+    trials.extend(nexmark::trials());
+    trials.extend(functions::trials());
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::each::EachKind;
 use crate::span::Span;
 use crate::types::Type;
 use crate::value::Value;
@@ -68,6 +69,21 @@ pub enum ExprKind {
     Row(Vec<Expr>),
     /// An ARRAY of these elements.
     Array(Vec<Expr>),
+    /// A parameter of an `Each` around this, by number; the innermost one of that number is meant.
+    Param(usize),
+    /// An expression for each element of arrays, which are walked side by side.
+    Each {
+        /// What becomes of the body's results.
+        kind: EachKind,
+        /// Number of the first parameter: the accumulator of a fold, then an element of each array.
+        first: usize,
+        /// The arrays; one at least.
+        arrays: Vec<Expr>,
+        /// What the accumulator of a fold begins with.
+        init: Option<Box<Expr>>,
+        /// The expression.
+        body: Box<Expr>,
+    },
     /// The epoch's clock as TIMESTAMP_LTZ: PROCTIME(), NOW(), CURRENT_TIMESTAMP.
     Clock,
 }
@@ -86,7 +102,12 @@ impl Expr {
     /// The direct operands, in order.
     pub fn children(&self) -> Vec<&Expr> {
         match &self.kind {
-            ExprKind::Column(_) | ExprKind::Literal(_) | ExprKind::Clock => Vec::new(),
+            ExprKind::Column(_) | ExprKind::Literal(_) | ExprKind::Param(_) | ExprKind::Clock => {
+                Vec::new()
+            }
+            ExprKind::Each { arrays, init, body, .. } => {
+                arrays.iter().chain(init.as_deref()).chain([&**body]).collect()
+            }
             ExprKind::Call { args, .. }
             | ExprKind::And(args)
             | ExprKind::Or(args)
@@ -107,7 +128,12 @@ impl Expr {
     /// The direct operands, in order, to be rewritten in place.
     pub fn children_mut(&mut self) -> Vec<&mut Expr> {
         match &mut self.kind {
-            ExprKind::Column(_) | ExprKind::Literal(_) | ExprKind::Clock => Vec::new(),
+            ExprKind::Column(_) | ExprKind::Literal(_) | ExprKind::Param(_) | ExprKind::Clock => {
+                Vec::new()
+            }
+            ExprKind::Each { arrays, init, body, .. } => {
+                arrays.iter_mut().chain(init.as_deref_mut()).chain([&mut **body]).collect()
+            }
             ExprKind::Call { args, .. }
             | ExprKind::And(args)
             | ExprKind::Or(args)

@@ -18,6 +18,7 @@ pub mod aggregate;
 pub mod connector;
 pub mod csv;
 pub mod decode_plan;
+pub mod each;
 pub mod encode_plan;
 pub mod expr;
 pub mod ids;

@@ -6,14 +6,15 @@
 //! * operands come before it (`verify`);
 //! * where its guard is not TRUE the result is NULL and nothing is noted; columns, constants and
 //!   the clock take none (`verify`);
-//! * strict operations (all but AND, OR, IsNull, Select, MakeRow, MakeArray and Host) give NULL
-//!   where an operand is NULL;
+//! * strict operations (all but AND, OR, IsNull, Select, MakeRow, MakeArray, Host and Each) give
+//!   NULL where an operand is NULL;
 //! * where it fails, the error (row, site, code) is noted and the result is NULL.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::each::Each;
 use crate::ids::{Reg, SiteId};
 use crate::types::{DataType, Slot, Type};
 use crate::value::Value;
@@ -90,6 +91,8 @@ pub enum ScalarOp {
     MakeArray(Vec<Reg>),
     /// A host function by name (`stdlib::host`).
     Host(String, Vec<Reg>),
+    /// A program for each element of arrays.
+    Each(Box<Each>),
 }
 
 /// Arithmetic operations.
@@ -145,6 +148,7 @@ impl ScalarOp {
             ScalarOp::MakeRow(args) | ScalarOp::MakeArray(args) | ScalarOp::Host(_, args) => {
                 args.clone()
             }
+            ScalarOp::Each(each) => each.operands(),
         }
     }
 }
@@ -267,6 +271,7 @@ impl ScalarProgram {
                 expect(slots && !containers, "the slots differ")
             }
             ScalarOp::Field(a, index) => verify_field(data(*a), *index as usize, &inst.ty.data),
+            ScalarOp::Each(each) => each.verify(data, &inst.ty.data),
             ScalarOp::Element(a, index) => verify_element(data(*a), data(*index), &inst.ty.data),
             ScalarOp::MakeRow(args) => verify_row(args.iter().map(|a| data(*a)), &inst.ty.data),
             ScalarOp::MakeArray(args) => verify_array(args.iter().map(|a| data(*a)), &inst.ty.data),
@@ -380,6 +385,7 @@ impl fmt::Display for ScalarOp {
             ScalarOp::MakeRow(_) => "row".into(),
             ScalarOp::MakeArray(_) => "array".into(),
             ScalarOp::Host(name, _) => format!("host {name}"),
+            ScalarOp::Each(each) => return write!(f, "{each}"),
         };
         f.write_str(&name)?;
         for reg in self.operands() {

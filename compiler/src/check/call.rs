@@ -8,6 +8,7 @@ use flow_ir::value::Value;
 use flow_stdlib::aggregates;
 use flow_stdlib::builtin::{self, Builtin, Volatility, lookup};
 use flow_stdlib::coerce::castable;
+use flow_stdlib::signature::Signature;
 
 use super::Checker;
 use super::coerce::{cast, fit_literals, open_type};
@@ -48,9 +49,21 @@ impl Checker<'_> {
         if let Some(modifier) = modifier {
             return self.report(problems::modifier_not_taken(&name, modifier, span));
         }
+        if let Some(made) = self.constructed(&name, call, span, cx) {
+            return made;
+        }
+        if self.is_function(&name) {
+            let args: Vec<Option<Expr>> =
+                call.args.iter().map(|arg| self.argument(&name, arg, cx)).collect();
+            let args = args.into_iter().collect::<Option<Vec<Expr>>>()?;
+            return self.function_call(call.name.last(), args, span);
+        }
         let Some(builtin) = lookup(&name) else {
             return self.unknown_function(&call.name.last().text, call.name.span());
         };
+        if builtin.overloads.iter().any(Signature::takes_lambda) {
+            return self.lambda_call(builtin, &name, &call.args, span, cx);
+        }
         let mut args = Vec::with_capacity(call.args.len());
         for arg in &call.args {
             args.push(self.argument(&name, arg, cx));
@@ -64,7 +77,8 @@ impl Checker<'_> {
         let words = |n: &&str| n.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         let scalar = builtin::all().map(|b| b.name).filter(words);
         let known = scalar.chain(aggregates::AGGREGATES.iter().flat_map(|a| a.names()));
-        let known: Vec<String> = known.map(str::to_string).collect();
+        let own = self.functions.iter().map(|f| f.name().text.clone());
+        let known: Vec<String> = known.map(str::to_string).chain(own).collect();
         self.report(names::unknown_function(name, span, &known))
     }
 
@@ -89,7 +103,7 @@ impl Checker<'_> {
                 self.report(problems::modifier_not_taken(function, "*", arg.span))
             }
             ArgValue::Lambda { .. } => {
-                self.report(plans::not_available("a lambda", arg.span, None))
+                self.report(problems::modifier_not_taken(function, "a lambda", arg.span))
             }
             ArgValue::Table(_) | ArgValue::Descriptor(_) => {
                 self.report(problems::modifier_not_taken(function, "a table", arg.span))

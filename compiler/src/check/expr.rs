@@ -83,6 +83,7 @@ impl Checker<'_> {
             K::Literal(literal) => self.literal(literal, span),
             K::Name(name) => self.name(name, cx),
             K::Unary { op, arg } => self.unary(*op, arg, span, cx),
+            K::Binary { op: BinaryOp::Arrow, left, right } => self.arrow(left, right, span, cx),
             K::Binary { op, left, right } => {
                 let (left, right) = self.both(left, right, cx)?;
                 self.operator(symbol(*op), vec![left, right], span)
@@ -124,15 +125,10 @@ impl Checker<'_> {
                 self.spelled("AT TIME ZONE", &[Some(&**arg), Some(&**zone)], span, cx)
             }
             K::Index { arg, index } => self.index(arg, index, span, cx),
-            K::Field { arg, name } => {
-                let arg = self.expr(arg, cx)?;
-                self.field(arg, name)
-            }
+            K::Slice { arg, from, to } => self.slice(arg, from.as_deref(), to.as_deref(), span, cx),
+            K::Field { arg, name } => self.expr(arg, cx).and_then(|arg| self.field(arg, name)),
             K::Array(items) => self.array(items, span, cx),
-            K::Map(entries) => {
-                let parts = entries.iter().flat_map(|(key, value)| [Some(key), Some(value)]);
-                self.spelled("MAP", &parts.collect::<Vec<_>>(), span, cx)
-            }
+            K::Map(entries) => self.map_of(entries, span, cx),
             K::Row(items) => self.row(items, span, cx),
             K::Trim { side, what, arg } => {
                 self.spelled(trim_name(*side), &[Some(&**arg), what.as_deref()], span, cx)
@@ -234,6 +230,9 @@ impl Checker<'_> {
     }
 
     fn name(&mut self, name: &ObjectName, cx: &mut ExprCx<'_>) -> Option<Expr> {
+        if let Some(value) = self.param_value(&name.parts[0]) {
+            return name.parts[1..].iter().try_fold(value, |row, field| self.field(row, field));
+        }
         if let Some(single) = name.as_single()
             && cx.scope.bare(&single.text) == Found::None
             && let Some((_, aliased)) = alias(cx.aliases, &single.text)
@@ -259,7 +258,7 @@ impl Checker<'_> {
         name.parts[used..].iter().try_fold(column, |row, field| self.field(row, field))
     }
 
-    fn field(&mut self, arg: Expr, name: &Ident) -> Option<Expr> {
+    pub(super) fn field(&mut self, arg: Expr, name: &Ident) -> Option<Expr> {
         let span = arg.span.to(name.span);
         let DataType::Row(fields) = &arg.ty.data else {
             let what = format!("field {name}");
@@ -330,6 +329,10 @@ impl Checker<'_> {
             IsTest::Unknown => self.boolean(arg, "IS UNKNOWN").map(|arg| is_null(arg, span)),
             IsTest::True => self.operator("IS TRUE", vec![arg], span),
             IsTest::False => self.operator("IS FALSE", vec![arg], span),
+            IsTest::Json => self.operator("IS JSON", vec![arg], span),
+            IsTest::JsonObject => self.operator("IS JSON OBJECT", vec![arg], span),
+            IsTest::JsonArray => self.operator("IS JSON ARRAY", vec![arg], span),
+            IsTest::JsonScalar => self.operator("IS JSON SCALAR", vec![arg], span),
         }
     }
 
@@ -422,6 +425,11 @@ impl Checker<'_> {
 
     fn array(&mut self, items: &[ast::Expr], span: Span, cx: &mut ExprCx<'_>) -> Option<Expr> {
         let items = self.exprs(items, cx)?;
+        self.array_of(items, span)
+    }
+
+    /// An ARRAY of these elements.
+    pub(super) fn array_of(&mut self, items: Vec<Expr>, span: Span) -> Option<Expr> {
         let items = if items.is_empty() { items } else { self.unify(items, "the ARRAY", span)? };
         let data = items.first().map_or(DataType::Null, |e| e.ty.data.clone());
         let nullable = items.is_empty() || items.iter().any(|e| e.ty.nullable);
@@ -491,6 +499,8 @@ pub(super) fn symbol(op: BinaryOp) -> &'static str {
         BinaryOp::Divide => "/",
         BinaryOp::Modulo => "%",
         BinaryOp::Concat => "||",
+        BinaryOp::Arrow => "->",
+        BinaryOp::ArrowText => "->>",
         BinaryOp::Eq => "=",
         BinaryOp::NotEq => "<>",
         BinaryOp::Lt => "<",

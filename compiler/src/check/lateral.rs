@@ -36,16 +36,7 @@ pub(super) fn reads_left(factor: &TableFactor) -> bool {
 
 /// A function in FROM as the call whose elements its rows are.
 fn function_call(name: &ObjectName, args: &[Arg], span: Span) -> ast::Expr {
-    let call = Call {
-        name: name.clone(),
-        distinct: false,
-        args: args.to_vec(),
-        order_by: Vec::new(),
-        within_group: Vec::new(),
-        filter: None,
-        nulls: None,
-        over: None,
-    };
+    let call = Call::plain(name.clone(), args.to_vec());
     ast::Expr { kind: ast::ExprKind::Call(Box::new(call)), span }
 }
 

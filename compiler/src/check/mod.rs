@@ -11,6 +11,7 @@
 //! | --- | --- |
 //! | `declare`, `options`, `settings`, `registry` | CREATE STREAM and TABLE, WITH, SET, schemas |
 //! | `type_expr`, `literal`, `coerce`, `expr`, `call` | types and scalar expressions |
+//! | `construct`, `json`, `lambda`, `functions` | rows, maps, JSON's clauses, CREATE FUNCTION |
 //! | `scope`, `from`, `join`, `interval`, `window` | what FROM brings into scope |
 //! | `query`, `set_ops`, `select`, `aggregate`, `dedup` | SELECT and set operations |
 //! | `subquery`, `correlate`, `attach`, `lateral` | subqueries in expressions and LATERAL, UNNEST |
@@ -27,17 +28,21 @@ mod attach;
 mod call;
 pub mod catalog;
 mod coerce;
+mod construct;
 mod correlate;
 mod declare;
 mod emit;
 mod expr;
 mod frame;
 mod from;
+mod functions;
 mod generated;
 mod group_window;
 mod grouping;
 mod interval;
 mod join;
+mod json;
+mod lambda;
 mod lateral;
 mod literal;
 mod nodes;
@@ -53,6 +58,7 @@ mod select;
 mod set_ops;
 mod settings;
 mod sink;
+mod star;
 mod subquery;
 mod top_n;
 mod type_expr;
@@ -215,6 +221,12 @@ struct Checker<'a> {
     is_top: bool,
     /// Levels of queries around the one that is looked at.
     depth: usize,
+    /// Functions of the program.
+    functions: Vec<functions::Function<'a>>,
+    /// Those whose bodies are looked at, by position.
+    inlining: Vec<usize>,
+    /// Parameters of the lambdas and functions around what is looked at.
+    params: lambda::Params,
     /// What names mean, where somebody asks.
     notes: Option<Box<Notes>>,
 }
@@ -244,6 +256,9 @@ impl<'a> Checker<'a> {
             ctes: Vec::new(),
             is_top: false,
             depth: 0,
+            functions: Vec::new(),
+            inlining: Vec::new(),
+            params: lambda::Params::default(),
             notes: None,
         }
     }
@@ -271,6 +286,9 @@ impl<'a> Checker<'a> {
                 }
             }
             StatementKind::Query(query) => self.bare_select(query, span),
+            StatementKind::Drop { kind: ast::ObjectKind::Function, if_exists, name, .. } => {
+                self.drop_function(name, *if_exists);
+            }
             StatementKind::Drop { if_exists, name, .. } => self.drop_name(name, *if_exists),
             // SET was read before all else; RESET and what only looks belongs to the shell.
             StatementKind::Set(_) => {}
@@ -285,7 +303,7 @@ impl<'a> Checker<'a> {
                 span,
                 Some("Write the query alone: it prints its changes. Ask a server by `flow query`."),
             )),
-            StatementKind::CreateFunction(_) => self.found.push(later("CREATE FUNCTION")),
+            StatementKind::CreateFunction(create) => self.create_function(create, span),
             StatementKind::Explain { .. } => self.found.push(plans::not_available(
                 "EXPLAIN in a program",
                 span,

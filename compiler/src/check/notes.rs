@@ -37,6 +37,8 @@ pub struct Notes {
     pub types: Vec<(Span, Type)>,
     /// Everything declared, in order, then the views that a server offers.
     pub relations: Vec<RelationNote>,
+    /// The functions of the program, in order.
+    pub functions: Vec<FunctionNote>,
     /// What the innermost query or expression around the cursor can name.
     pub scope: Option<ScopeNote>,
     cursor: Option<Cursor>,
@@ -65,6 +67,19 @@ pub enum NameNote {
         /// The column.
         column: ColumnNote,
     },
+    /// A function of the program.
+    Function(FunctionNote),
+}
+
+/// A function of the program.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FunctionNote {
+    /// Its name.
+    pub name: String,
+    /// Its parameters and what it gives: `f(a INT) → INT`.
+    pub usage: String,
+    /// Where it is named.
+    pub declared: Span,
 }
 
 /// Kinds of relations.
@@ -206,6 +221,14 @@ impl Checker<'_> {
         }
     }
 
+    /// A use of a function, by position.
+    pub(super) fn note_call(&mut self, used: Span, at: usize) {
+        if self.notes.is_some() {
+            let means = NameNote::Function(self.functions[at].note());
+            self.note_name(used, means);
+        }
+    }
+
     /// A use of a table of WITH.
     pub(super) fn note_cte(&mut self, used: Span, cte: &Ident, query: Option<QueryId>) {
         if self.notes.is_some() {
@@ -307,8 +330,13 @@ impl Checker<'_> {
             self.named_note(&Named { name, span, meaning: Meaning::Served(at) })
         });
         relations.extend(served);
+        let functions: Vec<FunctionNote> = self.functions.iter().map(|f| f.note()).collect();
+        for function in &functions {
+            self.note_name(function.declared, NameNote::Function(function.clone()));
+        }
         if let Some(notes) = &mut self.notes {
             notes.relations = relations;
+            notes.functions = functions;
         }
     }
 

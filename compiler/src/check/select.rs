@@ -9,25 +9,25 @@ use super::aggregate::{AggregateExpr, GroupWindow};
 use super::expr::{ExprCx, all_of, conjuncts};
 use super::from::{plain_column, same_name};
 use super::grouping::{Above, Sets, null_keys, with_key};
-use super::scope::{Found, Scope, find, visible};
+use super::scope::{Scope, visible};
 use super::subquery::subqueries_in;
 use super::typed::QueryId;
 use super::window::{Kind, window_function};
 use super::windowed::Windowed;
-use crate::diagnostics::{aggregates as problems, names};
+use crate::diagnostics::aggregates as problems;
 use crate::syntax::ast::{
-    self, Call, Distinct, ExprKind, GroupBy, GroupItem, Ident, Literal, NamedWindow, NumberKind,
-    ObjectName, Select, SelectItem, SelectItemKind,
+    self, BinaryOp, Call, Distinct, ExprKind, GroupBy, GroupItem, Ident, Literal, NamedWindow,
+    NumberKind, Select, SelectItem, SelectItemKind,
 };
 
 /// An item of SELECT, wildcards expanded.
 pub(super) struct Item<'s> {
-    name: String,
+    pub(super) name: String,
     pub(super) value: Value<'s>,
     /// Where it has its name from.
-    named: Option<Span>,
+    pub(super) named: Option<Span>,
     /// Whether the query gives the name.
-    aliased: bool,
+    pub(super) aliased: bool,
 }
 
 pub(super) enum Value<'s> {
@@ -256,64 +256,10 @@ impl Checker<'_> {
                     let aliased = alias.is_some();
                     items.push(Item { name, value, named, aliased });
                 }
-                SelectItemKind::Wildcard { qualifier, exclude, replace } => {
-                    let at = self.wildcard(qualifier.as_ref(), scope)?;
-                    self.known_exclusions(exclude, replace, &at, scope)?;
-                    for at in at {
-                        let column = &scope.columns[at];
-                        let is = |name: &Ident| name.text.eq_ignore_ascii_case(&column.name);
-                        if exclude.iter().any(is) {
-                            continue;
-                        }
-                        let value = match replace.iter().find(|(_, name)| is(name)) {
-                            Some((expr, _)) => Value::Written(expr),
-                            None => Value::Column(
-                                (!column.poisoned)
-                                    .then(|| Expr::column(at, column.ty.clone(), item.span)),
-                            ),
-                        };
-                        let (name, named) = (column.name.clone(), column.declared);
-                        items.push(Item { name, value, named, aliased: true });
-                    }
-                }
+                SelectItemKind::Wildcard { .. } => items.extend(self.starred(item, scope)?),
             }
         }
         Some(items)
-    }
-
-    /// Columns of `*` or `t.*`.
-    fn wildcard(&mut self, qualifier: Option<&ObjectName>, scope: &Scope) -> Option<Vec<usize>> {
-        let shown = |at: &usize| visible(&scope.columns[*at].name);
-        let Some(qualifier) = qualifier else {
-            let own = |at: &usize| scope.columns[*at].bare && scope.columns[*at].level == 0;
-            let all = (0..scope.columns.len()).filter(own);
-            return Some(all.filter(shown).collect());
-        };
-        match scope.table(&qualifier.last().text) {
-            Found::One(table) => Some(scope.tables[table].columns.clone().filter(shown).collect()),
-            Found::None | Found::Many(_) => {
-                let named = scope.tables.iter().filter_map(|t| t.name.as_ref());
-                let known: Vec<String> = named.map(|n| n.text.clone()).collect();
-                let name = qualifier.to_string();
-                self.report(names::unknown_alias(&name, qualifier.span(), &known))
-            }
-        }
-    }
-
-    fn known_exclusions(
-        &mut self,
-        exclude: &[Ident],
-        replace: &[(ast::Expr, Ident)],
-        columns: &[usize],
-        scope: &Scope,
-    ) -> Option<()> {
-        let known: Vec<String> = columns.iter().map(|at| scope.columns[*at].name.clone()).collect();
-        for name in exclude.iter().chain(replace.iter().map(|(_, name)| name)) {
-            if find(&name.text, known.iter().map(String::as_str)) == Found::None {
-                return self.report(names::unknown_column(&name.text, name.span, &known));
-            }
-        }
-        Some(())
     }
 
     /// What GROUP BY lists; empty without one.
@@ -544,6 +490,9 @@ pub(super) fn default_name(e: &ast::Expr) -> Option<String> {
     }
     if let ExprKind::Field { name, .. } = &e.kind {
         return Some(name.text.clone());
+    }
+    if let ExprKind::Binary { op: BinaryOp::Arrow, right, .. } = &e.kind {
+        return default_name(right);
     }
     if let ExprKind::Call(call) = &e.kind {
         return Some(call.name.last().text.to_lowercase());

@@ -477,6 +477,8 @@ fn negated(op: BinaryOp) -> Option<BinaryOp> {
         | BinaryOp::Multiply
         | BinaryOp::Divide
         | BinaryOp::Modulo
-        | BinaryOp::Concat => return None,
+        | BinaryOp::Concat
+        | BinaryOp::Arrow
+        | BinaryOp::ArrowText => return None,
     })
 }

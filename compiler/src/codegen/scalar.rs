@@ -138,7 +138,8 @@ impl<'p> Registers<'p> {
             ScalarOp::Element(..)
             | ScalarOp::MakeRow(_)
             | ScalarOp::MakeArray(_)
-            | ScalarOp::Host(..) => return self.outline(e, inst),
+            | ScalarOp::Host(..)
+            | ScalarOp::Each(_) => return self.outline(e, inst),
         };
         Ok(self.guarded(e, inst, cell))
     }

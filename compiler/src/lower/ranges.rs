@@ -262,6 +262,8 @@ fn limit(condition: &Expr, types: &[Type]) -> Option<(usize, Limit)> {
         | ExprKind::Field { .. }
         | ExprKind::Row(_)
         | ExprKind::Array(_)
+        | ExprKind::Param(_)
+        | ExprKind::Each { .. }
         | ExprKind::Clock => None,
     }
 }
@@ -364,6 +366,8 @@ fn never(condition: &Expr) -> bool {
         | ExprKind::Field { .. }
         | ExprKind::Row(_)
         | ExprKind::Array(_)
+        | ExprKind::Param(_)
+        | ExprKind::Each { .. }
         | ExprKind::Clock => false,
     }
 }

@@ -103,6 +103,8 @@ fn rises(expr: &Expr) -> bool {
         | ExprKind::IsNull(_)
         | ExprKind::Field { .. }
         | ExprKind::Row(_)
-        | ExprKind::Array(_) => false,
+        | ExprKind::Array(_)
+        | ExprKind::Param(_)
+        | ExprKind::Each { .. } => false,
     }
 }

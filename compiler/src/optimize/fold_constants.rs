@@ -65,6 +65,8 @@ fn boolean(expr: &Expr) -> Option<Option<bool>> {
         | ExprKind::Field { .. }
         | ExprKind::Row(_)
         | ExprKind::Array(_)
+        | ExprKind::Param(_)
+        | ExprKind::Each { .. }
         | ExprKind::Clock => None,
     }
 }
@@ -73,7 +75,9 @@ fn boolean(expr: &Expr) -> Option<Option<bool>> {
 fn fold(expr: &mut Expr) -> bool {
     let (ty, span) = (expr.ty.clone(), expr.span);
     let folded = match &mut expr.kind {
-        ExprKind::Column(_) | ExprKind::Literal(_) | ExprKind::Clock => return false,
+        ExprKind::Column(_) | ExprKind::Literal(_) | ExprKind::Param(_) | ExprKind::Clock => {
+            return false;
+        }
         ExprKind::And(args) => connective(args, false),
         ExprKind::Or(args) => connective(args, true),
         ExprKind::Case { branches, otherwise } => case(branches, otherwise, &ty, span),
@@ -86,7 +90,8 @@ fn fold(expr: &mut Expr) -> bool {
         | ExprKind::IsNull(_)
         | ExprKind::Field { .. }
         | ExprKind::Row(_)
-        | ExprKind::Array(_) => None,
+        | ExprKind::Array(_)
+        | ExprKind::Each { .. } => None,
     };
     if let Some(mut folded) = folded {
         // The place and the type stay: readers rely on the type to the last bit.

@@ -85,7 +85,7 @@ const CLAUSES: &[&str] = &[
 ];
 
 /// What a message lists at most.
-const LISTED_MAX: usize = 6;
+const LISTED_MAX: usize = 7;
 
 /// Where a piece is.
 pub(crate) struct Place<'a> {

@@ -52,7 +52,7 @@ impl Precedence {
         match op {
             BinaryOp::Add | BinaryOp::Subtract => Precedence::Add,
             BinaryOp::Multiply | BinaryOp::Divide | BinaryOp::Modulo => Precedence::Multiply,
-            BinaryOp::Concat => Precedence::Concat,
+            BinaryOp::Concat | BinaryOp::Arrow | BinaryOp::ArrowText => Precedence::Concat,
             BinaryOp::Eq
             | BinaryOp::NotEq
             | BinaryOp::Lt
@@ -77,7 +77,9 @@ impl Precedence {
             | ExprKind::Like { .. } => Precedence::Range,
             ExprKind::Unary { .. } => Precedence::Sign,
             ExprKind::AtTimeZone { .. } => Precedence::AtZone,
-            ExprKind::Index { .. } | ExprKind::Field { .. } => Precedence::Access,
+            ExprKind::Index { .. } | ExprKind::Slice { .. } | ExprKind::Field { .. } => {
+                Precedence::Access
+            }
             ExprKind::Literal(_)
             | ExprKind::Name(_)
             | ExprKind::Exists(_)

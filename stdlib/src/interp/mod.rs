@@ -5,6 +5,7 @@ mod arith;
 pub mod cast;
 mod compare;
 pub mod decode;
+mod each;
 pub mod encode;
 mod register;
 mod scalar;

@@ -8,6 +8,7 @@ use flow_ir::types::Slot;
 
 use super::arith::{self, Arithmetic};
 use super::compare;
+use super::each::LoopError;
 use super::step::{Action, Negation};
 use crate::builtin::NullRule;
 use crate::host::{HostArg, HostError, HostOut};
@@ -35,7 +36,7 @@ impl Single {
     /// are not to be called with one.
     pub fn sees_nulls(&self) -> bool {
         match &self.0 {
-            Action::MakeRow { .. } | Action::MakeArray { .. } => true,
+            Action::MakeRow { .. } | Action::MakeArray { .. } | Action::Each { .. } => true,
             Action::Host { host, .. } => host.nulls == NullRule::SeesNulls,
             Action::Column(_)
             | Action::Constant
@@ -104,6 +105,10 @@ impl Single {
                 }
                 done
             }
+            (Action::Each { each, .. }, args) => each.run(args, out).map_err(|error| match error {
+                LoopError::Whole(error) => error,
+                LoopError::Element(error) => HostError { code: error.code, detail: error.detail },
+            }),
             (
                 Action::Column(_)
                 | Action::Constant

@@ -2,7 +2,7 @@
 //! is then one loop over its rows.
 
 use flow_ir::ids::SiteId;
-use flow_ir::kernel::{ErrorBuffer, ErrorCode, KernelError};
+use flow_ir::kernel::{ErrorBuffer, ErrorCode, KernelError, RowError};
 use flow_ir::row::{ArrayRef, Column, ContainerBuilder, RowBatch, RowLayout, RowRef};
 use flow_ir::scalar::{ArithOp, CompareOp, Inst, ScalarOp, ScalarProgram};
 use flow_ir::types::{DataType, Slot, Type};
@@ -10,6 +10,7 @@ use flow_ir::types::{DataType, Slot, Type};
 use super::arith::{self, Arithmetic, split, wide};
 use super::cast::Caster;
 use super::compare::{self, Order};
+use super::each::{self, Loop};
 use super::register::{Frame, Register, Rows};
 use crate::builtin::NullRule;
 use crate::host::{self, HostArg, HostCx, HostError, HostFn};
@@ -62,6 +63,10 @@ pub(super) enum Action {
         cx: Box<HostCx>,
         args: Vec<usize>,
     },
+    Each {
+        each: Box<Loop>,
+        args: Vec<usize>,
+    },
 }
 
 /// How a number is negated.
@@ -88,9 +93,16 @@ pub(super) struct Failures<'a> {
 }
 
 impl Failures<'_> {
-    fn note(&mut self, row: usize, error: &HostError) {
+    /// A failure of the step.
+    pub(super) fn note(&mut self, row: usize, error: &HostError) {
         self.failed[row] = true;
         self.bad.note(row, self.site, error.code, error.detail.as_deref());
+    }
+
+    /// A failure that has its own place.
+    pub(super) fn inner(&mut self, row: usize, error: &RowError) {
+        self.failed[row] = true;
+        self.bad.note(row, error.site.or(self.site), error.code, error.detail.as_deref());
     }
 
     fn code(&mut self, row: usize, code: ErrorCode) {
@@ -173,6 +185,10 @@ impl Action {
                 let cx = Box::new(HostCx::new(types, inst.ty.clone()));
                 Action::Host { host, cx, args: args.iter().map(|r| r.index()).collect() }
             }
+            ScalarOp::Each(each) => Action::Each {
+                each: Box::new(Loop::new(program, each)?),
+                args: each.operands().iter().map(|r| r.index()).collect(),
+            },
         })
     }
 
@@ -236,6 +252,7 @@ impl Action {
             Action::Host { host, cx, args } => {
                 host_step(host, cx, args, frame, out, rows, failures);
             }
+            Action::Each { each, args } => each::each_step(each, args, frame, out, rows, failures),
         }
     }
 }

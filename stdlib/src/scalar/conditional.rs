@@ -98,7 +98,7 @@ pub(super) static BUILTINS: &[Builtin] = &[
         examples: &[
             ("TYPEOF(1.50)", "DECIMAL(3, 2)"),
             ("TYPEOF(ARRAY['a'])", "ARRAY<STRING NOT NULL>"),
-            ("TYPEOF(NULL)", "NULL"),
+            ("TYPEOF(CAST(NULL AS INT))", "INT"),
         ],
         ..CONDITIONAL
     },

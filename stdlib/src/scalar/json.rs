@@ -200,7 +200,7 @@ fn at_path(
         Some(path) => cx.cached(path.bytes(), Path::parse)?,
         None => &root,
     };
-    let found = json.as_ref().and_then(|json| path.find(json));
+    let found = json.as_ref().and_then(|json| path.find_one(json));
     Ok(found.map(then).is_some())
 }
 
@@ -223,8 +223,9 @@ fn json_query(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> D
 }
 
 fn json_exists(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
-    let found = at_path(cx, args, |_| {})?;
-    out.bool(found);
+    let json = parse(args[0].str());
+    let path = cx.cached(args[1].bytes(), Path::parse)?;
+    out.bool(json.as_ref().and_then(|json| path.find(json)).is_some());
     Ok(())
 }
 

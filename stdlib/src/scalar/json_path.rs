@@ -72,6 +72,14 @@ impl Path {
         self.find_all(json).ok()?.into_iter().next()
     }
 
+    /// The value that it reaches, if it is one alone.
+    pub(super) fn find_one<'a>(&self, json: &'a Json) -> Option<&'a Json> {
+        match self.find_all(json).ok()?.as_slice() {
+            [one] => Some(*one),
+            _ => None,
+        }
+    }
+
     /// All values that it reaches.
     ///
     /// # Errors

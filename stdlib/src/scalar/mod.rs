@@ -12,6 +12,8 @@ mod json;
 mod json_make;
 mod json_parts;
 mod json_path;
+mod json_status;
+mod lambdas;
 mod maps;
 mod mask;
 mod math;
@@ -67,10 +69,12 @@ pub static FAMILIES: &[&[Builtin]] = &[
     arrays::BUILTINS,
     collections::BUILTINS,
     maps::BUILTINS,
+    lambdas::BUILTINS,
     hash::BUILTINS,
     json::BUILTINS,
     json_parts::BUILTINS,
     json_make::BUILTINS,
+    json_status::BUILTINS,
 ];
 
 /// Host functions that expansions call and that are no builtin's whole meaning.

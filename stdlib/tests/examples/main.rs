@@ -6,7 +6,7 @@ mod read;
 use flow_ir::types::DataType;
 use flow_ir::value::Value;
 use flow_stdlib::builder::ScalarBuilder;
-use flow_stdlib::builtin::{self, NullRule, Volatility};
+use flow_stdlib::builtin::{self, Family, NullRule, Volatility};
 use flow_stdlib::interp::eval;
 use flow_stdlib::text::format_value;
 
@@ -34,7 +34,8 @@ fn printed(text: &str) -> Result<String, String> {
 fn every_example_gives_what_it_says() {
     let mut wrong = Vec::new();
     let mut count = 0;
-    for builtin in builtin::all() {
+    // Lambdas are the checker's: `tests/suite` runs their examples.
+    for builtin in builtin::all().filter(|b| b.family != Family::Lambda) {
         for (expression, want) in builtin.examples {
             count += 1;
             match printed(expression) {
@@ -48,7 +49,7 @@ fn every_example_gives_what_it_says() {
 
 #[test]
 fn there_are_many_functions_and_each_shows_null() {
-    assert!(builtin::all().count() >= 250, "{}", builtin::all().count());
+    assert!(builtin::all().count() >= 300, "{}", builtin::all().count());
     for builtin in builtin::all() {
         let takes_some = builtin.overloads.iter().any(|s| !s.params.is_empty());
         let shows = builtin.examples.iter().any(|(e, r)| e.contains("NULL") || *r == "NULL");

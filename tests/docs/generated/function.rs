@@ -7,7 +7,7 @@ use libtest_mimic::Failed;
 use super::{code, head, row};
 
 /// Families in the page's order, with their headings.
-const FAMILIES: [(Family, &str); 9] = [
+const FAMILIES: [(Family, &str); 10] = [
     (Family::Operator, "Operators"),
     (Family::Text, "Text and bytes"),
     (Family::Math, "Numbers"),
@@ -15,6 +15,7 @@ const FAMILIES: [(Family, &str); 9] = [
     (Family::Conditional, "Choices"),
     (Family::Array, "Arrays"),
     (Family::Map, "Maps"),
+    (Family::Lambda, "Functions of functions"),
     (Family::Hash, "Digests and codes"),
     (Family::Json, "JSON"),
 ];

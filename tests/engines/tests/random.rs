@@ -96,6 +96,9 @@ fn programs_have_every_operation_and_call_every_function() {
         "element",
         "row",
         "array",
+        "map_each",
+        "filter_each",
+        "fold_each",
     ]
     .iter()
     .map(|name| format!(" = {name}"))

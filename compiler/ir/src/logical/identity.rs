@@ -316,6 +316,10 @@ fn of_expr(expr: &Expr, columns: &[u64]) -> u64 {
         }
         ExprKind::Row(_) => Parts::new("row"),
         ExprKind::Array(_) => Parts::new("array"),
+        ExprKind::Param(number) => Parts::new("param").data(number),
+        ExprKind::Each { kind, first, arrays, .. } => {
+            Parts::new("each").data(kind).data(first).hash(arrays.len() as u64)
+        }
         ExprKind::Clock => Parts::new("clock"),
     };
     let children = expr.children().into_iter().map(|child| of_expr(child, columns));

@@ -32,6 +32,8 @@ impl Project {
             | ExprKind::Field { .. }
             | ExprKind::Row(_)
             | ExprKind::Array(_)
+            | ExprKind::Param(_)
+            | ExprKind::Each { .. }
             | ExprKind::Clock => None,
         }
     }

@@ -1,6 +1,7 @@
 //! Expressions and values as EXPLAIN shows them: SQL-like, with the columns' names, fully
 //! parenthesised where operators nest.
 
+use crate::each::EachKind;
 use crate::expr::{Expr, ExprKind};
 use crate::types::{DataType, Field};
 use crate::value::Value;
@@ -48,6 +49,18 @@ pub fn expr_text(expr: &Expr, columns: &[Field]) -> String {
         }
         ExprKind::Row(args) => format!("ROW({})", list(args)),
         ExprKind::Array(args) => format!("ARRAY[{}]", list(args)),
+        ExprKind::Param(number) => format!("${number}"),
+        ExprKind::Each { kind, first, arrays, init, body } => {
+            let name = match kind {
+                EachKind::Map => "TRANSFORM",
+                EachKind::Filter => "FILTER",
+                EachKind::Fold => "REDUCE",
+            };
+            let args: Vec<String> = arrays.iter().chain(init.as_deref()).map(text).collect();
+            let params = (0..args.len()).map(|at| format!("${}", first + at));
+            let params = params.collect::<Vec<_>>().join(", ");
+            format!("{name}({}, ({params}) -> {})", args.join(", "), text(body))
+        }
         ExprKind::Clock => "NOW()".into(),
     }
 }
@@ -77,6 +90,8 @@ fn is_compound(expr: &Expr) -> bool {
         | ExprKind::Field { .. }
         | ExprKind::Row(_)
         | ExprKind::Array(_)
+        | ExprKind::Param(_)
+        | ExprKind::Each { .. }
         | ExprKind::Clock => false,
     }
 }

@@ -151,6 +151,15 @@ pub enum ExprKind {
         /// Position from 1, or key.
         index: Box<Expr>,
     },
+    /// `x[from:to]`: what lies between two positions, both included.
+    Slice {
+        /// The array.
+        arg: Box<Expr>,
+        /// The first position; the start when left out.
+        from: Option<Box<Expr>>,
+        /// The last position; the end when left out.
+        to: Option<Box<Expr>>,
+    },
     /// `(x).field`, `f(x).field`; a dotted name is `Name`.
     Field {
         /// The row.
@@ -200,6 +209,55 @@ pub struct Call {
     pub nulls: Option<NullTreatment>,
     /// `OVER …`.
     pub over: Option<Over>,
+    /// What the SQL standard's JSON functions take behind their arguments.
+    pub json: JsonClauses,
+}
+
+/// RETURNING, wrappers, ON EMPTY, ON ERROR, ON NULL.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct JsonClauses {
+    /// RETURNING.
+    pub returning: Option<TypeExpr>,
+    /// WITH or WITHOUT WRAPPER.
+    pub wrapper: Option<JsonWrapper>,
+    /// … ON EMPTY.
+    pub on_empty: Option<JsonOn>,
+    /// … ON ERROR.
+    pub on_error: Option<JsonOn>,
+    /// NULL ON NULL; `false` is ABSENT ON NULL.
+    pub nulls: Option<bool>,
+}
+
+/// Whether JSON_QUERY puts what it finds into an array.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JsonWrapper {
+    /// WITHOUT WRAPPER.
+    Without,
+    /// WITH CONDITIONAL WRAPPER: unless it is one object or array.
+    Conditional,
+    /// WITH [UNCONDITIONAL] WRAPPER.
+    Unconditional,
+}
+
+/// What comes in place of what is not there, or wrong.
+#[derive(Clone, Debug, PartialEq)]
+pub enum JsonOn {
+    /// NULL.
+    Null,
+    /// ERROR.
+    Error,
+    /// TRUE.
+    True,
+    /// FALSE.
+    False,
+    /// UNKNOWN.
+    Unknown,
+    /// EMPTY ARRAY.
+    EmptyArray,
+    /// EMPTY OBJECT.
+    EmptyObject,
+    /// DEFAULT.
+    Default(Expr),
 }
 
 /// An argument of a function or a table function.
@@ -354,6 +412,10 @@ pub enum BinaryOp {
     Modulo,
     /// `||`.
     Concat,
+    /// `->`.
+    Arrow,
+    /// `->>`.
+    ArrowText,
     /// `=`, `==`.
     Eq,
     /// `<>`, `!=`.
@@ -379,6 +441,14 @@ pub enum IsTest {
     False,
     /// IS UNKNOWN.
     Unknown,
+    /// IS JSON [VALUE].
+    Json,
+    /// IS JSON OBJECT.
+    JsonObject,
+    /// IS JSON ARRAY.
+    JsonArray,
+    /// IS JSON SCALAR.
+    JsonScalar,
 }
 
 /// LIKE and its kin.

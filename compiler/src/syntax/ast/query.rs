@@ -162,14 +162,18 @@ pub enum SelectItemKind {
         /// Its name.
         alias: Option<Ident>,
     },
-    /// `*`, `t.*`, `* EXCLUDE (a)`, `* REPLACE (x AS a)`.
+    /// `*`, `t.*`, `(row).*`, `* EXCLUDE (a)`, `* REPLACE (x AS a)`, `* RENAME (a AS b)`.
     Wildcard {
-        /// The table in front.
+        /// The table, or column, in front.
         qualifier: Option<ObjectName>,
+        /// The row in front that is no name.
+        row: Option<Box<Expr>>,
         /// EXCLUDE, EXCEPT.
         exclude: Vec<Ident>,
         /// REPLACE.
         replace: Vec<(Expr, Ident)>,
+        /// RENAME: names and what they become.
+        rename: Vec<(Ident, Ident)>,
     },
 }
 

@@ -4,10 +4,12 @@ use flow_ir::span::Span;
 
 use super::types::unit_named;
 use super::{Builder, Node, child, children, has, must};
+use flow_stdlib::builtin::takes_lambda;
+
 use crate::diagnostics::syntax;
 use crate::syntax::ast::{
-    Arg, ArgValue, Call, Expr, ExprKind, NullTreatment, ObjectName, OrderItem, Over, TableArg,
-    TableArgSource, TimeUnit, TrimSide,
+    Arg, ArgValue, Call, Expr, ExprKind, JsonClauses, JsonOn, JsonWrapper, NullTreatment,
+    ObjectName, OrderItem, Over, TableArg, TableArgSource, TimeUnit, TrimSide,
 };
 use crate::syntax::grammar::Rule;
 
@@ -50,6 +52,7 @@ struct Written {
     distinct: bool,
     order_by: Vec<OrderItem>,
     nulls: Option<NullTreatment>,
+    json: JsonClauses,
 }
 
 impl Call {
@@ -64,6 +67,7 @@ impl Call {
             filter: None,
             nulls: None,
             over: None,
+            json: JsonClauses::default(),
         }
     }
 }
@@ -76,11 +80,11 @@ impl Builder<'_> {
         if let Some(trim) = args.as_ref().filter(|args| has(args, Rule::trim_side)) {
             return self.trim_with_side(&name, trim, span);
         }
-        let written = self.written_args(args);
         let function = match name.as_single() {
             Some(name) if !name.quoted => name.text.to_uppercase(),
             _ => String::new(),
         };
+        let written = self.written_args(args, &function);
         if function == "TRIM" && written.args.len() == 2 && written.args[1].0 == Before::From {
             return self.trim_of_two(written.args, span);
         }
@@ -93,6 +97,7 @@ impl Builder<'_> {
         call.distinct = written.distinct;
         call.order_by = written.order_by;
         call.nulls = written.nulls;
+        call.json = written.json;
         self.call_tails(&mut call, &pair);
         Expr { kind: ExprKind::Call(Box::new(call)), span }
     }
@@ -117,7 +122,7 @@ impl Builder<'_> {
     /// The arguments of a table function: no words between them, no ORDER BY.
     pub(super) fn table_args(&mut self, name: &ObjectName, pair: &Node<'_>) -> Vec<Arg> {
         let span = self.span(pair);
-        let written = self.written_args(child(pair, Rule::call_args));
+        let written = self.written_args(child(pair, Rule::call_args), "");
         let plain = written.args.iter().all(|(before, _)| *before == Before::Comma);
         if !plain || written.distinct || !written.order_by.is_empty() {
             let function = name.to_string();
@@ -127,18 +132,26 @@ impl Builder<'_> {
         written.args.into_iter().map(|(_, arg)| arg).collect()
     }
 
-    fn written_args(&mut self, pair: Option<Node<'_>>) -> Written {
-        let mut written =
-            Written { args: Vec::new(), distinct: false, order_by: Vec::new(), nulls: None };
+    fn written_args(&mut self, pair: Option<Node<'_>>, function: &str) -> Written {
+        let mut written = Written {
+            args: Vec::new(),
+            distinct: false,
+            order_by: Vec::new(),
+            nulls: None,
+            json: JsonClauses::default(),
+        };
         let mut before = Before::Comma;
         for part in pair.into_iter().flat_map(Node::into_inner) {
             match part.as_rule() {
                 Rule::k_distinct => written.distinct = true,
                 Rule::arg_separator => before = separator(&part),
                 Rule::arg => {
-                    let arg = self.arg(part);
-                    written.args.push((before, arg));
+                    for arg in self.arg(part, function) {
+                        written.args.push((before, arg));
+                        before = Before::Comma;
+                    }
                 }
+                Rule::json_clause => self.json_clause(&part, &mut written.json),
                 Rule::order_by => written.order_by = self.order_by(&part),
                 Rule::null_treatment => written.nulls = Some(null_treatment(&part)),
                 _ => {}
@@ -147,14 +160,26 @@ impl Builder<'_> {
         written
     }
 
-    fn arg(&mut self, pair: Node<'_>) -> Arg {
+    /// An argument; a name or key with its value may be two.
+    fn arg(&mut self, pair: Node<'_>, function: &str) -> Vec<Arg> {
         let span = self.span(&pair);
-        let name = child(&pair, Rule::arg_name).map(|c| self.first_ident(&c));
+        let lambdas = takes_lambda(function);
+        let mut name = child(&pair, Rule::arg_name).map(|c| self.first_ident(&c));
+        if let Some(alias) = child(&pair, Rule::arg_alias) {
+            name = name.or(Some(self.first_ident(&alias)));
+        }
         let partition = child(&pair, Rule::arg_partition);
-        let value = must(pair.into_inner().find(|c| c.as_rule() != Rule::arg_name));
+        let second = child(&pair, Rule::arg_value).map(|c| self.first_expr(&c));
+        let before = [Rule::arg_name, Rule::json_key];
+        let value = must(pair.into_inner().find(|c| !before.contains(&c.as_rule())));
         let value = match value.as_rule() {
             Rule::star => ArgValue::Wildcard,
             Rule::descriptor => ArgValue::Descriptor(self.ident_list(&value)),
+            Rule::lambda if (!lambdas || name.is_some()) && is_arrow(&value) => {
+                let name = must(child(&must(child(&value, Rule::lambda_params)), Rule::ident));
+                let body = must(child(&value, Rule::expr));
+                ArgValue::Expr(self.arrow(&name, body))
+            }
             Rule::lambda => {
                 let params = must(child(&value, Rule::lambda_params));
                 let listed = self.ident_list(&params);
@@ -177,7 +202,60 @@ impl Builder<'_> {
                 self.arg_value(expr, partition)
             }
         };
-        Arg { name, value, span }
+        let one = |value, span| Arg { name: None, value, span };
+        match (name, value, second) {
+            // ksqlDB writes `x => x + 1`.
+            (Some(name), ArgValue::Expr(body), None) if lambdas => {
+                vec![one(ArgValue::Lambda { params: vec![name], body }, span)]
+            }
+            (Some(name), value, None) if function == "MAP" => {
+                let at = name.span;
+                let key = Expr { kind: ExprKind::Name(ObjectName::single(name)), span: at };
+                vec![one(ArgValue::Expr(key), at), one(value, span)]
+            }
+            (None, key, Some(value)) => {
+                let at = value.span;
+                vec![one(key, span), one(ArgValue::Expr(value), at)]
+            }
+            (name, value, _) => vec![Arg { name, value, span }],
+        }
+    }
+
+    fn json_clause(&mut self, pair: &Node<'_>, clauses: &mut JsonClauses) {
+        let clause = must(pair.clone().into_inner().next());
+        match clause.as_rule() {
+            Rule::json_returning => clauses.returning = Some(self.first_type(&clause)),
+            Rule::json_wrapper => {
+                clauses.wrapper = Some(if has(&clause, Rule::k_without) {
+                    JsonWrapper::Without
+                } else if has(&clause, Rule::k_conditional) {
+                    JsonWrapper::Conditional
+                } else {
+                    JsonWrapper::Unconditional
+                });
+            }
+            Rule::json_nulls => clauses.nulls = Some(!has(&clause, Rule::k_absent)),
+            _ => {
+                let on = self.json_on(&clause);
+                match has(&must(child(&clause, Rule::json_when)), Rule::k_empty) {
+                    true => clauses.on_empty = Some(on),
+                    false => clauses.on_error = Some(on),
+                }
+            }
+        }
+    }
+
+    fn json_on(&mut self, pair: &Node<'_>) -> JsonOn {
+        match must(pair.clone().into_inner().next()).as_rule() {
+            Rule::k_null => JsonOn::Null,
+            Rule::k_error => JsonOn::Error,
+            Rule::k_true => JsonOn::True,
+            Rule::k_false => JsonOn::False,
+            Rule::k_unknown => JsonOn::Unknown,
+            Rule::k_empty if has(pair, Rule::k_object) => JsonOn::EmptyObject,
+            Rule::k_empty => JsonOn::EmptyArray,
+            _ => JsonOn::Default(self.first_expr(pair)),
+        }
     }
 
     /// An expression as an argument; with PARTITION BY behind it, a table.
@@ -225,6 +303,9 @@ impl Builder<'_> {
         let (fits, form) = match function {
             "EXTRACT" => (words == [From], "EXTRACT(unit FROM time)"),
             "TIMESTAMPADD" => (words == [Comma; 2], "TIMESTAMPADD(unit, count, time)"),
+            "DATEADD" | "DATESUB" | "TIMEADD" | "TIMESUB" | "TIMESTAMPSUB" => {
+                (words == [Comma; 2], "f(unit, count, time)")
+            }
             "TIMESTAMPDIFF" => (words == [Comma; 2], "TIMESTAMPDIFF(unit, from, to)"),
             "CEIL" | "CEILING" | "FLOOR" => (
                 words.iter().all(|w| *w == Comma) || words == [To],
@@ -255,6 +336,15 @@ impl Builder<'_> {
         };
         if let Some(arg) = unit_at.and_then(|at| args.get_mut(at)) {
             self.make_unit(arg, function, form);
+        }
+        // A unit by its name or as text.
+        let by_count =
+            ["DATEADD", "DATESUB", "TIMEADD", "TIMESUB", "TIMESTAMPSUB", "DATEDIFF", "DATE_DIFF"];
+        if let [unit, _, _] = args.as_mut_slice()
+            && by_count.contains(&function)
+            && matches!(&unit.value, ArgValue::Expr(Expr { kind: ExprKind::Name(_), .. }))
+        {
+            self.make_unit(unit, function, "f(unit, from, to)");
         }
         args
     }
@@ -353,6 +443,11 @@ fn split_in_list(mut written: Vec<(Before, Arg)>) -> Vec<(Before, Arg)> {
         }
         value => vec![(before, Arg { name, value, span })],
     }
+}
+
+/// Whether a lambda may be the operator `->`: one name, without parentheses.
+fn is_arrow(lambda: &Node<'_>) -> bool {
+    child(lambda, Rule::lambda_params).is_some_and(|params| has(&params, Rule::ident))
 }
 
 fn is_plain(arg: &Arg) -> bool {

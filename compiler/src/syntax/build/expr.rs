@@ -1,12 +1,13 @@
 //! Expressions: operands, what stands behind them, and the predicates.
 
+use flow_ir::span::Span;
 use pest::iterators::Pairs;
 
 use super::{Builder, Node, child, children, has, must};
 use crate::diagnostics::syntax;
 use crate::syntax::ast::{
-    BinaryOp, Call, Expr, ExprKind, Ident, IsTest, LikeKind, ObjectName, Quantifier, Query,
-    SetExpr, SetExprKind, UnaryOp,
+    Arg, ArgValue, BinaryOp, Call, Expr, ExprKind, Ident, IsTest, LikeKind, Literal, ObjectName,
+    Quantifier, Query, SetExpr, SetExprKind, UnaryOp,
 };
 use crate::syntax::grammar::Rule;
 use crate::syntax::pratt::{Fold, Operator, Precedence};
@@ -52,7 +53,11 @@ impl Builder<'_> {
     }
 
     fn fold(&mut self, items: Pairs<'_, Rule>) -> Expr {
-        let mut fold = Fold::default();
+        self.fold_behind(Fold::default(), items)
+    }
+
+    /// Folds what stands behind what is there already.
+    fn fold_behind(&mut self, mut fold: Fold, items: Pairs<'_, Rule>) -> Expr {
         // Whether the last operand is a name without parentheses, which a field would lengthen.
         let mut bare_name = false;
         let mut items = items.peekable();
@@ -89,6 +94,49 @@ impl Builder<'_> {
         fold.finish()
     }
 
+    /// `name -> body` where no lambda can stand: the operator, as tight as it is.
+    pub(super) fn arrow(&mut self, name: &Node<'_>, body: Node<'_>) -> Expr {
+        let mut fold = Fold::default();
+        let levels = 2 + depth_of_chain(body.clone().into_inner());
+        if !self.enter(levels, &body) {
+            return self.refused(self.span(&body));
+        }
+        fold.operand(self.name(name, false));
+        fold.infix(Operator::Binary(BinaryOp::Arrow), self.span(name));
+        let expr = self.fold_behind(fold, body.into_inner());
+        self.leave(levels);
+        expr
+    }
+
+    /// `MAP {k: v}`, or `{'a': 1}`, which is STRUCT(a := 1).
+    fn braced(&mut self, pair: &Node<'_>, span: Span) -> ExprKind {
+        let mut pairs = Vec::new();
+        for entry in children(pair, Rule::pair) {
+            let mut sides = children(&entry, Rule::expr);
+            let (key, value) = (must(sides.next()), must(sides.next()));
+            pairs.push((self.expr(key), self.expr(value)));
+        }
+        if has(pair, Rule::k_map) {
+            return ExprKind::Map(pairs);
+        }
+        let mut args = Vec::with_capacity(pairs.len());
+        for (key, value) in pairs {
+            let name = match &key.kind {
+                ExprKind::Literal(Literal::String(text)) => Some(text.clone()),
+                ExprKind::Name(name) => name.as_single().map(|name| name.text.clone()),
+                _ => None,
+            };
+            let Some(text) = name else {
+                self.report(syntax::malformed_call(key.span, "{ }", "{'name': value}"));
+                continue;
+            };
+            let name = Some(Ident { text, quoted: true, span: key.span });
+            args.push(Arg { name, span: value.span, value: ArgValue::Expr(value) });
+        }
+        let name = Ident { text: "STRUCT".to_owned(), quoted: false, span };
+        ExprKind::Call(Box::new(Call::plain(ObjectName::single(name), args)))
+    }
+
     fn name(&mut self, pair: &Node<'_>, has_field: bool) -> Expr {
         let ident = self.ident(pair);
         let span = ident.span;
@@ -122,6 +170,7 @@ impl Builder<'_> {
                 }
             },
             Rule::array => ExprKind::Array(self.exprs(&pair)),
+            Rule::braced => self.braced(&pair, span),
             Rule::call => return self.call(pair),
             Rule::ident => return self.name(&pair, true),
             Rule::paren => match self.paren(&pair) {
@@ -170,7 +219,7 @@ impl Builder<'_> {
         let word: String = tail.as_str().chars().take_while(|c| c.is_alphanumeric()).collect();
         let at = self.span(tail);
         let end = at.start + word.len() as u32;
-        let at = flow_ir::span::Span { end, ..at };
+        let at = Span { end, ..at };
         self.report(syntax::unexpected_token(at, &word.to_uppercase(), &["')'".to_owned()]));
     }
 
@@ -229,6 +278,11 @@ impl Builder<'_> {
     fn index(&mut self, arg: Expr, part: &Node<'_>, bare_name: bool) -> Expr {
         let span = arg.span.to(self.span(part));
         let mut entries = self.exprs(part);
+        if let Some(to) = child(part, Rule::slice_to) {
+            let from = entries.pop().map(Box::new);
+            let to = child(&to, Rule::expr).map(|to| Box::new(self.expr(to)));
+            return Expr { kind: ExprKind::Slice { arg: Box::new(arg), from, to }, span };
+        }
         let is_map = bare_name
             && entries.len().is_multiple_of(2)
             && matches!(&arg.kind, ExprKind::Name(name)
@@ -302,6 +356,13 @@ impl Builder<'_> {
                 let make = move |arg| ExprKind::Quantified { arg, op, quantifier, set };
                 (Precedence::Compare, Box::new(make))
             }
+            Rule::overlaps => {
+                let other = match self.paren(&must(child(&part, Rule::paren))) {
+                    Paren::Exprs(other) => other,
+                    Paren::Query(_) => Vec::new(),
+                };
+                return self.overlaps(fold, other, end);
+            }
             Rule::between => {
                 let mut bounds = children(&part, Rule::arith);
                 let low = Box::new(self.expr(must(bounds.next())));
@@ -341,6 +402,32 @@ impl Builder<'_> {
         });
     }
 
+    /// `(a, b) OVERLAPS (c, d)`, which is OVERLAPS(a, b, c, d).
+    fn overlaps(&mut self, fold: &mut Fold, other: Vec<Expr>, end: Span) {
+        let mut problem = None;
+        fold.predicate(Precedence::Range, |left| {
+            let span = left.span.to(end);
+            let (start, whole) = (left.span, other.len() == 2);
+            let mut all = match left.kind {
+                ExprKind::Row(items) if items.len() == 2 && whole => items,
+                _ => {
+                    problem = Some(span);
+                    Vec::new()
+                }
+            };
+            all.extend(other);
+            let arg = |e: Expr| Arg { name: None, span: e.span, value: ArgValue::Expr(e) };
+            let name = Ident { text: "OVERLAPS".to_owned(), quoted: false, span: start };
+            let args = all.into_iter().map(arg).collect();
+            let call = Call::plain(ObjectName::single(name), args);
+            Expr { kind: ExprKind::Call(Box::new(call)), span }
+        });
+        if let Some(span) = problem {
+            let form = "(start, end) OVERLAPS (start, end)";
+            self.report(syntax::malformed_call(span, "OVERLAPS", form));
+        }
+    }
+
     fn is(&mut self, part: &Node<'_>, negated: bool) -> Box<dyn FnOnce(Box<Expr>) -> ExprKind> {
         if let Some(distinct) = child(part, Rule::is_distinct) {
             let right = Box::new(self.expr(must(child(&distinct, Rule::arith))));
@@ -352,6 +439,16 @@ impl Builder<'_> {
             IsTest::True
         } else if has(part, Rule::k_false) {
             IsTest::False
+        } else if let Some(json) = child(part, Rule::is_json) {
+            if has(&json, Rule::k_object) {
+                IsTest::JsonObject
+            } else if has(&json, Rule::k_array) {
+                IsTest::JsonArray
+            } else if has(&json, Rule::k_scalar) {
+                IsTest::JsonScalar
+            } else {
+                IsTest::Json
+            }
         } else {
             IsTest::Unknown
         };
@@ -391,6 +488,8 @@ fn operator(item: &Node<'_>) -> Operator {
     }
     Operator::Binary(match item.as_str().trim_end() {
         "||" => BinaryOp::Concat,
+        "->" => BinaryOp::Arrow,
+        "->>" => BinaryOp::ArrowText,
         "/" => BinaryOp::Divide,
         "%" => BinaryOp::Modulo,
         _ if has(item, Rule::plus) => BinaryOp::Add,

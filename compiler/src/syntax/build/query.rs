@@ -193,9 +193,11 @@ impl Builder<'_> {
 
     fn select_item(&mut self, pair: &Node<'_>) -> SelectItem {
         let span = self.span(pair);
-        let kind = match child(pair, Rule::wildcard) {
+        let all_fields = child(pair, Rule::all_fields);
+        let kind = match child(pair, Rule::wildcard).or(all_fields.clone()) {
             Some(wildcard) => {
                 let parts = self.idents(&wildcard);
+                let row = all_fields.map(|_| Box::new(self.first_expr(pair)));
                 let exclude = child(&wildcard, Rule::exclude).map_or_else(Vec::new, |c| {
                     let listed = self.ident_list(&c);
                     if listed.is_empty() { self.idents(&c) } else { listed }
@@ -205,8 +207,15 @@ impl Builder<'_> {
                         .map(|r| (self.first_expr(&r), self.first_ident(&r)))
                         .collect()
                 });
+                let rename = child(&wildcard, Rule::rename).map_or_else(Vec::new, |c| {
+                    let pair = |r: Node<'_>| {
+                        let mut names = self.idents(&r).into_iter();
+                        Some((names.next()?, names.next()?))
+                    };
+                    children(&c, Rule::renaming).filter_map(pair).collect()
+                });
                 let qualifier = (!parts.is_empty()).then_some(ObjectName { parts });
-                SelectItemKind::Wildcard { qualifier, exclude, replace }
+                SelectItemKind::Wildcard { qualifier, row, exclude, replace, rename }
             }
             None => SelectItemKind::Expr {
                 expr: self.first_expr(pair),

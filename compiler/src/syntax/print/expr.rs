@@ -2,8 +2,9 @@
 
 use super::Printer;
 use crate::syntax::ast::{
-    Arg, ArgValue, BinaryOp, Call, Expr, ExprKind, Ident, IsTest, LikeKind, Literal, NullTreatment,
-    OrderItem, Over, Quantifier, Query, TableArg, TableArgSource, TrimSide, TypedKind, UnaryOp,
+    Arg, ArgValue, BinaryOp, Call, Expr, ExprKind, Ident, IsTest, JsonClauses, JsonOn, JsonWrapper,
+    LikeKind, Literal, NullTreatment, OrderItem, Over, Quantifier, Query, TableArg, TableArgSource,
+    TrimSide, TypedKind, UnaryOp,
 };
 use crate::syntax::build::BARE_FUNCTIONS;
 use crate::syntax::pratt::Precedence;
@@ -79,6 +80,9 @@ impl Printer {
                 self.around(arg, own, "[");
                 self.around(index, Precedence::Lowest, "]");
             }
+            ExprKind::Slice { arg, from, to } => {
+                self.slice(arg, own, [from.as_deref(), to.as_deref()]);
+            }
             ExprKind::Field { arg, name } => self.field(arg, name, own),
             ExprKind::Exists(_)
             | ExprKind::Subquery(_)
@@ -144,8 +148,18 @@ impl Printer {
             | ExprKind::Quantified { .. }
             | ExprKind::AtTimeZone { .. }
             | ExprKind::Index { .. }
+            | ExprKind::Slice { .. }
             | ExprKind::Field { .. } => debug_assert!(false, "`bare` prints these"),
         }
+    }
+
+    /// `x[from:to]`.
+    fn slice(&mut self, arg: &Expr, own: Precedence, [from, to]: [Option<&Expr>; 2]) {
+        self.around(arg, own, "[");
+        from.into_iter().for_each(|from| self.expr(from, Precedence::Lowest));
+        self.push(":");
+        to.into_iter().for_each(|to| self.expr(to, Precedence::Lowest));
+        self.push("]");
     }
 
     /// What LIKE compares with.
@@ -287,6 +301,7 @@ impl Printer {
             }
             self.arg(arg);
         }
+        self.json_clauses(&call.json);
         self.order_by_inside(&call.order_by);
         self.push(")");
         if !call.within_group.is_empty() {
@@ -317,12 +332,49 @@ impl Printer {
         }
     }
 
+    fn json_clauses(&mut self, json: &JsonClauses) {
+        if let Some(ty) = &json.returning {
+            self.push(" RETURNING ");
+            self.data_type(ty);
+        }
+        match json.wrapper {
+            Some(JsonWrapper::Without) => self.push(" WITHOUT WRAPPER"),
+            Some(JsonWrapper::Conditional) => self.push(" WITH CONDITIONAL WRAPPER"),
+            Some(JsonWrapper::Unconditional) => self.push(" WITH WRAPPER"),
+            None => {}
+        }
+        for (on, when) in [(&json.on_empty, " ON EMPTY"), (&json.on_error, " ON ERROR")] {
+            let Some(on) = on else { continue };
+            match on {
+                JsonOn::Null => self.push(" NULL"),
+                JsonOn::Error => self.push(" ERROR"),
+                JsonOn::True => self.push(" TRUE"),
+                JsonOn::False => self.push(" FALSE"),
+                JsonOn::Unknown => self.push(" UNKNOWN"),
+                JsonOn::EmptyArray => self.push(" EMPTY ARRAY"),
+                JsonOn::EmptyObject => self.push(" EMPTY OBJECT"),
+                JsonOn::Default(value) => {
+                    self.push(" DEFAULT ");
+                    self.expr(value, Precedence::Lowest);
+                }
+            }
+            self.push(when);
+        }
+        match json.nulls {
+            Some(true) => self.push(" NULL ON NULL"),
+            Some(false) => self.push(" ABSENT ON NULL"),
+            None => {}
+        }
+    }
+
     pub(super) fn arg(&mut self, arg: &Arg) {
         if let Some(name) = &arg.name {
             self.ident(name);
             self.push(" => ");
         }
         match &arg.value {
+            // A name before `->` would be read as a lambda's.
+            ArgValue::Expr(expr) if is_arrow(expr) => self.tuple(std::slice::from_ref(expr)),
             ArgValue::Expr(expr) => self.expr(expr, Precedence::Lowest),
             ArgValue::Wildcard => self.push("*"),
             ArgValue::Unit(unit) => self.push(unit.word()),
@@ -415,12 +467,20 @@ impl Printer {
     }
 }
 
+fn is_arrow(expr: &Expr) -> bool {
+    matches!(expr.kind, ExprKind::Binary { op: BinaryOp::Arrow, .. })
+}
+
 fn is_test(test: IsTest) -> &'static str {
     match test {
         IsTest::Null => "NULL",
         IsTest::True => "TRUE",
         IsTest::False => "FALSE",
         IsTest::Unknown => "UNKNOWN",
+        IsTest::Json => "JSON",
+        IsTest::JsonObject => "JSON OBJECT",
+        IsTest::JsonArray => "JSON ARRAY",
+        IsTest::JsonScalar => "JSON SCALAR",
     }
 }
 
@@ -441,6 +501,8 @@ fn binary(op: BinaryOp) -> &'static str {
         BinaryOp::Divide => " / ",
         BinaryOp::Modulo => " % ",
         BinaryOp::Concat => " || ",
+        BinaryOp::Arrow => " -> ",
+        BinaryOp::ArrowText => " ->> ",
         BinaryOp::Eq => " = ",
         BinaryOp::NotEq => " <> ",
         BinaryOp::Lt => " < ",

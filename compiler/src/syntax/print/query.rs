@@ -148,7 +148,12 @@ impl Printer {
                     self.ident(alias);
                 }
             }
-            SelectItemKind::Wildcard { qualifier, exclude, replace } => {
+            SelectItemKind::Wildcard { qualifier, row, exclude, replace, rename } => {
+                if let Some(row) = row {
+                    self.push("(");
+                    self.expr(row, Precedence::Lowest);
+                    self.push(").");
+                }
                 if let Some(qualifier) = qualifier {
                     self.name(qualifier);
                     self.push(".");
@@ -164,6 +169,15 @@ impl Printer {
                         p.expr(expr, Precedence::Lowest);
                         p.push(" AS ");
                         p.ident(name);
+                    });
+                    self.push(")");
+                }
+                if !rename.is_empty() {
+                    self.push(" RENAME (");
+                    self.list(rename, |p, (name, to)| {
+                        p.ident(name);
+                        p.push(" AS ");
+                        p.ident(to);
                     });
                     self.push(")");
                 }

@@ -3,6 +3,7 @@
 
 use std::sync::LazyLock;
 
+use flow_ir::each::Each;
 use flow_ir::ids::{Reg, SiteId};
 use flow_ir::scalar::{Inst, ScalarOp};
 use flow_ir::types::{DataType, Field, TIME_MAX_PRECISION, Type};
@@ -30,7 +31,8 @@ type Variables = [Option<DataType>; VARIABLES_MAX];
 /// The overloads of the builtins that give the same result each time.
 static OVERLOADS: LazyLock<Vec<(&'static Builtin, &'static Signature)>> = LazyLock::new(|| {
     let repeatable = builtin::all().filter(|b| b.volatility != Volatility::NonDeterministic);
-    repeatable.flat_map(|b| b.overloads.iter().map(move |signature| (b, signature))).collect()
+    let overloads = repeatable.flat_map(|b| b.overloads.iter().map(move |s| (b, s)));
+    overloads.filter(|(_, signature)| !signature.takes_lambda()).collect()
 });
 
 /// An argument: a register, and what it is cast to where the builtin wants it computed.
@@ -43,6 +45,10 @@ impl Maker<'_, '_> {
     /// Calls a builtin.
     pub(super) fn call(&mut self) {
         let (builtin, signature) = *self.s.pick(&OVERLOADS);
+        // A body captures the clock.
+        if self.bodies > 0 && builtin.volatility == Volatility::EpochClock {
+            return;
+        }
         let extra = if signature.variadic { self.s.below(3) } else { 0 };
         let mut variables = Variables::default();
         let mut arguments = Vec::new();
@@ -157,7 +163,9 @@ fn bind(pattern: &Pattern, ty: &DataType, variables: &mut Variables) -> bool {
                 && bind(key, &fields[0].ty.data, variables)
                 && bind(value, &fields[1].ty.data, variables)
         }
-        (Pattern::Array(_) | Pattern::Map(..) | Pattern::Entry(..), _) => false,
+        (Pattern::Array(_) | Pattern::Map(..) | Pattern::Entry(..) | Pattern::Lambda(..), _) => {
+            false
+        }
         (Pattern::Anything, ty) => ty.depth() < 4,
         (Pattern::Decimal, ty) => matches!(ty, DataType::Decimal { .. }),
         (Pattern::Time, ty) => matches!(ty, DataType::Time { .. }),
@@ -220,7 +228,8 @@ fn plain(pattern: &Pattern) -> Option<DataType> {
         | Pattern::Var(..)
         | Pattern::Array(_)
         | Pattern::Map(..)
-        | Pattern::Entry(..) => return None,
+        | Pattern::Entry(..)
+        | Pattern::Lambda(..) => return None,
     })
 }
 
@@ -274,5 +283,11 @@ fn moved(op: &ScalarOp, at: impl Fn(Reg) -> Reg) -> ScalarOp {
         ScalarOp::MakeRow(args) => ScalarOp::MakeRow(all(args)),
         ScalarOp::MakeArray(args) => ScalarOp::MakeArray(all(args)),
         ScalarOp::Host(name, args) => ScalarOp::Host(name.clone(), all(args)),
+        ScalarOp::Each(each) => ScalarOp::Each(Box::new(Each {
+            arrays: all(&each.arrays),
+            init: each.init.map(&at),
+            captured: all(&each.captured),
+            ..(**each).clone()
+        })),
     }
 }

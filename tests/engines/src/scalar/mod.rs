@@ -2,6 +2,7 @@
 //! error policies.
 
 mod calls;
+mod each;
 mod program;
 
 pub(crate) use program::random_over;

@@ -21,7 +21,7 @@ const STEPS_MAX: usize = 24;
 /// Bytes that an operand takes at most, as far as can be told; results may be larger.
 const OPERAND_BYTES_MAX: usize = 16 << 10;
 /// Levels of the types that programs make.
-const DEPTH_MAX: usize = 5;
+pub(super) const DEPTH_MAX: usize = 5;
 /// Places in the source that failures point to.
 const SITES: usize = 6;
 
@@ -45,7 +45,7 @@ pub(crate) fn random_over(s: &mut Source<'_>, types: Vec<Type>) -> KernelSpec {
 }
 
 fn program(s: &mut Source<'_>, types: Vec<Type>, sizes: Vec<usize>) -> KernelSpec {
-    let mut maker = Maker { s, program: ScalarProgram::new(types), sizes: Vec::new() };
+    let mut maker = Maker { s, program: ScalarProgram::new(types), sizes: Vec::new(), bodies: 0 };
     for (i, size) in sizes.into_iter().enumerate() {
         let ty = maker.program.input[i].clone();
         maker.add(Inst { op: ScalarOp::Column(i as u32), ty, guard: None, site: None }, size);
@@ -72,6 +72,8 @@ pub(super) struct Maker<'s, 'a> {
     pub(super) program: ScalarProgram,
     /// Bytes that a value of each register takes, as far as can be told.
     pub(super) sizes: Vec<usize>,
+    /// Bodies around this program.
+    pub(super) bodies: usize,
 }
 
 impl Maker<'_, '_> {
@@ -95,8 +97,8 @@ impl Maker<'_, '_> {
         KernelSpec { program, filter, outputs }
     }
 
-    fn step(&mut self) {
-        match self.s.below(22) {
+    pub(super) fn step(&mut self) {
+        match self.s.below(24) {
             0..=2 => self.arith(),
             3 | 4 => self.compare(),
             5 => self.logic(),
@@ -109,7 +111,8 @@ impl Maker<'_, '_> {
             13 => self.field(),
             14 => self.element(),
             15 => self.reinterpret(),
-            16 => self.clock(),
+            16 if self.bodies == 0 => self.clock(),
+            17 => self.each(),
             _ => self.call(),
         }
     }
@@ -122,7 +125,13 @@ impl Maker<'_, '_> {
 
     /// Appends an instruction, perhaps under a guard. It may be NULL where an operand may, unless
     /// `nullable` says that it may be anyway.
-    fn push(&mut self, op: ScalarOp, data: DataType, nullable: Option<bool>, size: usize) {
+    pub(super) fn push(
+        &mut self,
+        op: ScalarOp,
+        data: DataType,
+        nullable: Option<bool>,
+        size: usize,
+    ) {
         let strict = || op.operands().iter().any(|r| self.program.ty(*r).nullable);
         let nullable = nullable.unwrap_or_else(strict);
         let guard = if self.s.once_in(5) { self.existing(&DataType::Boolean) } else { None };

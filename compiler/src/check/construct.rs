@@ -1,0 +1,297 @@
+//! Calls that make a value of their arguments in a way of their own: maps, rows with names, CASE
+//! under the name DECODE, the JSON functions of the SQL standard.
+
+use flow_ir::expr::{Expr, ExprKind};
+use flow_ir::span::Span;
+use flow_ir::types::{DataType, Field, Type};
+use flow_ir::value::Value;
+
+use super::Checker;
+use super::expr::{ExprCx, joined};
+use super::literal::constant;
+use crate::diagnostics::{aggregates, names, types};
+use crate::syntax::ast::{self, Arg, ArgValue, Call, Ident, JsonClauses};
+
+impl Checker<'_> {
+    /// What such a call makes; the outer `None` where it is another call.
+    pub(super) fn constructed(
+        &mut self,
+        name: &str,
+        call: &Call,
+        span: Span,
+        cx: &mut ExprCx<'_>,
+    ) -> Option<Option<Expr>> {
+        if call.json != JsonClauses::default() {
+            return Some(self.json_call(name, call, span, cx));
+        }
+        let args = call.args.as_slice();
+        match name {
+            "MAP" => Some(self.map_call(name, args, span, cx)),
+            "ROW" | "STRUCT" | "STRUCT_PACK" => Some(self.row_call(name, args, span, cx)),
+            "NAMED_STRUCT" => Some(self.named_struct(name, args, span, cx)),
+            "ARRAY" | "LIST_VALUE" | "LIST_PACK" | "ARRAY_VALUE" => {
+                Some(self.typed_args(name, args, cx).and_then(|items| self.array_of(items, span)))
+            }
+            "OVERLAPS" if args.len() == 4 => Some(self.overlaps(name, args, span, cx)),
+            "DECODE" if args.len() > 2 => Some(self.decode(name, args, span, cx)),
+            _ => None,
+        }
+    }
+
+    /// The arguments as values, without names.
+    pub(super) fn typed_args(
+        &mut self,
+        function: &str,
+        args: &[Arg],
+        cx: &mut ExprCx<'_>,
+    ) -> Option<Vec<Expr>> {
+        let typed: Vec<Option<Expr>> =
+            args.iter().map(|arg| self.argument(function, arg, cx)).collect();
+        typed.into_iter().collect()
+    }
+
+    /// MAP(key, value, …).
+    fn map_call(
+        &mut self,
+        name: &str,
+        args: &[Arg],
+        span: Span,
+        cx: &mut ExprCx<'_>,
+    ) -> Option<Expr> {
+        let values = self.typed_args(name, args, cx)?;
+        if !values.len().is_multiple_of(2) {
+            let given: Vec<Type> = values.into_iter().map(|e| e.ty).collect();
+            let usage = ["MAP(key, value, …)".to_string()];
+            return self.report(types::wrong_arguments(name, &given, &usage, span, None));
+        }
+        let (mut keys, mut of) = (Vec::new(), Vec::new());
+        for (at, value) in values.into_iter().enumerate() {
+            if at % 2 == 0 { &mut keys } else { &mut of }.push(Some(value));
+        }
+        self.map(keys, of, span)
+    }
+
+    /// `MAP[key, value, …]`.
+    pub(super) fn map_of(
+        &mut self,
+        entries: &[(ast::Expr, ast::Expr)],
+        span: Span,
+        cx: &mut ExprCx<'_>,
+    ) -> Option<Expr> {
+        let keys: Vec<Option<Expr>> = entries.iter().map(|(key, _)| self.expr(key, cx)).collect();
+        let values = entries.iter().map(|(_, value)| self.expr(value, cx)).collect();
+        self.map(keys, values, span)
+    }
+
+    /// The map of these keys to these values.
+    fn map(
+        &mut self,
+        keys: Vec<Option<Expr>>,
+        values: Vec<Option<Expr>>,
+        span: Span,
+    ) -> Option<Expr> {
+        let keys = keys.into_iter().collect::<Option<Vec<Expr>>>();
+        let values = values.into_iter().collect::<Option<Vec<Expr>>>()?;
+        let keys = self.array_of(keys?, span)?;
+        let values = self.array_of(values, span)?;
+        self.operator("MAP_FROM_ARRAYS", vec![keys, values], span)
+    }
+
+    /// `j -> key` of JSON; `row -> field` as ksqlDB writes it.
+    pub(super) fn arrow(
+        &mut self,
+        left: &ast::Expr,
+        right: &ast::Expr,
+        span: Span,
+        cx: &mut ExprCx<'_>,
+    ) -> Option<Expr> {
+        let left = self.expr(left, cx)?;
+        if let (DataType::Row(_), ast::ExprKind::Name(name)) = (&left.ty.data, &right.kind)
+            && let Some(name) = name.as_single()
+        {
+            return self.field(left, name);
+        }
+        let right = self.expr(right, cx)?;
+        self.operator("->", vec![left, right], span)
+    }
+
+    /// `x[from:to]`.
+    pub(super) fn slice(
+        &mut self,
+        arg: &ast::Expr,
+        from: Option<&ast::Expr>,
+        to: Option<&ast::Expr>,
+        span: Span,
+        cx: &mut ExprCx<'_>,
+    ) -> Option<Expr> {
+        let mut args = vec![self.expr(arg, cx)];
+        args.push(match from {
+            Some(from) => self.expr(from, cx),
+            None => {
+                let one = Value::Int(1);
+                Some(Expr::literal(one, Type::not_null(DataType::BigInt), span))
+            }
+        });
+        args.extend(to.map(|to| self.expr(to, cx)));
+        let args = args.into_iter().collect::<Option<Vec<Expr>>>()?;
+        if args[0].ty.data == DataType::String {
+            return self.text_slice(args, span);
+        }
+        if !matches!(args[0].ty.data, DataType::Array(_)) {
+            return self.report(types::no_parts("slices", &args[0].ty, args[0].span));
+        }
+        self.operator("ARRAY_SLICE", args, span)
+    }
+
+    /// The characters of a text between two positions.
+    fn text_slice(&mut self, args: Vec<Expr>, span: Span) -> Option<Expr> {
+        let mut args = args.into_iter();
+        let (text, from) = (args.next()?, args.next()?);
+        let text = match args.next() {
+            Some(to) => self.operator("LEFT", vec![text, to], span)?,
+            None => text,
+        };
+        self.operator("SUBSTRING", vec![text, from], span)
+    }
+
+    /// ROW(…), STRUCT(…): fields are named by `name := value`, `value AS name`, in STRUCT also by
+    /// the column that they are.
+    fn row_call(
+        &mut self,
+        function: &str,
+        args: &[Arg],
+        span: Span,
+        cx: &mut ExprCx<'_>,
+    ) -> Option<Expr> {
+        let mut fields = Vec::with_capacity(args.len());
+        for arg in args {
+            let ArgValue::Expr(written) = &arg.value else {
+                self.argument(function, arg, cx)?;
+                continue;
+            };
+            let column = match &written.kind {
+                ast::ExprKind::Name(name) if function != "ROW" => Some(name.last()),
+                _ => None,
+            };
+            let value = self.expr(written, cx);
+            fields.push((arg.name.as_ref().or(column).cloned(), value));
+        }
+        self.row_of(fields, span)
+    }
+
+    /// NAMED_STRUCT('a', 1, …).
+    fn named_struct(
+        &mut self,
+        function: &str,
+        args: &[Arg],
+        span: Span,
+        cx: &mut ExprCx<'_>,
+    ) -> Option<Expr> {
+        let values = self.typed_args(function, args, cx)?;
+        let mut fields = Vec::new();
+        let mut values = values.into_iter();
+        while let (Some(name), Some(value)) = (values.next(), values.next()) {
+            let Some(Value::String(text)) = constant(&name) else {
+                return self.report(types::not_constant("the name of a field", name.span));
+            };
+            let name = Ident { text: text.clone(), quoted: true, span: name.span };
+            fields.push((Some(name), Some(value)));
+        }
+        self.row_of(fields, span)
+    }
+
+    fn row_of(&mut self, fields: Vec<(Option<Ident>, Option<Expr>)>, span: Span) -> Option<Expr> {
+        let mut types: Vec<Field> = Vec::with_capacity(fields.len());
+        let mut values = Vec::with_capacity(fields.len());
+        for (at, (name, value)) in fields.iter().enumerate() {
+            let text = name.as_ref().map_or_else(|| format!("f{at}"), |name| name.text.clone());
+            if types.iter().any(|field| field.name == text) {
+                let at = name.as_ref().map_or(span, |name| name.span);
+                return self.report(names::duplicate_column(&text, "the ROW", at, None));
+            }
+            let value = value.clone()?;
+            types.push(Field::new(text, value.ty.clone()));
+            values.push(value);
+        }
+        let ty = Type::not_null(DataType::Row(types.into()));
+        Some(Expr { kind: ExprKind::Row(values), ty, span })
+    }
+
+    /// DECODE(x, a, result, …, otherwise): NULL equals NULL.
+    fn decode(
+        &mut self,
+        function: &str,
+        args: &[Arg],
+        span: Span,
+        cx: &mut ExprCx<'_>,
+    ) -> Option<Expr> {
+        let mut values = self.typed_args(function, args, cx)?.into_iter();
+        let operand = values.next()?;
+        let (mut conditions, mut results) = (Vec::new(), Vec::new());
+        let mut otherwise = None;
+        while let Some(value) = values.next() {
+            match values.next() {
+                Some(result) => {
+                    let equal = vec![operand.clone(), value];
+                    conditions.push(self.operator("IS NOT DISTINCT FROM", equal, span)?);
+                    results.push(result);
+                }
+                None => otherwise = Some(value),
+            }
+        }
+        self.case_of(conditions, results, otherwise, function, span)
+    }
+
+    /// OVERLAPS(start, end, start, end): whether two spans of time share a moment, their ends left
+    /// out. An end may stand first, or be an interval.
+    fn overlaps(
+        &mut self,
+        function: &str,
+        args: &[Arg],
+        span: Span,
+        cx: &mut ExprCx<'_>,
+    ) -> Option<Expr> {
+        let mut values = self.typed_args(function, args, cx)?.into_iter();
+        let mut ends = Vec::with_capacity(4);
+        while let (Some(start), Some(end)) = (values.next(), values.next()) {
+            let end = match end.ty.data {
+                DataType::Interval => self.operator("+", vec![start.clone(), end], span)?,
+                _ => end,
+            };
+            ends.push(self.operator("LEAST", vec![start.clone(), end.clone()], span)?);
+            ends.push(self.operator("GREATEST", vec![start, end], span)?);
+        }
+        let [a, b, c, d] = <[Expr; 4]>::try_from(ends).ok()?;
+        let equal = self.operator("=", vec![a.clone(), c.clone()], span)?;
+        let before = self.operator("<", vec![a, d], span)?;
+        let after = self.operator("<", vec![c, b], span)?;
+        let shared = joined(vec![before, after], span, ExprKind::And);
+        Some(joined(vec![equal, shared], span, ExprKind::Or))
+    }
+
+    /// CASE of conditions and results, which become values of one type.
+    pub(super) fn case_of(
+        &mut self,
+        conditions: Vec<Expr>,
+        mut results: Vec<Expr>,
+        otherwise: Option<Expr>,
+        place: &str,
+        span: Span,
+    ) -> Option<Expr> {
+        let has_last = otherwise.is_some();
+        results.extend(otherwise);
+        let mut results = self.unify(results, place, span)?;
+        let last = if has_last { results.pop() } else { None };
+        let nullable =
+            last.as_ref().is_none_or(|e| e.ty.nullable) || results.iter().any(|e| e.ty.nullable);
+        let data = results.first().or(last.as_ref())?.ty.data.clone();
+        let branches = conditions.into_iter().zip(results).collect();
+        let kind = ExprKind::Case { branches, otherwise: last.map(Box::new) };
+        Some(Expr { kind, ty: Type { data, nullable }, span })
+    }
+
+    /// A clause that a function does not take.
+    pub(super) fn clause_not_taken<T>(&mut self, name: &str, what: &str, span: Span) -> Option<T> {
+        self.report(aggregates::modifier_not_taken(name, what, span))
+    }
+}
