@@ -137,6 +137,7 @@ pub(super) static BUILTINS: &[Builtin] = &[
         examples: &[
             ("ZIP_WITH(ARRAY[1, 2], ARRAY[10, 20], (x, y) -> x + y)", "[11, 22]"),
             ("ZIP_WITH(ARRAY[1, 2], ARRAY[10], (x, y) -> x + y)", "[11, NULL]"),
+            ("ZIP_WITH(ARRAY[1], CAST(NULL AS ARRAY<INT>), (x, y) -> x + y)", "NULL"),
         ],
         ..LAMBDA
     },
