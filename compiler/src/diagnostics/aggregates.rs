@@ -30,7 +30,11 @@ pub fn not_allowed_here(function: &str, place: &str, span: Span) -> Diagnostic {
         "an aggregate" => "Aggregate in a subquery first, then aggregate its result.",
         _ => "Aggregate in a subquery in FROM, and use its column here.",
     };
-    Diagnostic::new(Code::E0602, message, span, "an aggregate").with_help(help)
+    misplaced(message, span, "an aggregate", help)
+}
+
+fn misplaced(message: String, span: Span, label: &str, help: &str) -> Diagnostic {
+    Diagnostic::new(Code::E0602, message, span, label).with_help(help)
 }
 
 /// `GROUP BY 7` where SELECT has fewer columns.
@@ -53,7 +57,7 @@ pub fn over_not_allowed_here(function: &str, place: &str, span: Span) -> Diagnos
         "WHERE" | "HAVING" => "Use QUALIFY, which filters by what OVER computes.",
         _ => "Compute it in a subquery in FROM, and use its column here.",
     };
-    Diagnostic::new(Code::E0602, message, span, "computed later").with_help(help)
+    misplaced(message, span, "computed later", help)
 }
 
 /// A frame that cannot be.

@@ -81,8 +81,8 @@ pub(crate) struct EpochStart {
     /// Per stream, the highest watermark that an operator fed by it has forwarded: a partition that
     /// was passed over goes on from there.
     pub(crate) floor: Arc<RwLock<Vec<i64>>>,
-    /// Per stream, the watermark of one all of whose partitions are passed over; the end of time for
-    /// the others.
+    /// Per stream, the watermark of one all of whose partitions are passed over; the end of time
+    /// for the others.
     pub(crate) silent: Arc<[i64]>,
 }
 
