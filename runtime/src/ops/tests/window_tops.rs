@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use flow_ir::physical::{Changelog, Numbering, PhysicalOp, RowWindow, TableKind, TopN};
+use flow_ir::physical::{Changelog, PhysicalOp, RowWindow, TableKind, TopN};
 use flow_ir::types::{DataType, Type};
 use flow_ir::value::Value;
 use proptest::prelude::*;
