@@ -256,6 +256,11 @@ impl<'a> Checker<'a> {
             JoinConstraint::Using(names) => Some(names.as_slice()),
             JoinConstraint::None | JoinConstraint::On(_) => natural.as_deref(),
         };
+        if kind == Kind::Full && using.is_some() {
+            let instead = "Write ON, and COALESCE(l.k, r.k) where the common column is read.";
+            let what = "USING or NATURAL of a FULL JOIN";
+            return self.report(plans::not_available(what, join.span, Some(instead)));
+        }
         let mut on = match using {
             Some(names) => self.using(names, &scope, &right_scope, join.span)?,
             None => Vec::new(),
