@@ -32,6 +32,7 @@ impl Checker<'_> {
             }
             Asked::Exists => {
                 let (body, outer) = self.asked_over(input, &subquery, false, place)?;
+                self.has_its_rows(&body.notes, "EXISTS", span)?;
                 let (node, counts) = self.attach_counts(input, &body, &outer, &["COUNT"], span)?;
                 let zero = Expr::literal(Value::Int(0), counts[0].ty.clone(), span);
                 let exists = self.operator(">", vec![counts[0].clone(), zero], span)?;
@@ -41,6 +42,7 @@ impl Checker<'_> {
                 let mut arg = [place(self, arg)?];
                 let input = self.settle(input, &mut arg, place)?;
                 let (body, outer) = self.asked_over(input, &subquery, false, place)?;
+                self.has_its_rows(&body.notes, "IN, ANY and ALL", span)?;
                 let [arg] = arg;
                 self.attach_any(input, body, &outer, (op, arg), span)
             }
@@ -148,7 +150,7 @@ impl Checker<'_> {
             empty.push(Expr::literal(value, ty, span));
         }
         let (empty, outer_columns) = (Some(empty), body.notes.outer);
-        let notes = BodyNotes { outer: outer_columns, empty, pulled: None };
+        let notes = BodyNotes { outer: outer_columns, empty, ..BodyNotes::default() };
         let counts = Body { node, width: total, notes };
         self.attach_rows(input, counts, outer, JoinKind::Left, span)
     }
@@ -252,6 +254,9 @@ impl Checker<'_> {
         let column = |&at: &usize| Expr::column(at, scope.columns[at].ty.clone(), span);
         let outer: Vec<Expr> = used.iter().map(column).collect();
         let body = self.body_over(left, query, scope, &used, &outer, false)?;
+        if body.notes.filtered {
+            self.has_its_rows(&body.notes, "LATERAL with HAVING", span)?;
+        }
         let names: Vec<String> = self.query_node(body.node).columns[..body.width]
             .iter()
             .map(|c| c.name.clone())

@@ -15,6 +15,7 @@ use super::scope::Scope;
 use super::select::Item;
 use super::subquery::{FIRST_COLUMN, Outer, Place, subqueries_in};
 use super::typed::{QueryId, QueryOp};
+use crate::diagnostics::plans;
 use crate::syntax::ast::{Distinct, Select};
 
 /// Aggregates that are 0 over no rows; the others are NULL.
@@ -131,11 +132,17 @@ impl Checker<'_> {
 
     /// What items over one group are where the group has no rows, over the outer columns.
     pub(super) fn over_nothing(
-        &self,
+        &mut self,
         grouped: &Grouped,
         items: &[(String, Option<Expr>)],
         having: Option<&Expr>,
+        span: Span,
     ) -> Option<Vec<Expr>> {
+        let written = items.iter().filter_map(|(_, e)| e.as_ref()).chain(having);
+        if written.clone().any(|e| !subqueries_in(std::slice::from_ref(e)).is_empty()) {
+            let what = "a subquery beside an aggregate without GROUP BY that reads outer columns";
+            return self.report(plans::not_available(what, span, None));
+        }
         let QueryOp::Aggregate(aggregate) = &self.query_node(grouped.node).op else { return None };
         let keys = aggregate.keys.len();
         let outer = self.body.outer;

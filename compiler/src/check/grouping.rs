@@ -188,7 +188,8 @@ impl Checker<'_> {
             columns.push((name, expr.and_then(|expr| self.regroup(expr, &grouped))));
         }
         if above.one_group && self.body.outer > 0 {
-            self.body.empty = self.over_nothing(&grouped, &columns, having.as_ref());
+            self.body.empty = Some(self.over_nothing(&grouped, &columns, having.as_ref(), span)?);
+            self.body.filtered = having.is_some();
         }
         self.project_settled(node, columns, span, &|checker, e| checker.regroup(e, &grouped))
     }

@@ -91,10 +91,15 @@ impl Checker<'_> {
                     outer.pull = false;
                 }
                 let around = self.outer.clone();
-                let left = self.set_expr(left);
-                self.outer = around;
-                let right = self.set_expr(right);
-                self.body.empty = None;
+                let mut arms = [None; 2];
+                for (arm, written) in arms.iter_mut().zip([left, right]) {
+                    self.outer = around.clone();
+                    *arm = self.set_expr(written);
+                    let notes = std::mem::take(&mut self.body);
+                    self.body.outer = notes.outer;
+                    self.has_its_rows(&notes, "a set operation", written.span)?;
+                }
+                let [left, right] = arms;
                 self.set_op(*op, *all, left.zip(right)?, set.span)
             }
         }

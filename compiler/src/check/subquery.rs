@@ -18,10 +18,8 @@ use flow_ir::expr::{Expr, ExprKind};
 use flow_ir::physical::Changelog;
 use flow_ir::span::Span;
 use flow_ir::types::{DataType, Type};
-use flow_ir::value::Value;
 
 use super::Checker;
-use super::attach::boolean;
 use super::expr::{ExprCx, conjuncts};
 use super::from::{Kind, plain_column};
 use super::join::{Equality, Sides};
@@ -55,6 +53,8 @@ pub(super) struct BodyNotes {
     pub outer: usize,
     /// Of one group without GROUP BY: its columns where there are no rows, over the outer columns.
     pub empty: Option<Vec<Expr>>,
+    /// Whether HAVING may leave that one group out.
+    pub filtered: bool,
     /// The conditions that were left, over outer columns and those of the node behind them; then
     /// the node is FROM's rows, and these are the columns, likewise.
     pub pulled: Option<(Vec<Expr>, Vec<Expr>)>,
@@ -346,16 +346,7 @@ impl Checker<'_> {
         let l = self.query_node(input).columns.len();
         let wider = self.settle(input, &mut arg, place)?;
         let (body, outer) = self.asked_over(wider, &subquery, true, place)?;
-        if body.notes.empty.is_some() && arg.is_empty() {
-            // One row always.
-            return match kind {
-                Kind::Anti => {
-                    let never = Expr::literal(Value::Boolean(false), boolean(), span);
-                    Some(self.filter(input, never, span))
-                }
-                _ => Some(input),
-            };
-        }
+        self.has_its_rows(&body.notes, "IN and EXISTS", span)?;
         let width = self.query_node(wider).columns.len();
         let mut conditions = Vec::new();
         let first = match &body.notes.pulled {
@@ -441,6 +432,22 @@ impl Checker<'_> {
         let body = self.body(query, Some(Outer { node, scope, pull }));
         self.outer_used = read;
         body
+    }
+
+    /// Refuses one group without GROUP BY where its row over nothing, which the body does not have,
+    /// would be missed.
+    pub(super) fn has_its_rows(
+        &mut self,
+        notes: &BodyNotes,
+        place: &str,
+        span: Span,
+    ) -> Option<()> {
+        if notes.empty.is_none() {
+            return Some(());
+        }
+        let what = format!("an aggregate without GROUP BY that reads outer columns in {place}");
+        let instead = "Compare with its value: x = (SELECT COUNT(*) …).";
+        self.report(plans::not_available(&what, span, Some(instead)))
     }
 
     /// The equalities of outer columns and the last ones of the body.
