@@ -185,7 +185,12 @@ impl Stage {
         match self {
             Stage::Typed => flow_compiler::check::print(&compiled.typed),
             Stage::Logical => flow_ir::logical::explain(&compiled.logical),
-            Stage::Optimized => flow_ir::logical::explain(&compiled.optimized),
+            Stage::Optimized => {
+                let plan = flow_ir::logical::explain(&compiled.optimized);
+                let rewrites = compiled.passes.iter().filter(|pass| pass.changed);
+                let reasons = rewrites.map(|pass| format!("{}: {}\n", pass.pass, pass.reason));
+                format!("{plan}\nRewritten by\n{}", reasons.collect::<String>())
+            }
             Stage::Physical => flow_compiler::lower::explain_graph(&compiled.graph),
             Stage::Scalar => native(compiled, Form::Scalar),
             Stage::Clif => native(compiled, Form::Clif),

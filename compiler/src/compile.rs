@@ -13,7 +13,7 @@ use crate::check::catalog::Catalog;
 use crate::check::typed::TypedModule;
 use crate::check::{CheckOptions, check};
 use crate::diagnostics::{self, Diagnostic, has_errors};
-use crate::lower::lower;
+use crate::lower::{lower, unbounded_state};
 use crate::optimize::{OptimizeOptions, PassTiming, optimize};
 use crate::plan::plan;
 use crate::source::SourceMap;
@@ -46,6 +46,14 @@ pub struct Compiled {
     pub graph: JobGraph,
     /// Warnings.
     pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Compiled {
+    /// A warning for each operator whose state nothing bounds, in the order of the program. They
+    /// are not among the diagnostics: who runs a program knows what it keeps.
+    pub fn unbounded_state(&self) -> Vec<Diagnostic> {
+        unbounded_state(&self.graph)
+    }
 }
 
 /// A query that is asked once, or a subscription. Its rows come to the one sink of the graph, of

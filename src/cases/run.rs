@@ -94,10 +94,10 @@ impl Stage {
         let mut out = Vec::new();
         let expects_errors = case.sections().any(|(s, _)| *s == Section::Errors);
         let found = match &self.compiled {
-            Ok(compiled) => &compiled.diagnostics,
-            Err(diagnostics) => diagnostics,
+            Ok(compiled) => [compiled.diagnostics.clone(), compiled.unbounded_state()].concat(),
+            Err(diagnostics) => diagnostics.clone(),
         };
-        let rendered = render(found, &self.sources, RenderStyle::Plain);
+        let rendered = render(&found, &self.sources, RenderStyle::Plain);
         let Ok(compiled) = &self.compiled else {
             if !expects_errors {
                 return Err(format!("the program has mistakes:\n{rendered}"));

@@ -1,17 +1,20 @@
 //! `flow check`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use flow_compiler::diagnostics::{Code, Severity, has_errors};
+
 use super::{CompileArgs, say};
-use crate::driver::{compile_and_report, read_program};
+use crate::driver::{compile_with, read_program, show};
 use crate::exit::{Exit, Failure, Result};
 
 /// Each file is a program of its own.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  flow check orders.flow\n  flow check examples/*/*.flow\n  \
-    flow check totals.flow --server http://127.0.0.1:7878\n\n\
+    flow check totals.flow --server http://127.0.0.1:7878\n  \
+    flow check orders.flow --deny unbounded-state\n\n\
     With a server, programs may read the views of its jobs.")]
 pub(super) struct CheckArgs {
     /// Programs
@@ -20,6 +23,9 @@ pub(super) struct CheckArgs {
     /// Explain a code that a report shows, such as E0203
     #[arg(long, value_name = "CODE")]
     explain: Option<String>,
+    /// A warning or note that is to be an error: unbounded-state, differs-from-flink, or its code
+    #[arg(long, value_name = "LINT", value_parser = lint)]
+    deny: Vec<Code>,
     #[command(flatten)]
     compile: CompileArgs,
 }
@@ -31,17 +37,38 @@ impl CheckArgs {
                 .ok_or_else(|| Failure::usage(format!("there is no code {code}")))?;
             return say(page.page());
         }
-        let registries = self.compile.registries();
-        let additions = self.compile.additions()?;
         let mut mistakes = false;
         for file in &self.files {
-            let sources = read_program(file, &additions)?;
-            match compile_and_report(&sources, &registries, &additions) {
-                Ok(_) => say(&format!("{}: no mistakes\n", file.display()))?,
-                Err(failure) if failure.exit == Exit::Mistakes => mistakes = true,
-                Err(failure) => return Err(failure),
+            match self.has_mistakes(file)? {
+                true => mistakes = true,
+                false => say(&format!("{}: no mistakes\n", file.display()))?,
             }
         }
         if mistakes { Err(Failure::shown(Exit::Mistakes)) } else { Ok(()) }
+    }
+
+    /// Shows what is to be said of a program.
+    fn has_mistakes(&self, file: &Path) -> Result<bool> {
+        let additions = self.compile.additions()?;
+        let sources = read_program(file, &additions)?;
+        let mut found = match compile_with(&sources, &self.compile.registries(), &additions) {
+            Ok(compiled) => [compiled.diagnostics.clone(), compiled.unbounded_state()].concat(),
+            Err(found) => found,
+        };
+        for diagnostic in found.iter_mut().filter(|found| self.deny.contains(&found.code)) {
+            diagnostic.severity = Severity::Error;
+        }
+        show(&found, &sources);
+        Ok(has_errors(&found))
+    }
+}
+
+/// A warning or note by its name or code.
+fn lint(name: &str) -> std::result::Result<Code, String> {
+    match name {
+        "unbounded-state" => Ok(Code::W0815),
+        "differs-from-flink" => Ok(Code::W0311),
+        _ => Code::parse(name)
+            .ok_or_else(|| "it is unbounded-state, differs-from-flink, or a code: W0406".into()),
     }
 }

@@ -66,6 +66,27 @@ fn all_mistakes_of_a_program_are_told_at_once_with_their_places() {
 }
 
 #[test]
+fn state_that_nothing_bounds_is_warned_of_or_denied() {
+    let sandbox = Sandbox::new();
+    let program = "CREATE STREAM clicks (page STRING, n BIGINT)
+        WITH (connector = 'kafka', format = 'json');
+        SELECT page, SUM(n) AS n FROM clicks GROUP BY page;";
+    sandbox.write("sums.flow", program);
+    let warning = ["W0815", "a row per [page], for ever", "sums.flow:3:"];
+    let checked = sandbox.flow(&["check", "sums.flow"]);
+    checked.expect(0, &warning);
+    assert!(checked.stdout.contains("sums.flow: no mistakes"), "{checked:?}");
+    for lint in ["unbounded-state", "w0815"] {
+        let denied = sandbox.flow(&["check", "sums.flow", "--deny", lint]);
+        denied.expect(1, &warning);
+        assert!(denied.stdout.is_empty(), "{denied:?}");
+    }
+    sandbox.flow(&["check", "sums.flow", "--deny", "differs-from-flink"]).expect(0, &warning);
+    let unknown = sandbox.flow(&["check", "sums.flow", "--deny", "warnings"]);
+    unknown.expect(2, &["unbounded-state, differs-from-flink, or a code"]);
+}
+
+#[test]
 fn what_is_compiled_can_be_shown() {
     let sandbox = Sandbox::new();
     let program = "CREATE STREAM clicks (page STRING, n BIGINT)

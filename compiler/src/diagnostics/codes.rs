@@ -144,6 +144,7 @@ codes! {
     E0812 Error "not a number of rows";
     E0813 Error "order without an end";
     W0814 Warning "order without effect";
+    W0815 Warning "state that nothing bounds";
     E0901 Error "not available yet";
 }
 

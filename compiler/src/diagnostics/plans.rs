@@ -108,6 +108,12 @@ pub fn order_without_effect(span: Span) -> Diagnostic {
         .with_help("The rows of a subquery or view have no order. Add LIMIT n, or leave it out.")
 }
 
+/// An operator whose state grows as long as the job runs: `keeps` says what it keeps.
+pub fn unbounded_state(keeps: &str, remedy: &str, span: Span) -> Diagnostic {
+    let label = "its state grows with the input";
+    Diagnostic::new(Code::W0815, keeps, span, label).with_help(remedy)
+}
+
 /// Parsed, planned, not there yet.
 pub fn not_available(feature: &str, span: Span, instead: Option<&str>) -> Diagnostic {
     let message = format!("{feature} is not available yet");

@@ -5,14 +5,16 @@ use std::fmt::Write;
 use std::ops::Bound;
 
 use flow_ir::aggregate::AggregateCall;
-use flow_ir::ids::VertexId;
+use flow_ir::ids::{TableId, VertexId};
 use flow_ir::logical::value_text;
 use flow_ir::physical::{
-    Deduplicate, Direction, IntervalJoin, JobGraph, Keep, KeyRange, Late, LateRule, Materialize,
-    Over, OverTime, Partitioning, PhysicalOp, SessionWindow, Sink, SinkMode, Source, TemporalJoin,
-    TopN, Vertex, WindowAggregate, WindowInput, WindowJoin,
+    Changelog, Deduplicate, Direction, IntervalJoin, JobGraph, Keep, KeyRange, Late, LateRule,
+    Materialize, Over, OverTime, Partitioning, PhysicalOp, SessionWindow, Sink, SinkMode, Source,
+    TemporalJoin, TopN, Vertex, WindowAggregate, WindowInput, WindowJoin,
 };
 use flow_ir::types::Field;
+
+use super::bounds::{self, state_bounds};
 
 /// Ranges of one source that are written out at most.
 const RANGES_SHOWN_MAX: usize = 3;
@@ -25,11 +27,13 @@ pub fn explain_graph(graph: &JobGraph) -> String {
 /// The graph as text, with a line below each vertex of which there is something to say.
 pub fn explain_graph_with(graph: &JobGraph, remark: impl Fn(VertexId) -> Option<String>) -> String {
     let mut out = String::new();
+    let bounds = state_bounds(graph);
     for (index, vertex) in graph.vertices.iter().enumerate() {
         let id = VertexId::from(index);
-        let line = Line { graph, id, vertex };
+        let line = Line { graph, id, vertex, bounds: &bounds };
         let remark = remark(id).map_or_else(String::new, |remark| format!("     {remark}\n"));
-        write!(out, "{index}: {}{}{}\n{remark}", line.what(), line.from(), line.keeps())
+        let (what, from, keeps, gives) = (line.what(), line.from(), line.keeps(), line.gives());
+        write!(out, "{index}: {what}{from}{keeps}{gives}\n{remark}")
             .expect("writing to a string does not fail");
     }
     out
@@ -39,6 +43,8 @@ struct Line<'a> {
     graph: &'a JobGraph,
     id: VertexId,
     vertex: &'a Vertex,
+    /// By table.
+    bounds: &'a [bounds::Bound],
 }
 
 impl Line<'_> {
@@ -304,11 +310,23 @@ impl Line<'_> {
 
     fn keeps(&self) -> String {
         let tables = self.vertex.op.tables();
-        let roles = tables.iter().filter_map(|id| self.graph.tables.get(id.index()));
-        let roles: Vec<String> = roles
-            .map(|table| format!("{} ({})", table.role, format!("{:?}", table.kind).to_lowercase()))
-            .collect();
-        if roles.is_empty() { String::new() } else { format!(" keeps {}", roles.join(", ")) }
+        let one = |id: &TableId| {
+            let table = self.graph.tables.get(id.index())?;
+            let kind = format!("{:?}", table.kind).to_lowercase();
+            Some(format!("{} ({kind}: {})", table.role, self.bounds.get(id.index())?.text))
+        };
+        let kept: Vec<String> = tables.iter().filter_map(one).collect();
+        if kept.is_empty() { String::new() } else { format!(" keeps {}", kept.join(", ")) }
+    }
+
+    /// The changelog kind, unless rows are only added.
+    fn gives(&self) -> &'static str {
+        match self.vertex.changelog {
+            Changelog::Retract if !matches!(self.vertex.op, PhysicalOp::Sink(_)) => {
+                " gives changes"
+            }
+            Changelog::Append | Changelog::Retract => "",
+        }
     }
 }
 

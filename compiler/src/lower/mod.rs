@@ -3,6 +3,7 @@
 //! `flow_ir::physical` lays them down. Makes no choices: those were made by the passes.
 
 mod aggregate;
+mod bounds;
 mod chain;
 mod explain;
 mod join;
@@ -22,6 +23,7 @@ use flow_ir::physical::{
 };
 use flow_ir::types::{Field, Type};
 
+pub use bounds::{Bound, state_bounds, unbounded_state};
 pub use explain::{explain_graph, explain_graph_with};
 
 use crate::check::typed::TypedModule;

@@ -20,6 +20,10 @@ impl Pass for ChooseJoin {
         "choose_join"
     }
 
+    fn reason(&self) -> &'static str {
+        "an equality finds partners by key; a bounded time lets rows go"
+    }
+
     fn run(&self, plan: &mut Plan) -> bool {
         let mut changed = false;
         for id in plan.order() {

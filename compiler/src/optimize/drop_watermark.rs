@@ -14,6 +14,10 @@ impl Pass for DropWatermark {
         "drop_watermark"
     }
 
+    fn reason(&self) -> &'static str {
+        "an event time that nobody minds need not be read"
+    }
+
     fn run(&self, plan: &mut Plan) -> bool {
         if plan.keep_watermarks {
             return false;

@@ -20,6 +20,10 @@ impl Pass for FoldConstants {
         "fold_constants"
     }
 
+    fn reason(&self) -> &'static str {
+        "what is constant is computed once, now"
+    }
+
     fn run(&self, plan: &mut Plan) -> bool {
         let mut changed = false;
         for id in plan.order() {

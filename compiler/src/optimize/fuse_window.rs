@@ -17,6 +17,10 @@ impl Pass for FuseWindow {
         "fuse_window"
     }
 
+    fn reason(&self) -> &'static str {
+        "a row is added to slices, and not to each window that it lies in"
+    }
+
     fn run(&self, plan: &mut Plan) -> bool {
         let mut changed = false;
         for id in plan.order() {

@@ -16,6 +16,10 @@ impl Pass for MergeProjects {
         "merge_projects"
     }
 
+    fn reason(&self) -> &'static str {
+        "one projection copies a row once"
+    }
+
     fn run(&self, plan: &mut Plan) -> bool {
         let mut changed = false;
         for id in plan.order() {

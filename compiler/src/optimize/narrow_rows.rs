@@ -26,6 +26,10 @@ impl Pass for NarrowRows {
         "narrow_rows"
     }
 
+    fn reason(&self) -> &'static str {
+        "of a ROW only the fields that are read are decoded"
+    }
+
     fn run(&self, plan: &mut Plan) -> bool {
         let order = plan.order();
         let mut changed = false;

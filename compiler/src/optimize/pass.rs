@@ -14,6 +14,9 @@ pub trait Pass: Sync {
     /// Name for EXPLAIN and `--without-pass`.
     fn name(&self) -> &'static str;
 
+    /// What a plan gains by it, for EXPLAIN.
+    fn reason(&self) -> &'static str;
+
     /// Rewrites the plan; whether anything changed. Live schemas are derived anew afterwards.
     fn run(&self, plan: &mut Plan) -> bool;
 }
@@ -30,6 +33,8 @@ pub struct OptimizeOptions {
 pub struct PassTiming {
     /// The pass.
     pub pass: &'static str,
+    /// What a plan gains by it.
+    pub reason: &'static str,
     /// How long it took.
     pub elapsed: Duration,
     /// Whether it changed the plan.
@@ -58,7 +63,8 @@ pub fn optimize(mut plan: Plan, options: &OptimizeOptions) -> (Plan, Vec<PassTim
         if changed {
             plan.refresh();
         }
-        timings.push(PassTiming { pass: pass.name(), elapsed: start.elapsed(), changed });
+        let (pass_name, reason) = (pass.name(), pass.reason());
+        timings.push(PassTiming { pass: pass_name, reason, elapsed: start.elapsed(), changed });
         check(&plan, pass.name());
     }
     (plan, timings)

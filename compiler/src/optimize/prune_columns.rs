@@ -22,6 +22,10 @@ impl Pass for PruneColumns {
         "prune_columns"
     }
 
+    fn reason(&self) -> &'static str {
+        "a column that nobody reads is not decoded, sent or kept"
+    }
+
     fn run(&self, plan: &mut Plan) -> bool {
         let order = plan.order();
         let widths = |plan: &Plan| order.iter().map(|&id| plan.schema(id).width()).sum::<usize>();

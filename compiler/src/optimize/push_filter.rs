@@ -23,6 +23,10 @@ impl Pass for PushFilter {
         "push_filter"
     }
 
+    fn reason(&self) -> &'static str {
+        "a row that is left out early costs nothing above"
+    }
+
     fn run(&self, plan: &mut Plan) -> bool {
         let mut changed = false;
         while push_once(plan) {

@@ -17,6 +17,10 @@ impl Pass for ShareSubplan {
         "share_subplan"
     }
 
+    fn reason(&self) -> &'static str {
+        "what several readers want is computed, and kept, once"
+    }
+
     fn run(&self, plan: &mut Plan) -> bool {
         let mut first: HashMap<(String, Vec<NodeId>), NodeId> = HashMap::new();
         let mut same: HashMap<NodeId, NodeId> = HashMap::new();
