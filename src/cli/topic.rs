@@ -98,6 +98,7 @@ pub(super) enum TopicCommand {
     },
     /// Show records as JSON lines
     #[command(after_help = "Examples:\n  flow topic consume totals --keys --local data\n  \
+        flow topic consume totals --headers --local data\n  \
         flow topic consume totals --follow --local data")]
     Consume {
         /// The topic
@@ -105,9 +106,13 @@ pub(super) enum TopicCommand {
         /// Go on and wait for more
         #[arg(long)]
         follow: bool,
-        /// Show keys too
+        /// Show keys too, before the values
         #[arg(long)]
         keys: bool,
+        /// Show headers too, before the values: pairs of name and value; bytes that are no text as
+        /// hexadecimal digits behind 0x
+        #[arg(long)]
+        headers: bool,
         /// Records at most
         #[arg(long, value_name = "N")]
         max: Option<usize>,
@@ -223,8 +228,9 @@ impl TopicCommand {
                 };
                 produce(&topic, input, format, key.as_deref(), &at)
             }
-            TopicCommand::Consume { topic, follow, keys, max, at } => {
-                consume(&topic, follow, keys, max.unwrap_or(usize::MAX), &at)
+            TopicCommand::Consume { topic, follow, keys, headers, max, at } => {
+                let shown = Shown { keys, headers };
+                consume(&topic, follow, &shown, max.unwrap_or(usize::MAX), &at)
             }
         }
     }
@@ -243,7 +249,41 @@ fn list(at: &LogArgs) -> Result {
     Ok(())
 }
 
-fn consume(topic: &str, follow: bool, keys: bool, max: usize, at: &LogArgs) -> Result {
+/// What is shown of a record beside its value.
+struct Shown {
+    keys: bool,
+    headers: bool,
+}
+
+impl Shown {
+    /// A record's line.
+    fn line(&self, record: &Record<'_>, payloads: &mut Shower) -> String {
+        let mut line = String::new();
+        if self.keys {
+            line += &payloads.show(record.key);
+            line.push('\t');
+        }
+        if self.headers {
+            let pair = |(name, value): (&str, Option<&[u8]>)| {
+                serde_json::json!([name, value.map(header_text)])
+            };
+            let pairs: Vec<serde_json::Value> = record.headers.map(pair).collect();
+            line += &serde_json::Value::from(pairs).to_string();
+            line.push('\t');
+        }
+        line + &payloads.show(record.value) + "\n"
+    }
+}
+
+/// A header's value: as text where it is text, else as hexadecimal digits.
+fn header_text(value: &[u8]) -> String {
+    match std::str::from_utf8(value) {
+        Ok(text) if !text.contains(char::is_control) => text.to_string(),
+        _ => value.iter().fold("0x".to_string(), |text, byte| text + &format!("{byte:02x}")),
+    }
+}
+
+fn consume(topic: &str, follow: bool, shown: &Shown, max: usize, at: &LogArgs) -> Result {
     let mut access = at.open()?;
     let starts = access.log().offsets(topic, OffsetQuery::Earliest)?;
     let assigned = |(p, &offset): (usize, &i64)| Assignment {
@@ -254,8 +294,8 @@ fn consume(topic: &str, follow: bool, keys: bool, max: usize, at: &LogArgs) -> R
     let mut assignment: Vec<_> = starts.iter().enumerate().map(assigned).collect();
     let mut reader = access.log().reader(&assignment)?;
     let mut payloads = Shower::new(at.registry()?);
-    let mut shown = 0;
-    while shown < max {
+    let mut count = 0;
+    while count < max {
         let polled = reader.poll(POLL);
         let lost = follow && polled.as_ref().is_err_and(|e| e.who == Who::External);
         if lost || access.must_yield() {
@@ -274,14 +314,9 @@ fn consume(topic: &str, follow: bool, keys: bool, max: usize, at: &LogArgs) -> R
         };
         let mut records: Vec<Record<'_>> = Vec::new();
         fetched.batch.records(&mut records);
-        for record in records.iter().take(max - shown) {
-            let value = payloads.show(record.value);
-            let line = match keys {
-                true => format!("{}\t{value}\n", payloads.show(record.key)),
-                false => format!("{value}\n"),
-            };
-            say(&line)?;
-            shown += 1;
+        for record in records.iter().take(max - count) {
+            say(&shown.line(record, &mut payloads))?;
+            count += 1;
         }
         assignment[fetched.partition].offset = fetched.next_offset;
     }

@@ -22,6 +22,31 @@ fn topics_are_created_filled_listed_and_read() {
 }
 
 #[test]
+fn headers_are_shown_as_text_or_digits() {
+    let sandbox = Sandbox::new();
+    sandbox.write("in.jsonl", "{\"k\":\"a\"}\n{\"k\":\"b\"}\n");
+    sandbox.write(
+        "copy.flow",
+        "CREATE STREAM i (k STRING) WITH (connector = 'file', path = 'in.jsonl', format = 'json');
+         CREATE STREAM o WITH (connector = 'kafka', format = 'json', 'sink.epoch-header' = 'true');
+         SET 'epoch.max.records' = '1';
+         INSERT INTO o SELECT k FROM i;",
+    );
+    sandbox.must(&["run", "copy.flow", "--local", "data"]);
+    let shown = sandbox.must(&["topic", "consume", "o", "--headers", "--local", "data"]);
+    let mut lines: Vec<_> = shown.lines().filter_map(|line| line.split_once('\t')).collect();
+    lines.sort_unstable_by_key(|(_, value)| *value);
+    let [(first, a), (second, b)] = lines[..] else { panic!("two records: {shown}") };
+    assert_eq!((a, b), (r#"{"k":"a"}"#, r#"{"k":"b"}"#));
+    let digits = |header: &str| {
+        let epoch = header.strip_prefix(r#"[["flow.epoch","0x"#)?.strip_suffix(r#""]]"#)?;
+        u64::from_str_radix(epoch, 16).ok()
+    };
+    let (first, second) = (digits(first).expect("an epoch"), digits(second).expect("an epoch"));
+    assert!(first < second, "one record an epoch: {shown}");
+}
+
+#[test]
 fn a_topic_is_described_with_its_offsets_times_and_schemas() {
     let sandbox = Sandbox::new();
     sandbox.must(&["topic", "create", "t", "--partitions", "2", "--local", "data"]);
