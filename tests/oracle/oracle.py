@@ -3,17 +3,19 @@
 
     oracle.py FLOW [--programs N] [--seed S] [--seconds T] [--keep]
 
-Makes random queries over streams and a table with updates, runs each with FLOW (random epochs, one
-worker and four), folds the changes that come out, and compares them with DuckDB's answer over the
-same input; then the same with a prefix of the input. Integers, decimals and texts must be equal,
-floats within 1e-9. Prints what differs, with the seed that makes it again; exit status 1 then.
+Makes random queries over streams, a table with updates, a changelog with updates and deletes, and
+windows over event time. Runs each with FLOW, one worker and four, in epochs of a few records, and
+folds the changes that come out, epoch by epoch: in the end, and after some of the epochs before it,
+they must come to DuckDB's answer over what the job had read by then. What waits for event time is
+compared in the end only. Integers, decimals and texts must be equal, floats within 1e-9. Prints what
+differs, with the seed that makes it again; exit status 1 then.
 """
 
 import argparse
 import collections
+import datetime
 import json
 import math
-import os
 import random
 import shutil
 import subprocess
@@ -23,267 +25,156 @@ import time
 
 import duckdb
 
+from programs import BASES, Programs
+
+# How many epochs of a run are compared, beside the last.
+EPOCHS = 3
+
 DECLARATIONS = """
 CREATE STREAM a (k INT, x INT, s STRING) WITH ('connector' = 'file', 'path' = '{dir}/a.jsonl', 'format' = 'json');
 CREATE STREAM b (k INT, y INT, t STRING) WITH ('connector' = 'file', 'path' = '{dir}/b.jsonl', 'format' = 'json');
 CREATE TABLE c (id INT NOT NULL, z INT, u STRING, PRIMARY KEY (id) NOT ENFORCED)
 WITH ('connector' = 'file', 'path' = '{dir}/c.jsonl', 'format' = 'json');
-CREATE STREAM o WITH ('connector' = 'file', 'path' = '{dir}/o.jsonl', 'format' = 'debezium-json');
+CREATE STREAM d (k INT, v DECIMAL(8, 2), w STRING)
+WITH ('connector' = 'file', 'path' = '{dir}/d.jsonl', 'format' = 'debezium-json');
+CREATE STREAM e (k INT, x INT, ts TIMESTAMP(3), WATERMARK FOR ts AS ts - INTERVAL '5' SECOND)
+WITH ('connector' = 'file', 'path' = '{dir}/e.jsonl', 'format' = 'json');
+CREATE VIEW tumbling AS SELECT k, x, window_start AS ws, window_end AS we
+FROM TABLE(TUMBLE(TABLE e, DESCRIPTOR(ts), INTERVAL '10' SECOND));
+CREATE VIEW hopping AS SELECT k, x, window_start AS ws, window_end AS we
+FROM TABLE(HOP(TABLE e, DESCRIPTOR(ts), INTERVAL '5' SECOND, INTERVAL '10' SECOND));
+CREATE VIEW cumulating AS SELECT k, x, window_start AS ws, window_end AS we
+FROM TABLE(CUMULATE(TABLE e, DESCRIPTOR(ts), INTERVAL '5' SECOND, INTERVAL '20' SECOND));
+CREATE VIEW sessions AS SELECT k, x, window_start AS ws, window_end AS we
+FROM TABLE(SESSION(TABLE e PARTITION BY k, DESCRIPTOR(ts), INTERVAL '4' SECOND));
 SET 'epoch.max.records' = '{cut}';
-INSERT INTO o {query};
 """
-BASES = {"a": ["k", "x", "s"], "b": ["k", "y", "t"], "c": ["id", "z", "u"]}
-INT, TEXT = "int", "text"
+# An output, and what has been read.
+SINK = """
+CREATE STREAM {name} WITH ('connector' = 'kafka', 'format' = 'debezium-json', 'sink.epoch-header' = 'true');
+INSERT INTO {name} {query};
+"""
+# The same for DuckDB.
+TABLES = """
+CREATE TABLE a (k INT, x INT, s VARCHAR);
+CREATE TABLE b (k INT, y INT, t VARCHAR);
+CREATE TABLE c (id INT, z INT, u VARCHAR);
+CREATE TABLE d (k INT, v DECIMAL(8, 2), w VARCHAR);
+CREATE TABLE e (k INT, x INT, ts TIMESTAMP);
+CREATE VIEW tumbling AS SELECT k, x, time_bucket(INTERVAL 10 SECOND, ts) AS ws, ws + INTERVAL 10 SECOND AS we FROM e;
+CREATE VIEW hopping AS SELECT k, x, time_bucket(INTERVAL 5 SECOND, ts) - back * INTERVAL 5 SECOND AS ws,
+  ws + INTERVAL 10 SECOND AS we FROM e, (VALUES (0), (1)) AS windows(back);
+CREATE VIEW cumulating AS SELECT k, x, time_bucket(INTERVAL 20 SECOND, ts) AS ws, ws + steps * INTERVAL 5 SECOND AS we
+  FROM e, (VALUES (1), (2), (3), (4)) AS windows(steps) WHERE ts < time_bucket(INTERVAL 20 SECOND, ts) + steps * INTERVAL 5 SECOND;
+CREATE VIEW gaps AS SELECT *, CASE WHEN ts - lag(ts) OVER (PARTITION BY k ORDER BY ts) <= INTERVAL 4 SECOND THEN 0 ELSE 1 END AS first FROM e;
+CREATE VIEW islands AS SELECT *, SUM(first) OVER (PARTITION BY k ORDER BY ts) AS island FROM gaps;
+CREATE VIEW sessions AS SELECT k, x, MIN(ts) OVER (PARTITION BY k, island) AS ws,
+  MAX(ts) OVER (PARTITION BY k, island) + INTERVAL 4 SECOND AS we FROM islands;
+"""
 
 
-class Relation:
-    """A query, and its columns: name to type."""
-
-    def __init__(self, sql, columns):
-        self.sql, self.columns = sql, columns
-
-    def of(self, kind):
-        return [name for name, ty in self.columns.items() if ty == kind]
-
-
-class Programs:
-    """Makes random queries."""
-
-    def __init__(self, rng):
-        self.rng, self.names = rng, 0
-
-    def name(self):
-        self.names += 1
-        return f"c{self.names}"
-
-    def base(self):
-        table = self.rng.choice(list(BASES))
-        names = [self.name() for _ in range(3)]
-        items = ", ".join(f"{c} AS {n}" for c, n in zip(BASES[table], names))
-        columns = dict(zip(names, [INT, INT, TEXT]))
-        return Relation(f"SELECT {items} FROM {table}", columns)
-
-    def relation(self, depth):
-        if depth == 0:
-            return self.base()
-        makers = [self.filter, self.join, self.join, self.aggregate, self.aggregate, self.set_op,
-                  self.distinct, self.subquery, self.subquery, self.value, self.top, self.lateral,
-                  self.compute, self.over]
-        return self.rng.choice(makers)(depth - 1)
-
-    def table(self, depth):
-        made = self.relation(depth)
-        self.names += 1
-        return made, f"t{self.names}"
-
-    def number(self, alias, relation):
-        names = relation.of(INT)
-        return f"{alias}.{self.rng.choice(names)}" if names else "1"
-
-    def predicate(self, alias, relation):
-        r = self.rng
-        texts = relation.of(TEXT)
-        options = [
-            f"{self.number(alias, relation)} {r.choice(['<', '<=', '>', '<>', '='])} {r.randint(-3, 4)}",
-            f"{self.number(alias, relation)} + {r.randint(-2, 2)} > {self.number(alias, relation)}",
-            f"{self.number(alias, relation)} IS NOT NULL",
-            f"({self.number(alias, relation)} > 0 OR {self.number(alias, relation)} IS NULL)",
-        ]
-        if texts:
-            text = f"{alias}.{r.choice(texts)}"
-            options += [f"{text} = '{r.choice('abd')}'", f"{text} IS NULL", f"{text} IN ('a', 'c')"]
-        return r.choice(options)
-
-    def filter(self, depth):
-        made, t = self.table(depth)
-        return Relation(f"SELECT * FROM ({made.sql}) AS {t} WHERE {self.predicate(t, made)}", made.columns)
-
-    def compute(self, depth):
-        made, t = self.table(depth)
-        columns = dict(made.columns)
-        name = self.name()
-        columns[name] = INT
-        value = self.rng.choice([
-            f"COALESCE({self.number(t, made)}, 7)",
-            f"CASE WHEN {self.predicate(t, made)} THEN {self.number(t, made)} ELSE 0 END",
-            f"ABS({self.number(t, made)}) + 1",
-        ])
-        return Relation(f"SELECT {t}.*, {value} AS {name} FROM ({made.sql}) AS {t}", columns)
-
-    def join(self, depth):
-        (left, l), (right, r) = self.table(depth), self.table(self.rng.randint(0, depth))
-        kind = self.rng.choice(["JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN", "SEMI JOIN", "ANTI JOIN"])
-        on = f"{self.number(l, left)} = {self.number(r, right)}"
-        if self.rng.random() < 0.3 and kind != "FULL JOIN":
-            on += f" AND {self.number(l, left)} < {self.number(r, right)}"
-        columns = dict(left.columns)
-        items = [f"{l}.{n}" for n in left.columns]
-        if kind not in ("SEMI JOIN", "ANTI JOIN"):
-            columns.update(right.columns)
-            items += [f"{r}.{n}" for n in right.columns]
-        sql = f"SELECT {', '.join(items)} FROM ({left.sql}) AS {l} {kind} ({right.sql}) AS {r} ON {on}"
-        return Relation(sql, columns)
-
-    def aggregate(self, depth):
-        made, t = self.table(depth)
-        r = self.rng
-        keys = r.sample(list(made.columns), min(len(made.columns), r.randint(0, 2)))
-        columns, items = {}, []
-        for key in keys:
-            name = self.name()
-            columns[name] = made.columns[key]
-            items.append(f"{t}.{key} AS {name}")
-        for _ in range(r.randint(1, 3)):
-            name, x = self.name(), self.number(t, made)
-            call = r.choice(["COUNT(*)", f"COUNT({x})", f"SUM({x})", f"MIN({x})", f"MAX({x})",
-                             f"COUNT(DISTINCT {x})", f"SUM({x}) FILTER (WHERE {self.predicate(t, made)})"])
-            columns[name] = INT
-            items.append(f"{call} AS {name}")
-        group = f" GROUP BY {', '.join(f'{t}.{k}' for k in keys)}" if keys else ""
-        having = f" HAVING COUNT(*) > {r.randint(0, 2)}" if keys and r.random() < 0.3 else ""
-        return Relation(f"SELECT {', '.join(items)} FROM ({made.sql}) AS {t}{group}{having}", columns)
-
-    def set_op(self, depth):
-        (left, l), (right, r) = self.table(depth), self.table(depth)
-        width = self.rng.randint(1, 2)
-        op = self.rng.choice(["UNION", "UNION ALL", "INTERSECT", "EXCEPT", "INTERSECT ALL", "EXCEPT ALL"])
-        columns = {self.name(): INT for _ in range(width)}
-        one = ", ".join(f"{self.number(l, left)} AS {n}" for n in columns)
-        two = ", ".join(self.number(r, right) for _ in columns)
-        sql = f"SELECT {one} FROM ({left.sql}) AS {l} {op} SELECT {two} FROM ({right.sql}) AS {r}"
-        self.names += 1
-        return Relation(f"SELECT * FROM ({sql}) AS t{self.names}", columns)
-
-    def distinct(self, depth):
-        made, t = self.table(depth)
-        names = self.rng.sample(list(made.columns), self.rng.randint(1, len(made.columns)))
-        items = ", ".join(f"{t}.{n}" for n in names)
-        return Relation(f"SELECT DISTINCT {items} FROM ({made.sql}) AS {t}",
-                        {n: made.columns[n] for n in names})
-
-    def subquery(self, depth):
-        (made, t), (inner, i) = self.table(depth), self.table(0)
-        r = self.rng
-        outer, own = self.number(t, made), self.number(i, inner)
-        correlated = f" WHERE {i}.{r.choice(inner.of(INT))} {r.choice(['=', '=', '<'])} {self.number(t, made)}"
-        where = correlated if r.random() < 0.6 else ""
-        source = f"FROM ({inner.sql}) AS {i}{where}"
-        asked = r.choice([
-            f"{outer} IN (SELECT {own} {source})", f"{outer} NOT IN (SELECT {own} {source})",
-            f"EXISTS (SELECT 1 {source})", f"NOT EXISTS (SELECT 1 {source})",
-            f"{outer} > (SELECT MIN({own}) {source})", f"{outer} <= (SELECT COUNT(*) {source})",
-            f"{outer} >= ALL (SELECT {own} {source})", f"{outer} < ANY (SELECT {own} {source})",
-            f"({outer} IN (SELECT {own} {source}) OR {self.predicate(t, made)})",
-        ])
-        return Relation(f"SELECT * FROM ({made.sql}) AS {t} WHERE {asked}", made.columns)
-
-    def value(self, depth):
-        (made, t), (inner, i) = self.table(depth), self.table(0)
-        name, own = self.name(), self.number(i, inner)
-        where = f" WHERE {i}.{self.rng.choice(inner.of(INT))} = {self.number(t, made)}"
-        call = self.rng.choice([f"MAX({own})", f"COUNT({own})", f"SUM({own})", "COUNT(*) + 1"])
-        sql = f"SELECT {t}.*, (SELECT {call} FROM ({inner.sql}) AS {i}{where}) AS {name} FROM ({made.sql}) AS {t}"
-        return Relation(sql, {**made.columns, name: INT})
-
-    def lateral(self, depth):
-        (made, t), (inner, i) = self.table(depth), self.table(0)
-        self.names += 1
-        l, name = f"t{self.names}", self.name()
-        own = self.rng.choice(inner.of(INT))
-        where = f"{i}.{self.rng.choice(inner.of(INT))} = {self.number(t, made)}"
-        sql = (f"SELECT {t}.*, {l}.{name} FROM ({made.sql}) AS {t} LEFT JOIN LATERAL "
-               f"(SELECT {i}.{own} AS {name} FROM ({inner.sql}) AS {i} WHERE {where}) AS {l} ON TRUE")
-        return Relation(sql, {**made.columns, name: INT})
-
-    def order(self, alias, columns):
-        r = self.rng
-        way = lambda: r.choice(["ASC", "DESC"]) + " NULLS " + r.choice(["FIRST", "LAST"])
-        return ", ".join(f"{alias}.{n} {way()}" for n in r.sample(list(columns), len(columns)))
-
-    def top(self, depth):
-        made, t = self.table(depth)
-        r = self.rng
-        if r.random() < 0.4:
-            cut = f"LIMIT {r.randint(1, 6)}" + (f" OFFSET {r.randint(1, 3)}" if r.random() < 0.4 else "")
-            sql = f"SELECT * FROM ({made.sql}) AS {t} ORDER BY {self.order(t, made.columns)} {cut}"
-            self.names += 1
-            return Relation(f"SELECT * FROM ({sql}) AS t{self.names}", made.columns)
-        key = r.choice(list(made.columns))
-        items = ", ".join(f"{t}.{n}" for n in made.columns)
-        self.names += 1
-        n = f"t{self.names}"
-        sql = (f"SELECT {', '.join(f'{n}.{c}' for c in made.columns)} FROM (SELECT {items}, ROW_NUMBER() "
-               f"OVER (PARTITION BY {t}.{key} ORDER BY {self.order(t, made.columns)}) AS rn "
-               f"FROM ({made.sql}) AS {t}) AS {n} WHERE {n}.rn <= {r.randint(1, 3)}")
-        return Relation(sql, made.columns)
-
-    def over(self, depth):
-        made, t = self.table(depth)
-        r, name = self.rng, self.name()
-        key, x = r.choice(list(made.columns)), self.number(t, made)
-        frame = r.choice(["", "ROWS BETWEEN 2 PRECEDING AND CURRENT ROW",
-                          "ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING"])
-        call = r.choice([f"SUM({x})", "COUNT(*)", f"MAX({x})", f"MIN({x})"])
-        window = f"PARTITION BY {t}.{key} ORDER BY {self.order(t, made.columns)} {frame}"
-        if r.random() < 0.3:
-            call, window = "RANK()", f"PARTITION BY {t}.{key} ORDER BY {self.order(t, made.columns)}"
-        sql = f"SELECT {t}.*, {call} OVER ({window}) AS {name} FROM (SELECT DISTINCT * FROM ({made.sql}) AS d{t}) AS {t}"
-        return Relation(sql, {**made.columns, name: INT})
+def changelog(rng, rows):
+    """Changes that insert, update and delete rows like these."""
+    kept, changes = [], []
+    for row in rows:
+        at = rng.randrange(len(kept)) if kept else 0
+        kind = rng.choice(["c", "c", "u", "d"]) if kept else "c"
+        before = None if kind == "c" else kept.pop(at)
+        after = None if kind == "d" else row
+        if after is not None:
+            kept.append(after)
+        changes.append({"before": before, "after": after, "op": kind})
+    return changes
 
 
 def inputs(rng):
+    """Records by base."""
     maybe = lambda lo, hi: None if rng.random() < 0.15 else rng.randint(lo, hi)
     text = lambda letters: rng.choice([*letters, None])
     count = rng.choice([0, 5, 20, 40])
+    begin, clock = datetime.datetime(2020, 1, 1), 0
+    timed = []
+    for _ in range(count):
+        clock += rng.choice([0, 1, 1, 2, 7])
+        # None is late: less than the watermark's five seconds behind the latest.
+        ts = begin + datetime.timedelta(seconds=max(clock - rng.randint(0, 4), 0))
+        timed.append({"k": maybe(0, 2), "x": maybe(-4, 5), "ts": ts.isoformat(sep=" ")})
+    decimal = lambda: None if rng.random() < 0.15 else rng.randint(-16, 16) / 4
     return {
         "a": [{"k": maybe(0, 4), "x": maybe(-4, 5), "s": text("abc")} for _ in range(count)],
         "b": [{"k": maybe(0, 4), "y": maybe(-4, 5), "t": text("abd")} for _ in range(count // 2)],
         "c": [{"id": rng.randint(0, 6), "z": maybe(-3, 4), "u": text("ad")} for _ in range(count)],
+        "d": changelog(rng, [{"k": maybe(0, 4), "v": decimal(), "w": text("bc")} for _ in range(count)]),
+        "e": timed,
     }
 
 
 def plain(value):
+    if isinstance(value, datetime.datetime):
+        return value.isoformat()
     if isinstance(value, bool) or value is None or isinstance(value, (int, str)):
         return value
     number = float(value)
     return int(number) if number.is_integer() else number
 
 
-def answer(query, rows):
+def answer(query, tables):
+    """DuckDB's rows over these rows by table."""
     connection = duckdb.connect()
     connection.execute("SET threads = 1")
-    for table, (first, second, third) in BASES.items():
-        connection.execute(f"CREATE TABLE {table} ({first} INT, {second} INT, {third} VARCHAR)")
-        kept = rows[table]
-        if table == "c":
-            kept = list({row["id"]: row for row in kept}.values())
-        for row in kept:
-            connection.execute(f"INSERT INTO {table} VALUES (?, ?, ?)", list(row.values()))
+    connection.execute(TABLES)
+    for table, rows in tables.items():
+        if rows:
+            connection.executemany(f"INSERT INTO {table} VALUES (?, ?, ?)", [list(row) for row in rows])
     found = connection.execute(query).fetchall()
     return collections.Counter(tuple(plain(v) for v in row) for row in found)
 
 
-def flow(command, query, rows, cut, workers, folder):
+def changes(command, topic, folder):
+    """The net rows that each epoch adds to a topic, by epoch."""
+    arguments = [command, "topic", "consume", topic, "--headers", "--local", f"{folder}/log"]
+    lines = subprocess.run(arguments, capture_output=True, text=True, timeout=300, check=True).stdout
+    epochs = collections.defaultdict(collections.Counter)
+    for line in lines.splitlines():
+        headers, change = (json.loads(part) for part in line.split("\t"))
+        epoch = int(dict(headers)["flow.epoch"], 16)
+        for side, weight in (("before", -1), ("after", 1)):
+            if change.get(side) is not None:
+                epochs[epoch][tuple(plain(v) for v in change[side].values())] += weight
+    return epochs
+
+
+def until(epochs, last):
+    """The rows that there are after an epoch."""
+    net = collections.Counter()
+    for epoch, rows in epochs.items():
+        if epoch <= last:
+            net.update(rows)
+    return net
+
+
+class Failed(Exception):
+    """Flow refused or stopped; its words."""
+
+
+def flow(command, program, rows, cut, workers, folder):
+    """What a program's output and its inputs come to, by topic and epoch."""
     for table, records in rows.items():
         with open(f"{folder}/{table}.jsonl", "w") as out:
             out.writelines(json.dumps(record) + "\n" for record in records)
+    read = [] if program.timed else list(BASES)
+    sinks = {"answer": program.sql, **{f"read_{base}": f"SELECT * FROM {base}" for base in read}}
     with open(f"{folder}/p.flow", "w") as out:
-        out.write(DECLARATIONS.format(dir=folder, cut=cut, query=query))
-    for old in ("o.jsonl", "state"):
-        path = f"{folder}/{old}"
-        shutil.rmtree(path) if os.path.isdir(path) else os.path.exists(path) and os.remove(path)
-    arguments = [command, "run", f"{folder}/p.flow", "--parallelism", str(workers), "--state-dir", f"{folder}/state"]
+        out.write(DECLARATIONS.format(dir=folder, cut=cut))
+        out.writelines(SINK.format(name=name, query=query) for name, query in sinks.items())
+    for old in ("log", "state"):
+        shutil.rmtree(f"{folder}/{old}", ignore_errors=True)
+    arguments = [command, "run", f"{folder}/p.flow", "--parallelism", str(workers),
+                 "--local", f"{folder}/log", "--state-dir", f"{folder}/state"]
     done = subprocess.run(arguments, capture_output=True, text=True, timeout=300)
     if done.returncode != 0:
-        return None, done.stderr
-    net = collections.Counter()
-    with open(f"{folder}/o.jsonl") as out:
-        for line in out:
-            change = json.loads(line)
-            for side, weight in (("before", -1), ("after", 1)):
-                if change.get(side) is not None:
-                    net[tuple(plain(v) for v in change[side].values())] += weight
-    return net, done.stderr
+        raise Failed(done.stderr)
+    return {name: changes(command, name, folder) for name in sinks}
 
 
 def close(left, right):
@@ -296,10 +187,54 @@ def close(left, right):
 def same(net, expected):
     if any(weight < 0 for weight in net.values()):
         return False
-    order = lambda row: tuple((v is None, isinstance(v, str), v or 0) if not isinstance(v, str) else (False, True, v) for v in row)
+    kinds = lambda value: (value is None, isinstance(value, str), 0 if value is None else value)
+    order = lambda row: tuple(kinds(value) for value in row)
     left, right = (sorted(bag.elements(), key=order) for bag in (net, expected))
     return len(left) == len(right) and all(
         len(l) == len(r) and all(map(close, l, r)) for l, r in zip(left, right))
+
+
+def contents(rows):
+    """The rows that are there when all records have been read."""
+    tables = {table: [tuple(row.values()) for row in records] for table, records in rows.items()}
+    tables["c"] = [tuple(row.values()) for row in {row["id"]: row for row in rows["c"]}.values()]
+    net = collections.Counter()
+    for change in rows["d"]:
+        for side, weight in (("before", -1), ("after", 1)):
+            if change[side] is not None:
+                net[tuple(change[side].values())] += weight
+    tables["d"] = list(net.elements())
+    return tables
+
+
+def difference(command, program, rows, rng, cut, workers, folder):
+    """What differs in one run, as text; nothing if all is as it must be."""
+    try:
+        out = flow(command, program, rows, cut, workers, folder)
+    except Failed as failed:
+        return str(failed)
+    checks = [(math.inf, contents(rows))]
+    read = [out[f"read_{base}"] for base in BASES if f"read_{base}" in out]
+    epochs = sorted({epoch for topic in read for epoch in topic})
+    for epoch in rng.sample(epochs, min(EPOCHS, len(epochs))):
+        tables = {base: until(topic, epoch).elements() for base, topic in zip(BASES, read)}
+        checks.append((epoch, {base: list(rows) for base, rows in tables.items()}))
+    for epoch, tables in checks:
+        net, expected = until(out["answer"], epoch), answer(program.sql, tables)
+        if not same(net, expected):
+            net.subtract(expected)
+            rows = {row: count for row, count in net.items() if count}
+            return f"too many or too few after epoch {epoch}: {rows}\n"
+    return None
+
+
+class Program:
+    """A query, and whether it waits for event time."""
+
+    def __init__(self, rng):
+        programs = Programs(rng)
+        self.sql = programs.relation(rng.randint(1, 3)).sql
+        self.timed = programs.timed
 
 
 def main():
@@ -316,32 +251,27 @@ def main():
         if time.time() - began > options.seconds:
             break
         rng = random.Random(seed)
-        made = Programs(rng).relation(rng.randint(1, 3))
-        rows = inputs(rng)
-        prefix = {table: records[: len(records) // 2] for table, records in rows.items()}
-        runs = [(rows, rng.choice([1, 3, 1000]), 1), (rows, rng.choice([2, 7]), 4), (prefix, 4, 1)]
+        program, rows = Program(rng), inputs(rng)
         try:
-            expected = [answer(made.sql, given) for given, _, _ in runs]
-        except duckdb.Error:
+            answer(program.sql, contents(rows))
+        except duckdb.Error as error:
             counts["not answered by DuckDB"] += 1
+            print(f"seed {seed}: {error}", file=sys.stderr)
             continue
-        for (given, cut, workers), wanted in zip(runs, expected):
-            net, told = flow(options.flow, made.sql, given, cut, workers, folder)
-            if net is not None and same(net, wanted):
+        for cut, workers in ((rng.choice([1, 3, 1000]), 1), (rng.choice([2, 7]), 4)):
+            found = difference(options.flow, program, rows, rng, cut, workers, folder)
+            if found is None:
                 counts["runs"] += 1
                 continue
             counts["differ"] += 1
-            print(f"seed {seed}, epochs of {cut}, {workers} workers:\n{made.sql}\n")
-            if net is None:
-                print(told)
-            else:
-                net.subtract(wanted)
-                print("too many or too few:", {row: n for row, n in net.items() if n}, "\n")
+            print(f"seed {seed}, epochs of {cut}, {workers} workers:\n{program.sql}\n\n{found}", flush=True)
             if options.keep:
                 folder = tempfile.mkdtemp()
             break
         else:
             counts["programs"] += 1
+            counts["with event time"] += program.timed
+    shutil.rmtree(folder, ignore_errors=True)
     print(dict(counts), f"{time.time() - began:.0f} s")
     sys.exit(1 if counts["differ"] or not counts["programs"] else 0)
 
