@@ -7,7 +7,6 @@ mod consume;
 mod copy;
 mod load;
 mod measure;
-mod nexmark;
 mod serve;
 
 use std::process::ExitCode;
