@@ -305,6 +305,17 @@ fn hover_tells_what_a_name_is() {
 }
 
 #[test]
+fn functions_of_the_program_are_known() {
+    const OWN: &str = "CREATE FUNCTION net(amount DECIMAL(10, 2)) RETURNS DECIMAL(10, 2)
+      AS amount / 1.19;\n";
+    offers(&format!("{OWN}SELECT ne| FROM orders"), &["net"], &[]);
+    let called = format!("{OWN}SELECT ne|t(amount) FROM orders");
+    let hover = Case::new(&called).hover();
+    assert!(hover.contains("net(amount DECIMAL(10, 2))"), "{hover}");
+    assert_eq!(Case::new(&called).declaration(), Some(("net".to_string(), 8)));
+}
+
+#[test]
 fn hover_tells_types_functions_and_options() {
     let sum = Case::new("SELECT id + |1 FROM orders").hover();
     assert!(sum.contains("1 : "), "{sum}");
