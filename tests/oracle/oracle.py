@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Random programs against DuckDB.
 
-    oracle.py FLOW [--programs N] [--seed S] [--seconds T] [--keep]
+    oracle.py FLOW [--programs N] [--seed S] [--seconds T] [--kills N] [--keep]
 
 Makes random queries over streams, a table with updates, a changelog with updates and deletes, and
 windows over event time. Runs each with FLOW, one worker and four, in epochs of a few records, and
 folds the changes that come out, epoch by epoch: in the end, and after some of the epochs before it,
 they must come to DuckDB's answer over what the job had read by then. What waits for event time is
-compared in the end only. Integers, decimals and texts must be equal, floats within 1e-9. Prints what
+compared in the end only. With --kills a run is killed up to so many times, at random moments, and
+started again: nothing may tell. Integers, decimals and texts must be equal, floats within 1e-9. Prints what
 differs, with the seed that makes it again; exit status 1 then.
 """
 
@@ -157,8 +158,28 @@ class Failed(Exception):
     """Flow refused or stopped; its words."""
 
 
-def flow(command, program, rows, cut, workers, folder):
-    """What a program's output and its inputs come to, by topic and epoch."""
+def run(arguments, kills, rng):
+    """Runs a job to its end, over some deaths; how often it was killed, and its words."""
+    killed = 0
+    for _ in range(rng.randint(0, kills)):
+        process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            process.wait(rng.uniform(0.01, 0.5))
+            break
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            killed += 1
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=300)
+    # It may have ended before it was killed, or before it was not.
+    ended = kills and "has finished before" in done.stderr
+    if done.returncode != 0 and not ended:
+        raise Failed(done.stderr)
+    return killed
+
+
+def flow(command, program, rows, cut, workers, folder, kills, rng):
+    """What a program's output and its inputs come to, by topic and epoch, and its deaths."""
     for table, records in rows.items():
         with open(f"{folder}/{table}.jsonl", "w") as out:
             out.writelines(json.dumps(record) + "\n" for record in records)
@@ -171,10 +192,8 @@ def flow(command, program, rows, cut, workers, folder):
         shutil.rmtree(f"{folder}/{old}", ignore_errors=True)
     arguments = [command, "run", f"{folder}/p.flow", "--parallelism", str(workers),
                  "--local", f"{folder}/log", "--state-dir", f"{folder}/state"]
-    done = subprocess.run(arguments, capture_output=True, text=True, timeout=300)
-    if done.returncode != 0:
-        raise Failed(done.stderr)
-    return {name: changes(command, name, folder) for name in sinks}
+    killed = run(arguments, kills, rng)
+    return {name: changes(command, name, folder) for name in sinks}, killed
 
 
 def close(left, right):
@@ -207,12 +226,13 @@ def contents(rows):
     return tables
 
 
-def difference(command, program, rows, rng, cut, workers, folder):
+def difference(options, program, rows, rng, cut, workers, folder, counts):
     """What differs in one run, as text; nothing if all is as it must be."""
     try:
-        out = flow(command, program, rows, cut, workers, folder)
+        out, killed = flow(options.flow, program, rows, cut, workers, folder, options.kills, rng)
     except Failed as failed:
         return str(failed)
+    counts["kills"] += killed
     checks = [(math.inf, contents(rows))]
     read = [out[f"read_{base}"] for base in BASES if f"read_{base}" in out]
     epochs = sorted({epoch for topic in read for epoch in topic})
@@ -243,6 +263,7 @@ def main():
     parser.add_argument("--programs", type=int, default=40)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=math.inf)
+    parser.add_argument("--kills", type=int, default=0, help="times that a run is killed at most")
     parser.add_argument("--keep", action="store_true", help="leave the files of what differs")
     options = parser.parse_args()
     began, counts = time.time(), collections.Counter()
@@ -259,7 +280,7 @@ def main():
             print(f"seed {seed}: {error}", file=sys.stderr)
             continue
         for cut, workers in ((rng.choice([1, 3, 1000]), 1), (rng.choice([2, 7]), 4)):
-            found = difference(options.flow, program, rows, rng, cut, workers, folder)
+            found = difference(options, program, rows, rng, cut, workers, folder, counts)
             if found is None:
                 counts["runs"] += 1
                 continue
