@@ -10,7 +10,7 @@ use flow_ir::value::Value;
 use super::Checker;
 use super::join::Equality;
 use super::scope::Scope;
-use super::subquery::{Asked, Body, BodyNotes, Place, Subquery};
+use super::subquery::{Asked, Body, BodyNotes, Leave, Place, Subquery};
 use super::typed::{Aggregate, JoinTime, Query, QueryId};
 use crate::syntax::ast;
 
@@ -26,13 +26,12 @@ impl Checker<'_> {
         let span = subquery.span;
         match subquery.asked.clone() {
             Asked::Value => {
-                let (body, outer) = self.asked_over(input, &subquery, false, place)?;
+                let (body, outer) = self.asked_over(input, &subquery, Leave::Defaults, place)?;
                 self.attach_values(input, body, &outer, JoinKind::Left, span)
                     .map(|(node, mut values)| (node, values.remove(0)))
             }
             Asked::Exists => {
-                let (body, outer) = self.asked_over(input, &subquery, false, place)?;
-                self.has_its_rows(&body.notes, "EXISTS", span)?;
+                let (body, outer) = self.asked_over(input, &subquery, Leave::Nothing, place)?;
                 let (node, counts) = self.attach_counts(input, &body, &outer, &["COUNT"], span)?;
                 let zero = Expr::literal(Value::Int(0), counts[0].ty.clone(), span);
                 let exists = self.operator(">", vec![counts[0].clone(), zero], span)?;
@@ -41,8 +40,7 @@ impl Checker<'_> {
             Asked::Any(op, arg) => {
                 let mut arg = [place(self, arg)?];
                 let input = self.settle(input, &mut arg, place)?;
-                let (body, outer) = self.asked_over(input, &subquery, false, place)?;
-                self.has_its_rows(&body.notes, "IN, ANY and ALL", span)?;
+                let (body, outer) = self.asked_over(input, &subquery, Leave::Nothing, place)?;
                 let [arg] = arg;
                 self.attach_any(input, body, &outer, (op, arg), span)
             }
@@ -253,10 +251,7 @@ impl Checker<'_> {
         self.outer_used.extend(inherited);
         let column = |&at: &usize| Expr::column(at, scope.columns[at].ty.clone(), span);
         let outer: Vec<Expr> = used.iter().map(column).collect();
-        let body = self.body_over(left, query, scope, &used, &outer, false)?;
-        if body.notes.filtered {
-            self.has_its_rows(&body.notes, "LATERAL with HAVING", span)?;
-        }
+        let body = self.body_over(left, query, scope, &used, &outer, Leave::Defaults)?;
         let names: Vec<String> = self.query_node(body.node).columns[..body.width]
             .iter()
             .map(|c| c.name.clone())
@@ -275,7 +270,7 @@ pub(super) fn boolean() -> Type {
 }
 
 /// `CASE WHEN marker IS NOT NULL THEN value ELSE otherwise END`.
-fn unless_null(marker: Expr, value: Expr, otherwise: Expr, span: Span) -> Expr {
+pub(super) fn unless_null(marker: Expr, value: Expr, otherwise: Expr, span: Span) -> Expr {
     let nullable = value.ty.nullable || otherwise.ty.nullable;
     let ty = value.ty.with_nullable(nullable);
     let null = Expr { kind: ExprKind::IsNull(Box::new(marker)), ty: boolean(), span };

@@ -29,6 +29,9 @@ impl Checker<'_> {
             "MAP" => Some(self.map_call(name, args, span, cx)),
             "ROW" | "STRUCT" | "STRUCT_PACK" => Some(self.row_call(name, args, span, cx)),
             "NAMED_STRUCT" => Some(self.named_struct(name, args, span, cx)),
+            "ARRAY" if only_query(args).is_some() => {
+                only_query(args).map(|query| self.array_of_query(query, span, cx))
+            }
             "ARRAY" | "LIST_VALUE" | "LIST_PACK" | "ARRAY_VALUE" => {
                 Some(self.typed_args(name, args, cx).and_then(|items| self.array_of(items, span)))
             }
@@ -293,5 +296,16 @@ impl Checker<'_> {
     /// A clause that a function does not take.
     pub(super) fn clause_not_taken<T>(&mut self, name: &str, what: &str, span: Span) -> Option<T> {
         self.report(aggregates::modifier_not_taken(name, what, span))
+    }
+}
+
+/// The query of `ARRAY(SELECT …)`.
+fn only_query(args: &[Arg]) -> Option<&ast::Query> {
+    match args {
+        [Arg { name: None, value: ArgValue::Expr(only), .. }] => match &only.kind {
+            ast::ExprKind::Subquery(query) => Some(query),
+            _ => None,
+        },
+        _ => None,
     }
 }

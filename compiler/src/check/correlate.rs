@@ -2,24 +2,28 @@
 //! as a relation of its FROM, as keys of its groups, as its last columns; or leaves conditions on
 //! them to whoever asks. Of those within it puts the values into its groups, HAVING and items.
 
+use flow_ir::aggregate::AggregateCall;
 use flow_ir::expr::{Expr, ExprKind};
+use flow_ir::physical::JoinKind;
 use flow_ir::span::Span;
 use flow_ir::types::{DataType, Type};
 use flow_ir::value::Value;
 
 use super::Checker;
 use super::aggregate::{AggregateExpr, Grouped, Grouping};
+use super::attach::{boolean, unless_null};
 use super::expr::{ExprCx, all_of, conjuncts};
 use super::from::{Tree, plain_column};
+use super::join::Equality;
 use super::scope::Scope;
 use super::select::Item;
-use super::subquery::{FIRST_COLUMN, Outer, Place, subqueries_in};
-use super::typed::{QueryId, QueryOp};
-use crate::diagnostics::plans;
+use super::subquery::{FIRST_COLUMN, Outer, Place, asks, subqueries_in};
+use super::typed::{JoinTime, QueryId, QueryOp};
 use crate::syntax::ast::{Distinct, Select};
 
 /// Aggregates that are 0 over no rows; the others are NULL.
-const ZERO_OF_NOTHING: &[&str] = &["COUNT", "COUNT_IF", "APPROX_COUNT_DISTINCT", "REGR_COUNT"];
+const ZERO_OF_NOTHING: &[&str] =
+    &["COUNT", "COUNT_DISTINCT", "COUNT_IF", "APPROX_COUNT_DISTINCT", "REGR_COUNT"];
 
 impl Checker<'_> {
     /// The columns of the queries around: the first of the scope.
@@ -58,6 +62,9 @@ impl Checker<'_> {
         let (Some(own), Some(equated)) = (own, equated) else {
             return self.assemble(tree, 0, pool);
         };
+        if own.reads_before(width) {
+            return self.assemble(tree, 0, pool);
+        }
         let equal: Vec<Expr> = equated.iter().map(|(_, e)| e.clone()).collect();
         let mut used: Vec<usize> = equated.iter().map(|(at, _)| *at).collect();
         used.sort_unstable();
@@ -100,7 +107,8 @@ impl Checker<'_> {
             && select.having.is_none()
             && select.qualify.is_none()
             && matches!(select.distinct, Distinct::All | Distinct::Distinct(_));
-        let own = tree.without_first().filter(|_| plain)?;
+        let width = outer.scope.columns.len();
+        let own = tree.without_first().filter(|own| plain && !own.reads_before(width))?;
         let found = self.found.len();
         let (mut calls, mut overs) = (Vec::new(), Vec::new());
         let mut cx = ExprCx {
@@ -116,7 +124,6 @@ impl Checker<'_> {
             self.found.truncate(found);
             return None;
         };
-        let width = outer.scope.columns.len();
         let reads_outer = |e: &Expr| e.columns().iter().any(|at| *at < width);
         let (left_over, mut own_pool): (Vec<Expr>, Vec<Expr>) =
             pool.iter().cloned().partition(reads_outer);
@@ -130,49 +137,94 @@ impl Checker<'_> {
         Some(node)
     }
 
-    /// What items over one group are where the group has no rows, over the outer columns.
+    /// What items over one group, typed over its input, are where it has no rows, over the outer
+    /// columns.
     pub(super) fn over_nothing(
         &mut self,
         grouped: &Grouped,
         items: &[(String, Option<Expr>)],
-        having: Option<&Expr>,
-        span: Span,
     ) -> Option<Vec<Expr>> {
-        let written = items.iter().filter_map(|(_, e)| e.as_ref()).chain(having);
-        if written.clone().any(|e| !subqueries_in(std::slice::from_ref(e)).is_empty()) {
-            let what = "a subquery beside an aggregate without GROUP BY that reads outer columns";
-            return self.report(plans::not_available(what, span, None));
-        }
-        let QueryOp::Aggregate(aggregate) = &self.query_node(grouped.node).op else { return None };
-        let keys = aggregate.keys.len();
-        let outer = self.body.outer;
-        let nothing = |e: &Expr| {
-            let mut e = e.clone();
-            e.rewrite(&mut |part| {
-                let ExprKind::Column(at) = part.kind else { return };
-                let Some(call) = at.checked_sub(keys) else { return };
-                let zero = aggregate
-                    .calls
-                    .get(call)
-                    .is_some_and(|call| ZERO_OF_NOTHING.contains(&call.function.as_str()));
-                let value = if zero { Value::Int(0) } else { Value::Null };
-                let ty = part.ty.with_nullable(part.ty.nullable || !zero);
-                *part = Expr::literal(value, ty, part.span);
+        let mut values = Vec::with_capacity(items.len());
+        for (_, item) in items {
+            let mut value = self.regroup(item.clone()?, grouped)?;
+            let nothing = self.of_nothing(grouped.node)?;
+            value.rewrite(&mut |part| {
+                if let ExprKind::Column(at) = part.kind
+                    && let Some(call) = at.checked_sub(self.body.outer)
+                    && let Some(nothing) = nothing.get(call)
+                {
+                    *part = nothing.clone();
+                }
             });
-            e
-        };
-        let own = items.len() - outer;
-        let items = items[..own].iter().map(|(_, e)| e.as_ref().map(nothing));
-        let mut items: Vec<Expr> = items.collect::<Option<_>>()?;
-        if let Some(having) = having.map(nothing) {
-            for item in &mut items {
-                let ty = item.ty.with_nullable(true);
-                let branches = vec![(having.clone(), item.clone())];
-                let span = item.span;
-                *item = Expr { kind: ExprKind::Case { branches, otherwise: None }, ty, span };
-            }
+            values.push(value);
         }
-        Some(items)
+        Some(values)
+    }
+
+    /// What the aggregates of a node are over no rows.
+    fn of_nothing(&self, node: QueryId) -> Option<Vec<Expr>> {
+        let query = self.query_node(node);
+        let QueryOp::Aggregate(aggregate) = &query.op else { return None };
+        let nothing = |call: &AggregateCall| {
+            let zero = ZERO_OF_NOTHING.contains(&call.function.as_str());
+            let value = if zero { Value::Int(0) } else { Value::Null };
+            let ty = call.ty.with_nullable(call.ty.nullable || !zero);
+            Expr::literal(value, ty, query.span)
+        };
+        Some(aggregate.calls.iter().map(nothing).collect())
+    }
+
+    /// One group for each row of `outer`, whose columns are the keys: where it has no rows, with
+    /// what the aggregates are over none.
+    pub(super) fn complete(
+        &mut self,
+        groups: QueryId,
+        outer: QueryId,
+        span: Span,
+    ) -> Option<QueryId> {
+        let nothing = self.of_nothing(groups)?;
+        let keys = self.body.outer;
+        let there = Expr::literal(Value::Boolean(true), boolean(), span);
+        let marked = self.extend(groups, vec![("$there".to_string(), Some(there))], span);
+        let column = |checker: &Self, node: QueryId, at: usize| {
+            Expr::column(at, checker.query_node(node).columns[at].ty.clone(), span)
+        };
+        let equality = |at: usize| {
+            let (left, right) = (column(self, outer, at), column(self, marked, at));
+            Equality { left, condition: right.clone(), right, nulls_equal: true }
+        };
+        let equal = (0..keys).map(equality).collect();
+        let (time, kind) = (JoinTime::Unbounded, JoinKind::Left);
+        let joined = self.keyed_join(outer, marked, kind, equal, Vec::new(), time, span)?;
+        let mut items: Vec<_> = (0..keys).map(|at| self.pass_column(joined, at, span)).collect();
+        let marker = self.query_node(joined).columns.len() - 1;
+        for (call, nothing) in nothing.into_iter().enumerate() {
+            let value = column(self, joined, 2 * keys + call);
+            let name = self.query_node(groups).columns[keys + call].name.clone();
+            let marker = column(self, joined, marker);
+            items.push((name, Some(unless_null(marker, value, nothing, span))));
+        }
+        Some(self.project(joined, items, span))
+    }
+
+    /// Rows that read no outer columns, for each of the rows around.
+    pub(super) fn beside_outer(
+        &mut self,
+        rows: QueryId,
+        outer: Option<Outer>,
+        span: Span,
+    ) -> Option<QueryId> {
+        let Some(outer) = outer else { return Some(rows) };
+        let (own, width) = (self.query_node(rows).columns.len(), outer.scope.columns.len());
+        let (none, time) = (Vec::new(), JoinTime::Unbounded);
+        let inner = JoinKind::Inner;
+        let both = self.keyed_join(rows, outer.node, inner, none, Vec::new(), time, span)?;
+        self.body.outer = width;
+        let mut items: Vec<_> = (0..own).map(|at| self.pass_column(both, at, span)).collect();
+        for at in 0..width {
+            items.push((format!("$outer{at}"), self.pass_column(both, own + at, span).1));
+        }
+        Some(self.project(both, items, span))
     }
 
     /// HAVING.
@@ -182,9 +234,8 @@ impl Checker<'_> {
         condition: Expr,
         grouped: &Grouped,
     ) -> Option<QueryId> {
-        let (asked, plain): (Vec<Expr>, Vec<Expr>) = conjuncts(condition)
-            .into_iter()
-            .partition(|e| !subqueries_in(std::slice::from_ref(e)).is_empty());
+        let (asked, plain): (Vec<Expr>, Vec<Expr>) =
+            conjuncts(condition).into_iter().partition(asks);
         let mut node = node;
         if let Some(condition) = all_of(plain) {
             let changelog = self.query_node(node).changelog;

@@ -487,6 +487,7 @@ fn draft_scope(drafts: &[Draft], name: &str) -> Scope {
             bare: ready,
             declared: Some(draft.span),
             level: 0,
+            shared: 0,
         }
     };
     let columns: Vec<ScopeColumn> = drafts.iter().map(column).collect();

@@ -85,6 +85,9 @@ impl Checker<'_> {
             K::Unary { op, arg } => self.unary(*op, arg, span, cx),
             K::Binary { op: BinaryOp::Arrow, left, right } => self.arrow(left, right, span, cx),
             K::Binary { op, left, right } => {
+                if let Some(compared) = self.compare_rows(*op, [left, right], span, cx) {
+                    return compared;
+                }
                 let (left, right) = self.both(left, right, cx)?;
                 self.operator(symbol(*op), vec![left, right], span)
             }
@@ -151,8 +154,13 @@ impl Checker<'_> {
         span: Span,
         cx: &mut ExprCx<'_>,
     ) -> Option<Expr> {
-        let arg = self.expr(arg, cx)?;
-        let found = self.any_of(BinaryOp::Eq, arg, query, span, cx)?;
+        let found = match &arg.kind {
+            ast::ExprKind::Row(row) => self.row_in_query(row, query, span, cx)?,
+            _ => {
+                let arg = self.expr(arg, cx)?;
+                self.any_of(BinaryOp::Eq, arg, query, span, cx)?
+            }
+        };
         Some(negate_if(negated, found, span))
     }
 
@@ -370,6 +378,15 @@ impl Checker<'_> {
         span: Span,
         cx: &mut ExprCx<'_>,
     ) -> Option<Expr> {
+        if let ast::ExprKind::Row(row) = &arg.kind {
+            return self.row_in_list(row, list, span, cx);
+        }
+        if let [ast::Expr { kind: ast::ExprKind::Call(call), .. }] = list
+            && let Some(array) = unnested(call)
+        {
+            let equal = (arg, BinaryOp::Eq);
+            return self.quantified_elements(equal, ast::Quantifier::Any, array, span, cx);
+        }
         let arg = self.expr(arg, cx);
         let list = self.exprs(list, cx)?;
         let arg = arg?;
@@ -436,6 +453,15 @@ impl Checker<'_> {
         let item = Type { data, nullable };
         let ty = Type::not_null(DataType::Array(Box::new(item)));
         Some(Expr { kind: ExprKind::Array(items), ty, span })
+    }
+}
+
+/// What stands in `UNNEST(…)`.
+fn unnested(call: &ast::Call) -> Option<&ast::Expr> {
+    let is = call.name.as_single().is_some_and(|name| name.text.eq_ignore_ascii_case("UNNEST"));
+    match call.args.as_slice() {
+        [ast::Arg { value: ast::ArgValue::Expr(array), .. }] if is => Some(array),
+        _ => None,
     }
 }
 

@@ -6,13 +6,14 @@ use flow_ir::expr::{Expr, ExprKind};
 use flow_ir::span::Span;
 
 use super::Checker;
+use super::derived::{keeps_left, outer_name};
 use super::expr::{ExprCx, conjuncts};
 use super::lateral::reads_left;
 use super::scope::{Found, Scope};
-use super::subquery::Outer;
+use super::subquery::{Outer, asks};
 use super::typed::{QueryId, QueryOp};
 use super::{Meaning, join};
-use crate::diagnostics::{joins, names, plans, syntax};
+use crate::diagnostics::{Diagnostic, joins, names, plans, syntax};
 use crate::syntax::ast::{
     self, Ident, JoinConstraint, JoinKind, ObjectName, TableFactor, TableFactorKind, TableRef,
 };
@@ -64,7 +65,7 @@ pub(super) enum Kind {
 
 impl Kind {
     /// Whether its columns are those of both sides, and not the left ones alone.
-    fn has_pairs(self) -> bool {
+    pub(super) fn has_pairs(self) -> bool {
         !matches!(self, Kind::Semi | Kind::Anti)
     }
 }
@@ -83,7 +84,28 @@ impl Tree {
         Some(Tree::Join(Box::new(join)))
     }
 
-    fn width(&self) -> usize {
+    /// Whether a condition of a join reads columns before this position.
+    pub(super) fn reads_before(&self, first: usize) -> bool {
+        let Tree::Join(join) = self else { return false };
+        let on = join.on.iter().chain(join.as_of.as_ref().map(|as_of| &as_of.time));
+        on.flat_map(Expr::columns).any(|at| at < first)
+            || join.left.reads_before(first)
+            || join.right.reads_before(first)
+    }
+
+    /// Moves the conditions of inner joins to those of WHERE.
+    pub(super) fn hoist(&mut self, pool: &mut Vec<Expr>) {
+        if let Tree::Join(join) = self
+            && join.kind == Kind::Inner
+            && join.as_of.is_none()
+        {
+            pool.append(&mut join.on);
+            join.left.hoist(pool);
+            join.right.hoist(pool);
+        }
+    }
+
+    pub(super) fn width(&self) -> usize {
         match self {
             Tree::Leaf(_, width) => *width,
             Tree::Join(join) if !join.kind.has_pairs() => join.left.width(),
@@ -93,10 +115,12 @@ impl Tree {
 }
 
 /// A table in FROM and the time of its version, if one is asked for.
-struct Factor<'a> {
+pub(super) struct Factor<'a> {
     query: QueryId,
-    scope: Scope,
+    pub scope: Scope,
     as_of: Option<&'a ast::Expr>,
+    /// Outer columns that it reads: they are its last columns.
+    pub outer: Vec<usize>,
 }
 
 impl<'a> Checker<'a> {
@@ -121,6 +145,7 @@ impl<'a> Checker<'a> {
         }
         let mut failed = false;
         for item in from {
+            let around = outer.is_some();
             all = match (all, item.joins.as_slice()) {
                 (Some(left), joins) if reads_left(&item.first) => {
                     let cross = (JoinKind::Cross, &JoinConstraint::None);
@@ -130,9 +155,17 @@ impl<'a> Checker<'a> {
                 (Some((left, scope)), []) => self.comma(left, scope, &item.first),
                 (left, _) => {
                     let base = left.as_ref().map_or(0, |(tree, _)| tree.width());
-                    let right = self.table_ref(item, base);
+                    let told = self.found.len();
+                    let right = self.apart(|checker| checker.table_ref(item, base));
                     let at = item.span;
+                    let mistaken = self.found[told..].iter().any(Diagnostic::is_error);
                     match (left, right) {
+                        // Only beside the outer columns can these be read.
+                        (Some(left), _) if mistaken && around && keeps_left(item) => {
+                            self.found.truncate(told);
+                            let first = self.comma(left.0, left.1, &item.first);
+                            first.and_then(|first| self.joins(first, &item.joins, 0))
+                        }
                         (left, None) => {
                             failed = true;
                             left
@@ -166,9 +199,10 @@ impl<'a> Checker<'a> {
         };
         let width = right.scope.columns.len();
         self.unique_tables(&scope, &right.scope)?;
+        let on = self.same_outer(&right, scope.columns.len(), factor.span)?;
         scope.append(right.scope);
         let right = Tree::Leaf(right.query, width);
-        let (kind, on, span) = (Kind::Inner, Vec::new(), factor.span);
+        let (kind, span) = (Kind::Inner, factor.span);
         Some((Tree::Join(Box::new(TreeJoin { kind, left, right, on, as_of, span })), scope))
     }
 
@@ -217,17 +251,14 @@ impl<'a> Checker<'a> {
     }
 
     /// The right side of a join: a leaf with its time, or joins in parentheses.
-    fn right_side<'f>(
-        &mut self,
-        join: &'f ast::Join,
-        base: usize,
-    ) -> Option<(Tree, Scope, Option<&'f ast::Expr>)> {
+    fn right_side<'f>(&mut self, join: &'f ast::Join, base: usize) -> Option<(Tree, Factor<'f>)> {
         if let TableFactorKind::Nested(inner) = &join.right.kind {
-            let (tree, scope) = self.table_ref(inner, base)?;
-            return Some((tree, scope, None));
+            let (tree, scope) = self.apart(|checker| checker.table_ref(inner, base))?;
+            let query = QueryId(u32::MAX);
+            return Some((tree, Factor { query, scope, as_of: None, outer: Vec::new() }));
         }
-        let Factor { query, scope, as_of } = self.factor(&join.right)?;
-        Some((Tree::Leaf(query, scope.columns.len()), scope, as_of))
+        let factor = self.factor(&join.right)?;
+        Some((Tree::Leaf(factor.query, factor.scope.columns.len()), factor))
     }
 
     fn join_onto(
@@ -235,7 +266,7 @@ impl<'a> Checker<'a> {
         left: Tree,
         mut scope: Scope,
         join: &ast::Join,
-        (right, right_scope, as_of): (Tree, Scope, Option<&ast::Expr>),
+        (right, factor): (Tree, Factor<'_>),
         base: usize,
     ) -> Option<(Tree, Scope)> {
         let kind = match join.kind {
@@ -246,43 +277,47 @@ impl<'a> Checker<'a> {
             JoinKind::Semi => Kind::Semi,
             JoinKind::Anti => Kind::Anti,
         };
-        let as_of = match as_of {
-            Some(time) => Some(self.as_of(time, &right_scope, &scope, base)?),
+        let as_of = match factor.as_of {
+            Some(time) => Some(self.as_of(time, &factor.scope, &scope, base)?),
             None => None,
         };
         let split = scope.columns.len();
-        let natural = join.natural.then(|| common_names(&scope, &right_scope, join.span));
+        let beside = self.same_outer(&factor, split, join.span)?;
+        let right_scope = factor.scope;
+        let natural = join.natural.then(|| scope.common_names(&right_scope, join.span));
         let using = match &join.constraint {
             JoinConstraint::Using(names) => Some(names.as_slice()),
             JoinConstraint::None | JoinConstraint::On(_) => natural.as_deref(),
         };
-        if kind == Kind::Full && using.is_some() {
-            let instead = "Write ON, and COALESCE(l.k, r.k) where the common column is read.";
-            let what = "USING or NATURAL of a FULL JOIN";
-            return self.report(plans::not_available(what, join.span, Some(instead)));
-        }
         let mut on = match using {
             Some(names) => self.using(names, &scope, &right_scope, join.span)?,
             None => Vec::new(),
         };
         self.unique_tables(&scope, &right_scope)?;
         scope.append(right_scope);
-        for (column, at) in scope.columns.iter_mut().zip(0..) {
-            column.ty.nullable |= match kind {
-                Kind::Inner | Kind::Semi | Kind::Anti => false,
-                Kind::Left => at >= split,
-                Kind::Right => at < split,
-                Kind::Full => true,
-            };
-            let hidden = (kind == Kind::Right) == (at < split);
-            let shared = |names: &[Ident]| names.iter().any(|n| same_name(&n.text, &column.name));
-            if hidden && using.is_some_and(shared) {
-                column.bare = false;
-            }
+        scope.may_lack(kind, split);
+        if let Some(names) = using {
+            scope.share(names, kind, split);
         }
         if let JoinConstraint::On(condition) = &join.constraint {
-            let condition = self.condition(condition, &mut ExprCx::rows(&scope, "ON"))?;
-            on = conjuncts(condition);
+            let mut cx = ExprCx { subqueries: as_of.is_none(), ..ExprCx::rows(&scope, "ON") };
+            on = conjuncts(self.condition(condition, &mut cx)?);
+        }
+        on.extend(beside);
+        let span = join.span;
+        if using.is_some_and(|names| kind == Kind::Full && !names.is_empty()) {
+            let query = self.full_using((&left, &right), on, base, span)?;
+            let common = self.scope_of(query, None).columns.split_off(scope.columns.len());
+            scope.append(scope.common_columns(common));
+            return Some((Tree::Leaf(query, scope.columns.len()), scope));
+        }
+        if on.iter().any(asks) {
+            if !kind.has_pairs() {
+                scope.truncate(split);
+            }
+            let join = TreeJoin { kind, left, right, on, as_of, span };
+            let query = self.join_asking(join, base)?;
+            return Some((Tree::Leaf(query, scope.columns.len()), scope));
         }
         for condition in &mut on {
             condition.map_columns(&|at| at + base);
@@ -290,35 +325,12 @@ impl<'a> Checker<'a> {
         if !kind.has_pairs() {
             scope.truncate(split);
         }
-        let join = TreeJoin { kind, left, right, on, as_of, span: join.span };
+        let join = TreeJoin { kind, left, right, on, as_of, span };
         Some((Tree::Join(Box::new(join)), scope))
     }
 
     pub(super) fn later<T>(&mut self, feature: &str, span: Span) -> Option<T> {
         self.report(plans::not_available(feature, span, None))
-    }
-
-    /// The equalities of USING, over the left columns and the right ones behind them.
-    fn using(
-        &mut self,
-        names: &[Ident],
-        left: &Scope,
-        right: &Scope,
-        span: Span,
-    ) -> Option<Vec<Expr>> {
-        let mut equal = Vec::with_capacity(names.len());
-        for name in names {
-            let written = ObjectName::single(name.clone());
-            let l = self.resolve(&written, left).map(|(at, _)| at);
-            let r = self.resolve(&written, right).map(|(at, _)| at);
-            let (l, r) = (l?, r?);
-            let at = |scope: &Scope, column: usize, shift: usize| {
-                Expr::column(column + shift, scope.columns[column].ty.clone(), name.span)
-            };
-            let sides = vec![at(left, l, 0), at(right, r, left.columns.len())];
-            equal.push(self.operator("=", sides, span)?);
-        }
-        Some(equal)
     }
 
     /// The version of `table` at a time of `scope`, the relations before it.
@@ -338,12 +350,17 @@ impl<'a> Checker<'a> {
 
     /// One table of FROM.
     fn factor<'f>(&mut self, factor: &'f TableFactor) -> Option<Factor<'f>> {
+        let mut outer = Vec::new();
         let (query, name, as_of) = match &factor.kind {
             TableFactorKind::Named { name, system_time } => {
                 let query = self.named_query(name)?;
                 (query, Some(name.last().clone()), system_time.as_ref())
             }
-            TableFactorKind::Query(query) => (self.query(query)?, None, None),
+            TableFactorKind::Query(query) => {
+                let query = self.from_query(query)?;
+                outer = query.1;
+                (query.0, None, None)
+            }
             TableFactorKind::Function { name, args } => {
                 let (query, name) = self.table_function(name, args, factor.span)?;
                 (query, name, None)
@@ -363,14 +380,16 @@ impl<'a> Checker<'a> {
             && !alias.columns.is_empty()
         {
             let place = format!("alias {}", alias.name);
-            named = self.rename(query, &alias.columns, &place, factor.span)?;
+            let mut names = alias.columns.clone();
+            names.extend((0..outer.len()).map(|at| outer_name(at, factor.span)));
+            named = self.rename(query, &names, &place, factor.span)?;
         }
         let name = factor.alias.as_ref().map(|a| a.name.clone()).or(name);
         let scope = self.scope_of(named, name);
         if let Some(alias) = &factor.alias {
             self.note_alias(&alias.name, &scope);
         }
-        Some(Factor { query: named, scope, as_of })
+        Some(Factor { query: named, scope, as_of, outer })
     }
 
     /// A CTE, view, stream or table by name.
@@ -515,13 +534,6 @@ fn side_by_side(left: (Tree, Scope), right: (Tree, Scope), span: Span) -> (Tree,
 /// Whether two names differ at most in case.
 pub(super) fn same_name(a: &str, b: &str) -> bool {
     a.to_lowercase() == b.to_lowercase()
-}
-
-/// The columns of NATURAL.
-fn common_names(left: &Scope, right: &Scope, span: Span) -> Vec<Ident> {
-    let right = right.bare_names();
-    let common = left.bare_names().into_iter().filter(|l| right.iter().any(|r| r == l));
-    common.map(|text| Ident { text, quoted: false, span }).collect()
 }
 
 /// Whether an expression is one column.

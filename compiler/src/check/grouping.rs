@@ -8,6 +8,7 @@ use flow_ir::types::{DataType, Type};
 use super::Checker;
 use super::aggregate::{AggregateExpr, Grouping, alike};
 use super::expr::ExprCx;
+use super::subquery::asks;
 use super::typed::QueryId;
 use crate::diagnostics::aggregates as problems;
 use crate::syntax::ast::{self, ArgValue, Call, ExprKind, GroupItem};
@@ -28,8 +29,9 @@ pub(super) struct Above {
     pub items: Vec<(String, Option<Expr>)>,
     /// The columns of the queries around, behind the items.
     pub outer: Vec<(String, Option<Expr>)>,
-    /// Whether there is no GROUP BY: one group, always.
-    pub one_group: bool,
+    /// The rows of which those are the columns, and whether the one group of a set without keys
+    /// may be missing where it has no rows: `Outer::defaults`.
+    pub around: Option<(QueryId, bool)>,
 }
 
 /// Whether a call is GROUPING or GROUPING_ID.
@@ -172,24 +174,34 @@ impl Checker<'_> {
         Some(number)
     }
 
-    /// One grouping set: the groups, the filter over them, the items.
-    fn grouping_set(&mut self, mut grouping: Grouping, mut above: Above) -> Option<QueryId> {
+    /// One grouping set: the groups, the filter over them, the items. `one_group`: without keys,
+    /// those of the queries around apart, so that there is always a group.
+    fn grouping_set(
+        &mut self,
+        mut grouping: Grouping,
+        mut above: Above,
+        one_group: bool,
+    ) -> Option<QueryId> {
         let span = grouping.span;
         let items = above.items.iter_mut().filter_map(|(_, expr)| expr.as_mut());
         self.settle_grouping(&mut grouping, items.chain(&mut above.having))?;
-        let grouped = self.group(grouping)?;
+        let mut grouped = self.group(grouping)?;
+        let around = above.around.filter(|_| one_group);
+        let asks = above.items.iter().filter_map(|(_, e)| e.as_ref()).any(asks);
+        if let Some((outer, defaults)) = around {
+            match defaults && !asks {
+                true => self.body.empty = self.over_nothing(&grouped, &above.items),
+                false => grouped.node = self.complete(grouped.node, outer, span)?,
+            }
+        }
         let mut node = grouped.node;
         let having = above.having.and_then(|having| self.regroup(having, &grouped));
-        if let Some(condition) = having.clone() {
+        if let Some(condition) = having {
             node = self.having(node, condition, &grouped)?;
         }
         let mut columns = Vec::with_capacity(above.items.len() + above.outer.len());
         for (name, expr) in above.items.into_iter().chain(above.outer) {
             columns.push((name, expr.and_then(|expr| self.regroup(expr, &grouped))));
-        }
-        if above.one_group && self.body.outer > 0 {
-            self.body.empty = Some(self.over_nothing(&grouped, &columns, having.as_ref(), span)?);
-            self.body.filtered = having.is_some();
         }
         self.project_settled(node, columns, span, &|checker, e| checker.regroup(e, &grouped))
     }
@@ -218,7 +230,9 @@ impl Checker<'_> {
             missing.retain(|key| !of_set.iter().any(|known| alike(known, key)));
             let grouping =
                 Grouping { input, keys: of_set, missing, calls: above.calls.clone(), span, clause };
-            branches.push(self.grouping_set(grouping, above.clone())?);
+            // The columns of the queries around are the last key.
+            let one_group = self.body.outer > 0 && set.len() == 1;
+            branches.push(self.grouping_set(grouping, above.clone(), one_group)?);
             // What is wrong is wrong in every set: once is enough.
             if sets.len() > 1 && self.found.len() > found {
                 return None;

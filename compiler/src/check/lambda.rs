@@ -231,6 +231,18 @@ impl Checker<'_> {
         })
     }
 
+    /// What is made of each element of an array.
+    pub(super) fn each_element(
+        &mut self,
+        array: Expr,
+        span: Span,
+        body: impl FnOnce(&mut Self, Expr) -> Option<Expr>,
+    ) -> Option<Expr> {
+        self.each_with(EachKind::Map, vec![array], span, |this, mut elements| {
+            body(this, elements.pop()?)
+        })
+    }
+
     fn each_with(
         &mut self,
         kind: EachKind,

@@ -12,9 +12,9 @@
 //! | `declare`, `options`, `settings`, `registry` | CREATE STREAM and TABLE, WITH, SET, schemas |
 //! | `type_expr`, `literal`, `coerce`, `expr`, `call` | types and scalar expressions |
 //! | `construct`, `json`, `lambda`, `functions` | rows, maps, JSON's clauses, CREATE FUNCTION |
-//! | `scope`, `from`, `join`, `interval`, `window` | what FROM brings into scope |
+//! | `scope`, `from`, `derived`, `using`, `on`, `join`, `interval`, `window` | FROM |
 //! | `query`, `set_ops`, `select`, `aggregate`, `dedup` | SELECT and set operations |
-//! | `subquery`, `correlate`, `attach`, `lateral` | subqueries in expressions and LATERAL, UNNEST |
+//! | `subquery`, `correlate`, `attach`, `rows`, `lateral` | subqueries, LATERAL, UNNEST |
 //! | `nodes` | query nodes and what is known of their rows |
 //! | `sink` | INSERT INTO and bare SELECT |
 //! | `views` | materialized views, indexes, views of other jobs |
@@ -31,6 +31,7 @@ mod coerce;
 mod construct;
 mod correlate;
 mod declare;
+mod derived;
 mod emit;
 mod expr;
 mod frame;
@@ -47,12 +48,14 @@ mod lateral;
 mod literal;
 mod nodes;
 pub mod notes;
+mod on;
 mod options;
 mod order;
 mod over;
 mod print;
 mod query;
 mod registry;
+mod rows;
 mod scope;
 mod select;
 mod set_ops;
@@ -63,6 +66,7 @@ mod subquery;
 mod top_n;
 mod type_expr;
 pub mod typed;
+mod using;
 mod values;
 pub mod views;
 mod window;
@@ -204,6 +208,8 @@ struct Checker<'a> {
     clock_over_updates: Option<Span>,
     /// What the queries around the next SELECT give it, if it is a subquery.
     outer: Option<subquery::Outer>,
+    /// The same for the queries in the FROM that is read.
+    enclosing: Option<subquery::Outer>,
     /// Columns of the queries around that were read, as positions in the scope at hand.
     outer_used: BTreeSet<usize>,
     /// What a subquery's SELECT found out beside its columns.
@@ -248,6 +254,7 @@ impl<'a> Checker<'a> {
             asked: false,
             clock_over_updates: None,
             outer: None,
+            enclosing: None,
             outer_used: BTreeSet::new(),
             body: subquery::BodyNotes::default(),
             subqueries: Vec::new(),

@@ -32,7 +32,9 @@ impl Checker<'_> {
             self.outer = around;
         }
         if let Some(outer) = &mut self.outer {
-            outer.pull &= query.order_by.is_empty() && query.limit.is_none();
+            let cuts = query.limit.is_some() || query.offset.is_some();
+            outer.pull &= query.order_by.is_empty() && !cuts;
+            outer.defaults &= !cuts;
         }
         let body = self.limited(query, top);
         self.ctes.truncate(outer);
@@ -84,20 +86,25 @@ impl Checker<'_> {
         match &set.kind {
             SetExprKind::Select(select) => self.select(select),
             SetExprKind::Query(query) => self.query(query),
-            SetExprKind::Table(name) => self.named_query(name),
-            SetExprKind::Values(rows) => self.values(rows, set.span),
+            SetExprKind::Table(name) => {
+                let outer = self.outer.take();
+                let rows = self.named_query(name)?;
+                self.beside_outer(rows, outer, set.span)
+            }
+            SetExprKind::Values(rows) => {
+                let outer = self.outer.take();
+                let rows = self.values(rows, set.span)?;
+                self.beside_outer(rows, outer, set.span)
+            }
             SetExprKind::SetOp { op, all, left, right } => {
                 if let Some(outer) = &mut self.outer {
-                    outer.pull = false;
+                    (outer.pull, outer.defaults) = (false, false);
                 }
                 let around = self.outer.clone();
                 let mut arms = [None; 2];
                 for (arm, written) in arms.iter_mut().zip([left, right]) {
                     self.outer = around.clone();
                     *arm = self.set_expr(written);
-                    let notes = std::mem::take(&mut self.body);
-                    self.body.outer = notes.outer;
-                    self.has_its_rows(&notes, "a set operation", written.span)?;
                 }
                 let [left, right] = arms;
                 self.set_op(*op, *all, left.zip(right)?, set.span)

@@ -54,6 +54,8 @@ pub(super) struct ScopeColumn {
     pub declared: Option<Span>,
     /// Whose it is: 0 for the query's own relations, 1 for those of the query around it, and so on.
     pub level: usize,
+    /// Which join by USING made it stand for the columns of both sides, counted from 1; 0: none.
+    pub shared: usize,
 }
 
 /// A relation of FROM.
@@ -181,6 +183,7 @@ impl Checker<'_> {
                 bare: true,
                 declared: self.declared_at(query, at),
                 level: 0,
+                shared: 0,
             })
             .collect();
         Scope { tables: vec![ScopeTable { name, columns: 0..columns.len(), level: 0 }], columns }

@@ -10,7 +10,7 @@ use super::expr::{ExprCx, all_of, conjuncts};
 use super::from::{plain_column, same_name};
 use super::grouping::{Above, Sets, null_keys, with_key};
 use super::scope::{Scope, visible};
-use super::subquery::subqueries_in;
+use super::subquery::{Outer, asks};
 use super::typed::QueryId;
 use super::window::{Kind, window_function};
 use super::windowed::Windowed;
@@ -45,16 +45,21 @@ impl Checker<'_> {
         }
         let outer = self.outer.take();
         self.note_scope(select.span, &Scope::default(), &[]);
-        let (tree, scope) = self.from(&select.from, outer.as_ref())?;
+        let enclosing = std::mem::replace(&mut self.enclosing, outer.clone());
+        let read = self.from(&select.from, outer.as_ref());
+        self.enclosing = enclosing;
+        let (mut tree, scope) = read?;
         self.note_scope(select.span, &scope, &[]);
         let mut pool = Vec::new();
         if let Some(filter) = &select.filter {
             let condition = self.condition(filter, &mut ExprCx::with_subqueries(&scope, "WHERE"));
             pool.extend(condition.map(conjuncts).unwrap_or_default());
         }
-        let asks = |e: &mut Expr| !subqueries_in(std::slice::from_ref(e)).is_empty();
-        let asked: Vec<Expr> = pool.extract_if(.., asks).collect();
+        let asked: Vec<Expr> = pool.extract_if(.., |e| asks(e)).collect();
         let items = self.items(select, &scope)?;
+        if outer.is_some() {
+            tree.hoist(&mut pool);
+        }
         if let Some(outer) = outer.as_ref().filter(|outer| outer.pull && asked.is_empty())
             && let Some(pulled) = self.pull_up(select, &items, &scope, (&tree, outer), &pool)
         {
@@ -71,9 +76,9 @@ impl Checker<'_> {
             input = self.filter(input, condition, span);
         }
         input = self.settle_conditions(input, asked, &|_, e| Some(e))?;
-        self.body.outer = outer.map_or(0, |outer| outer.scope.columns.len());
+        self.body.outer = outer.as_ref().map_or(0, |outer| outer.scope.columns.len());
         let named: Vec<Option<Span>> = items.iter().map(|item| item.named).collect();
-        let query = self.projected(select, items, &scope, input)?;
+        let query = self.projected(select, items, (&scope, outer.as_ref()), input)?;
         self.note_defined(query, &named);
         match select.distinct {
             Distinct::Distinct(span) => Some(self.distinct(query, span)),
@@ -98,7 +103,7 @@ impl Checker<'_> {
         &mut self,
         select: &Select,
         items: Vec<Item<'_>>,
-        scope: &Scope,
+        (scope, around): (&Scope, Option<&Outer>),
         input: QueryId,
     ) -> Option<QueryId> {
         let aliases: Vec<(&Ident, &ast::Expr)> = select.items.iter().filter_map(aliased).collect();
@@ -161,7 +166,8 @@ impl Checker<'_> {
         let rows = Windowed { input, calls: overs, items, qualify, span: select.span };
         let width = window.as_ref().map_or(scope.columns.len(), |window| window.width);
         let having = having.flatten();
-        self.of_groups(select, scope, rows, Groups { keys, sets, calls, having, width })
+        let groups = Groups { keys, sets, calls, having, width };
+        self.of_groups(select, (scope, around), rows, groups)
     }
 
     /// The rows in the window that GROUP BY's keys name.
@@ -187,7 +193,7 @@ impl Checker<'_> {
     fn of_groups(
         &mut self,
         select: &Select,
-        scope: &Scope,
+        (scope, around): (&Scope, Option<&Outer>),
         rows: Windowed,
         groups: Groups,
     ) -> Option<QueryId> {
@@ -199,8 +205,9 @@ impl Checker<'_> {
             }
             None => (rows.items.clone(), self.outer_items(scope)),
         };
-        let one_group = select.group_by.is_none();
-        let above = Above { calls, having, items, outer, one_group };
+        let defaults = flat.is_none() && having.is_none() && sets.len() == 1;
+        let around = around.map(|outer| (outer.node, defaults && outer.defaults));
+        let above = Above { calls, having, items, outer, around };
         let clause = group_span(select);
         let groups = self.grouping_union(rows.input, &keys, &sets, &above, select.span, clause)?;
         let Some(flat) = flat else { return Some(groups) };

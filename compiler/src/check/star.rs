@@ -103,8 +103,10 @@ impl Checker<'_> {
         let shown = |at: &usize| visible(&scope.columns[*at].name);
         let Some(qualifier) = qualifier else {
             let own = |at: &usize| scope.columns[*at].bare && scope.columns[*at].level == 0;
-            let all = (0..scope.columns.len()).filter(own);
-            return Some(all.filter(shown).collect());
+            let mut all: Vec<usize> = (0..scope.columns.len()).filter(own).filter(shown).collect();
+            // The common columns of the last join by USING come first.
+            all.sort_by_key(|at| std::cmp::Reverse(scope.columns[*at].shared));
+            return Some(all);
         };
         match scope.table(&qualifier.last().text) {
             Found::One(table) => Some(scope.tables[table].columns.clone().filter(shown).collect()),

@@ -18,14 +18,16 @@ use flow_ir::expr::{Expr, ExprKind};
 use flow_ir::physical::Changelog;
 use flow_ir::span::Span;
 use flow_ir::types::{DataType, Type};
+use flow_ir::value::Value;
 
 use super::Checker;
 use super::expr::{ExprCx, conjuncts};
 use super::from::{Kind, plain_column};
 use super::join::{Equality, Sides};
+use super::literal::constant;
 use super::over::FIRST_OVER;
 use super::scope::Scope;
-use super::typed::{Column, Query, QueryId, QueryOp};
+use super::typed::{Bound, Column, Query, QueryId, QueryOp, WindowBound};
 use crate::diagnostics::{Diagnostic, plans, syntax};
 use crate::syntax::ast::{self, BinaryOp, Quantifier};
 
@@ -44,6 +46,18 @@ pub(super) struct Outer {
     pub scope: Scope,
     /// Whether conditions on them may be left to whoever asks.
     pub pull: bool,
+    /// Whether whoever asks puts in what one group is over no rows.
+    pub defaults: bool,
+}
+
+/// What a subquery may leave to whoever asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leave {
+    Nothing,
+    /// Its conditions on outer columns: `Outer::pull`.
+    Conditions,
+    /// What it is over no rows: `Outer::defaults`.
+    Defaults,
 }
 
 /// What a subquery's SELECT found out beside its columns.
@@ -51,10 +65,9 @@ pub(super) struct Outer {
 pub(super) struct BodyNotes {
     /// The last columns, those of the queries around; 0 where they were not put in.
     pub outer: usize,
-    /// Of one group without GROUP BY: its columns where there are no rows, over the outer columns.
+    /// Of one group without keys: its columns where there are no rows, over the outer columns.
+    /// Without it the body has a row of such a group, whether there are rows or not.
     pub empty: Option<Vec<Expr>>,
-    /// Whether HAVING may leave that one group out.
-    pub filtered: bool,
     /// The conditions that were left, over outer columns and those of the node behind them; then
     /// the node is FROM's rows, and these are the columns, likewise.
     pub pulled: Option<(Vec<Expr>, Vec<Expr>)>,
@@ -78,7 +91,7 @@ pub(super) struct Subquery {
     query: ast::Query,
     /// The names around it, and the columns among them that it reads, ascending.
     scope: Scope,
-    used: Vec<usize>,
+    pub used: Vec<usize>,
     pub span: Span,
 }
 
@@ -145,8 +158,7 @@ impl Checker<'_> {
         cx: &mut ExprCx<'_>,
     ) -> Option<Expr> {
         let ast::ExprKind::Subquery(query) = &set.kind else {
-            let instead = "Ask an array by ARRAY_CONTAINS or ANY_MATCH, a list by IN.";
-            return self.report(plans::not_available("ANY and ALL of this", span, Some(instead)));
+            return self.quantified_elements((arg, op), quantifier, set, span, cx);
         };
         let all = quantifier == Quantifier::All;
         let asked = if all { negated(op) } else { Some(op) };
@@ -169,7 +181,7 @@ impl Checker<'_> {
 
     /// Looks at a subquery with all names in reach: the types of its columns. `outer_used` is then
     /// what it reads of the scope.
-    fn look_at(
+    pub(super) fn look_at(
         &mut self,
         query: &ast::Query,
         span: Span,
@@ -202,7 +214,7 @@ impl Checker<'_> {
         let node = self.stand_in(&scope);
         let found = self.found.len();
         let read = std::mem::take(&mut self.outer_used);
-        let body = self.body(query, Some(Outer { node, scope, pull: false }));
+        let body = self.body(query, Some(Outer { node, scope, pull: false, defaults: false }));
         let used = std::mem::replace(&mut self.outer_used, read);
         let body = body?;
         if self.found[found..].iter().any(Diagnostic::is_error) {
@@ -226,11 +238,11 @@ impl Checker<'_> {
     }
 
     /// A subquery as a node.
-    fn body(&mut self, query: &ast::Query, outer: Option<Outer>) -> Option<Body> {
+    pub(super) fn body(&mut self, query: &ast::Query, outer: Option<Outer>) -> Option<Body> {
         let around = (self.outer.take(), std::mem::take(&mut self.body));
         self.subquery_depth += 1;
         self.outer = outer;
-        let node = self.whole_query(query);
+        let node = self.query(query);
         self.subquery_depth -= 1;
         let notes = std::mem::replace(&mut self.body, around.1);
         self.outer = around.0;
@@ -289,7 +301,7 @@ impl Checker<'_> {
         place: Place<'_>,
     ) -> Option<QueryId> {
         let width = self.query_node(input).columns.len();
-        for condition in conditions {
+        for condition in conditions.into_iter().flat_map(decided) {
             let span = condition.span;
             if let Some(joined) = self.as_semi_join(input, &condition, place) {
                 input = joined?;
@@ -345,8 +357,7 @@ impl Checker<'_> {
         };
         let l = self.query_node(input).columns.len();
         let wider = self.settle(input, &mut arg, place)?;
-        let (body, outer) = self.asked_over(wider, &subquery, true, place)?;
-        self.has_its_rows(&body.notes, "IN and EXISTS", span)?;
+        let (body, outer) = self.asked_over(wider, &subquery, Leave::Conditions, place)?;
         let width = self.query_node(wider).columns.len();
         let mut conditions = Vec::new();
         let first = match &body.notes.pulled {
@@ -396,7 +407,7 @@ impl Checker<'_> {
         &mut self,
         input: QueryId,
         subquery: &Subquery,
-        pull: bool,
+        leave: Leave,
         place: Place<'_>,
     ) -> Option<(Body, Vec<Expr>)> {
         let outer = subquery.used.iter().map(|&at| {
@@ -405,7 +416,7 @@ impl Checker<'_> {
         });
         let outer: Vec<Expr> = outer.collect::<Option<_>>()?;
         let body =
-            self.body_over(input, &subquery.query, &subquery.scope, &subquery.used, &outer, pull)?;
+            self.body_over(input, &subquery.query, &subquery.scope, &subquery.used, &outer, leave)?;
         Some((body, outer))
     }
 
@@ -416,7 +427,7 @@ impl Checker<'_> {
         scope: &Scope,
         used: &[usize],
         outer: &[Expr],
-        pull: bool,
+        leave: Leave,
     ) -> Option<Body> {
         if used.is_empty() {
             return self.body(query, None);
@@ -427,27 +438,27 @@ impl Checker<'_> {
         let items = items.collect();
         let span = query.span;
         let columns = self.project(input, items, span);
-        let node = self.distinct(columns, span);
+        let node = self.distinct_values(columns, span);
+        let (pull, defaults) = (leave == Leave::Conditions, leave == Leave::Defaults);
         let read = std::mem::take(&mut self.outer_used);
-        let body = self.body(query, Some(Outer { node, scope, pull }));
+        let body = self.body(query, Some(Outer { node, scope, pull, defaults }));
         self.outer_used = read;
         body
     }
 
-    /// Refuses one group without GROUP BY where its row over nothing, which the body does not have,
-    /// would be missed.
-    pub(super) fn has_its_rows(
-        &mut self,
-        notes: &BodyNotes,
-        place: &str,
-        span: Span,
-    ) -> Option<()> {
-        if notes.empty.is_none() {
-            return Some(());
-        }
-        let what = format!("an aggregate without GROUP BY that reads outer columns in {place}");
-        let instead = "Compare with its value: x = (SELECT COUNT(*) …).";
-        self.report(plans::not_available(&what, span, Some(instead)))
+    /// The distinct rows. Half a window among the columns is only a time.
+    pub(super) fn distinct_values(&mut self, input: QueryId, span: Span) -> QueryId {
+        let bounds: Vec<_> = self.query_node(input).columns.iter().map(|c| c.window).collect();
+        let has = |origin: QueryId, bound: Bound| {
+            bounds.iter().flatten().any(|b| b.origin == origin && b.bound == bound)
+        };
+        let whole = |b: &WindowBound| has(b.origin, Bound::Start) && has(b.origin, Bound::End);
+        let halves: Vec<usize> = (0..bounds.len())
+            .filter(|at| bounds[*at].is_some_and(|bound| !whole(&bound)))
+            .collect();
+        let columns = &mut self.module.queries[input.0 as usize].columns;
+        halves.into_iter().for_each(|at| columns[at].window = None);
+        self.distinct(input, span)
     }
 
     /// The equalities of outer columns and the last ones of the body.
@@ -468,6 +479,37 @@ pub(super) fn subqueries_in(exprs: &[Expr]) -> Vec<usize> {
     let columns = columns.filter(|at| *at < FIRST_OVER);
     let numbers: BTreeSet<usize> = columns.filter_map(|at| at.checked_sub(FIRST_COLUMN)).collect();
     numbers.into_iter().collect()
+}
+
+/// Whether an expression has the value of a subquery in it.
+pub(super) fn asks(expr: &Expr) -> bool {
+    !subqueries_in(std::slice::from_ref(expr)).is_empty()
+}
+
+/// What has to be TRUE for a condition to be: of `CASE WHEN c THEN TRUE …` whose other results are
+/// not TRUE it is `c`; of its negation that nothing holds which makes it TRUE or NULL.
+fn decided(condition: Expr) -> Vec<Expr> {
+    let span = condition.span;
+    let (case, negated) = match &condition.kind {
+        ExprKind::Not(inner) => (&**inner, true),
+        _ => (&condition, false),
+    };
+    let ExprKind::Case { branches, otherwise: Some(otherwise) } = &case.kind else {
+        return vec![condition];
+    };
+    let is = |e: &Expr, value: &Value| constant(e) == Some(value);
+    let first = branches.first().filter(|(_, then)| is(then, &Value::Boolean(true)));
+    let unknown = branches.iter().skip(1).all(|(_, then)| is(then, &Value::Null));
+    match first {
+        Some((first, _)) if unknown && is(otherwise, &Value::Boolean(false)) => match negated {
+            true => {
+                let not = |(when, _): &(Expr, Expr)| super::expr::not(when.clone(), span);
+                branches.iter().map(not).collect()
+            }
+            false => vec![first.clone()],
+        },
+        Some(_) | None => vec![condition],
+    }
 }
 
 /// What holds where `a op b` does not.

@@ -116,7 +116,6 @@ impl Checker<'_> {
         flat: &[Expr],
         clause: Option<Span>,
     ) -> Option<QueryId> {
-        self.body.empty = None;
         let groups = rows.input;
         for expr in rows.exprs_mut() {
             *expr = self.over_flat(expr.clone(), groups, flat, clause)?;

@@ -169,6 +169,14 @@ impl Builder<'_> {
                     return self.refused(span);
                 }
             },
+            Rule::array_query => {
+                let query = self.query(must(child(&pair, Rule::query)));
+                let kind = ExprKind::Subquery(Box::new(query));
+                let arg = Arg { name: None, value: ArgValue::Expr(Expr { kind, span }), span };
+                let text = String::from("ARRAY");
+                let name = ObjectName::single(Ident { text, quoted: false, span });
+                ExprKind::Call(Box::new(Call::plain(name, vec![arg])))
+            }
             Rule::array => ExprKind::Array(self.exprs(&pair)),
             Rule::braced => self.braced(&pair, span),
             Rule::call => return self.call(pair),
