@@ -153,6 +153,8 @@ class Programs:
             columns[name] = INT
             items.append(f"{call} AS {name}")
         group = f" GROUP BY {', '.join(f'{t}.{k}' for k in keys)}" if keys else ""
+        if keys and r.random() < 0.2:
+            group = f" GROUP BY {r.choice(['ROLLUP', 'CUBE'])} ({', '.join(f'{t}.{k}' for k in keys)})"
         having = f" HAVING COUNT(*) > {r.randint(0, 2)}" if keys and r.random() < 0.3 else ""
         return Relation(f"SELECT {', '.join(items)} FROM ({made.sql}) AS {t}{group}{having}", columns)
 
@@ -186,16 +188,26 @@ class Programs:
             f"EXISTS (SELECT 1 {source})", f"NOT EXISTS (SELECT 1 {source})",
             f"{outer} > (SELECT MIN({own}) {source})", f"{outer} <= (SELECT COUNT(*) {source})",
             f"{outer} >= ALL (SELECT {own} {source})", f"{outer} < ANY (SELECT {own} {source})",
+            f"{outer} IN (SELECT {self.over_nothing(own)} {source})",
+            f"{outer} < ALL (SELECT {self.over_nothing(own)} {source})",
+            f"EXISTS (SELECT {self.over_nothing(own)} {source} HAVING COUNT({own}) > {r.randint(0, 1)})",
+            f"({outer}, {self.number(t, made)}) IN (SELECT {own}, {self.number(i, inner)} {source})",
             f"({outer} IN (SELECT {own} {source}) OR {self.predicate(t, made)})",
         ])
         return Relation(f"SELECT * FROM ({made.sql}) AS {t} WHERE {asked}", made.columns)
 
+    def over_nothing(self, own):
+        """An aggregate that has a value without rows."""
+        return self.rng.choice([f"MAX({own})", f"COUNT({own})", f"SUM({own})", "COUNT(*) + 1",
+                                f"COALESCE(MIN({own}), 3)"])
+
     def value(self, depth):
         (made, t), (inner, i) = self.table(depth), self.table(0)
         name, own = self.name(), self.number(i, inner)
-        where = f" WHERE {i}.{self.rng.choice(inner.of(INT))} = {self.number(t, made)}"
-        call = self.rng.choice([f"MAX({own})", f"COUNT({own})", f"SUM({own})", "COUNT(*) + 1"])
-        sql = f"SELECT {t}.*, (SELECT {call} FROM ({inner.sql}) AS {i}{where}) AS {name} FROM ({made.sql}) AS {t}"
+        where = f" WHERE {i}.{self.rng.choice(inner.of(INT))} {self.rng.choice(['=', '=', '<'])} {self.number(t, made)}"
+        end = self.rng.choice(["", "", f" HAVING COUNT(*) <> {self.rng.randint(0, 2)}"])
+        call = self.over_nothing(own)
+        sql = f"SELECT {t}.*, (SELECT {call} FROM ({inner.sql}) AS {i}{where}{end}) AS {name} FROM ({made.sql}) AS {t}"
         return Relation(sql, {**made.columns, name: INT})
 
     def lateral(self, depth):
@@ -205,7 +217,8 @@ class Programs:
         own = self.rng.choice(inner.of(INT))
         where = f"{i}.{self.rng.choice(inner.of(INT))} = {self.number(t, made)}"
         sql = (f"SELECT {t}.*, {l}.{name} FROM ({made.sql}) AS {t} LEFT JOIN LATERAL "
-               f"(SELECT {i}.{own} AS {name} FROM ({inner.sql}) AS {i} WHERE {where}) AS {l} ON TRUE")
+               f"(SELECT {self.rng.choice([f'{i}.{own}', self.over_nothing(f'{i}.{own}')])} AS {name} "
+               f"FROM ({inner.sql}) AS {i} WHERE {where}) AS {l} ON TRUE")
         return Relation(sql, {**made.columns, name: INT})
 
     def order(self, alias, columns):
