@@ -52,6 +52,17 @@ impl Memory {
     }
 }
 
+/// For how long a partition waits for a schema that the registry cannot be asked for. Then the job
+/// stops with the registry's error: a registry that is away for a minute is no reason, one that is
+/// gone is.
+pub const SCHEMA_WAIT_MAX: Duration = Duration::from_secs(5 * 60);
+
+/// Pause before the registry is asked again for a schema; doubles up to `SCHEMA_PAUSE_MAX`.
+pub const SCHEMA_PAUSE: Duration = Duration::from_millis(200);
+
+/// Longest such pause.
+pub const SCHEMA_PAUSE_MAX: Duration = Duration::from_secs(5);
+
 /// How a job is run here.
 #[derive(Clone, Debug)]
 pub struct Config {

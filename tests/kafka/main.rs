@@ -8,6 +8,8 @@ mod conformance;
 mod full_disk;
 #[path = "../support/growing.rs"]
 mod growing;
+#[path = "../support/server.rs"]
+mod server;
 #[path = "../support/start_modes.rs"]
 mod start_modes;
 #[path = "../support/mod.rs"]
@@ -23,7 +25,9 @@ mod job;
 mod log;
 mod lost;
 mod modes;
+mod outages;
 mod partitions;
 mod registry;
 mod secure;
+mod serving;
 mod views;

@@ -46,13 +46,6 @@ impl Server {
         (answer.status == 200).then(|| answer.json())
     }
 
-    /// The rows of an answer, once they are these.
-    fn wait_for_rows(&self, sql: &str, rows: &Value) {
-        until(&format!("{sql} gives {rows}"), || {
-            (self.try_query(sql)?["rows"] == *rows).then_some(())
-        });
-    }
-
     fn follow(&self, question: &Value) -> Events {
         let uri = format!("{}/v1/query/stream", self.address);
         let request = Request::post(uri).header("Content-Type", "application/json");

@@ -8,6 +8,7 @@ mod bank;
 mod growth;
 mod log;
 mod random;
+mod schemas;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -222,38 +223,36 @@ impl Sim {
             self.log.release_marker(&topic, partition);
         }
         let values = |topic: &&str| {
-            let mut values: Vec<_> = self.read(topic).into_iter().map(|(_, v)| v).collect();
+            let mut values: Vec<_> = read(&self.log, topic).into_iter().map(|(_, v)| v).collect();
             values.sort();
             values
         };
         Output {
             appended: APPENDED.iter().map(values).collect(),
-            updated: self.read(UPDATED).into_iter().collect(),
+            updated: read(&self.log, UPDATED).into_iter().collect(),
         }
     }
+}
 
-    /// Keys and values of a topic, in the order of each partition.
-    fn read(&self, topic: &str) -> Vec<(String, String)> {
-        let ends = self.log.offsets(topic, OffsetQuery::End).expect("the topic is there");
-        let mut all = Vec::new();
-        for (partition, end) in ends.into_iter().enumerate() {
-            let (topic, partition) = (topic.to_string(), partition as u32);
-            let start = Assignment { topic, partition, offset: 0 };
-            let mut reader = self.log.reader(&[start]).expect("a reader");
-            while reader.position(0) < end {
-                let Some(fetched) = reader.poll(Duration::ZERO).expect("readable") else {
-                    continue;
-                };
-                let mut records: Vec<Record<'_>> = Vec::new();
-                fetched.batch.records(&mut records);
-                let text = |bytes: Option<&[u8]>| {
-                    String::from_utf8_lossy(bytes.unwrap_or(b"null")).into_owned()
-                };
-                all.extend(records.iter().map(|r| (text(r.key), text(r.value))));
-            }
+/// Keys and values of a topic, in the order of each partition.
+fn read(log: &LocalLog, topic: &str) -> Vec<(String, String)> {
+    let ends = log.offsets(topic, OffsetQuery::End).expect("the topic is there");
+    let mut all = Vec::new();
+    for (partition, end) in ends.into_iter().enumerate() {
+        let (topic, partition) = (topic.to_string(), partition as u32);
+        let start = Assignment { topic, partition, offset: 0 };
+        let mut reader = log.reader(&[start]).expect("a reader");
+        while reader.position(0) < end {
+            let Some(fetched) = reader.poll(Duration::ZERO).expect("readable") else { continue };
+            let mut records: Vec<Record<'_>> = Vec::new();
+            fetched.batch.records(&mut records);
+            let text = |bytes: Option<&[u8]>| {
+                String::from_utf8_lossy(bytes.unwrap_or(b"null")).into_owned()
+            };
+            all.extend(records.iter().map(|r| (text(r.key), text(r.value))));
         }
-        all
     }
+    all
 }
 
 /// No registry, no `print`.

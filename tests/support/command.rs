@@ -203,13 +203,23 @@ impl Sandbox {
 
     /// Writes one payload as it is.
     pub(crate) fn produce_bytes(&self, topic: &str, payload: &[u8]) {
-        self.produce_record(&Outgoing { topic, value: Some(payload), ..Outgoing::default() });
+        self.produce_bytes_to(topic, 0, payload);
+    }
+
+    /// The same to a partition.
+    pub(crate) fn produce_bytes_to(&self, topic: &str, partition: u32, payload: &[u8]) {
+        let value = Some(payload);
+        self.produce_record(&Outgoing { topic, partition, value, ..Outgoing::default() });
     }
 
     /// Writes one record as it is.
     pub(crate) fn produce_record(&self, record: &Outgoing<'_>) {
-        let access = Access::open(&self.path("data"), Purpose::Command).expect("the log opens");
-        let mut writer = access.log().writer("test").expect("a writer");
+        let embedded = || Access::open(&self.path("data"), Purpose::Command).expect("it opens");
+        let client = match &self.broker {
+            Some(broker) => Client::Kafka(broker.log.clone()),
+            None => Client::Embedded(embedded()),
+        };
+        let mut writer = client.log().writer("test").expect("a writer");
         writer.begin().expect("begins");
         writer.send(record).expect("taken");
         assert_eq!(writer.commit(), Outcome::Committed);

@@ -318,6 +318,7 @@ fn changes(
 
 fn stopped(reason: StopReason) -> RuntimeError {
     match reason {
+        StopReason::Aborted(error) => error,
         StopReason::Restart(why) => RuntimeError::external(why),
         StopReason::Fenced => RuntimeError::fenced(),
         StopReason::StoreFailed(why) => RuntimeError::external(why),

@@ -3,6 +3,7 @@
 
 use super::Epoch;
 use crate::connect::Outcome;
+use crate::error::RuntimeError;
 
 /// Positions alone are committed at most once in this time, milliseconds.
 pub(super) const POSITIONS_COMMIT_INTERVAL_MS: u64 = 1_000;
@@ -89,6 +90,8 @@ pub enum CommitAction {
 /// Why an attempt ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StopReason {
+    /// Nothing of the epoch is there. The error says whether to start again as after a crash.
+    Aborted(RuntimeError),
     /// Start again as after a crash.
     Restart(String),
     /// Another process runs the job.
@@ -127,7 +130,8 @@ pub fn next(state: CommitState, event: CommitEvent) -> (CommitState, Vec<CommitA
         }
         (At::Committing(epoch), On::Answered(outcome)) => match outcome {
             Outcome::Committed => (At::Publishing(epoch), vec![Do::Publish(epoch)]),
-            Outcome::Aborted(why) | Outcome::Unknown(why) => stop(StopReason::Restart(why)),
+            Outcome::Aborted(why) => stop(StopReason::Aborted(why)),
+            Outcome::Unknown(why) => stop(StopReason::Restart(why)),
             Outcome::Fenced => stop(StopReason::Fenced),
         },
         (At::Publishing(epoch), On::Published { now_ms }) => {
@@ -189,10 +193,14 @@ mod tests {
 
     #[test]
     fn an_unclear_commit_ends_the_attempt_and_nothing_else_is_done_with_the_writer() {
-        for outcome in [Outcome::Unknown("lost".into()), Outcome::Aborted("lost".into())] {
+        let gone = RuntimeError::user("the topic is gone");
+        for (outcome, reason) in [
+            (Outcome::Unknown("lost".into()), StopReason::Restart("lost".into())),
+            (Outcome::Aborted(gone.clone()), StopReason::Aborted(gone)),
+        ] {
             let (state, actions) = next(CommitState::Committing(3), CommitEvent::Answered(outcome));
             assert_eq!(state, CommitState::Stopped);
-            assert_eq!(actions, [CommitAction::Stop(StopReason::Restart("lost".into()))]);
+            assert_eq!(actions, [CommitAction::Stop(reason)]);
         }
         let fenced = CommitEvent::Answered(Outcome::Fenced);
         let actions = next(CommitState::Committing(3), fenced).1;

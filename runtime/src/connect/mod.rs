@@ -32,6 +32,11 @@ pub use crate::partition::murmur2;
 /// Records fetched at once at most, a batch's target size.
 pub const FETCH_RECORDS_MAX: usize = 4_096;
 
+/// What can be done about a topic that was deleted under a job.
+pub(crate) const DELETED_HELP: &str = "Everything before is committed and stays. Make the topic \
+    again and start the job anew with --fresh; or, if it is one that the job writes, let it go on \
+    without what was in the topic by starting it again.";
+
 /// Refuses to take partitions away from a topic.
 fn fewer_partitions(topic: &TopicInfo, wanted: u32) -> RuntimeError {
     let TopicInfo { name, partitions, .. } = topic;
@@ -175,8 +180,8 @@ pub struct Outgoing<'a> {
 pub enum Outcome {
     /// All records are there.
     Committed,
-    /// None is there.
-    Aborted(String),
+    /// None is there, for this reason.
+    Aborted(RuntimeError),
     /// Another writer of the same id has taken over; none is there.
     Fenced,
     /// Nobody knows. The writer must be dropped and another one made, which settles it.

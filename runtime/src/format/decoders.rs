@@ -190,6 +190,11 @@ impl Decoders {
         Ok(decoders)
     }
 
+    /// Whether records say which schemas they were written with.
+    pub(crate) fn are_framed(&self) -> bool {
+        [&self.key, &self.value].iter().any(|p| matches!(p.framing, Some(Framing::Registry)))
+    }
+
     /// Bytes of framing before key and value.
     pub(crate) fn skips(&self) -> (usize, usize) {
         let skip = |p: &Payload| p.framing.map_or(0, Framing::bytes);
@@ -212,6 +217,19 @@ impl Decoders {
     /// Whether a key says which row goes: then what is replaced need not be told.
     pub(crate) fn by_key(&self) -> bool {
         self.changes.as_ref().is_some_and(|key| !key.is_empty())
+    }
+
+    /// Asks for whatever reading records of these schemas takes.
+    ///
+    /// # Errors
+    /// If the registry cannot be asked.
+    pub(crate) fn learn(&mut self, ids: WriterIds) -> Result<()> {
+        if self.opens() {
+            let _ = self.opener(ids)?;
+            let _ = self.get(ids, false)?;
+        }
+        let _ = self.get(ids, true)?;
+        Ok(())
     }
 
     /// What takes records of these schemas apart; the inner error says why there is nothing.

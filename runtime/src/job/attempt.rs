@@ -13,6 +13,7 @@ use flow_ir::physical::{ClockSetting, JobGraph};
 use super::assign::{self, Partition};
 use super::discovery::{Discovery, Found};
 use super::floor::Feeding;
+use super::outputs::Written;
 use super::start::{self, Started};
 use crate::commit::{Committer, Done, EpochOutput, EpochRecord, InputPosition, Moved};
 use crate::config::{Config, EPOCH_TIME_MAX};
@@ -66,6 +67,8 @@ pub(crate) struct Attempt<'a> {
     pub(crate) control: &'a Arc<Control>,
     /// The store and its readers.
     pub(crate) views: &'a Arc<Views>,
+    /// What the attempts before have written.
+    pub(crate) written: &'a Written,
     /// Where the metrics of this attempt are shown.
     pub(crate) shown: &'a Arc<RwLock<Arc<Metrics>>>,
     pub(crate) started_ms: u64,

@@ -20,6 +20,7 @@ use flow_ir::kernel::KernelFactory;
 use flow_ir::physical::JobGraph;
 
 use attempt::{Attempt, Control};
+use outputs::Written;
 
 pub use assign::reads_standard_input;
 pub use attempt::Ended;
@@ -135,6 +136,7 @@ fn supervise(
     // What came from standard input is gone: such a job starts anew, and only once.
     let once = reads_standard_input(graph);
     let mut fresh = config.fresh || once;
+    let written = &Written::default();
     loop {
         let attempt = Attempt {
             graph,
@@ -143,6 +145,7 @@ fn supervise(
             world,
             control,
             views,
+            written,
             shown,
             started_ms,
             restarts,

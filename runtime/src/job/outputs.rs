@@ -2,7 +2,7 @@
 //! Topics that are missing are made, all in one request.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use flow_ir::connector::{ANSWER, VIEW};
 use flow_ir::physical::{PhysicalOp, Stream};
@@ -14,9 +14,36 @@ use super::assign::{FILES, is_container, topic_of};
 use super::attempt::Attempt;
 use crate::commit::{EpochRecord, Target};
 use crate::connect::file::{FileSink, OcfSink, TextSink};
-use crate::connect::{Log, NewTopic};
+use crate::connect::{DELETED_HELP, Log, NewTopic, TopicInfo};
 use crate::error::{Result, RuntimeError};
 use crate::worker::Policies;
+
+/// The topics that the attempts of a job have written, by name, with their identities: a topic that
+/// is another one the next time was deleted in between, and what it held is lost.
+#[derive(Default)]
+pub(crate) struct Written(Mutex<BTreeMap<String, String>>);
+
+impl Written {
+    /// Notes topics that are about to be written.
+    ///
+    /// # Errors
+    /// If one is not the one that was written before.
+    pub(super) fn note(&self, log: &dyn Log, topics: &[TopicInfo]) -> Result<()> {
+        let mut known = self.0.lock().unwrap_or_else(|e| e.into_inner());
+        for TopicInfo { name, id, .. } in topics {
+            let before = known.entry(name.clone()).or_insert_with(|| id.clone());
+            if before != id {
+                let at = log.describe_self();
+                return Err(RuntimeError::user(format!(
+                    "topic {name} was deleted while it was written: that of this name in {at} is \
+                     another one"
+                ))
+                .with_help(DELETED_HELP));
+            }
+        }
+        Ok(())
+    }
+}
 
 /// Where records go.
 pub(super) struct Outputs {
@@ -55,6 +82,7 @@ impl Outputs {
             want(name, 0, &mut wanted);
         }
         let made = home.create_topics(&wanted)?;
+        attempt.written.note(&**home, &made)?;
         let made: BTreeMap<String, u32> =
             made.into_iter().map(|topic| (topic.name, topic.partitions)).collect();
         let targets = graph.streams.iter().zip(&written).map(|(stream, written)| {

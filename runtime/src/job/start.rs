@@ -68,7 +68,11 @@ pub(crate) fn start(attempt: &Attempt<'_>) -> Result<Started> {
     let id = writer_id(&graph.name);
     let store_folder = attempt.config.state_dir.join("store");
     let Begun { internal, writer, record, forgotten } = begin(attempt, &home, &id, &store_folder)?;
-    record.as_ref().map_or(Ok(()), |record| check_program(graph, record))?;
+    attempt.written.note(&*home, &[internal.epochs.clone(), internal.changelog.clone()])?;
+    if let Some(record) = &record {
+        check_program(graph, record)?;
+        check_changelog(graph, &internal.changelog, record)?;
+    }
     let directory = directory(graph, record.as_ref());
     let numbers: Vec<u32> =
         graph.tables.iter().map(|t| directory[&graph.table_name(t)].number).collect();
@@ -350,10 +354,13 @@ pub(super) fn forget_epochs(writer: &mut dyn Writer, epochs: &str) -> Result<()>
     match writer.commit() {
         crate::connect::Outcome::Committed => Ok(()),
         crate::connect::Outcome::Fenced => Err(RuntimeError::fenced()),
-        crate::connect::Outcome::Aborted(why) | crate::connect::Outcome::Unknown(why) => {
-            Err(RuntimeError::external(format!("the job could not be reset: {why}")))
-        }
+        crate::connect::Outcome::Aborted(why) => Err(not_reset(&why.message)),
+        crate::connect::Outcome::Unknown(why) => Err(not_reset(&why)),
     }
+}
+
+fn not_reset(why: &str) -> RuntimeError {
+    RuntimeError::external(format!("the job could not be reset: {why}"))
 }
 
 /// Under what a vertex's watermark is kept.
@@ -377,6 +384,21 @@ fn fingerprint(graph: &JobGraph) -> u64 {
     names.extend(graph.vertices.iter().map(mark_name));
     names.sort();
     key_hash(names.join("\n").as_bytes())
+}
+
+/// Refuses to go on without the state: a changelog that was deleted and made again has none of it.
+fn check_changelog(graph: &JobGraph, changelog: &TopicInfo, record: &EpochRecord) -> Result<()> {
+    if record.changelog == changelog.id || graph.tables.is_empty() {
+        return Ok(());
+    }
+    let TopicInfo { name, .. } = changelog;
+    Err(RuntimeError::user(format!(
+        "topic {name} is not the one that this job's state is in: it was deleted"
+    ))
+    .with_help(
+        "Start anew with --fresh, which reads the inputs from their beginning again and makes the \
+         state from them.",
+    ))
 }
 
 /// Refuses a program whose state is not the one that the record speaks of.
@@ -439,6 +461,7 @@ pub(super) fn partition_metrics(partition: &Partition) -> PartitionMetrics {
         lag: Default::default(),
         ended: Default::default(),
         idle: Default::default(),
+        waits: Default::default(),
     }
 }
 

@@ -77,6 +77,8 @@ pub struct PartitionMetrics {
     pub ended: Counter,
     /// 1 while it is passed over.
     pub idle: Counter,
+    /// 1 while it waits for a schema that the registry could not be asked for.
+    pub waits: Counter,
 }
 
 /// The partitions that a job reads, in an order that stays: more may follow, none goes.

@@ -9,8 +9,10 @@ use flow_ir::ids::StreamId;
 use flow_ir::kernel::Record;
 
 use super::control::InputState;
+use crate::config::{SCHEMA_PAUSE, SCHEMA_PAUSE_MAX};
 use crate::connect::{Assignment, Fetched, Log, Reader, RecordBatch};
 use crate::error::Result;
+use crate::world::Clock;
 
 /// Batches of one partition in hand at most; a partition with more is paused.
 const BACKLOG_BATCHES_MAX: usize = 4;
@@ -61,6 +63,13 @@ pub(crate) struct Backlog {
     next_offset: i64,
 }
 
+/// Why an input waits, though something is in hand: a schema that could not be asked for.
+struct Held {
+    since_ms: u64,
+    until_ms: u64,
+    pause_ms: u64,
+}
+
 /// An input with what is in hand.
 pub(crate) struct Live {
     pub(crate) input: Input,
@@ -69,14 +78,15 @@ pub(crate) struct Live {
     /// It was passed over when the epoch began: whoever is passed over during one holds its time
     /// back to the end.
     passed_over: bool,
+    held: Option<Held>,
     /// Since when nothing came although the end was reached, milliseconds.
     silent_since: Option<u64>,
 }
 
 impl Live {
     fn new(input: Input) -> Self {
-        let passed_over = input.idle;
-        Self { input, backlog: VecDeque::new(), paused: false, passed_over, silent_since: None }
+        let (backlog, passed_over) = (VecDeque::new(), input.idle);
+        Self { input, backlog, paused: false, passed_over, held: None, silent_since: None }
     }
 }
 
@@ -170,16 +180,40 @@ impl Inputs {
     }
 
     /// Takes the next batch in hand of an input that may be read, in turn.
-    pub(crate) fn next(&mut self, may_read: impl Fn(&Input) -> bool) -> Option<(usize, Backlog)> {
+    pub(crate) fn next(
+        &mut self,
+        clock: &dyn Clock,
+        may_read: impl Fn(&Input) -> bool,
+    ) -> Option<(usize, Backlog)> {
         for _ in 0..self.live.len() {
             let index = self.input_turn;
             self.input_turn = (self.input_turn + 1) % self.live.len();
             let live = &mut self.live[index];
-            if !live.backlog.is_empty() && may_read(&live.input) {
+            let waits = |held: &Held| held.until_ms > clock.monotonic_ms();
+            let is_held = live.held.as_ref().is_some_and(waits);
+            if !live.backlog.is_empty() && !is_held && may_read(&live.input) {
                 return live.backlog.pop_front().map(|backlog| (index, backlog));
             }
         }
         None
+    }
+
+    /// Lets an input wait before it is read on, longer each time. Returns how long it has waited in
+    /// all, milliseconds: 0 the first time.
+    pub(crate) fn hold(&mut self, index: usize, now_ms: u64) -> u64 {
+        let [first, most] = [SCHEMA_PAUSE, SCHEMA_PAUSE_MAX].map(|pause| pause.as_millis() as u64);
+        let (since_ms, pause_ms) = match &self.live[index].held {
+            Some(held) => (held.since_ms, (held.pause_ms * 2).min(most)),
+            None => (now_ms, first),
+        };
+        let until_ms = now_ms.saturating_add(pause_ms);
+        self.live[index].held = Some(Held { since_ms, until_ms, pause_ms });
+        now_ms.saturating_sub(since_ms)
+    }
+
+    /// Reads on from an input. Returns whether it has waited.
+    pub(crate) fn release(&mut self, index: usize) -> bool {
+        self.live[index].held.take().is_some()
     }
 
     /// Puts back what was not processed, or notes that the batch is done.

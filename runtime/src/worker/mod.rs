@@ -18,6 +18,7 @@ mod source;
 mod wiring;
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -35,7 +36,7 @@ pub(crate) use outputs::{Encoding, SinkWriter, Staged};
 pub(crate) use setup::WorkerSetup;
 pub(crate) use wiring::{Parts, Wiring};
 
-use crate::config::{Memory, POLL_WAIT};
+use crate::config::{Memory, POLL_WAIT, SCHEMA_WAIT_MAX};
 use crate::error::{Result, RuntimeError};
 use crate::metrics::{Metrics, Partitions};
 use crate::world::Clock;
@@ -126,8 +127,9 @@ impl Worker {
                 return Ok(());
             }
             let limit = self.drift_limit();
-            let next =
-                self.inputs.next(|input| (!preloading || input.first) && input.watermark <= limit);
+            let next = self.inputs.next(&*self.clock, |input| {
+                (!preloading || input.first) && input.watermark <= limit
+            });
             match next {
                 Some((index, backlog)) => {
                     self.process(index, backlog, start, cx)?;
@@ -181,7 +183,8 @@ impl Worker {
                 break;
             }
             let rows = self.batch_rows.min(left).min(within - done);
-            let range = done..done + rows;
+            let (range, away) = self.ready(index, &records, done..done + rows)?;
+            let rows = range.len();
             let bytes: usize = records[range.clone()]
                 .iter()
                 .map(|r| r.key.map_or(0, <[u8]>::len) + r.value.map_or(0, <[u8]>::len))
@@ -192,6 +195,11 @@ impl Worker {
             metrics.records_in.add(rows as u64);
             metrics.bytes_in.add(bytes as u64);
             done += rows;
+            if let Some(error) = away {
+                self.hold(index, error)?;
+                break;
+            }
+            self.release(index);
         }
         let reached_bound = done == within && within < records.len();
         drop(records);
@@ -203,6 +211,48 @@ impl Worker {
             self.inputs.put_back(index, backlog);
         }
         Ok(())
+    }
+
+    /// The records of `range`, from its first on, that all scans of an input can decode now; and why
+    /// not more, if the registry could not be asked for a schema.
+    fn ready(
+        &mut self,
+        index: usize,
+        records: &[Record<'_>],
+        range: Range<usize>,
+    ) -> Result<(Range<usize>, Option<RuntimeError>)> {
+        let stream = self.inputs.live[index].input.stream;
+        let (mut ready, mut away) = (range, None);
+        for scan in &mut self.scans[stream.index()] {
+            let (some, why) = scan.ready(records, ready)?;
+            (ready, away) = (some, why.or(away));
+        }
+        Ok((ready, away))
+    }
+
+    /// Lets a partition wait whose next record is of a schema that the registry could not be asked
+    /// for. The others go on.
+    fn hold(&mut self, index: usize, error: RuntimeError) -> Result<()> {
+        let waited_ms = self.inputs.hold(index, self.clock.monotonic_ms());
+        let shown = &self.partitions[self.inputs.live[index].input.index];
+        shown.waits.set(1);
+        if waited_ms == 0 {
+            tracing::warn!(%error, "{} waits for a schema; the registry is asked again", shown.name);
+        }
+        if waited_ms < SCHEMA_WAIT_MAX.as_millis() as u64 {
+            return Ok(());
+        }
+        let (name, seconds) = (&shown.name, waited_ms / 1_000);
+        let message = format!("{name} has waited for a schema for {seconds} s: {}", error.message);
+        Err(RuntimeError { message, ..error }.fatal())
+    }
+
+    fn release(&mut self, index: usize) {
+        if self.inputs.release(index) {
+            let shown = &self.partitions[self.inputs.live[index].input.index];
+            shown.waits.set(0);
+            tracing::info!("{} has its schema and goes on", shown.name);
+        }
     }
 
     /// A partition that was passed over goes on from what its stream has forwarded.
@@ -218,7 +268,7 @@ impl Worker {
         &mut self,
         index: usize,
         records: &[Record<'_>],
-        range: std::ops::Range<usize>,
+        range: Range<usize>,
         cx: &KernelCx,
     ) -> Result<()> {
         let stream = self.inputs.live[index].input.stream;

@@ -16,7 +16,7 @@ use flow_registry::Registry;
 use flow_stdlib::interp::decode::Change;
 
 use super::inputs::Input;
-use crate::error::Result;
+use crate::error::{Result, Retry, RuntimeError};
 use crate::format::{Decoders, ScanSteps, WriterIds};
 
 /// A scan.
@@ -103,6 +103,32 @@ impl Scan {
     /// Whether the scan gives its stream event time.
     pub(crate) fn is_timed(&self) -> bool {
         self.timed
+    }
+
+    /// The records of `range`, from its first on, that can be decoded now: up to one whose schema the
+    /// registry could not be asked for, and why.
+    pub(crate) fn ready(
+        &mut self,
+        records: &[Record<'_>],
+        range: Range<usize>,
+    ) -> Result<(Range<usize>, Option<RuntimeError>)> {
+        let mut known = None;
+        let tombstones = self.reads_tombstones && !self.decoders.opens();
+        let framed = if self.decoders.are_framed() { range.clone() } else { 0..0 };
+        for at in framed {
+            let record = &records[at];
+            let is_read = record.value.is_some() || tombstones;
+            let ids = self.decoders.ids(record).ok().filter(|_| is_read);
+            let Some(new) = ids.filter(|_| ids != known) else { continue };
+            match self.decoders.learn(new) {
+                Ok(()) => known = ids,
+                Err(error) if error.retry == Retry::Backoff => {
+                    return Ok((range.start..at, Some(error)));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((range, None))
     }
 
     /// Reads the records `range` of a batch. Those that cannot be read are noted in `bad` by their

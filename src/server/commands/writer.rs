@@ -299,7 +299,10 @@ fn send(
 fn commit(session: &mut Session) -> Result<(), Failed> {
     match session.writer.commit() {
         Outcome::Committed => Ok(()),
-        Outcome::Aborted(why) => Err(Failed::away(format!("nothing is written: {why}"))),
+        Outcome::Aborted(why) => {
+            let message = format!("nothing is written: {why}");
+            Err(Failed { message, ..Failed::of(why) })
+        }
         Outcome::Fenced => Err(Failed::away(
             "nothing is written: another server with the same data folder has taken over".into(),
         )),

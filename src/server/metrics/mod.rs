@@ -223,6 +223,13 @@ fn of_partitions(page: &mut Page, counted: &[Counted]) {
             page.sample("flow_partition_lag_records", &labels(job, metrics, p), p.lag.get());
         }
     }
+    let help = "1 while a partition waits for a schema, since the registry does not answer.";
+    page.family("flow_partition_waits_for_schema", Kind::Gauge, help);
+    for (job, metrics) in counted {
+        for p in metrics.partitions().iter() {
+            page.sample("flow_partition_waits_for_schema", &labels(job, metrics, p), p.waits.get());
+        }
+    }
     let help = "Watermark of a partition, seconds since 1970.";
     page.family("flow_partition_watermark_seconds", Kind::Gauge, help);
     for (job, metrics) in counted {

@@ -27,6 +27,10 @@ const CONNECT_LOOKS: [Duration; 3] =
 /// Pause before a question is asked again that cannot be answered yet.
 const RETRY_PAUSE: Duration = Duration::from_millis(10);
 
+/// For how long no broker may know a topic until it is gone, and the pause between two looks.
+const GONE_AFTER: Duration = Duration::from_secs(5);
+const GONE_PAUSE: Duration = Duration::from_millis(250);
+
 /// Kafka's own numbers for questions about offsets: they stand where a timestamp would.
 const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
@@ -109,6 +113,19 @@ impl Admin {
     /// A topic, if it exists.
     pub(super) fn topic(&self, name: &str) -> Result<Option<TopicInfo>> {
         Ok(self.look_up(&[name])?.pop().flatten())
+    }
+
+    /// Whether a topic is gone, and not just unknown to a broker that has not caught up. Takes its
+    /// time.
+    pub(super) fn is_gone(&self, name: &str) -> bool {
+        let asked = Instant::now();
+        while let Ok(None) = self.topic(name) {
+            if asked.elapsed() >= GONE_AFTER {
+                return true;
+            }
+            std::thread::sleep(GONE_PAUSE);
+        }
+        false
     }
 
     /// Topics by name; `None` where there is none.

@@ -2,7 +2,7 @@
 //! and errors go, and what its error codes mean for a job.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard, OnceLock};
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -11,10 +11,15 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::statistics::Statistics;
 
 use super::config::BOOTSTRAP_OPTION;
+use crate::connect::DELETED_HELP;
 use crate::error::{Result, RuntimeError};
 
 /// How the client library says that a broker took a connection and closed it.
 const HUNG_UP: &str = "Disconnected";
+
+/// How the client library says that a topic's name stands for another topic now. It goes on as if
+/// nothing had happened, with the offsets of the old one, and says so here alone.
+const OTHER_TOPIC: &str = " changed id from ";
 
 /// Listens to one client.
 #[derive(Default)]
@@ -25,6 +30,10 @@ pub(super) struct Context {
     unreachable: Mutex<Option<String>>,
     /// No broker could be reached since it was last asked.
     down: AtomicBool,
+    /// The first topic that was deleted and made again.
+    replaced: OnceLock<String>,
+    /// A topic that has lost a partition, as far as the client can tell.
+    missing: Mutex<Option<String>>,
 }
 
 impl Context {
@@ -34,6 +43,16 @@ impl Context {
             Some((code, why)) => Err(at.refused(*code, why)),
             None => Ok(()),
         }
+    }
+
+    /// Fails if one of the client's topics is another one now. `done` says what is done with them.
+    pub(super) fn refuse_replaced(&self, at: &Endpoint, done: &str) -> Result<()> {
+        self.replaced.get().map_or(Ok(()), |topic| Err(at.replaced(topic, done)))
+    }
+
+    /// A topic that may be gone, told since the last call.
+    pub(super) fn take_missing(&self) -> Option<String> {
+        lock(&self.missing).take()
     }
 
     /// Why no broker could be reached the last time.
@@ -54,6 +73,13 @@ impl ClientContext for Context {
         if facility == "FAIL" && line.contains(HUNG_UP) {
             let why = line.split_once("]: ").map_or(line, |(_, why)| why);
             *lock(&self.unreachable) = Some(why.to_string());
+        }
+        // Nor is there an event for a partition of a reader that is gone.
+        if let Some(topic) = with_error(line).filter(|_| facility == "ERROR") {
+            *lock(&self.missing) = Some(topic.to_string());
+        }
+        if let Some(topic) = replaced(line) {
+            self.replaced.get_or_init(|| topic.to_string());
         }
         match level {
             RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
@@ -98,6 +124,22 @@ fn is_certificate_alert(reason: &str) -> bool {
         && about.iter().any(|what| reason.contains(what))
 }
 
+/// The topic that a line of the client library tells to be another one now.
+fn replaced(line: &str) -> Option<&str> {
+    let (before, ids) = line.split_once(OTHER_TOPIC)?;
+    let (_, topic) = before.split_once("Topic ")?;
+    let (old, _) = ids.split_once(" to ")?;
+    // A topic that the client did not know has the identity zero, in base 64.
+    let was_known = old.trim_end_matches('=').bytes().any(|byte| byte != b'A');
+    was_known.then_some(topic)
+}
+
+/// The topic of a line about an error of a partition: `[THREAD]: CLIENT: TOPIC [PARTITION]: …`.
+fn with_error(line: &str) -> Option<&str> {
+    let (before, _) = line.split_once(" [")?;
+    before.rsplit_once(": ").map(|(_, topic)| topic)
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|e| e.into_inner())
 }
@@ -137,9 +179,10 @@ impl Meaning {
             | Code::Resolve
             | Code::OperationTimedOut
             | Code::RequestTimedOut => Self::Unreachable,
-            Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition => {
-                Self::Missing
-            }
+            Code::UnknownTopic
+            | Code::UnknownTopicId
+            | Code::UnknownTopicOrPartition
+            | Code::UnknownPartition => Self::Missing,
             Code::InvalidTopic
             | Code::InvalidPartitions
             | Code::InvalidReplicationFactor
@@ -221,6 +264,23 @@ impl Endpoint {
             .with_help("Create it, or check the option 'topic'.")
     }
 
+    /// A topic that is gone, though the job has found it; `done` says what it did with it.
+    pub(super) fn deleted(&self, topic: &str, done: &str) -> RuntimeError {
+        let at = self.describe();
+        RuntimeError::user(format!("topic {topic} was deleted while it was {done}: {at} has none"))
+            .with_help(DELETED_HELP)
+    }
+
+    /// A topic that is another one than the job has found.
+    pub(super) fn replaced(&self, topic: &str, done: &str) -> RuntimeError {
+        let at = self.describe();
+        RuntimeError::user(format!(
+            "topic {topic} was deleted and made again while it was {done}: {at} has another one of \
+             that name"
+        ))
+        .with_help(DELETED_HELP)
+    }
+
     /// An error code, met while `doing` something.
     pub(super) fn error(&self, doing: &str, code: RDKafkaErrorCode) -> RuntimeError {
         let why = text(code);
@@ -294,6 +354,34 @@ mod tests {
         context.error(lost(), "SSL routines::tlsv13 alert certificate required: number 116");
         let error = context.check(&at).expect_err("no retry mends that");
         assert!(error.to_string().contains("'properties.ssl.certificate.location'"), "{error}");
+    }
+
+    #[test]
+    fn a_topic_that_was_made_again_is_told_and_one_that_was_found_is_not() {
+        let (context, at) = (Context::default(), Endpoint::new("b:9092"));
+        let found = "[thrd:main]: Topic orders changed id from AAAAAAAAAAAAAAAAAAAAAA to \
+                     mQ3Xp8ZCTv2hCw1m5oB2Zg";
+        context.log(RDKafkaLogLevel::Debug, "METADATA", found);
+        assert!(context.refuse_replaced(&at, "read").is_ok());
+        let again = "[thrd:main]: Topic orders.eu changed id from mQ3Xp8ZCTv2hCw1m5oB2Zg to \
+                     AAAAp8ZCTv2hCw1m5oB2Zg";
+        context.log(RDKafkaLogLevel::Debug, "METADATA", again);
+        let error = context.refuse_replaced(&at, "read").expect_err("it is another one");
+        assert_eq!((error.who, error.retry), (Who::User, Retry::Never));
+        assert!(error.message.contains("topic orders.eu was deleted and made again"), "{error}");
+    }
+
+    #[test]
+    fn a_topic_whose_partition_is_gone_is_noted() {
+        let context = Context::default();
+        let level = RDKafkaLogLevel::Error;
+        let all_down = "[thrd:app]: flow#consumer-5: 127.0.0.1:9092/1: Connect failed";
+        context.log(level, "ERROR", all_down);
+        assert_eq!(context.take_missing(), None);
+        let gone = "[thrd:app]: flow#consumer-5: orders.eu [0]: topic does not exist (Broker: …)";
+        context.log(level, "ERROR", gone);
+        assert_eq!(context.take_missing().as_deref(), Some("orders.eu"));
+        assert_eq!(context.take_missing(), None);
     }
 
     #[test]

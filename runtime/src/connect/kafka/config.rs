@@ -123,7 +123,7 @@ impl Config {
 
     /// For reading committed records.
     pub(super) fn reader(&self) -> ClientConfig {
-        self.layers(&[CLIENT, READER], READER_FIXED)
+        self.watchful(self.layers(&[CLIENT, READER], READER_FIXED))
     }
 
     /// For the metadata of a consumer group.
@@ -138,6 +138,18 @@ impl Config {
         if !self.properties.contains_key("transaction.timeout.ms") {
             config.set("transaction.timeout.ms", TRANSACTION_TIMEOUT_MS.to_string());
         }
+        self.watchful(config)
+    }
+
+    /// Lets a client say when a topic's name stands for another topic: it does so in a line about
+    /// metadata (`client::OTHER_TOPIC`). There are few others of them.
+    fn watchful(&self, mut config: ClientConfig) -> ClientConfig {
+        let lines = match self.properties.get("debug") {
+            Some(given) => format!("{given},metadata"),
+            None => "metadata".to_string(),
+        };
+        config.set("debug", lines);
+        config.set_log_level(RDKafkaLogLevel::Debug);
         config
     }
 

@@ -28,6 +28,9 @@ const DOWN_MAX: Duration = Duration::from_secs(20);
 /// How old a known end of a partition may be.
 const ENDS_AGE_MAX: Duration = Duration::from_millis(100);
 
+/// What is done with a reader's topics, in messages.
+const READ: &str = "read";
+
 /// Pause before a broker is asked again for a partition that it does not know yet.
 const LEARN_PAUSE: Duration = Duration::from_millis(10);
 
@@ -133,6 +136,7 @@ impl KafkaReader {
     fn take(&mut self, wait: Duration) -> Result<()> {
         self.serve_events()?;
         let messages = self.queue.fetch(wait);
+        self.watch_topics()?;
         if messages.is_empty() {
             self.watch_brokers()?;
         } else {
@@ -213,6 +217,19 @@ impl KafkaReader {
         Ok(())
     }
 
+    /// Fails when a topic is gone, or another one than it was. The client tells of either before
+    /// it hands out anything of what came after.
+    fn watch_topics(&self) -> Result<()> {
+        self.client.context().refuse_replaced(&self.shared.at, READ)?;
+        match self.client.context().take_missing() {
+            Some(topic) if self.shared.admin.is_gone(&topic) => {
+                Err(self.shared.at.deleted(&topic, READ))
+            }
+            // The client finds it again by itself.
+            Some(_) | None => Ok(()),
+        }
+    }
+
     fn index_of(&mut self, message: &Message) -> Option<usize> {
         let (handle, number) = (message.topic_handle(), message.partition());
         match self.last {
@@ -234,9 +251,6 @@ impl KafkaReader {
         match code {
             RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange => {
                 self.gone(topic, *partition, at)
-            }
-            RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic => {
-                self.shared.at.missing(topic)
             }
             other => {
                 let why = why.map(String::from_utf8_lossy);

@@ -27,7 +27,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, Prod
 use rdkafka::statistics::Statistics;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::client::{Context, Meaning, text};
+use super::client::{Context, Meaning};
 use super::config::Config;
 use super::{ANY_TOPIC, CONNECT_TIMEOUT, Shared};
 use crate::connect::{Assignment, Outcome, Outgoing, Writer};
@@ -45,6 +45,9 @@ const QUEUE_FULL_WAIT: Duration = Duration::from_millis(10);
 /// The pause before it is looked again for delivery reports when there was none.
 const REPORTS_PAUSE: Duration = Duration::from_micros(500);
 
+/// What is done with a writer's topics, in messages.
+const WRITTEN: &str = "written";
+
 /// Delivery reports are served after this many records.
 const SENDS_PER_POLL: u32 = 1_024;
 
@@ -54,7 +57,14 @@ struct Delivered {
     /// One past the last delivered offset, by slot.
     until: Vec<Option<i64>>,
     /// The first failure.
-    failed: Option<KafkaError>,
+    failed: Option<Undelivered>,
+}
+
+/// A record that brokers do not take.
+#[derive(Clone)]
+struct Undelivered {
+    topic: String,
+    error: KafkaError,
 }
 
 /// Listens to the producer. A record carries its slot, the number of its topic and partition.
@@ -96,11 +106,13 @@ impl ProducerContext for Deliveries {
                 let until = Some(message.offset() + 1).filter(|&until| until > 0);
                 delivered.until[slot] = delivered.until[slot].max(until);
             }
-            Err((error, _)) => match error.rdkafka_error_code() {
+            Err((error, message)) => match error.rdkafka_error_code() {
                 // Dropped with their transaction.
                 Some(RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight) => {}
                 Some(_) | None => {
-                    delivered.failed.get_or_insert_with(|| error.clone());
+                    let topic = || message.topic().to_string();
+                    let failed = || Undelivered { topic: topic(), error: error.clone() };
+                    delivered.failed.get_or_insert_with(failed);
                 }
             },
         }
@@ -200,6 +212,28 @@ impl KafkaWriter {
         }
     }
 
+    /// Why a record was not taken.
+    fn refusal(&mut self, Undelivered { topic, error }: &Undelivered) -> RuntimeError {
+        let doing = format!("{topic} is written");
+        self.missing(&doing, error, &[topic], WRITTEN)
+            .unwrap_or_else(|| self.failure(&doing, error))
+    }
+
+    /// Which of these topics is gone, where the error may mean that; an error that passes if none
+    /// is.
+    fn missing(
+        &self,
+        doing: &str,
+        error: &KafkaError,
+        topics: &[&str],
+        done: &str,
+    ) -> Option<RuntimeError> {
+        error.rdkafka_error_code().filter(|code| Meaning::of(*code) == Meaning::Missing)?;
+        let gone = topics.iter().find(|topic| self.shared.admin.is_gone(topic));
+        let passing = || RuntimeError::external(format!("{doing}: {error}"));
+        Some(gone.map_or_else(passing, |topic| self.shared.at.deleted(topic, done)))
+    }
+
     /// Whether the error says that another producer has taken over; it is remembered.
     fn is_taken_over(&mut self, error: &KafkaError) -> bool {
         let fences = |code| Meaning::of(code) == Meaning::Fenced;
@@ -216,30 +250,28 @@ impl KafkaWriter {
     }
 
     /// Waits until brokers have all records.
-    fn deliver(&mut self) -> Result<(), KafkaError> {
-        let Ok(producer) = self.producer() else { return Err(KafkaError::Canceled) };
+    fn deliver(&mut self) -> Result<(), Undelivered> {
+        // Whoever is gone has nothing in flight: the end of the transaction tells.
+        let Ok(producer) = self.producer() else { return Ok(()) };
         // Ends: a record is delivered, or fails after message.timeout.ms. The client's own flush
         // would serve reports for 100 ms each time, and wakes the threads of all brokers.
         while producer.in_flight_count() > 0 {
             serve_reports(producer);
         }
-        match producer.context().lock().failed.clone() {
-            Some(error) => Err(error),
-            None => Ok(()),
-        }
+        producer.context().lock().failed.clone().map_or(Ok(()), Err)
     }
 
     /// Ends a transaction of which not all records could be written.
-    fn give_up(&mut self, why: &KafkaError) -> Outcome {
-        if self.is_taken_over(why) {
+    fn give_up(&mut self, refused: &Undelivered) -> Outcome {
+        if self.is_taken_over(&refused.error) {
             self.producer = None;
             return Outcome::Fenced;
         }
-        let why = why.rdkafka_error_code().map_or_else(|| why.to_string(), text);
+        let why = self.refusal(refused);
         match self.abort() {
             Ok(()) => Outcome::Aborted(why),
             Err(_) if self.fenced => Outcome::Fenced,
-            Err(error) => Outcome::Unknown(format!("{why}; then {}", error.message)),
+            Err(error) => Outcome::Unknown(format!("{}; then {}", why.message, error.message)),
         }
     }
 
@@ -249,6 +281,7 @@ impl KafkaWriter {
         loop {
             let answer = match &self.producer {
                 Some(producer) => producer.commit_transaction(SLICE),
+                None if self.fenced => return Outcome::Fenced,
                 None => return Outcome::Unknown("the writer is gone".into()),
             };
             let Err(error) = answer else { return Outcome::Committed };
@@ -298,6 +331,7 @@ impl KafkaWriter {
 impl Writer for KafkaWriter {
     fn begin(&mut self) -> Result<()> {
         let producer = self.producer()?;
+        producer.context().context.refuse_replaced(&self.shared.at, WRITTEN)?;
         *producer.context().lock() = Delivered::default();
         let answer = producer.begin_transaction();
         self.begun = Instant::now();
@@ -316,6 +350,7 @@ impl Writer for KafkaWriter {
             delivery_opaque: slot,
         };
         self.sends = self.sends.wrapping_add(1);
+        let undelivered = |error| Undelivered { topic: record.topic.to_string(), error };
         let refused = loop {
             let producer = self.producer()?;
             match producer.send(native) {
@@ -333,13 +368,10 @@ impl Writer for KafkaWriter {
                         break failed;
                     }
                 }
-                Err((error, _)) => break Some(error),
+                Err((error, _)) => break Some(undelivered(error)),
             }
         };
-        match refused {
-            None => Ok(()),
-            Some(error) => Err(self.failure(&format!("{} is written", record.topic), &error)),
-        }
+        refused.map_or(Ok(()), |refused| Err(self.refusal(&refused)))
     }
 
     fn send_offsets(&mut self, group: &str, offsets: &[Assignment]) -> Result<()> {
@@ -361,7 +393,9 @@ impl Writer for KafkaWriter {
             let Err(error) = sent else { return Ok(()) };
             producer.poll(Duration::ZERO);
             if !is_retriable(&error) || asked.elapsed() >= self.timeout {
-                return Err(self.failure(&doing, &error));
+                let topics: Vec<&str> = offsets.iter().map(|at| at.topic.as_str()).collect();
+                let missing = self.missing(&doing, &error, &topics, "read");
+                return Err(missing.unwrap_or_else(|| self.failure(&doing, &error)));
             }
         }
     }

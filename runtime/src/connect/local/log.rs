@@ -26,7 +26,8 @@ use super::reader::{LocalReader, Order};
 use super::recent::Recent;
 use super::writer::LocalWriter;
 use crate::connect::{
-    Assignment, Log, NewTopic, OffsetQuery, Reader, TopicInfo, Writer, fewer_partitions,
+    Assignment, DELETED_HELP, Log, NewTopic, OffsetQuery, Reader, TopicInfo, Writer,
+    fewer_partitions,
 };
 use crate::error::{Result, RuntimeError};
 
@@ -163,6 +164,7 @@ impl Shared {
             "topic {topic} in the embedded log ({}) was deleted while it was in use",
             self.place
         ))
+        .with_help(DELETED_HELP)
     }
 
     pub(super) fn missing(&self, topic: &str) -> RuntimeError {

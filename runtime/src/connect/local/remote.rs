@@ -262,7 +262,7 @@ impl Writer for RemoteWriter {
             Err(error) => match error.who {
                 Who::Successor => Outcome::Fenced,
                 Who::External => Outcome::Unknown(error.to_string()),
-                Who::User | Who::Internal => Outcome::Aborted(error.to_string()),
+                Who::User | Who::Internal => Outcome::Aborted(error),
             },
         }
     }

@@ -25,6 +25,8 @@ pub(super) struct LocalWriter {
     generation: u64,
     open: Option<Transaction>,
     written: BTreeMap<(String, u32), i64>,
+    /// The topics that it has written, with their numbers: another one of the name is not meant.
+    known: BTreeMap<String, u32>,
 }
 
 #[derive(Default)]
@@ -60,7 +62,8 @@ struct Keyed<'a> {
 
 impl LocalWriter {
     pub(super) fn new(shared: Arc<Shared>, id: String, generation: u64) -> Self {
-        Self { shared, id, generation, open: None, written: BTreeMap::new() }
+        let (written, known) = (BTreeMap::new(), BTreeMap::new());
+        Self { shared, id, generation, open: None, written, known }
     }
 
     fn refuse_if_fenced(&self) -> Result<()> {
@@ -74,6 +77,9 @@ impl LocalWriter {
         for (name, partitions) in transaction.topics {
             let topic = state.topic(&name).ok_or_else(|| self.shared.gone(&name))?;
             let number = topic.meta.number;
+            if self.known.get(&name).is_some_and(|known| *known != number) {
+                return Err(self.shared.gone(&name));
+            }
             for (partition, batches) in partitions {
                 topic.refuse_unless_has(partition, &name)?;
                 let mut end = topic.ends[partition as usize];
@@ -212,7 +218,10 @@ impl Writer for LocalWriter {
             None => {
                 let state = self.shared.lock();
                 let topic = state.topic(record.topic);
-                let topic = topic.ok_or_else(|| self.shared.missing(record.topic))?;
+                let topic = topic.ok_or_else(|| match self.known.contains_key(record.topic) {
+                    true => self.shared.gone(record.topic),
+                    false => self.shared.missing(record.topic),
+                })?;
                 topic.refuse_unless_has(record.partition, record.topic)?;
                 let topic = open.topics.entry(record.topic.to_string()).or_default();
                 topic.entry(record.partition).or_default()
@@ -240,7 +249,7 @@ impl Writer for LocalWriter {
         }
         let Made { changes, ends, followed } = match self.make(open, &state) {
             Ok(made) => made,
-            Err(error) => return Outcome::Aborted(error.to_string()),
+            Err(error) => return Outcome::Aborted(error),
         };
         if let Err(error) = self.shared.kv.write(changes) {
             // The store's own log decides whether the batch is there; only opening it again tells.
@@ -251,6 +260,10 @@ impl Writer for LocalWriter {
         }
         for (topic, partition, end) in ends {
             state.advance(&topic, partition, end);
+            if let Some(written) = state.topic(&topic).filter(|_| !self.known.contains_key(&topic))
+            {
+                self.known.insert(topic.clone(), written.meta.number);
+            }
             self.written.insert((topic, partition), end);
         }
         self.shared.changed.notify_all();
