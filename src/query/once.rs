@@ -30,17 +30,14 @@ pub fn once(compiled: &Compiled, deadline: Instant) -> Result<Answer, Unanswered
     in_time(deadline)?;
     let fields = fields(compiled);
     let mut shown = Shown::new(&fields, compiled.query.columns.len())?;
-    let rows = arrangement(compiled).arrange(&rows);
-    if rows.len() > ANSWER_ROWS_MAX {
-        return Err(too_many(rows.len()));
-    }
+    let rows = arrangement(compiled).arrange(&rows, ANSWER_ROWS_MAX as u64).map_err(too_many)?;
     let rows = shown.rows(&rows)?.into_iter().map(|(_, row)| row).collect();
     let elapsed_micros = began.elapsed().as_micros() as u64;
     Ok(Answer { columns: shown.columns, rows, at, elapsed_micros })
 }
 
 /// What is said of an answer that is too long.
-pub(super) fn too_many(rows: usize) -> Unanswered {
+pub(super) fn too_many(rows: u64) -> Unanswered {
     Unanswered::Refused(
         format!("the answer has {rows} rows, more than the {ANSWER_ROWS_MAX} of one answer"),
         Some("Ask for a part of it with LIMIT, or SUBSCRIBE TO it.".into()),

@@ -186,12 +186,13 @@ impl Live {
                 break;
             }
             if rows > ANSWER_ROWS_MAX {
-                return Err(too_many(rows));
+                return Err(too_many(rows as u64));
             }
         }
         let rows = match all {
             Some(mut all) => {
-                let rows = self.shown.rows(&arrangement.arrange(&all.take()))?;
+                let rows = arrangement.arrange(&all.take(), ANSWER_ROWS_MAX as u64);
+                let rows = self.shown.rows(&rows.map_err(too_many)?)?;
                 rows.into_iter().map(|(_, row)| row).collect()
             }
             None => Vec::new(),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::cell::{Cell, json_object};
+use super::interrupt::is_stopped;
 use super::screen::Screen;
 use super::server::Column;
 use super::table::{Table, cut};
@@ -94,7 +95,7 @@ impl Live {
     fn keep(&mut self, changes: &[(i64, Vec<Cell>)]) -> Result<(), String> {
         for (weight, row) in changes {
             let count = self.rows.entry(row.clone()).or_default();
-            *count += weight;
+            *count = count.saturating_add(*weight);
             if *count == 0 {
                 self.rows.remove(row);
             }
@@ -116,7 +117,8 @@ impl Live {
         let size = screen.size();
         let space = size.rows.saturating_sub(OTHER_LINES).max(1);
         let mut rows: Vec<Vec<Cell>> = Vec::new();
-        let all: u64 = self.rows.values().map(|n| u64::try_from(*n).unwrap_or(0)).sum();
+        let counts = self.rows.values().map(|n| u64::try_from(*n).unwrap_or(0));
+        let all = counts.fold(0, u64::saturating_add);
         for (row, count) in &self.rows {
             let copies = usize::try_from(*count).unwrap_or(0).min(space - rows.len());
             rows.extend(std::iter::repeat_n(row.clone(), copies));
@@ -159,11 +161,23 @@ impl Live {
         for (weight, row) in changes {
             if with_sign {
                 rows.push((*weight, row.clone()));
-            } else {
-                let copies = usize::try_from(*weight).unwrap_or(0);
+                continue;
+            }
+            // A row may be there more often than there is memory for.
+            let mut left = usize::try_from(*weight).unwrap_or(0);
+            while left > 0 {
+                let copies = left.min(ROWS_MAX);
                 rows.extend(std::iter::repeat_n((1, row.clone()), copies));
+                left -= copies;
+                if left > 0 && (!self.write(std::mem::take(&mut rows), screen) || is_stopped()) {
+                    return false;
+                }
             }
         }
+        self.write(rows, screen)
+    }
+
+    fn write(&mut self, rows: Vec<(i64, Vec<Cell>)>, screen: &mut Screen) -> bool {
         self.shown += rows.len() as u64;
         let text = match self.format {
             Format::Table => self.table_rows(rows, screen),

@@ -207,7 +207,7 @@ impl Pairs {
     /// Emits an output row with a weight: as often as it says where the output is append-only.
     pub(super) fn emit(&self, row: RowRef<'_>, weight: i64, emit: &mut BatchBuilder) {
         if self.append_only {
-            (0..weight).for_each(|_| emit.push_row(row, 1));
+            emit.push_copies(row, weight);
         } else {
             emit.push_row(row, weight);
         }
@@ -243,6 +243,9 @@ impl Pairs {
     ) {
         let (times, weight) = if self.append_only { (weight, 1) } else { (1, weight) };
         for _ in 0..times {
+            if emit.is_over() {
+                return;
+            }
             emit.begin();
             copy(emit, first, row, columns);
             emit.finish(weight);

@@ -266,6 +266,9 @@ impl Output {
         let Some(net) = &mut self.net else {
             // The input is append-only: so often was the row there.
             for _ in 0..weight {
+                if emit.is_over() {
+                    break;
+                }
                 write(emit, row, &self.columns, session);
             }
             return Ok(());

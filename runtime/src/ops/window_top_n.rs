@@ -110,6 +110,7 @@ impl WindowTopNOp {
         for (row, number, weight) in self.numbers.shown(rows, self.rank.is_some())? {
             // The input is append-only, and so is the output: so often is the row there.
             for _ in 0..weight {
+                cx.refuse_too_much(0)?;
                 cx.emit.begin();
                 self.sorted.read(row, cx.emit)?;
                 if let Some(column) = self.rank {

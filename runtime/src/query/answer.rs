@@ -19,7 +19,10 @@ pub struct Arrangement {
 
 impl Arrangement {
     /// The rows of a result that are shown, in their order, each as often as its weight says.
-    pub fn arrange(&self, rows: &RowBatch) -> RowBatch {
+    ///
+    /// # Errors
+    /// The number of rows, if it is more than `most`.
+    pub fn arrange(&self, rows: &RowBatch, most: u64) -> Result<RowBatch, u64> {
         let types = rows.layout().types();
         let order = Order::new(rows.layout(), types, &self.order);
         let mut ranks = Vec::with_capacity(rows.len());
@@ -29,7 +32,7 @@ impl Arrangement {
             ranks.push((rank, index));
         }
         ranks.sort_unstable();
-        let mut out = BatchBuilder::new(rows.layout().clone());
+        let mut shown: Vec<(usize, u64)> = Vec::new();
         let (mut skip, mut left) = (self.offset, self.limit.unwrap_or(u64::MAX));
         // Equal rows have equal ranks: what cancels out is gone.
         for equal in ranks.chunk_by(|a, b| a.0 == b.0) {
@@ -38,14 +41,59 @@ impl Arrangement {
             let index = equal[0].1;
             let skipped = skip.min(copies);
             skip -= skipped;
-            for _ in 0..(copies - skipped).min(left) {
-                out.push_row(rows.row(index), 1);
-                left -= 1;
-            }
+            let times = (copies - skipped).min(left);
+            left -= times;
+            shown.push((index, times));
             if left == 0 {
                 break;
             }
         }
-        out.take()
+        let count = shown.iter().fold(0, |sum: u64, (_, times)| sum.saturating_add(*times));
+        if count > most {
+            return Err(count);
+        }
+        let mut out = BatchBuilder::new(rows.layout().clone());
+        for (index, times) in shown {
+            // As few as `most`.
+            out.push_copies(rows.row(index), times as i64);
+        }
+        Ok(out.take())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use flow_ir::row::RowLayout;
+    use flow_ir::types::{DataType, Type};
+
+    use super::*;
+
+    /// The numbers that are shown of these, with their weights.
+    fn arranged(rows: &[(i64, i64)], arrangement: &Arrangement) -> Result<Vec<i64>, u64> {
+        let layout = Arc::new(RowLayout::new(vec![Type::not_null(DataType::BigInt)]));
+        let mut all = BatchBuilder::new(layout.clone());
+        for (value, weight) in rows {
+            all.begin();
+            all.set_i64(0, *value);
+            all.finish(*weight);
+        }
+        let shown = arrangement.arrange(&all.take(), 100)?;
+        Ok(shown.rows().map(|row| row.i64(layout.column(0))).collect())
+    }
+
+    #[test]
+    fn rows_are_shown_as_often_as_they_are_there_and_never_more_than_fit() {
+        let often = 1_000_000_000_000;
+        let all = [(1, often), (2, 1), (3, 2), (3, -1), (4, 1), (4, -1)];
+        let part = |offset, limit| Arrangement { offset, limit, ..Arrangement::default() };
+        assert_eq!(arranged(&all, &part(0, Some(2))), Ok(vec![1, 1]));
+        assert_eq!(arranged(&all, &part(often as u64 - 1, None)), Ok(vec![1, 2, 3]));
+        assert_eq!(arranged(&all, &part(0, None)), Err(often as u64 + 2));
+        assert_eq!(
+            arranged(&[(1, i64::MAX), (2, i64::MAX), (3, 2)], &part(0, None)),
+            Err(u64::MAX)
+        );
     }
 }

@@ -207,7 +207,7 @@ impl Job {
             let message = self.wiring.receive();
             self.wiring.take(message).expect("rows are taken");
         }
-        let wrote = self.wiring.end_epoch();
+        let wrote = self.wiring.end_epoch().expect("it fits");
         let (outputs, overlay) = (wrote.outputs, wrote.overlay);
         self.epoch += 1;
         let mut changes = Vec::new();

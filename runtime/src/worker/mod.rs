@@ -337,7 +337,7 @@ impl Worker {
 
     /// Step 3.
     fn hand_over(&mut self) -> Result<EpochEnd> {
-        let wrote = self.wiring.end_epoch();
+        let wrote = self.wiring.end_epoch()?;
         self.derived_reports()?;
         for (index, live) in self.inputs.live.iter().enumerate() {
             let shown = &self.partitions[live.input.index];

@@ -85,6 +85,8 @@ pub(crate) struct SinkWriter {
     waiting: BatchBuilder,
     staged: Staged,
     count: u64,
+    /// Bytes that may be staged.
+    limit: usize,
     scratch: Scratch,
 }
 
@@ -100,6 +102,8 @@ struct Scratch {
 struct Change {
     before: Option<usize>,
     after: Option<usize>,
+    /// How often: rows without a key may be equal.
+    times: u64,
 }
 
 impl SinkWriter {
@@ -119,8 +123,14 @@ impl SinkWriter {
             waiting: BatchBuilder::new(layout),
             staged: Staged::default(),
             count: 0,
+            limit: usize::MAX,
             scratch: Scratch::default(),
         }
+    }
+
+    /// Bounds what may be staged in an epoch, bytes.
+    pub(crate) fn set_limit(&mut self, bytes: usize) {
+        self.limit = bytes;
     }
 
     /// Takes rows. `partition` is the source partition, if they came straight from one.
@@ -135,7 +145,12 @@ impl SinkWriter {
 
     /// Ends the epoch: what was staged, and how many records it is. A row that cannot be written is
     /// reported, and left out before changes are made of the rows: the rest stays consistent.
-    pub(crate) fn finish(&mut self, bad: &mut ErrorBuffer, reports: &mut Reports) -> (Staged, u64) {
+    /// `None` if it is more than the limit.
+    pub(crate) fn finish(
+        &mut self,
+        bad: &mut ErrorBuffer,
+        reports: &mut Reports,
+    ) -> Option<(Staged, u64)> {
         if let Encoding::Rows { net } = self.encoding {
             self.stage_rows(net);
         }
@@ -151,8 +166,17 @@ impl SinkWriter {
             reports.take_failures(&rows, bad);
             self.waiting.recycle(rows);
         }
+        if self.is_over() {
+            return None;
+        }
         let count = std::mem::take(&mut self.count) + self.staged.records.len() as u64;
-        (std::mem::take(&mut self.staged), count)
+        Some((std::mem::take(&mut self.staged), count))
+    }
+
+    /// Whether more is staged than may be. Nothing more is then: a row may be there more often than
+    /// there is memory for.
+    fn is_over(&self) -> bool {
+        self.staged_bytes() > self.limit
     }
 
     /// Encodes keys and values of all rows into the scratch arenas. Returns whether there are keys.
@@ -187,19 +211,34 @@ impl SinkWriter {
             if has_failed(&bad.errors, index) {
                 continue;
             }
-            if lines {
-                self.line("+", index);
-                continue;
+            for _ in 0..rows.weight(index) {
+                if self.is_over() {
+                    return;
+                }
+                self.append_row(rows, index, partition, lines, has_key);
             }
-            let key = has_key.then(|| self.staged.append(self.scratch.keys.get(index)));
-            let partition = match (&key, partition) {
-                (Some(key), _) => murmur2(&self.staged.arena[key.clone()]),
-                (None, Some(partition)) => partition,
-                (None, None) => self.row_hash(rows, index),
-            };
-            let value = Some(self.staged.append(self.scratch.values.get(index)));
-            self.staged.records.push(StagedRecord { partition, key, value });
         }
+    }
+
+    fn append_row(
+        &mut self,
+        rows: &RowBatch,
+        index: usize,
+        partition: Option<u32>,
+        lines: bool,
+        has_key: bool,
+    ) {
+        if lines {
+            return self.line("+", index);
+        }
+        let key = has_key.then(|| self.staged.append(self.scratch.keys.get(index)));
+        let partition = match (&key, partition) {
+            (Some(key), _) => murmur2(&self.staged.arena[key.clone()]),
+            (None, Some(partition)) => partition,
+            (None, None) => self.row_hash(rows, index),
+        };
+        let value = Some(self.staged.append(self.scratch.values.get(index)));
+        self.staged.records.push(StagedRecord { partition, key, value });
     }
 
     /// A derived row without a key goes where its own hash says, whatever the parallelism.
@@ -232,21 +271,22 @@ impl SinkWriter {
         });
         let mut changes = Vec::new();
         for group in order.chunk_by(|&a, &b| row_keys.key(a) == row_keys.key(b)) {
-            let (mut minus, mut plus) = (Vec::new(), Vec::new());
+            let (mut before, mut after) = (None, None);
             for same in group.chunk_by(|&a, &b| rows.row(a).words() == rows.row(b).words()) {
-                let net: i64 = same.iter().map(|&i| rows.weight(i)).sum();
-                let side = if net < 0 { &mut minus } else { &mut plus };
-                side.extend(std::iter::repeat_n(same[0], net.unsigned_abs() as usize));
-            }
-            if self.keyed {
-                let (before, after) = (minus.last().copied(), plus.last().copied());
-                if before.is_some() || after.is_some() {
-                    changes.push(Change { before, after });
+                let net: i64 = same.iter().map(|&i| rows.weight(i)).fold(0, i64::wrapping_add);
+                if net == 0 {
+                    continue;
                 }
-                continue;
+                let side = if net < 0 { &mut before } else { &mut after };
+                *side = Some(same[0]);
+                if !self.keyed {
+                    let (before, after, times) = (before.take(), after.take(), net.unsigned_abs());
+                    changes.push(Change { before, after, times });
+                }
             }
-            changes.extend(minus.iter().map(|&i| Change { before: Some(i), after: None }));
-            changes.extend(plus.iter().map(|&i| Change { before: None, after: Some(i) }));
+            if before.is_some() || after.is_some() {
+                changes.push(Change { before, after, times: 1 });
+            }
         }
         if !self.keyed {
             changes.sort_by_key(|change| change.after.is_some());
@@ -256,8 +296,11 @@ impl SinkWriter {
 
     /// What is kept until the epoch's end, bytes.
     pub(crate) fn bytes(&self) -> usize {
-        let records = self.staged.records.len() * size_of::<StagedRecord>();
-        self.waiting.bytes() + self.staged.arena.len() + records
+        self.waiting.bytes() + self.staged_bytes()
+    }
+
+    fn staged_bytes(&self) -> usize {
+        self.staged.arena.len() + self.staged.records.len() * size_of::<StagedRecord>()
     }
 
     /// Rows that wait for the epoch's end.
@@ -271,7 +314,8 @@ impl SinkWriter {
         if net && rows.weights().is_some() {
             for change in self.consolidate(&rows, &[]) {
                 let left = change.before.map(|i| (i, -1)).into_iter();
-                for (index, weight) in left.chain(change.after.map(|i| (i, 1))) {
+                for (index, sign) in left.chain(change.after.map(|i| (i, 1))) {
+                    let weight = (change.times as i64).wrapping_mul(sign);
                     self.waiting.push_row(rows.row(index), weight);
                 }
             }
@@ -296,28 +340,42 @@ impl SinkWriter {
 
     fn changes(&mut self, rows: &RowBatch, changes: &[Change], has_key: bool) {
         for change in changes {
-            let Some(index) = change.after.or(change.before) else { continue };
-            let key = has_key.then(|| self.staged.append(self.scratch.keys.get(index)));
-            let partition = match &key {
-                Some(key) => murmur2(&self.staged.arena[key.clone()]),
-                None => self.row_hash(rows, index),
-            };
-            let start = self.staged.arena.len();
-            let value = |i: usize| self.scratch.values.get(i);
-            let (before, after) = (change.before.map(value), change.after.map(value));
-            Debezium { before, after }.write(&mut self.staged.arena);
-            let value = Some(start..self.staged.arena.len());
-            self.staged.records.push(StagedRecord { partition, key, value });
+            for _ in 0..change.times {
+                if self.is_over() {
+                    return;
+                }
+                self.change(rows, change, has_key);
+            }
         }
+    }
+
+    fn change(&mut self, rows: &RowBatch, change: &Change, has_key: bool) {
+        let Some(index) = change.after.or(change.before) else { return };
+        let key = has_key.then(|| self.staged.append(self.scratch.keys.get(index)));
+        let partition = match &key {
+            Some(key) => murmur2(&self.staged.arena[key.clone()]),
+            None => self.row_hash(rows, index),
+        };
+        let start = self.staged.arena.len();
+        let value = |i: usize| self.scratch.values.get(i);
+        let (before, after) = (change.before.map(value), change.after.map(value));
+        Debezium { before, after }.write(&mut self.staged.arena);
+        let value = Some(start..self.staged.arena.len());
+        self.staged.records.push(StagedRecord { partition, key, value });
     }
 
     fn lines(&mut self, changes: &[Change]) {
         for change in changes {
-            if let Some(index) = change.before {
-                self.line("-", index);
-            }
-            if let Some(index) = change.after {
-                self.line("+", index);
+            for _ in 0..change.times {
+                if self.is_over() {
+                    return;
+                }
+                if let Some(index) = change.before {
+                    self.line("-", index);
+                }
+                if let Some(index) = change.after {
+                    self.line("+", index);
+                }
             }
         }
     }
@@ -326,4 +384,67 @@ impl SinkWriter {
 /// Whether a row is among those that failed, which are in the order of their rows.
 fn has_failed(errors: &[RowError], row: usize) -> bool {
     errors.binary_search_by_key(&row, |error| error.row as usize).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use flow_ir::types::{DataType, Type};
+
+    use super::*;
+
+    /// Writes every row as one letter.
+    struct Letter;
+
+    impl Encoder for Letter {
+        fn encode(&mut self, rows: &RowBatch, out: &mut PayloadArena, _: &mut ErrorBuffer) {
+            for _ in 0..rows.len() {
+                out.bytes.push(b'x');
+                out.close();
+            }
+        }
+    }
+
+    fn layout() -> Arc<RowLayout> {
+        Arc::new(RowLayout::new(vec![Type::not_null(DataType::BigInt)]))
+    }
+
+    /// What a sink without a key makes of rows of these weights: the records, or `None` if they are
+    /// too many.
+    fn staged(mode: SinkMode, weights: &[i64]) -> Option<Vec<String>> {
+        let sink = Sink { stream: StreamId(0), mode, keys: Vec::new() };
+        let encoding = match mode {
+            SinkMode::Changes => Encoding::Lines(Box::new(Letter)),
+            SinkMode::Append | SinkMode::Upsert => {
+                Encoding::Records { key: None, value: Box::new(Letter) }
+            }
+        };
+        let mut writer = SinkWriter::new(VertexId(0), &sink, layout(), encoding);
+        writer.set_limit(1 << 16);
+        let mut rows = BatchBuilder::new(layout());
+        for weight in weights {
+            rows.begin();
+            rows.set_i64(0, 7);
+            rows.finish(*weight);
+        }
+        let (mut bad, mut reports) = (ErrorBuffer::default(), Reports::default());
+        writer.rows(&rows.take(), None, &mut bad);
+        let (staged, count) = writer.finish(&mut bad, &mut reports)?;
+        assert_eq!(count, staged.records.len() as u64);
+        let text = |record: &StagedRecord| {
+            String::from_utf8_lossy(staged.bytes(&record.value).expect("a value")).into_owned()
+        };
+        Some(staged.records.iter().map(text).collect())
+    }
+
+    #[test]
+    fn a_row_is_written_as_often_as_it_is_there_and_refused_where_that_does_not_fit() {
+        let some = |records: &[&str]| Some(records.iter().map(|r| r.to_string()).collect());
+        assert_eq!(staged(SinkMode::Append, &[1, 2]), some(&["x", "x", "x"]));
+        assert_eq!(staged(SinkMode::Changes, &[3, -1]), some(&["+x", "+x"]));
+        assert_eq!(staged(SinkMode::Changes, &[-3, 1]), some(&["-x", "-x"]));
+        assert_eq!(staged(SinkMode::Changes, &[1, -1]), some(&[]));
+        for mode in [SinkMode::Append, SinkMode::Changes] {
+            assert_eq!(staged(mode, &[1_000_000_000_000]), None);
+        }
+    }
 }

@@ -176,6 +176,9 @@ impl Wiring {
         self.limit_bytes = bytes.max(EPOCH_BYTES_MIN);
         for node in &mut self.nodes {
             node.emit.set_limit(self.limit_bytes);
+            if let Role::Sink(sink) = &mut node.role {
+                sink.set_limit(self.limit_bytes);
+            }
         }
     }
 
@@ -448,12 +451,17 @@ impl Wiring {
     }
 
     /// Collects what the epoch wrote and what it took.
-    pub(crate) fn end_epoch(&mut self) -> Handed {
+    ///
+    /// # Errors
+    /// If a sink would write more than there is memory for.
+    pub(crate) fn end_epoch(&mut self) -> Result<Handed> {
         let mut outputs = Vec::new();
         for node in &mut self.nodes {
             let Role::Sink(sink) = &mut node.role else { continue };
             let begun = Instant::now();
-            let (staged, count) = sink.finish(&mut self.bad, &mut self.reports);
+            let (staged, count) = sink
+                .finish(&mut self.bad, &mut self.reports)
+                .ok_or_else(|| too_much(&node.name, self.limit_bytes))?;
             node.counts.busy += begun.elapsed();
             node.counts.rows_out += count;
             let failed = self.reports.failures.drain(..).map(|Failure { error, row }| Failed {
@@ -467,14 +475,14 @@ impl Wiring {
             outputs.push((sink.vertex, sink.stream, staged, count));
         }
         let overlay = self.store.seal();
-        Handed {
+        Ok(Handed {
             outputs,
             overlay,
             marks: self.nodes.iter().map(|n| n.mark).collect(),
             counts: self.nodes.iter_mut().map(|n| std::mem::take(&mut n.counts)).collect(),
             tables: self.store.table_sizes().collect(),
             state_bytes: self.state_bytes(),
-        }
+        })
     }
 }
 

@@ -14,6 +14,7 @@ use flow_ir::value::Value;
 
 use super::Meaning;
 use super::catalog::{AggregateDef, Example, NullUse, OrderUse, Param, array_of, map_of, only};
+use crate::host::RESULT_BYTES_MAX;
 
 pub(super) const ARRAY_AGG: AggregateDef = AggregateDef {
     name: "ARRAY_AGG",
@@ -140,62 +141,143 @@ impl Gather {
         }
     }
 
-    /// Calls `each` with every value that counts, as often as it does.
-    pub(super) fn each<'v>(&self, values: &'v RowBatch, mut each: impl FnMut(RowRef<'v>)) {
+    /// Calls `each` with every value that counts, as often as it does; `false` ends it.
+    pub(super) fn each<'v>(&self, values: &'v RowBatch, mut each: impl FnMut(RowRef<'v>) -> bool) {
         let all: Vec<usize> = (0..self.args.len()).collect();
         let encoder = KeyEncoder::new(values.layout(), &all);
         let mut seen = BTreeSet::new();
         for (i, row) in values.rows().enumerate() {
             let mut times = values.weight(i).max(0);
+            // The last of a key stays, however often it is there.
+            if self.args.len() > 1 {
+                times = times.min(1);
+            }
             if self.distinct && times > 0 {
                 let mut key = Vec::new();
                 encoder.append(row, &mut key);
                 times = i64::from(seen.insert(key));
             }
-            (0..times).for_each(|_| each(row));
+            for _ in 0..times {
+                if !each(row) {
+                    return;
+                }
+            }
         }
     }
 
-    fn array(&self, values: &RowBatch) -> Option<Vec<u8>> {
+    fn array(&self, values: &RowBatch) -> Gathered {
         let mut items = ContainerBuilder::default();
         let column = values.layout().column(0);
-        self.each(values, |row| push(&mut items, row, column, &self.args[0]));
-        (!items.is_empty()).then(|| bytes_of(&array_words(&items)))
+        let mut bytes = 0;
+        self.each(values, |row| {
+            bytes += ITEM_BYTES + var_bytes(row, column);
+            if bytes <= RESULT_BYTES_MAX {
+                push(&mut items, row, column, &self.args[0]);
+            }
+            bytes <= RESULT_BYTES_MAX
+        });
+        Gathered::of(bytes, || (!items.is_empty()).then(|| bytes_of(&array_words(&items))))
     }
 
-    fn text(&self, separator: &[u8], values: &RowBatch) -> Option<Vec<u8>> {
+    fn text(&self, separator: &[u8], values: &RowBatch) -> Gathered {
         let mut text: Option<Vec<u8>> = None;
         let column = values.layout().column(0);
-        self.each(values, |row| match &mut text {
-            None => text = Some(row.var(column).to_vec()),
-            Some(text) => {
-                text.extend_from_slice(separator);
-                text.extend_from_slice(row.var(column));
+        let mut bytes = 0;
+        self.each(values, |row| {
+            match &mut text {
+                None => text = Some(row.var(column).to_vec()),
+                Some(text) => {
+                    text.extend_from_slice(separator);
+                    text.extend_from_slice(row.var(column));
+                }
             }
+            // Texts and separators may be empty: it takes time to add nothing, too.
+            bytes += row.var(column).len() + separator.len().max(1);
+            bytes <= RESULT_BYTES_MAX
         });
-        text
+        Gathered::of(bytes, || text)
     }
 
-    fn map(&self, values: &RowBatch) -> Option<Vec<u8>> {
+    fn map(&self, values: &RowBatch) -> Gathered {
         let [key, value] = [0, 1].map(|i| values.layout().column(i));
         let mut rows = BTreeMap::new();
         self.each(values, |row| {
             let mut bytes = Vec::new();
             append_column_key(row, key, &self.args[0], &mut bytes);
             rows.insert(bytes, row);
+            true
         });
+        let bytes =
+            rows.values().map(|row| 2 * ITEM_BYTES + var_bytes(*row, key) + var_bytes(*row, value));
+        if bytes.sum::<usize>() > RESULT_BYTES_MAX {
+            return Gathered::TooLong;
+        }
         let mut parts = [ContainerBuilder::default(), ContainerBuilder::default()];
         for row in rows.values() {
             push(&mut parts[0], *row, key, &self.args[0]);
             push(&mut parts[1], *row, value, &self.args[1]);
         }
-        (!rows.is_empty()).then(|| bytes_of(&map_words(&parts[0], &parts[1])))
+        match rows.is_empty() {
+            true => Gathered::Nothing,
+            false => Gathered::Value(bytes_of(&map_words(&parts[0], &parts[1]))),
+        }
+    }
+}
+
+/// What an element takes in an array, beside the bytes of a text or container.
+const ITEM_BYTES: usize = 16;
+
+/// All values as one.
+#[derive(Debug)]
+pub(super) enum Gathered {
+    /// There is none.
+    Nothing,
+    /// The bytes of the result.
+    Value(Vec<u8>),
+    /// It would be over `RESULT_BYTES_MAX`.
+    TooLong,
+}
+
+impl Gathered {
+    /// What came of so many bytes.
+    pub(super) fn of(bytes: usize, value: impl FnOnce() -> Option<Vec<u8>>) -> Self {
+        match bytes > RESULT_BYTES_MAX {
+            true => Self::TooLong,
+            false => value().map_or(Self::Nothing, Self::Value),
+        }
+    }
+
+    /// The accumulators for it: the result, and whether it is too long.
+    pub(super) fn types(result: Type) -> Vec<Type> {
+        vec![result, Type::nullable(DataType::Boolean)]
+    }
+
+    /// Sets the accumulators, which are NULL, to it.
+    pub(super) fn put(self, acc: &mut ValueMut<'_>, first: usize) {
+        match self {
+            Self::Nothing => {}
+            Self::Value(bytes) => acc.set_var(first, &bytes),
+            Self::TooLong => acc.set_word(first + 1, 1),
+        }
+    }
+
+    /// Refuses a result that is too long.
+    pub(super) fn check(acc: RowRef<'_>, columns: &[Column]) -> Result<(), ErrorCode> {
+        if acc.is_null(columns[1]) { Ok(()) } else { Err(ErrorCode::Overflow) }
+    }
+}
+
+/// The bytes of a text or container.
+fn var_bytes(row: RowRef<'_>, column: Column) -> usize {
+    match column.slot {
+        Slot::Var if !row.is_null(column) => row.var(column).len(),
+        Slot::Var | Slot::Word | Slot::Wide => 0,
     }
 }
 
 impl Meaning for Gather {
     fn types(&self) -> Vec<Type> {
-        vec![self.result.clone()]
+        Gathered::types(self.result.clone())
     }
 
     fn add(&self, _: &mut ValueMut<'_>, _: usize, _: RowRef<'_>, _: &[Column], _: i64) {}
@@ -208,9 +290,7 @@ impl Meaning for Gather {
             Form::Text(separator) => self.text(separator, values),
             Form::Map => self.map(values),
         };
-        if let Some(bytes) = bytes {
-            acc.set_var(first, &bytes);
-        }
+        bytes.put(acc, first);
     }
 
     fn finish(
@@ -220,6 +300,7 @@ impl Meaning for Gather {
         out: &mut BatchBuilder,
         column: usize,
     ) -> Result<(), ErrorCode> {
+        Gathered::check(acc, columns)?;
         out.copy_column(column, acc, columns[0]);
         Ok(())
     }

@@ -10,7 +10,8 @@ use flow_ir::types::{DataType, Type};
 
 use super::Meaning;
 use super::catalog::{AggregateDef, Example, NullUse, OrderUse, only};
-use super::gather::Gather;
+use super::gather::{Gather, Gathered};
+use crate::host::RESULT_BYTES_MAX;
 use crate::scalar::{write_json, write_json_name};
 
 pub(super) const JSON_AGG: AggregateDef = AggregateDef {
@@ -101,24 +102,26 @@ impl Json {
         Self { gather: Gather::new(name, call), args: call.arg_types.clone(), nothing }
     }
 
-    fn array(&self, values: &RowBatch) -> Option<Vec<u8>> {
+    fn array(&self, values: &RowBatch) -> Gathered {
         let mut out = vec![b'['];
         self.gather.each(values, |row| {
             if out.len() > 1 {
                 out.push(b',');
             }
             write_json(row, values.layout(), 0, &mut out);
+            out.len() <= RESULT_BYTES_MAX
         });
         out.push(b']');
-        (out.len() > 2).then_some(out)
+        Gathered::of(out.len(), || (out.len() > 2).then_some(out))
     }
 
-    fn object(&self, values: &RowBatch) -> Option<Vec<u8>> {
+    fn object(&self, values: &RowBatch) -> Gathered {
         let mut members = BTreeMap::new();
         self.gather.each(values, |row| {
             let mut name = Vec::new();
             write_json_name(row, values.layout(), 0, &mut name);
             members.insert(name, row);
+            true
         });
         let mut out = vec![b'{'];
         for (name, row) in &members {
@@ -127,15 +130,18 @@ impl Json {
             }
             out.extend_from_slice(name);
             write_json(*row, values.layout(), 1, &mut out);
+            if out.len() > RESULT_BYTES_MAX {
+                return Gathered::TooLong;
+            }
         }
         out.push(b'}');
-        (out.len() > 2).then_some(out)
+        Gathered::of(out.len(), || (out.len() > 2).then_some(out))
     }
 }
 
 impl Meaning for Json {
     fn types(&self) -> Vec<Type> {
-        vec![Type::nullable(DataType::String)]
+        Gathered::types(Type::nullable(DataType::String))
     }
 
     fn add(&self, _: &mut ValueMut<'_>, _: usize, _: RowRef<'_>, _: &[Column], _: i64) {}
@@ -147,9 +153,7 @@ impl Meaning for Json {
             1 => self.array(values),
             _ => self.object(values),
         };
-        if let Some(text) = text {
-            acc.set_var(first, &text);
-        }
+        text.put(acc, first);
     }
 
     fn finish(
@@ -159,6 +163,7 @@ impl Meaning for Json {
         out: &mut BatchBuilder,
         column: usize,
     ) -> Result<(), ErrorCode> {
+        Gathered::check(acc, columns)?;
         if !acc.is_null(columns[0]) {
             out.set_bytes(column, acc.var(columns[0]));
         } else if !self.nothing.is_empty() {

@@ -274,3 +274,43 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn values_that_are_there_more_often_than_fits_are_refused_and_can_be_taken_back() {
+    let often = 1_000_000_000_000;
+    let names = [
+        ("ARRAY_AGG", DataType::BigInt, Value::Int(7)),
+        ("LISTAGG", DataType::String, Value::String(String::new())),
+        ("JSON_AGG", DataType::BigInt, Value::Int(7)),
+    ];
+    for (name, ty, value) in names {
+        let call = call(name, Some(ty.clone()), true);
+        let rows = batch(&ty, &[(value, 1)]);
+        let mut all = Evaluator::new(&[call.clone()], rows.layout()).expect("a call");
+        let mut result = |weight| {
+            all.add(rows.row(0), weight).expect("a row");
+            let mut out = BatchBuilder::new(Arc::new(RowLayout::new(vec![call.ty.clone()])));
+            let mut errors = Vec::new();
+            out.begin();
+            all.finish(&mut out, 0, &mut errors).expect("rows of the layout");
+            out.finish(1);
+            (out.take().row(0).is_null(out.layout().column(0)), errors)
+        };
+        assert_eq!(result(often), (true, vec![ErrorCode::Overflow]), "{name}");
+        assert_eq!(result(1 - often), (false, Vec::new()), "{name}");
+    }
+    // The last value of a key is one, however often it is there.
+    let types = vec![Type::nullable(DataType::BigInt); 2];
+    let ty = (lookup("MAP_AGG").expect("an aggregate").result)(&types).expect("a type");
+    let call =
+        AggregateCall { retracts: true, ..AggregateCall::new("MAP_AGG", vec![0, 0], types, ty) };
+    let rows = batch(&DataType::BigInt, &[(Value::Int(7), 1)]);
+    let mut all = Evaluator::new(&[call.clone()], rows.layout()).expect("a call");
+    all.add(rows.row(0), often).expect("a row");
+    let mut out = BatchBuilder::new(Arc::new(RowLayout::new(vec![call.ty.clone()])));
+    out.begin();
+    all.finish(&mut out, 0, &mut Vec::new()).expect("rows of the layout");
+    out.finish(1);
+    let shown = read_value(out.take().row(0), out.layout().column(0), &call.ty);
+    assert_eq!(shown, Value::Map(vec![(Value::Int(7), Value::Int(7))]));
+}

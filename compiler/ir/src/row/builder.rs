@@ -56,6 +56,16 @@ impl BatchBuilder {
         self.is_over
     }
 
+    /// Adds a row so often, each time with weight 1. Ends where the limit is reached: `is_over`.
+    pub fn push_copies(&mut self, row: RowRef<'_>, times: i64) {
+        for _ in 0..times {
+            if self.is_over {
+                return;
+            }
+            self.push_row(row, 1);
+        }
+    }
+
     /// The layout of the rows.
     pub fn layout(&self) -> &Arc<RowLayout> {
         &self.layout
