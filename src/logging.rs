@@ -1,57 +1,110 @@
-//! Where the process's own log goes: to standard error, for people or as JSON. FLOW_LOG says what
-//! is told, such as `info` or `kafka=debug`.
+//! Where the process's own log goes: to standard error, for people or as JSON; and its spans, to a
+//! collector. FLOW_LOG says what is told, such as `info` or `kafka=debug`.
 
 use std::io::IsTerminal;
 use std::sync::Arc;
 
 use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
 
-use crate::server::config::LogFormat;
+use crate::exit::{Failure, Result};
+use crate::server::config::{LogConfig, LogFormat};
 use crate::server::logs::{JobLayer, LogBook};
+use crate::traces::{self, Traces};
 
-/// Warnings, or what FLOW_LOG says: for commands.
-pub fn of_command() {
-    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    tracing_subscriber::fmt()
-        .with_ansi(colour)
-        .with_env_filter(filter("warn"))
-        .with_target(false)
-        .without_time()
-        .with_writer(|| crate::status::Stderr)
-        .init();
+/// The variable that says what is told.
+const VARIABLE: &str = "FLOW_LOG";
+
+/// Layers of a subscriber.
+type Layers = Vec<Box<dyn Layer<Registry> + Send + Sync>>;
+
+/// What is to be held until the process ends: spans that wait are sent when it is dropped.
+#[must_use]
+pub struct Logging(Option<Traces>);
+
+impl Logging {
+    /// Ends it.
+    pub fn end(self) {
+        drop(self.0);
+    }
 }
 
-/// What happens, or what FLOW_LOG says, with times: for a server. What jobs log is sorted to their
-/// rings too.
-pub fn of_server(format: LogFormat, book: Arc<LogBook>) {
-    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let lines = tracing_subscriber::fmt::layer().with_target(false).with_writer(std::io::stderr);
-    let lines: Box<dyn Layer<Registry> + Send + Sync> = match format {
-        LogFormat::Text => Box::new(lines.with_ansi(colour)),
+/// Warnings, or what FLOW_LOG says: for commands.
+///
+/// # Errors
+/// If what FLOW_LOG says is not understood.
+pub fn of_command() -> Result<Logging> {
+    let lines = fmt::layer()
+        .with_ansi(is_coloured())
+        .with_target(false)
+        .without_time()
+        .with_writer(|| crate::status::Stderr);
+    Ok(start(vec![Box::new(lines.with_filter(filter("warn")?))]))
+}
+
+/// What happens, or what FLOW_LOG or else the settings say, with times: for a server. What jobs log
+/// is sorted to their rings too.
+///
+/// # Errors
+/// If what is to be told is not understood.
+pub fn of_server(config: &LogConfig, book: Arc<LogBook>) -> Result<Logging> {
+    let lines = fmt::layer().with_writer(std::io::stderr);
+    let lines: Box<dyn Layer<Registry> + Send + Sync> = match config.format {
+        LogFormat::Text => Box::new(lines.with_target(false).with_ansi(is_coloured())),
         LogFormat::Json => Box::new(lines.json().flatten_event(true)),
     };
-    tracing_subscriber::registry()
-        .with(lines.with_filter(filter("info")))
-        .with(JobLayer(book).with_filter(LevelFilter::INFO))
-        .init();
+    let filter = filter(config.level.as_deref().unwrap_or("info"))?;
+    Ok(start(vec![Box::new(lines.with_filter(filter)), of_jobs(book)]))
 }
 
 /// Errors, or what FLOW_LOG says: for a server inside a shell, whose user is typing.
-pub fn of_shell(book: Arc<LogBook>) {
-    let lines = tracing_subscriber::fmt::layer()
+///
+/// # Errors
+/// If what FLOW_LOG says is not understood.
+pub fn of_shell(book: Arc<LogBook>) -> Result<Logging> {
+    let lines = fmt::layer()
         .with_target(false)
         .without_time()
         .with_ansi(false)
         .with_writer(std::io::stderr);
-    tracing_subscriber::registry()
-        .with(lines.with_filter(filter("error")))
-        .with(JobLayer(book).with_filter(LevelFilter::INFO))
-        .init();
+    Ok(start(vec![Box::new(lines.with_filter(filter("error")?)), of_jobs(book)]))
 }
 
-fn filter(default: &str) -> EnvFilter {
-    EnvFilter::try_from_env("FLOW_LOG").unwrap_or_else(|_| EnvFilter::new(default))
+fn of_jobs(book: Arc<LogBook>) -> Box<dyn Layer<Registry> + Send + Sync> {
+    Box::new(JobLayer(book).with_filter(LevelFilter::INFO))
+}
+
+/// Starts with these layers, and with that for spans.
+fn start(mut layers: Layers) -> Logging {
+    let (traces, problem) = match traces::layer() {
+        Ok(None) => (None, None),
+        Ok(Some((layer, traces))) => {
+            layers.push(layer);
+            (Some(traces), None)
+        }
+        Err(why) => (None, Some(why)),
+    };
+    tracing_subscriber::registry().with(layers).init();
+    if let Some(why) = problem {
+        tracing::warn!("{why}");
+    }
+    Logging(traces)
+}
+
+fn is_coloured() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}
+
+/// What the environment says is told, or this.
+fn filter(default: &str) -> Result<EnvFilter> {
+    let said = std::env::var(VARIABLE).ok().filter(|said| !said.is_empty());
+    let (name, text) = match &said {
+        Some(said) => (VARIABLE, said.as_str()),
+        None => ("level in [log]", default),
+    };
+    EnvFilter::try_new(text)
+        .map_err(|e| Failure::usage(format!("{name} is not understood: {text}: {e}")))
 }

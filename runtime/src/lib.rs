@@ -33,3 +33,6 @@ pub use config::{Config, Memory};
 pub use error::{Result, RuntimeError};
 pub use job::{Ended, JobHandle, Stopper, start};
 pub use world::World;
+
+/// The target of the spans that are traces: of epochs and commits here, of requests elsewhere.
+pub const TRACE: &str = "flow::trace";

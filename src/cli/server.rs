@@ -147,8 +147,10 @@ impl ServerArgs {
         config.jobs.jit &= !self.engine.no_jit;
         config.log.format = self.log_format.unwrap_or(config.log.format);
         let book = Arc::new(LogBook::default());
-        crate::logging::of_server(config.log.format, book.clone());
-        serve(config, book)
+        let logging = crate::logging::of_server(&config.log, book.clone())?;
+        let served = serve(config, book);
+        logging.end();
+        served
     }
 }
 

@@ -136,6 +136,8 @@ impl Limits {
 pub struct LogConfig {
     /// Lines for people, or a JSON object a line.
     pub format: LogFormat,
+    /// What is told, such as `info` or `warn,kafka=debug`; FLOW_LOG wins.
+    pub level: Option<String>,
 }
 
 /// `[audit]`.
@@ -212,7 +214,7 @@ const KEYS: [(&str, &[&str]); 8] = [
     ("secrets", &["folder"]),
     ("tls", &["certificate", "key"]),
     ("limits", &["body", "connections", "requests", "streams", "rate", "seconds"]),
-    ("log", &["format"]),
+    ("log", &["format", "level"]),
     ("audit", &["size", "keep"]),
 ];
 
@@ -309,6 +311,7 @@ mod tests {
             seconds = 10
             [log]
             format = "json"
+            level = "warn"
             [audit]
             size = "1MB"
             keep = 11

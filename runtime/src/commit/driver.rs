@@ -6,8 +6,10 @@ use std::time::Instant;
 use flow_ir::ids::{StreamId, VertexId};
 use flow_ir::kernel::Headers;
 use flow_ir::row::{BatchBuilder, RowBatch};
+use tracing::Span;
 
 use super::protocol::{CommitAction, CommitEvent, CommitState, Moved, StopReason, next};
+use super::span::{commit_span, note_outcome};
 use super::{Epoch, EpochRecord};
 use crate::connect::{Assignment, Outgoing, Writer};
 use crate::error::{Result, RuntimeError};
@@ -46,6 +48,7 @@ pub(crate) struct EpochOutput {
     pub(crate) moved: Moved,
     /// Whether the job ends with it, or must show that it owns its id.
     pub(crate) must: bool,
+    pub(crate) span: Span,
 }
 
 /// Commits the epochs of one attempt.
@@ -111,7 +114,14 @@ impl Committer {
     ///
     /// # Errors
     /// If this attempt is over: fenced, failed or unclear.
-    pub(crate) fn commit(&mut self, mut epoch: EpochOutput) -> Result<Done> {
+    pub(crate) fn commit(&mut self, epoch: EpochOutput) -> Result<Done> {
+        let span = epoch.span.clone();
+        let done = self.commit_or_merge(epoch);
+        note_outcome(&span, &done);
+        done
+    }
+
+    fn commit_or_merge(&mut self, mut epoch: EpochOutput) -> Result<Done> {
         let CommitState::Idle { committed, .. } = self.state else {
             return Err(RuntimeError::internal("an epoch is committed after its attempt ended"));
         };
@@ -123,6 +133,7 @@ impl Committer {
             last: epoch.must,
             now_ms: begun_ms,
         };
+        let mut span = Span::none();
         loop {
             let (state, actions) = next(self.state.clone(), event);
             self.state = state;
@@ -134,7 +145,10 @@ impl Committer {
                     CommitAction::Publish(_) => "publish",
                     CommitAction::Abort | CommitAction::Merge(_) | CommitAction::Stop(_) => "",
                 };
-                following = self.perform(action, &mut epoch)?;
+                if matches!(action, CommitAction::Stage(_)) {
+                    span = commit_span(&epoch.span, committed + 1);
+                }
+                following = span.in_scope(|| self.perform(action, &mut epoch))?;
                 self.crash.pass(name);
             }
             match (following, &self.state) {

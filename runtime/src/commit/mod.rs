@@ -22,10 +22,12 @@
 mod driver;
 mod protocol;
 mod record;
+mod span;
 
 pub(crate) use driver::{Committer, CrashPoint, Done, EpochOutput, Target, state_error};
 pub use protocol::{CommitAction, CommitEvent, CommitState, Moved, StopReason, next};
 pub use record::{EpochRecord, InputPosition, RECORD_VERSION, SinkPosition, TableEntry};
+pub(crate) use span::epoch_span;
 
 /// Number of an epoch of a job; the first is 1, 0 stands before any.
 pub type Epoch = u64;

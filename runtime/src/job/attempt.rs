@@ -15,7 +15,7 @@ use super::discovery::{Discovery, Found};
 use super::floor::Feeding;
 use super::outputs::Written;
 use super::start::{self, Started};
-use crate::commit::{Committer, Done, EpochOutput, EpochRecord, InputPosition, Moved};
+use crate::commit::{Committer, Done, EpochOutput, EpochRecord, InputPosition, Moved, epoch_span};
 use crate::config::{Config, EPOCH_TIME_MAX};
 use crate::connect::OffsetQuery;
 use crate::error::{Result, RuntimeError, Who};
@@ -27,6 +27,7 @@ use crate::worker::{
     WorkerSetup,
 };
 use crate::world::World;
+use tracing::Span;
 
 /// What the handle and the attempt share.
 #[derive(Default)]
@@ -125,6 +126,7 @@ impl Attempt<'_> {
             metrics: started.metrics,
             event_time: i64::MIN,
             begun: Instant::now(),
+            span: Span::none(),
             looked_ms: self.started_ms,
             crew,
         };
@@ -294,8 +296,9 @@ struct Coordinator<'a> {
     /// Per stream, the highest watermark that an operator fed by it has forwarded.
     floor: Arc<RwLock<Vec<i64>>>,
     event_time: i64,
-    /// When the epoch under way began.
+    /// When the epoch under way began, and its span.
     begun: Instant,
+    span: Span,
     /// When it was looked for a successor, milliseconds of the process's clock.
     looked_ms: u64,
     crew: Crew,
@@ -380,6 +383,7 @@ impl Coordinator<'_> {
         let settings = &self.attempt.graph.settings;
         let interval = Duration::from_millis(settings.commit_interval_ms).min(EPOCH_TIME_MAX);
         self.begun = Instant::now();
+        self.span = epoch_span(&self.attempt.graph.name);
         let deadline = self.begun + interval;
         let budget =
             Arc::new(Budget::new(deadline, settings.epoch_max_records, settings.epoch_max_bytes));
@@ -472,7 +476,8 @@ impl Coordinator<'_> {
             marks: self.named_marks(),
             ..self.template.clone()
         };
-        EpochOutput { outputs, asides, overlays, record, moved, must: false }
+        let span = std::mem::replace(&mut self.span, Span::none());
+        EpochOutput { outputs, asides, overlays, record, moved, must: false, span }
     }
 
     /// Shows the watermarks and tables of the operators.

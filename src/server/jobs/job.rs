@@ -197,7 +197,7 @@ impl Job {
 
     fn tell(&self, state: State) {
         let word = state.word();
-        tracing::info!("job {}: {word}", self.name);
+        tracing::info!(job = %self.name, "job {}: {word}", self.name);
         self.logs.add("INFO", word);
         self.has_changed();
     }
@@ -264,7 +264,7 @@ impl Job {
             Ok(Ended::Finished | Ended::AlreadyFinished) => {}
             Err(error) => {
                 let text = error.to_string();
-                tracing::warn!("job {} failed: {text}", self.name);
+                tracing::warn!(job = %self.name, "job {} failed: {text}", self.name);
                 self.logs.add("ERROR", &text);
                 if is_current {
                     self.failed(inner, host, &error);
@@ -291,7 +291,7 @@ impl Job {
     /// the next change writes it again.
     fn keep(&self, inner: &Inner, host: &Host) {
         if let Err(failure) = host.store.put(&self.name, &inner.record) {
-            tracing::error!("job {}: {}", self.name, failure.message);
+            tracing::error!(job = %self.name, "job {}: {}", self.name, failure.message);
         }
     }
 
