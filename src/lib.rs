@@ -18,7 +18,9 @@
 //! | `repl` | the shell, a client of a server |
 //! | `server` | many jobs in one process, and the API to them |
 //! | `logging` | where the process's own log goes |
+//! | `plain` | text of other people for a terminal |
 //! | `status` | lines that are redrawn at the bottom of the terminal |
+//! | `traces` | spans to a collector, where it is built with them |
 //! | `world` | logs, registries and output of a job that runs here |
 
 #[cfg(feature = "run")]
@@ -46,6 +48,7 @@ pub mod lsp;
 pub mod offered;
 #[cfg(feature = "run")]
 pub mod payload;
+pub mod plain;
 #[cfg(feature = "run")]
 pub mod query;
 pub mod registries;
@@ -58,5 +61,7 @@ pub mod server;
 pub mod signals;
 #[cfg(feature = "run")]
 pub mod status;
+#[cfg(feature = "run")]
+pub mod traces;
 #[cfg(feature = "run")]
 pub mod world;

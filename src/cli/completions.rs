@@ -3,7 +3,7 @@
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
-use super::{Cli, say};
+use super::{Cli, put};
 use crate::exit::Result;
 
 /// Prints a script that lets the shell complete commands and options.
@@ -21,6 +21,6 @@ impl CompletionsArgs {
     pub(super) fn run(self) -> Result {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut Cli::command(), "flow", &mut script);
-        say(&String::from_utf8_lossy(&script))
+        put(&String::from_utf8_lossy(&script))
     }
 }

@@ -8,7 +8,7 @@ use flow_compiler::diagnostics::has_errors;
 use flow_compiler::source::SourceMap;
 use flow_compiler::syntax::{format::format, parse};
 
-use super::say;
+use super::{put, say};
 use crate::driver::{read, show};
 use crate::exit::{Exit, Failure, Result};
 
@@ -47,7 +47,7 @@ impl FmtArgs {
                     say(&format!("{}\n", path.display()))?;
                 }
             } else if is_stdin {
-                say(&formatted)?;
+                put(&formatted)?;
             } else if changed {
                 std::fs::write(path, &formatted).map_err(|e| {
                     Failure::failed(format!("{} cannot be written: {e}", path.display()))

@@ -33,6 +33,7 @@ mod test;
 #[cfg(feature = "run")]
 mod topic;
 
+use crate::plain;
 use clap::{Args, Parser, Subcommand};
 #[cfg(feature = "run")]
 use flow_ir::physical::{JobGraph, decode};
@@ -262,8 +263,21 @@ pub(crate) fn size(text: &str) -> std::result::Result<usize, String> {
     number.checked_shl(shift).filter(|n| n >> shift == number).ok_or("too large".into())
 }
 
-/// Writes to standard output; a closed pipe is no error.
+/// Writes text for people to standard output, whoever wrote the names in it.
 fn say(text: &str) -> Result {
+    write(&plain::lines(text))
+}
+
+/// Writes data to standard output: as it is, and harmless on a terminal.
+fn put(text: &str) -> Result {
+    match std::io::IsTerminal::is_terminal(&std::io::stdout()) {
+        true => say(text),
+        false => write(text),
+    }
+}
+
+/// A closed pipe is no error.
+fn write(text: &str) -> Result {
     use std::io::Write;
     match std::io::stdout().write_all(text.as_bytes()) {
         Ok(()) => Ok(()),

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use flow_registry::{CompatibilityLevel, Options, Registry, Schema, Verdict};
 use flow_schema::compat::{Incompatibility, Level};
 
-use super::{define, say};
+use super::{define, put, say};
 use crate::exit::{Exit, Failure, Result};
 use crate::registries::{PREFIX as REGISTRY_PREFIX, Registries};
 
@@ -128,7 +128,7 @@ impl SchemaCommand {
                 let found = found.map_err(Failure::failed)?.ok_or_else(|| {
                     Failure::failed(format!("{subject} is not in {}", registry.address()))
                 })?;
-                say(&format!("{}\n", found.schema.text))
+                put(&format!("{}\n", found.schema.text))
             }
             SchemaCommand::Check { subject, file, at } => check(&subject, &file, &at),
             SchemaCommand::Register { subject, file, at } => register(&subject, &file, &at),

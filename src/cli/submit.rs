@@ -1,6 +1,7 @@
 //! `flow submit`: compiles and checks here, shows what is new, and sends the artifact. The server
 //! verifies it again.
 
+use crate::plain;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -57,7 +58,8 @@ impl SubmitArgs {
             if would.goes_on {
                 eprintln!("{name} runs version {version}; this one goes on with its state");
             } else {
-                eprint!("{}", told(&would.changes.clone().unwrap_or_default()));
+                let told = told(&would.changes.clone().unwrap_or_default());
+                eprint!("{}", plain::lines(&told));
                 if !fresh && self.yes {
                     return Err(Failure::usage(
                         "state would be lost; agree with --fresh, or use another name with --name",

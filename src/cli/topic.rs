@@ -17,7 +17,7 @@ use flow_runtime::error::Who;
 use super::describe::describe;
 use super::produce::produce;
 use super::schema::RegistryArgs;
-use super::{define, say};
+use super::{define, put, say};
 use crate::clusters::SERVERS_VARIABLE;
 use crate::exit::{Failure, Result};
 use crate::payload::Shower;
@@ -315,7 +315,7 @@ fn consume(topic: &str, follow: bool, shown: &Shown, max: usize, at: &LogArgs) -
         let mut records: Vec<Record<'_>> = Vec::new();
         fetched.batch.records(&mut records);
         for record in records.iter().take(max - count) {
-            say(&shown.line(record, &mut payloads))?;
+            put(&shown.line(record, &mut payloads))?;
             count += 1;
         }
         assignment[fetched.partition].offset = fetched.next_offset;

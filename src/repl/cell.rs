@@ -1,6 +1,7 @@
 //! Values of a result as they are shown, ordered and exported. A value comes as the JSON that the
 //! server wrote; numbers keep their digits.
 
+use crate::plain;
 use std::cmp::Ordering;
 
 use super::server::{Column, Row};
@@ -48,7 +49,9 @@ impl Cell {
     pub(super) fn shown(&self) -> String {
         match self {
             Cell::Null => "NULL".to_string(),
-            Cell::Number(text) | Cell::Text(text) | Cell::Json(text) => harmless(text),
+            Cell::Number(text) | Cell::Text(text) | Cell::Json(text) => {
+                plain::line(text).into_owned()
+            }
         }
     }
 
@@ -84,26 +87,6 @@ pub(super) fn json_object(columns: &[Column], row: &[Cell]) -> String {
     let name = |column: &Column| serde_json::Value::from(column.name.as_str()).to_string();
     let fields = columns.iter().zip(row).map(|(c, v)| format!("{}:{}", name(c), v.json()));
     format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
-}
-
-/// Text in one line, with escapes for what a terminal would obey or hide.
-fn harmless(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            c if c.is_control() || turns_direction(c) => out.extend(c.escape_unicode()),
-            c => out.push(c),
-        }
-    }
-    out
-}
-
-/// Characters that change in which direction text behind them is shown.
-fn turns_direction(c: char) -> bool {
-    matches!(c, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
 impl PartialOrd for Cell {

@@ -1,5 +1,6 @@
 //! Where the shell writes: a terminal, with its size and colours, or a pipe.
 
+use crate::plain;
 use std::io::{self, IsTerminal, Write};
 
 use flow_compiler::diagnostics::Diagnostic;
@@ -73,6 +74,13 @@ impl Screen {
         self.write(&format!("{text}\n"))
     }
 
+    /// Makes a terminal empty.
+    pub(super) fn clear(&mut self) {
+        if self.terminal {
+            self.write("\u{1b}[H\u{1b}[2J");
+        }
+    }
+
     /// Writes a remark: only to a terminal, so that a pipe has nothing but results.
     pub(super) fn remark(&mut self, text: &str) {
         if self.terminal {
@@ -82,6 +90,10 @@ impl Screen {
 
     /// Writes what went wrong.
     pub(super) fn error(&mut self, text: &str) {
+        self.report(&plain::lines(text));
+    }
+
+    fn report(&mut self, text: &str) {
         // When errors cannot be written either, there is nobody to tell.
         let _ = writeln!(self.err, "{}", text.trim_end()).and_then(|()| self.err.flush());
     }
@@ -92,7 +104,7 @@ impl Screen {
             true => RenderStyle::Colour { columns: self.size().columns },
             false => RenderStyle::Plain,
         };
-        self.error(&render(found, sources, style));
+        self.report(&render(found, sources, style));
     }
 }
 

@@ -1,6 +1,7 @@
 //! Diagnostics as text: the only place that knows miette. The same diagnostics, files and style
 //! always give the same text; nothing is read from the terminal or the environment.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -30,6 +31,7 @@ pub enum RenderStyle {
 pub fn render(diagnostics: &[Diagnostic], sources: &SourceMap, style: RenderStyle) -> String {
     let mut sorted = diagnostics.to_vec();
     super::sort(&mut sorted);
+    sorted.iter_mut().for_each(disarm);
     let mut out = String::new();
     for (i, diagnostic) in sorted.iter().enumerate() {
         if i > 0 && style != RenderStyle::Short {
@@ -56,7 +58,7 @@ fn short(diagnostic: &Diagnostic, sources: &SourceMap) -> String {
         Severity::Note => "note",
     };
     let place = sources.place(diagnostic.at.span);
-    format!("{place}: {severity}[{}]: {}\n", diagnostic.code, diagnostic.message)
+    format!("{}: {severity}[{}]: {}\n", harmless(&place), diagnostic.code, diagnostic.message)
 }
 
 fn report(
@@ -114,7 +116,46 @@ impl<'a> Adapter<'a> {
 }
 
 fn named(label: &Label, sources: &SourceMap) -> Option<NamedSource<Arc<str>>> {
-    sources.get(label.span.file).map(|file| NamedSource::new(file.name(), file.shared_text()))
+    let file = sources.get(label.span.file)?;
+    let text = match harmless(file.text()) {
+        Cow::Borrowed(_) => file.shared_text(),
+        Cow::Owned(text) => text.into(),
+    };
+    Some(NamedSource::new(harmless(file.name()), text))
+}
+
+/// Takes out of all texts of a diagnostic what a terminal would obey.
+fn disarm(diagnostic: &mut Diagnostic) {
+    let labels = diagnostic.related.iter_mut().chain([&mut diagnostic.at]);
+    let texts = labels.map(|label| &mut label.text).chain(&mut diagnostic.help);
+    for text in texts.chain([&mut diagnostic.message]) {
+        if let Cow::Owned(harmless) = harmless(text) {
+            *text = harmless;
+        }
+    }
+}
+
+/// A text with marks in the place of what a terminal would obey, or hide; as many bytes as before,
+/// so that places in it stay.
+fn harmless(text: &str) -> Cow<'_, str> {
+    let obeyed = |c: char| {
+        (c.is_control() && !matches!(c, '\n' | '\t'))
+            || matches!(c, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+    };
+    if !text.contains(obeyed) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\r' if chars.peek() == Some(&'\n') => out.push(c),
+            c if !obeyed(c) => out.push(c),
+            c if c.len_utf8() == '\u{FFFD}'.len_utf8() => out.push('\u{FFFD}'),
+            c => out.extend(std::iter::repeat_n('?', c.len_utf8())),
+        }
+    }
+    Cow::Owned(out)
 }
 
 /// A label, kept inside its file; an empty span is shown as the character at its start.
@@ -191,5 +232,31 @@ impl miette::Diagnostic for Elsewhere<'_> {
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         Some(Box::new(std::iter::once(self.mark.clone())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostics::{Code, Diagnostic};
+    use flow_ir::span::Span;
+
+    #[test]
+    fn nothing_that_a_terminal_obeys_is_rendered_and_places_stay() {
+        let mut sources = SourceMap::new();
+        let text = "SELECT \"\u{1b}[31m\u{9b}\u{202e}\",\r\n\tnothing";
+        let file = sources.add("a\u{1b}[2J.flow", text);
+        let at = text.find("nothing").unwrap() as u32;
+        let span = Span::new(file, at, at + 7);
+        let found = Diagnostic::new(Code::E0202, "no \u{1b}[0m", span, "x\u{7}")
+            .with_help("write\r \u{1b}]0;t\u{7}");
+        for style in [RenderStyle::Plain, RenderStyle::Short] {
+            let shown = render(&[found.clone()], &sources, style);
+            assert!(!shown.contains(['\u{1b}', '\u{9b}', '\u{202e}', '\u{7}']), "{shown:?}");
+            assert!(shown.contains("no ?[0m"), "{shown}");
+        }
+        let shown = render(&[found], &sources, RenderStyle::Plain);
+        assert!(shown.contains(":2:2]") && shown.contains("\"?[31m??\u{FFFD}\","), "{shown}");
+        assert_eq!(harmless("a\r\n\tb"), "a\r\n\tb");
     }
 }

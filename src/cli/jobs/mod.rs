@@ -9,7 +9,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 use ureq::http::Method;
 
-use super::{say, table};
+use super::{put, say, table};
 use crate::client::{Ask, Client};
 use crate::exit::{Failure, Result};
 use crate::figures::{duration, time};
@@ -31,6 +31,11 @@ pub(super) struct RemoteArgs {
 }
 
 impl RemoteArgs {
+    /// Whether a server is named, here or by the environment.
+    pub(super) fn is_named(&self) -> bool {
+        self.server.is_some() || self.context.is_some() || crate::client::is_named()
+    }
+
     pub(super) fn client(&self) -> Result<Client> {
         Client::new(self.server.as_deref(), self.context.as_deref())
     }
@@ -142,14 +147,14 @@ impl JobsCommand {
         match self {
             JobsCommand::List { format, at } => {
                 let jobs: JobList = at.client()?.get("/v1/jobs")?;
-                say(&shown(&jobs.jobs, format))
+                show(&jobs.jobs, format)
             }
             JobsCommand::Show { job, format } => {
                 let client = job.at.client()?;
                 let found: JobInfo = client.get(&format!("/v1/jobs/{}", job.name))?;
                 match format {
                     Format::Table => say(&described(&found, &details(&client, &job.name)?)),
-                    Format::Json | Format::Csv => say(&shown(&[found], format)),
+                    Format::Json | Format::Csv => show(&[found], format),
                 }
             }
             JobsCommand::Plan { job, analyze } => {
@@ -261,13 +266,13 @@ fn optional<T>(value: Option<T>, shown: impl FnOnce(T) -> String) -> String {
     value.map_or(String::new(), shown)
 }
 
-/// Jobs in a format.
-fn shown(jobs: &[JobInfo], format: Format) -> String {
+/// Shows jobs in a format.
+fn show(jobs: &[JobInfo], format: Format) -> Result {
     let rows: Vec<[String; 9]> = jobs.iter().map(row).collect();
     match format {
-        Format::Json => format!("{:#}\n", json!(jobs)),
-        Format::Csv => table::csv(COLUMNS, &rows),
-        Format::Table => table::aligned(COLUMNS, &rows),
+        Format::Json => put(&format!("{:#}\n", json!(jobs))),
+        Format::Csv => put(&table::csv(COLUMNS, &rows)),
+        Format::Table => say(&table::aligned(COLUMNS, &rows)),
     }
 }
 

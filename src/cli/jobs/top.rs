@@ -6,7 +6,7 @@ use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use super::{details, error_line, optional};
-use crate::cli::{say, table};
+use crate::cli::{say, table, write};
 use crate::client::Client;
 use crate::exit::Result;
 use crate::figures::{bytes, duration, time};
@@ -77,8 +77,8 @@ pub(super) fn top(client: &Client, job: Option<&JobName>, looks: u64) -> Result 
         };
         (totals, at) = (now, Instant::now());
         // From the top left corner, with what was there below taken away.
-        let clear = if redraws { "\u{1b}[H\u{1b}[J" } else { "" };
-        say(&format!("{clear}{text}"))?;
+        write(if redraws { "\u{1b}[H\u{1b}[J" } else { "" })?;
+        say(&text)?;
     }
     Ok(())
 }
