@@ -82,7 +82,14 @@ fn five_hundred_followers_are_served_and_one_more_than_may_is_refused() {
 fn bodies_that_are_too_large_or_malformed_are_refused() {
     let server = strict("body = \"10KB\"");
     let large = format!("{COPY} -- {}", "x".repeat(20_000));
-    server.submit("", &large).expect(413);
+    server.submit("", &large).tells(413, "bytes, this server takes 10240 bytes");
+    // What is announced is refused before it comes.
+    let mut stream = TcpStream::connect(server.host()).expect("it listens");
+    let head = "POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999\r\n\r\nx";
+    stream.write_all(head.as_bytes()).expect("it reads");
+    let mut first = [0; 12];
+    stream.read_exact(&mut first).expect("it answers");
+    assert_eq!(&first, b"HTTP/1.1 413");
     let artifact = Some(("application/vnd.flow.job", large.as_bytes()));
     server.ask("POST", "/v1/jobs", artifact).expect(413);
     for (kind, body, status) in [

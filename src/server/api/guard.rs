@@ -10,16 +10,20 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use flow_runtime::TRACE;
 use futures_util::FutureExt;
+use tracing::field::Empty;
+use tracing::{Instrument, Span, debug_span};
 
 use super::error::{ApiError, ApiResult};
 use crate::server::App;
 use crate::server::audit::Entry;
 use crate::server::auth::{Caller, Scope};
+use crate::traces;
 
 /// Paths that need no token.
 const OPEN: [&str; 3] = ["/health", "/ready", "/v1/openapi.json"];
@@ -36,17 +40,24 @@ pub(super) async fn guard(
 ) -> Response {
     let began = Instant::now();
     let address = address.ip().to_string();
+    let span = span(&request, &address);
+    traces::continue_trace(&span, request.headers());
     let (method, path) = (request.method().clone(), request.uri().to_string());
     let caller = admit(&app, &address, &request);
     let who = caller.as_ref().map_or("-".to_string(), |caller| caller.id.clone());
-    let response = match caller {
+    let response = match caller.and_then(|caller| fits(&app, request.headers()).map(|()| caller)) {
         Err(error) => error.into_response(),
         Ok(caller) => {
             request.extensions_mut().insert(caller);
-            in_time(&app, request, next).await
+            in_time(&app, request, next).instrument(span.clone()).await
         }
     };
     let status = response.status();
+    span.record("enduser.id", &who);
+    span.record("http.response.status_code", status.as_u16());
+    if status.is_server_error() {
+        span.record("otel.status_code", "ERROR");
+    }
     let denied = matches!(
         status,
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS
@@ -57,6 +68,20 @@ pub(super) async fn guard(
     }
     app.counts.answered(status.as_u16(), began.elapsed());
     response
+}
+
+/// The span of a request, named and described as OpenTelemetry does it. It ends with the head of
+/// the answer.
+fn span(request: &Request, address: &str) -> Span {
+    let method = request.method().as_str();
+    let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let name = format!("{method} {route}");
+    debug_span!(
+        target: TRACE, parent: None, "request",
+        otel.name = name.trim_end(), otel.kind = "server", otel.status_code = Empty,
+        http.request.method = method, http.route = route, url.path = request.uri().path(),
+        client.address = address, enduser.id = Empty, http.response.status_code = Empty
+    )
 }
 
 /// Answers a request in the time that it has.
@@ -73,6 +98,21 @@ async fn in_time(app: &App, request: Request, next: Next) -> Response {
         let message = format!("the request was not complete and answered in {patience:?}");
         ApiError::new(StatusCode::REQUEST_TIMEOUT, "too_slow", message).into_response()
     })
+}
+
+/// Refuses a body that says at once that it is too large; one that does not is refused when it is.
+fn fits(app: &App, headers: &HeaderMap) -> ApiResult<()> {
+    let most = app.limits.body;
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    // Of what is no number nothing was read.
+    match length.and_then(|length| length.parse::<u64>().ok()) {
+        Some(length) if length > most.0 as u64 => {
+            let message = format!("the body has {length} bytes, this server takes {most}");
+            Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
+                .with_help("A larger one is allowed by body in [limits]."))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// Who calls, if they may call now.
