@@ -34,6 +34,11 @@ const SERVER: &str = "FLOW_SERVER";
 const TOKEN: &str = "FLOW_TOKEN";
 const CONTEXT: &str = "FLOW_CONTEXT";
 
+/// Whether the environment names a server, or a context.
+pub fn is_named() -> bool {
+    [SERVER, CONTEXT].iter().any(|name| std::env::var_os(name).is_some_and(|v| !v.is_empty()))
+}
+
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 

@@ -16,8 +16,10 @@ use crate::query::Column;
 /// A view as the API lists it.
 #[derive(Debug, Deserialize)]
 pub struct Listed {
-    name: String,
-    job: String,
+    /// Its name.
+    pub name: String,
+    /// The job that keeps it.
+    pub job: String,
     #[serde(default)]
     table: String,
     columns: Vec<Column>,

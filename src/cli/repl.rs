@@ -18,8 +18,8 @@ use crate::server::logs::LogBook;
 #[command(after_help = "Examples:\n  flow repl\n  flow repl --local data\n  \
     flow repl --server http://127.0.0.1:7878\n  flow repl --local data < statements.flow\n\n\
     Statements end with a semicolon; \\? lists commands, \\help statements. Ctrl-C stops a query,\n\
-    Ctrl-D leaves. Without --local, --server and --context all topics, jobs and states are in a\n\
-    temporary folder and gone at the end. From a pipe the first mistake ends it, with exit code\n\
+    Ctrl-D leaves. Without --local, --server, --context and FLOW_SERVER all topics, jobs and states\n\
+    are in a temporary folder and gone at the end. From a pipe the first mistake ends it, with exit code\n\
     1, unless \\set on_error continue.")]
 pub(super) struct ReplArgs {
     /// Folder of the embedded log, its jobs and states; the server runs in this process
@@ -32,8 +32,14 @@ pub(super) struct ReplArgs {
 impl ReplArgs {
     pub(super) fn run(self) -> Result {
         let book = Arc::new(LogBook::default());
-        crate::logging::of_shell(book.clone());
-        if self.at.server.is_some() || self.at.context.is_some() {
+        let logging = crate::logging::of_shell(book.clone())?;
+        let done = self.with(book);
+        logging.end();
+        done
+    }
+
+    fn with(self, book: Arc<LogBook>) -> Result {
+        if self.local.is_none() && self.at.is_named() {
             let client = self.at.client()?;
             let place = format!("at {}", client.url());
             return shell(client, Registries::with_local(None), &place);

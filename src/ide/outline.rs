@@ -84,6 +84,7 @@ fn of_statement(statement: &Statement) -> Vec<Symbol> {
         StatementKind::Subscribe(_)
         | StatementKind::Explain { .. }
         | StatementKind::AnalyzeJob(_)
+        | StatementKind::Control { .. }
         | StatementKind::Show { .. }
         | StatementKind::Describe { .. }
         | StatementKind::Drop { .. }

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use flow_compiler::diagnostics::has_errors;
-use flow_compiler::syntax::ast::StatementKind;
+use flow_compiler::syntax::ast::{Ident, ObjectName, StatementKind};
 use flow_compiler::syntax::parse;
+use flow_ir::span::Span;
 
 use super::script::{Script, Step};
 use super::session::TYPED_FILE;
@@ -22,7 +23,7 @@ const WATCH_SECONDS_MAX: f64 = 86_400.0;
 const INCLUDE_DEPTH_MAX: usize = 16;
 
 /// A command, as `\help` lists it: name, arguments, what it does.
-pub(super) const COMMANDS: [(&str, &str, &str); 13] = [
+pub(super) const COMMANDS: [(&str, &str, &str); 14] = [
     ("d", "[name]", "what is declared, or the columns of one"),
     ("df", "[pattern]", "functions, with how they are called"),
     ("explain", "statement;", "the plan of a query or an insert"),
@@ -34,6 +35,7 @@ pub(super) const COMMANDS: [(&str, &str, &str); 13] = [
     ("i", "file", "does what a file says"),
     ("save", "file", "writes the session as a program"),
     ("help", "[statement]", "how statements are written"),
+    ("clear", "", "an empty screen"),
     ("?", "", "this list"),
     ("q", "", "leaves"),
 ];
@@ -42,12 +44,14 @@ impl Shell {
     /// Does a command.
     pub(super) fn command(&mut self, script: &Script, step: &Step) -> Done {
         let text = script.text_of(step);
-        let word = text.strip_prefix('\\').unwrap_or(text).trim_end().trim_end_matches(';');
+        let bare = text.strip_prefix('\\').is_none().then(|| text.to_lowercase());
+        let word = bare.as_deref().unwrap_or_else(|| text.strip_prefix('\\').unwrap_or(text));
+        let word = word.trim_end().trim_end_matches(';').trim_end();
         let (name, rest) = word.split_once(char::is_whitespace).unwrap_or((word, ""));
         let argument = rest.trim();
         match name {
             "d" if argument.is_empty() => self.show_all(),
-            "d" => self.describe(argument.trim_matches(['"', '`']), true),
+            "d" => self.describe(&named(argument), true),
             "df" => self.show_functions(Some(argument).filter(|pattern| !pattern.is_empty())),
             "explain" => {
                 let start = step.range.start + 1 + name.len();
@@ -67,6 +71,10 @@ impl Shell {
             }
             "?" => {
                 self.screen.write(&help::commands());
+                Done::Well
+            }
+            "clear" => {
+                self.screen.clear();
                 Done::Well
             }
             "q" | "quit" | "exit" => Done::Quit,
@@ -178,6 +186,20 @@ impl Shell {
                 Done::Well
             }
             Err(error) => self.mistake(&format!("{file} cannot be written: {error}")),
+        }
+    }
+}
+
+/// A name as DESCRIBE takes it; what is none by its rules, such as `my-view`, is one all the same.
+fn named(text: &str) -> ObjectName {
+    let (ast, found) = parse(TYPED_FILE, &format!("DESCRIBE EXTENDED {text}"));
+    let kind = ast.statements.into_iter().next().map(|statement| statement.kind);
+    match kind {
+        Some(StatementKind::Describe { name, .. }) if !has_errors(&found) => name,
+        Some(_) | None => {
+            let text = text.trim_matches(['"', '`']).to_string();
+            let span = Span::new(TYPED_FILE, 0, 0);
+            ObjectName::single(Ident { text, quoted: true, span })
         }
     }
 }

@@ -11,7 +11,7 @@ use super::command::COMMANDS;
 const GRAMMAR: &str = include_str!("../../grammar/flow.pest");
 
 /// Rules that a page shows: how users call the statement, the rule, and what is written before it.
-const PAGES: [(&str, &str, &str); 20] = [
+const PAGES: [(&str, &str, &str); 23] = [
     ("CREATE STREAM", "create_table", "CREATE [OR REPLACE] [TEMPORARY] "),
     ("CREATE TABLE", "create_table", "CREATE [OR REPLACE] [TEMPORARY] "),
     ("CREATE VIEW", "create_view", "CREATE [OR REPLACE] [TEMPORARY] "),
@@ -26,6 +26,9 @@ const PAGES: [(&str, &str, &str); 20] = [
     ("SHOW", "show", ""),
     ("DESCRIBE", "describe", ""),
     ("DROP", "drop", ""),
+    ("STOP JOB", "control", ""),
+    ("PAUSE JOB", "control", ""),
+    ("RESUME JOB", "control", ""),
     ("SET", "set", ""),
     ("RESET", "reset", ""),
     ("IMPORT", "import", ""),

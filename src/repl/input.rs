@@ -4,7 +4,7 @@
 use std::io::{BufRead, IsTerminal};
 
 use super::editor::{Editor, Line};
-use super::script::{Script, cut, is_blank};
+use super::script::{Script, cut, is_blank, is_command};
 use super::{Done, Shell, interrupt};
 use crate::exit::{Exit, Failure, Result};
 
@@ -59,7 +59,7 @@ pub(super) fn pipe(shell: &mut Shell, input: &mut dyn BufRead) -> Result {
             return Err(Failure::failed(format!("{STDIN} has a statement that is too long")));
         }
         // Only a semicolon or a command completes what was begun.
-        let may_end = line.contains(';') || line.trim_start().starts_with('\\');
+        let may_end = line.contains(';') || is_command(line.trim_start());
         if read > 0 && !may_end && !text.trim_start().is_empty() {
             continue;
         }

@@ -47,7 +47,7 @@ use std::time::Instant;
 use crate::exit::{Exit, Failure, Result};
 use crate::registries::Registries;
 use screen::Screen;
-use script::{Script, Step, cut, is_blank};
+use script::{Script, Step, cut, is_blank, is_command};
 use session::Session;
 
 pub use http::HttpServer;
@@ -167,7 +167,7 @@ impl Shell {
         }
         // The last semicolon may be missing.
         let start = script.text.len() - rest.trim_start().len();
-        let is_command = rest.trim_start().starts_with('\\');
+        let is_command = is_command(rest.trim_start());
         match self.step(script, &Step { range: start..script.text.len(), is_command }) {
             Done::Well => so_far,
             other => other,

@@ -12,6 +12,9 @@ use flow_ir::span::FileId;
 /// Commands whose argument is a statement.
 const WITH_STATEMENT: [&str; 2] = ["explain", "watch"];
 
+/// Commands that people write without a backslash, as in other shells: alone in a line.
+const BARE: [&str; 4] = ["exit", "quit", "help", "clear"];
+
 /// Text with its place, for messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Script {
@@ -77,7 +80,7 @@ fn from(text: &str, base: usize, steps: &mut Vec<Step>) -> Option<usize> {
     let mut taken = 0;
     for piece in &pieces {
         let start = piece.tokens.first()?.start;
-        if rest.get(start..)?.starts_with('\\') && set_start.is_none() {
+        if is_command(rest.get(start..)?) && set_start.is_none() {
             match taken {
                 0 => return command(text, base + start, steps),
                 _ => break,
@@ -97,6 +100,13 @@ fn from(text: &str, base: usize, steps: &mut Vec<Step>) -> Option<usize> {
         taken = piece.end + 1;
     }
     (taken > 0).then_some(base + taken)
+}
+
+/// Whether a text begins with a command.
+pub(super) fn is_command(text: &str) -> bool {
+    let line = text.lines().next().unwrap_or("").trim();
+    let word = line.strip_suffix(';').unwrap_or(line).trim_end();
+    line.starts_with('\\') || BARE.iter().any(|bare| bare.eq_ignore_ascii_case(word))
 }
 
 /// Takes a command. Where to go on, if it is complete.

@@ -143,6 +143,11 @@ impl Session {
         self.started.push((job.to_string(), statement.to_string()));
     }
 
+    /// Whether a statement of this session runs as this job.
+    pub(super) fn has_started(&self, job: &str) -> bool {
+        self.started.iter().any(|(name, _)| name == job)
+    }
+
     /// Forgets the statement of a job.
     pub(super) fn note_dropped(&mut self, job: &str) {
         self.started.retain(|(name, _)| name != job);

@@ -2,9 +2,10 @@
 
 use std::ops::ControlFlow;
 
+use flow_compiler::check::SETTINGS;
 use flow_compiler::check::notes::RelationKind;
 use flow_compiler::check::typed::Relation;
-use flow_compiler::syntax::ast::{ObjectKind, ShowWhat};
+use flow_compiler::syntax::ast::{ObjectKind, ObjectName, ShowWhat};
 use flow_stdlib::aggregates::AGGREGATES;
 use flow_stdlib::builtin;
 use serde_json::Value;
@@ -53,7 +54,7 @@ impl Shell {
             ShowWhat::Indexes => self.mistake(
                 "indexes are shown with their view\nhelp: Write DESCRIBE EXTENDED and its name.",
             ),
-            ShowWhat::Columns(name) => self.describe(&name.last().text, false),
+            ShowWhat::Columns(name) => self.describe(name, false),
             ShowWhat::Create(_, name) => self.show_create(&name.last().text),
         }
     }
@@ -149,14 +150,29 @@ impl Shell {
         self.show_rows(&columns, rows)
     }
 
-    /// SET, SHOW SETTINGS.
+    /// SET, SHOW SETTINGS: all that there are, with the values that this session has set.
     pub(super) fn show_settings(&mut self, like: Option<&str>) -> Done {
-        let rows: Vec<Vec<Cell>> = {
+        let mut rows: Vec<Vec<Cell>> = Vec::new();
+        for spec in SETTINGS {
             let session = self.session();
-            let settings = session.settings().iter().filter(|(key, _)| fits(key, like));
-            settings.map(|(key, value)| vec![Cell::text(key), Cell::text(value)]).collect()
-        };
-        self.show_rows(&[("setting", "STRING"), ("value", "STRING")], rows)
+            let mut set = session.settings().iter().filter(|(key, _)| spec.matches(key)).peekable();
+            if set.peek().is_none() {
+                rows.push(vec![Cell::text(spec.name), Cell::Null, Cell::text(spec.doc)]);
+            }
+            rows.extend(set.map(|(key, value)| {
+                let value = if is_secret(key) { "…" } else { value };
+                vec![Cell::text(key), Cell::text(value), Cell::text(spec.doc)]
+            }));
+        }
+        for (key, value) in self.session().settings() {
+            // Flink's names for the same.
+            if !SETTINGS.iter().any(|spec| spec.matches(key)) {
+                rows.push(vec![Cell::text(key), Cell::text(value), Cell::Null]);
+            }
+        }
+        rows.retain(|row| row.first().is_some_and(|name| fits(&name.shown(), like)));
+        let columns = [("setting", "STRING"), ("value", "STRING"), ("what it says", "STRING")];
+        self.show_rows(&columns, rows)
     }
 
     fn show_create(&mut self, name: &str) -> Done {
@@ -180,8 +196,12 @@ impl Shell {
     }
 
     /// DESCRIBE: the columns; EXTENDED: key, watermark and options, too.
-    pub(super) fn describe(&mut self, name: &str, extended: bool) -> Done {
-        let declared = self.session().find(name).map(|d| d.name.clone());
+    pub(super) fn describe(&mut self, name: &ObjectName, extended: bool) -> Done {
+        let declared = match name.as_single() {
+            Some(name) => self.session().find(&name.text).map(|d| d.name.clone()),
+            // With a job before it, it is a view of the server.
+            None => None,
+        };
         let Some(declared) = declared else { return self.describe_served(name, extended) };
         let (module, notes) = self.session().notes();
         let Some(note) = notes.relations.iter().find(|r| r.name == declared) else {
@@ -215,8 +235,9 @@ impl Shell {
     }
 
     /// A view of the server: its columns are those of a query.
-    fn describe_served(&mut self, name: &str, extended: bool) -> Done {
-        let quoted = format!("`{}`", name.replace('`', "``"));
+    fn describe_served(&mut self, name: &ObjectName, extended: bool) -> Done {
+        let parts = name.parts.iter().map(|part| format!("`{}`", part.text.replace('`', "``")));
+        let quoted = parts.collect::<Vec<_>>().join(".");
         let sql = format!("SELECT * FROM {quoted} LIMIT 0");
         let body = serde_json::json!({ "sql": sql, "declarations": "" });
         let answer = self.server.ask(&Request::post("/v1/query", body));
@@ -236,8 +257,12 @@ impl Shell {
             Ok(views) => views,
             Err(problem) => return self.problem(&problem),
         };
+        let is = |view: &Value, field: &str, text: &str| {
+            view.get(field).and_then(Value::as_str).is_some_and(|n| n.eq_ignore_ascii_case(text))
+        };
+        let job = name.parts.iter().rev().nth(1);
         let of_name = |view: &&Value| {
-            view.get("name").and_then(Value::as_str).is_some_and(|n| n.eq_ignore_ascii_case(name))
+            is(view, "name", &name.last().text) && job.is_none_or(|job| is(view, "job", &job.text))
         };
         let fields = views.iter().find(of_name).and_then(Value::as_object);
         let rows = fields.into_iter().flatten().filter(|(key, _)| *key != "columns");

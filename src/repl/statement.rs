@@ -1,14 +1,15 @@
 //! What becomes of a statement: declarations are checked and kept, queries asked, and what is to go
 //! on running becomes a job of the server.
 
+use crate::plain;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use flow_compiler::diagnostics::{Diagnostic, has_errors};
 use flow_compiler::source::SourceMap;
 use flow_compiler::syntax::ast::{
-    CreateTable, Ident, Insert, ObjectKind, ObjectName, OptionEntry, SetExprKind, Statement,
-    StatementKind, TableKind,
+    ControlVerb, CreateTable, Ident, Insert, ObjectKind, ObjectName, OptionEntry, SetExprKind,
+    Statement, StatementKind, TableKind,
 };
 use flow_compiler::syntax::parse;
 use serde::Deserialize;
@@ -18,6 +19,7 @@ use super::script::Script;
 use super::server::{Problem, Refusal, Request, read, segment};
 use super::session::{Declaration, TYPED_FILE};
 use super::{Done, Shell, interrupt};
+use crate::offered::Listed;
 
 /// A statement and where it stands.
 pub(super) struct Typed<'a> {
@@ -119,13 +121,12 @@ impl Shell {
                 let span = statement.span.start as usize..statement.span.end as usize;
                 self.explain(typed.script, &typed.script.alone(&span))
             }
-            StatementKind::AnalyzeJob(job) => self.analyze_job(&job_name(&job.text)),
+            StatementKind::AnalyzeJob(job) => self.analyze_job(&job_of(job)),
+            StatementKind::Control { verb, job } => self.control_job(*verb, &job_of(job)),
             StatementKind::Show { what, like } => {
                 self.show(what, like.as_ref().map(|t| t.value.as_str()))
             }
-            StatementKind::Describe { name, extended } => {
-                self.describe(&name.last().text, *extended)
-            }
+            StatementKind::Describe { name, extended } => self.describe(name, *extended),
             StatementKind::Drop { kind, if_exists, name, .. } => {
                 self.drop_object(*kind, name, *if_exists)
             }
@@ -262,10 +263,13 @@ impl Shell {
     }
 
     fn drop_object(&mut self, kind: ObjectKind, name: &ObjectName, if_exists: bool) -> Done {
-        let name = &name.last().text;
-        let declared = match kind {
-            ObjectKind::Job => None,
-            _ => self.session().find(name).map(|d| d.name.clone()),
+        if kind == ObjectKind::Job {
+            return self.drop_job(&job_of(name), if_exists);
+        }
+        let declared = match name.as_single() {
+            Some(name) => self.session().find(&name.text).map(|d| d.name.clone()),
+            // With a job before it, it is a view of the server.
+            None => None,
         };
         if let Some(declared) = declared {
             let readers = self.session().forget(&declared);
@@ -276,20 +280,96 @@ impl Shell {
             self.screen.remark(&format!("{} {declared} dropped.", kind_word(kind)));
             return Done::Well;
         }
-        if !matches!(kind, ObjectKind::Job | ObjectKind::View) {
-            return match if_exists {
-                true => Done::Well,
-                false => self.mistake(&format!("no {} is named {name}", kind_word(kind))),
-            };
+        if kind == ObjectKind::View {
+            return self.drop_served(name, if_exists);
         }
-        let job = job_name(name);
-        match self.server.ask(&Request::delete(format!("/v1/jobs/{}", segment(&job)))) {
+        match if_exists {
+            true => Done::Well,
+            false => {
+                let kind = kind_word(kind).to_lowercase();
+                self.mistake(&format!("no {kind} is named {name}"))
+            }
+        }
+    }
+
+    /// Drops a materialized view: the job that keeps it, if it keeps nothing else and was made for
+    /// it.
+    fn drop_served(&mut self, name: &ObjectName, if_exists: bool) -> Done {
+        let view = &name.last().text;
+        let jobs = name.parts.len().checked_sub(1).filter(|parts| *parts > 0);
+        let of_job = jobs.map(|parts| joined(&name.parts[..parts]));
+        // This session's own, also one whose job never came to keep it.
+        if of_job.is_none() && self.session().has_started(&job_name(view)) {
+            return self.drop_job(&job_name(view), if_exists);
+        }
+        let views: Vec<Listed> = match self.server.ask(&Request::get("/v1/views")) {
+            Ok(answer) => match read(&answer) {
+                Ok(views) => views,
+                Err(problem) => return self.problem(&problem),
+            },
+            Err(problem) => return self.problem(&problem),
+        };
+        let is_meant = |listed: &&Listed| {
+            listed.name == *view && of_job.as_ref().is_none_or(|job| listed.job == *job)
+        };
+        let found: Vec<&Listed> = views.iter().filter(is_meant).collect();
+        match found.as_slice() {
+            [] if if_exists => Done::Well,
+            [] => self.mistake(&format!("no view is named {name}")),
+            [one] => {
+                let job = &one.job;
+                let others = views.iter().any(|other| other.job == *job && other.name != one.name);
+                if others || *job != job_name(view) {
+                    return self.mistake(&format!(
+                        "view {view} is one of the things that job {job} does\nhelp: DROP JOB \
+                         \"{job}\" drops the job with all of them; to do without the view, submit \
+                         the job's program without it."
+                    ));
+                }
+                let job = job.clone();
+                self.drop_job(&job, if_exists)
+            }
+            several => {
+                let jobs: Vec<&str> = several.iter().map(|view| view.job.as_str()).collect();
+                self.mistake(&format!(
+                    "jobs {} have a view {view} each\nhelp: Name the job before it, as in DROP \
+                     VIEW \"{}\".{view}.",
+                    jobs.join(", "),
+                    jobs[0],
+                ))
+            }
+        }
+    }
+
+    fn drop_job(&mut self, job: &str, if_exists: bool) -> Done {
+        match self.server.ask(&Request::delete(format!("/v1/jobs/{}", segment(job)))) {
             Ok(_) => {
-                self.session().note_dropped(&job);
+                self.session().note_dropped(job);
                 self.screen.remark(&format!("Job {job} dropped."));
                 Done::Well
             }
             Err(Problem::Refused(Refusal { status: 404, .. })) if if_exists => Done::Well,
+            Err(problem) => self.problem(&problem),
+        }
+    }
+
+    /// STOP JOB, PAUSE JOB, RESUME JOB.
+    fn control_job(&mut self, verb: ControlVerb, job: &str) -> Done {
+        let (word, done) = match verb {
+            ControlVerb::Stop => ("stop", "stopped"),
+            ControlVerb::Pause => ("pause", "paused"),
+            ControlVerb::Resume => ("resume", "goes on"),
+        };
+        let path = format!("/v1/jobs/{}/{word}", segment(job));
+        let answer = self.server.ask(&Request::post(path, json!({})));
+        match answer.and_then(|answer| read::<JobState>(&answer)) {
+            Ok(JobState { state, error: Some(error) }) => {
+                self.mistake(&format!("job {job} is {state}: {error}"))
+            }
+            Ok(JobState { error: None, .. }) => {
+                self.screen.remark(&format!("Job {job} {done}."));
+                Done::Well
+            }
             Err(problem) => self.problem(&problem),
         }
     }
@@ -303,7 +383,8 @@ impl Shell {
         let plan = self.session().explain(script, alone, is_query);
         match plan {
             Ok(plan) => {
-                self.screen.write(&plan);
+                // Names in it may be of a server's views.
+                self.screen.write(&plain::lines(&plan));
                 Done::Well
             }
             Err((found, sources)) => {
@@ -344,6 +425,16 @@ pub(super) fn kind_word(kind: ObjectKind) -> &'static str {
 fn job_name(name: &str) -> String {
     let valid = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
     name.chars().map(valid).collect()
+}
+
+/// The job of a name: of one with dots in it, that job and no other.
+fn job_of(name: &ObjectName) -> String {
+    job_name(&joined(&name.parts))
+}
+
+/// The parts of a name with dots between them.
+fn joined(parts: &[Ident]) -> String {
+    parts.iter().map(|part| part.text.as_str()).collect::<Vec<_>>().join(".")
 }
 
 /// Declarations and a statement as one text, in which the statement keeps its line where the lines

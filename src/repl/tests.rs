@@ -47,6 +47,8 @@ impl Written {
 /// A server that gives these answers in turn, and notes what it was asked.
 #[derive(Default)]
 struct Listed {
+    /// The list of views; empty: it does not tell.
+    views: &'static str,
     answers: Mutex<Vec<Result<String, Problem>>>,
     events: Vec<(&'static str, &'static str)>,
     asked: Mutex<Vec<Request>>,
@@ -55,7 +57,10 @@ struct Listed {
 impl Server for Listed {
     fn ask(&self, request: &Request) -> std::result::Result<String, Problem> {
         if request.path == "/v1/views" {
-            return Err(Problem::Away("it does not tell".into()));
+            return match self.views {
+                "" => Err(Problem::Away("it does not tell".into())),
+                views => Ok(views.to_string()),
+            };
         }
         self.asked.lock().unwrap().push(request.clone());
         let mut answers = self.answers.lock().unwrap();
@@ -267,6 +272,69 @@ fn a_server_that_is_away_and_unknown_commands_are_told() {
     assert_eq!(written.err(), "error: nobody is there\n");
     let (ok, written, _) = pipe(Listed::default(), "\\timming\n");
     assert!(!ok && written.err().contains("is \\timing meant?"), "{}", written.err());
+}
+
+#[test]
+fn jobs_are_dropped_stopped_and_resumed_by_their_whole_names() {
+    let paths = |text: &str| -> Vec<String> {
+        let running = r#"{"name":"x","state":"running"}"#;
+        let (ok, written, asked) = pipe(answering(&[running]), text);
+        assert!(ok, "{text}: {}", written.err());
+        asked.into_iter().map(|request| request.path).collect()
+    };
+    for (text, path) in [
+        ("DROP JOB a.b;\n", "/v1/jobs/a.b"),
+        ("DROP JOB `a b`;\n", "/v1/jobs/a-b"),
+        ("STOP JOB 'a-b';\n", "/v1/jobs/a-b/stop"),
+        ("TERMINATE QUERY a.b;\n", "/v1/jobs/a.b/stop"),
+        ("pause a;\n", "/v1/jobs/a/pause"),
+        ("RESUME JOB a;\n", "/v1/jobs/a/resume"),
+    ] {
+        assert_eq!(paths(text), [path], "{text}");
+    }
+    let failed = r#"{"name":"a","state":"failed","error":"no \u001b[31m topic"}"#;
+    let (ok, written, _) = pipe(answering(&[failed]), "RESUME JOB a;\n");
+    assert!(!ok);
+    assert_eq!(written.err(), "error: job a is failed: no \\u{1b}[31m topic\n");
+}
+
+#[test]
+fn a_view_is_dropped_with_its_job_only_if_that_does_nothing_else() {
+    let views = r#"[{"name":"alone","job":"alone","columns":[]},
+        {"name":"one","job":"both","columns":[]},{"name":"two","job":"both","columns":[]},
+        {"name":"v","job":"a","columns":[]},{"name":"v","job":"v","columns":[]}]"#;
+    let drop = |text: &str| {
+        let server = Listed { views, ..answering(&["{}"]) };
+        let (ok, written, asked) = pipe(server, text);
+        assert_eq!(ok, written.err().is_empty());
+        (written.err(), asked.into_iter().map(|request| request.path).collect::<Vec<_>>())
+    };
+    assert_eq!(drop("DROP VIEW alone;\n").1, ["/v1/jobs/alone"]);
+    assert_eq!(drop("DROP VIEW v.v;\n").1, ["/v1/jobs/v"]);
+    assert_eq!(drop("DROP VIEW IF EXISTS none;\n"), (String::new(), Vec::new()));
+    for (text, told) in [
+        ("DROP VIEW none;\n", "no view is named none"),
+        ("DROP MATERIALIZED VIEW one;\n", "one of the things that job both does"),
+        ("DROP VIEW v;\n", "jobs a, v have a view v each"),
+        ("DROP VIEW a.v;\n", "one of the things that job a does"),
+        ("DROP STREAM none;\n", "no stream is named none"),
+    ] {
+        let (err, asked) = drop(text);
+        assert!(err.contains(told) && asked.is_empty(), "{text}: {err}");
+    }
+}
+
+#[test]
+fn words_of_other_shells_and_all_settings_are_known() {
+    let text = "SET 'commit.interval' = '1 s';\nSET;\nHELP;\nexit\nSELECT nothing;\n";
+    let (ok, written, asked) = pipe(Listed::default(), text);
+    assert!(ok && asked.is_empty(), "{}", written.err());
+    let out = written.out();
+    for part in ["| 1 s ", " time.zone ", "\\watch"] {
+        assert!(out.contains(part), "{part}: {out}");
+    }
+    let (_, written, _) = pipe(Listed::default(), "SET 'auto.offset.reset' = 'earliest';\n");
+    assert!(written.err().contains("'scan.startup.mode'"), "{}", written.err());
 }
 
 #[test]

@@ -83,6 +83,7 @@ impl<'a> Checker<'a> {
             | StatementKind::StatementSet(_)
             | StatementKind::Explain { .. }
             | StatementKind::AnalyzeJob(_)
+            | StatementKind::Control { .. }
             | StatementKind::Show { .. }
             | StatementKind::Describe { .. }
             | StatementKind::Drop { .. }
@@ -109,6 +110,7 @@ impl<'a> Checker<'a> {
             StatementKind::CreateFunction(_)
             | StatementKind::Explain { .. }
             | StatementKind::AnalyzeJob(_)
+            | StatementKind::Control { .. }
             | StatementKind::Show { .. }
             | StatementKind::Describe { .. }
             | StatementKind::Drop { .. }

@@ -321,6 +321,11 @@ impl<'a> Checker<'a> {
                 span,
                 Some("Ask a server: `flow jobs plan NAME --analyze`."),
             )),
+            StatementKind::Control { .. } => self.found.push(plans::not_available(
+                "STOP, PAUSE and RESUME of a job in a program",
+                span,
+                Some("Use `flow jobs stop NAME`, or the shell, `flow repl`."),
+            )),
             StatementKind::Show { .. } => self.found.push(later("SHOW in a program")),
             StatementKind::Describe { .. } => self.found.push(later("DESCRIBE in a program")),
             StatementKind::Reset(_) => self.found.push(later("RESET")),

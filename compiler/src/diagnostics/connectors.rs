@@ -87,8 +87,28 @@ pub fn unset_variable(name: &str, span: Span) -> Diagnostic {
         ))
 }
 
+/// Settings of Flink and ksqlDB, and what does here what they do there.
+const FOREIGN_SETTINGS: &[(&str, &str)] = &[
+    ("execution.checkpointing.interval", "SET 'commit.interval' says how often an epoch is committed."),
+    ("execution.runtime-mode", "A query is bounded where its streams are: 'scan.bounded.mode'."),
+    ("state.checkpoints.dir", "State is in the log; SET 'state.dir' says where its copy is."),
+    ("table.exec.source.idle-timeout", "It is an option of the stream: 'idle.timeout'."),
+    ("table.exec.mini-batch.enabled", "Changes are always consolidated by epoch."),
+    ("table.exec.mini-batch.allow-latency", "SET 'commit.interval' says how long an epoch is."),
+    ("table.exec.resource.default-parallelism", "It is SET 'parallelism'."),
+    ("sql-client.execution.result-mode", "In the shell, `\\changelog on` shows changes."),
+    ("auto.offset.reset", "It is an option of the stream: 'scan.startup.mode'."),
+    ("ksql.streams.auto.offset.reset", "It is an option of the stream: 'scan.startup.mode'."),
+    ("processing.guarantee", "Everything is processed exactly once."),
+    ("ksql.streams.num.stream.threads", "It is SET 'parallelism'."),
+];
+
 /// SET of a key that does not exist.
 pub fn unknown_setting(name: &str, span: Span, known: &[String]) -> Diagnostic {
+    if let Some((_, help)) = FOREIGN_SETTINGS.iter().find(|(foreign, _)| *foreign == name) {
+        let message = format!("no setting is named '{name}'");
+        return Diagnostic::new(Code::E0708, message, span, "unknown").with_help(*help);
+    }
     one_of(Code::E0708, format!("no setting is named '{name}'"), name, span, known, true)
 }
 

@@ -30,6 +30,9 @@ const STATEMENTS: &[&str] = &[
     "EXECUTE",
     "SUBSCRIBE",
     "PRINT",
+    "STOP",
+    "PAUSE",
+    "RESUME",
 ];
 
 /// Statements of other systems, and what to do in Flow.

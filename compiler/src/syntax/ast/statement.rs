@@ -40,7 +40,14 @@ pub enum StatementKind {
         statement: Box<Statement>,
     },
     /// EXPLAIN ANALYZE JOB: what a job's operators did.
-    AnalyzeJob(Ident),
+    AnalyzeJob(ObjectName),
+    /// STOP JOB, PAUSE JOB, RESUME JOB.
+    Control {
+        /// What becomes of it.
+        verb: ControlVerb,
+        /// The job.
+        job: ObjectName,
+    },
     /// SHOW.
     Show {
         /// What.
@@ -81,6 +88,17 @@ pub enum StatementKind {
         /// LIMIT.
         limit: Option<u64>,
     },
+}
+
+/// What a statement makes of a job of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ControlVerb {
+    /// STOP, TERMINATE: it ends after its epoch.
+    Stop,
+    /// PAUSE: it rests after its epoch.
+    Pause,
+    /// RESUME: it goes on.
+    Resume,
 }
 
 /// Kinds of objects that a program can name.

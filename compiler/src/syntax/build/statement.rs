@@ -3,10 +3,10 @@
 use super::{Builder, Node, child, children, has, must};
 use crate::diagnostics::syntax;
 use crate::syntax::ast::{
-    ColumnDef, ColumnKind, CreateFunction, CreateIndex, CreateTable, CreateView, FunctionParam,
-    Insert, KeyDef, LikeBehaviour, LikeTable, ObjectKind, OptionEntry, OptionValue,
-    OptionValueKind, Query, ShowWhat, Statement, StatementKind, Subscribe, TableElement, TableKind,
-    Text, WatermarkDef,
+    ColumnDef, ColumnKind, ControlVerb, CreateFunction, CreateIndex, CreateTable, CreateView,
+    FunctionParam, Ident, Insert, KeyDef, LikeBehaviour, LikeTable, ObjectKind, ObjectName,
+    OptionEntry, OptionValue, OptionValueKind, Query, ShowWhat, Statement, StatementKind,
+    Subscribe, TableElement, TableKind, Text, WatermarkDef,
 };
 use crate::syntax::grammar::Rule;
 
@@ -73,6 +73,7 @@ impl Builder<'_> {
                 // More than that there never is.
                 limit: child(&inner, Rule::integer).map(|n| n.as_str().parse().unwrap_or(u64::MAX)),
             },
+            Rule::control => self.control(&inner),
             _ => StatementKind::Query(Box::new(self.query(inner))),
         };
         Statement { kind, span }
@@ -80,7 +81,7 @@ impl Builder<'_> {
 
     fn explain(&mut self, pair: &Node<'_>) -> StatementKind {
         if let Some(job) = child(pair, Rule::analyze_job) {
-            return StatementKind::AnalyzeJob(self.first_ident(&job));
+            return StatementKind::AnalyzeJob(self.first_name(&job));
         }
         let details = child(pair, Rule::explain_details);
         let details = details.map_or_else(Vec::new, |c| self.idents(&c));
@@ -95,6 +96,23 @@ impl Builder<'_> {
             }
         };
         StatementKind::Explain { details, statement: Box::new(Statement { kind, span }) }
+    }
+
+    fn control(&self, pair: &Node<'_>) -> StatementKind {
+        let verb = if has(pair, Rule::k_pause) {
+            ControlVerb::Pause
+        } else if has(pair, Rule::k_resume) {
+            ControlVerb::Resume
+        } else {
+            ControlVerb::Stop
+        };
+        let job = match self.first_text(pair) {
+            Some(Text { value, span }) => {
+                ObjectName::single(Ident { text: value, quoted: true, span })
+            }
+            None => self.first_name(pair),
+        };
+        StatementKind::Control { verb, job }
     }
 
     fn subscribe(&mut self, pair: &Node<'_>) -> Subscribe {
@@ -350,7 +368,7 @@ fn shown(words: &str) -> Option<ShowWhat> {
         "JOBS" | "QUERIES" => ShowWhat::Jobs,
         "TOPICS" => ShowWhat::Topics,
         "SCHEMAS" => ShowWhat::Schemas,
-        "SETTINGS" => ShowWhat::Settings,
+        "SETTINGS" | "PROPERTIES" => ShowWhat::Settings,
         _ => return None,
     };
     Some(what)

@@ -2,9 +2,9 @@
 
 use super::Printer;
 use crate::syntax::ast::{
-    ColumnDef, ColumnKind, CreateFunction, CreateIndex, CreateTable, CreateView, Ident, Insert,
-    LikeBehaviour, ObjectKind, ObjectName, OptionEntry, ShowWhat, Statement, StatementKind,
-    Subscribe, TableElement, TableKind, Text,
+    ColumnDef, ColumnKind, ControlVerb, CreateFunction, CreateIndex, CreateTable, CreateView,
+    Ident, Insert, LikeBehaviour, ObjectKind, ObjectName, OptionEntry, ShowWhat, Statement,
+    StatementKind, Subscribe, TableElement, TableKind, Text,
 };
 use crate::syntax::pratt::Precedence;
 
@@ -31,7 +31,15 @@ impl Printer {
             StatementKind::Explain { details, statement } => self.explain(details, statement),
             StatementKind::AnalyzeJob(job) => {
                 self.push("EXPLAIN ANALYZE JOB ");
-                self.ident(job);
+                self.name(job);
+            }
+            StatementKind::Control { verb, job } => {
+                self.push(match verb {
+                    ControlVerb::Stop => "STOP JOB ",
+                    ControlVerb::Pause => "PAUSE JOB ",
+                    ControlVerb::Resume => "RESUME JOB ",
+                });
+                self.name(job);
             }
             StatementKind::Show { what, like } => {
                 self.show(what);
