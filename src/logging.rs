@@ -4,7 +4,7 @@
 use std::io::IsTerminal;
 use std::sync::Arc;
 
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -17,6 +17,9 @@ use crate::traces::{self, Traces};
 
 /// The variable that says what is told.
 const VARIABLE: &str = "FLOW_LOG";
+
+/// What libraries tell at work is none of a user's business, unless it is asked for by name.
+const LIBRARIES: &str = "cranelift_jit=warn,cranelift_codegen=warn";
 
 /// Layers of a subscriber.
 type Layers = Vec<Box<dyn Layer<Registry> + Send + Sync>>;
@@ -42,7 +45,8 @@ pub fn of_command() -> Result<Logging> {
         .with_target(false)
         .without_time()
         .with_writer(|| crate::status::Stderr);
-    Ok(start(vec![Box::new(lines.with_filter(filter("warn")?))]))
+    let (logging, _) = start(vec![Box::new(lines.with_filter(filter("warn")?))]);
+    Ok(logging)
 }
 
 /// What happens, or what FLOW_LOG or else the settings say, with times: for a server. What jobs log
@@ -57,7 +61,11 @@ pub fn of_server(config: &LogConfig, book: Arc<LogBook>) -> Result<Logging> {
         LogFormat::Json => Box::new(lines.json().flatten_event(true)),
     };
     let filter = filter(config.level.as_deref().unwrap_or("info"))?;
-    Ok(start(vec![Box::new(lines.with_filter(filter)), of_jobs(book)]))
+    let (logging, problem) = start(vec![Box::new(lines.with_filter(filter)), of_jobs(book)]);
+    if let Some(why) = problem {
+        tracing::warn!("{why}");
+    }
+    Ok(logging)
 }
 
 /// Errors, or what FLOW_LOG says: for a server inside a shell, whose user is typing.
@@ -70,15 +78,19 @@ pub fn of_shell(book: Arc<LogBook>) -> Result<Logging> {
         .without_time()
         .with_ansi(false)
         .with_writer(std::io::stderr);
-    Ok(start(vec![Box::new(lines.with_filter(filter("error")?)), of_jobs(book)]))
+    let lines = lines.with_filter(filter("error")?);
+    let (logging, _) = start(vec![Box::new(lines), of_jobs(book)]);
+    Ok(logging)
 }
 
 fn of_jobs(book: Arc<LogBook>) -> Box<dyn Layer<Registry> + Send + Sync> {
-    Box::new(JobLayer(book).with_filter(LevelFilter::INFO))
+    let own = [("flow", LevelFilter::INFO), ("kafka", LevelFilter::INFO)];
+    let told = Targets::new().with_default(LevelFilter::WARN).with_targets(own);
+    Box::new(JobLayer(book).with_filter(told))
 }
 
-/// Starts with these layers, and with that for spans.
-fn start(mut layers: Layers) -> Logging {
+/// Starts with these layers, and with that for spans; and why there is none, though it is asked for.
+fn start(mut layers: Layers) -> (Logging, Option<String>) {
     let (traces, problem) = match traces::layer() {
         Ok(None) => (None, None),
         Ok(Some((layer, traces))) => {
@@ -88,10 +100,7 @@ fn start(mut layers: Layers) -> Logging {
         Err(why) => (None, Some(why)),
     };
     tracing_subscriber::registry().with(layers).init();
-    if let Some(why) = problem {
-        tracing::warn!("{why}");
-    }
-    Logging(traces)
+    (Logging(traces), problem)
 }
 
 fn is_coloured() -> bool {
@@ -105,6 +114,6 @@ fn filter(default: &str) -> Result<EnvFilter> {
         Some(said) => (VARIABLE, said.as_str()),
         None => ("level in [log]", default),
     };
-    EnvFilter::try_new(text)
+    EnvFilter::try_new(format!("{LIBRARIES},{text}"))
         .map_err(|e| Failure::usage(format!("{name} is not understood: {text}: {e}")))
 }

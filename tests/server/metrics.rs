@@ -79,6 +79,9 @@ fn metrics_are_told_by_job_stream_and_partition() {
     let plan = server.get("/v1/jobs/counts/plan");
     assert!(plan.status == 200 && plan.text.contains("clicks"), "{plan:?}");
     assert!(server.sandbox.read(LOG).contains("job counts: running"));
+    // What libraries do inside is not told.
+    let lines = server.get("/v1/jobs/counts/logs").expect(200)["lines"].to_string();
+    assert!(!lines.contains("function") && lines.contains("running"), "{lines}");
 }
 
 #[test]
