@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use flow_runtime::TRACE;
@@ -43,16 +43,23 @@ pub(super) async fn guard(
     let span = span(&request, &address);
     traces::continue_trace(&span, request.headers());
     let (method, path) = (request.method().clone(), request.uri().to_string());
+    let has_body = has_body(request.headers());
     let caller = admit(&app, &address, &request);
     let who = caller.as_ref().map_or("-".to_string(), |caller| caller.id.clone());
-    let response = match caller.and_then(|caller| fits(&app, request.headers()).map(|()| caller)) {
-        Err(error) => error.into_response(),
-        Ok(caller) => {
-            request.extensions_mut().insert(caller);
-            in_time(&app, request, next).instrument(span.clone()).await
-        }
-    };
+    let mut response =
+        match caller.and_then(|caller| fits(&app, request.headers()).map(|()| caller)) {
+            Err(error) => error.into_response(),
+            Ok(caller) => {
+                request.extensions_mut().insert(caller);
+                in_time(&app, request, next).instrument(span.clone()).await
+            }
+        };
     let status = response.status();
+    if has_body && (status.is_client_error() || status.is_server_error()) {
+        // Whoever was refused may not have been read to the end, and then the connection ends: told,
+        // no client sends its next request into that.
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     span.record("enduser.id", &who);
     span.record("http.response.status_code", status.as_u16());
     if status.is_server_error() {
@@ -98,6 +105,13 @@ async fn in_time(app: &App, request: Request, next: Next) -> Response {
         let message = format!("the request was not complete and answered in {patience:?}");
         ApiError::new(StatusCode::REQUEST_TIMEOUT, "too_slow", message).into_response()
     })
+}
+
+/// Whether a request has more than its head.
+fn has_body(headers: &HeaderMap) -> bool {
+    let is_none = |length: &HeaderValue| length.as_bytes() == b"0";
+    headers.contains_key(header::TRANSFER_ENCODING)
+        || headers.get(header::CONTENT_LENGTH).is_some_and(|length| !is_none(length))
 }
 
 /// Refuses a body that says at once that it is too large; one that does not is refused when it is.
