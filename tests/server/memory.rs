@@ -123,3 +123,38 @@ fn a_question_that_wants_too_much_is_refused_and_others_are_answered() {
     assert_eq!(server.post("/v1/query", &one).expect(200)["rows"], json!([{"n": 1}]));
     assert_eq!(server.get("/v1/jobs/keys").json()["state"], "running");
 }
+
+/// A row that is there a million million times when a thousand equal ones have come.
+const OFTEN: &str = "
+CREATE STREAM ones (k BIGINT NOT NULL) WITH (connector = 'kafka', format = 'json');
+CREATE VIEW pairs AS SELECT a.k FROM ones AS a LEFT JOIN ones AS b ON a.k = b.k;
+CREATE VIEW often AS SELECT a.k FROM pairs AS a LEFT JOIN pairs AS b ON a.k = b.k;
+";
+
+#[test]
+fn a_row_that_is_there_very_often_is_counted_and_not_written_out() {
+    let sandbox = Sandbox::new();
+    sandbox.fill("ones", 1, "k", &"{\"k\":1}\n".repeat(1_000));
+    sandbox.fill("clicks", 1, "page", &clicks(0..10));
+    let server = with_memory(sandbox, "64MB");
+    server.submit("", COPY).expect(201);
+    let view = format!("{OFTEN}CREATE MATERIALIZED VIEW kept AS SELECT k FROM often;");
+    server.submit("?name=keeps", &view).expect(201);
+    server.wait_for_rows("SELECT COUNT(*) AS n FROM kept", &json!([{"n": 1_000_000_000_000_u64}]));
+    let rows = server.post("/v1/query", &json!({"sql": "SELECT k FROM kept LIMIT 2"})).expect(200);
+    assert_eq!(rows["rows"], json!([{"k": 1}, {"k": 1}]));
+    let all = json!({"sql": "SELECT k FROM kept"});
+    server.post("/v1/query", &all).tells(422, "the answer has 1000000000000 rows");
+    let list = json!({"sql": "SELECT ARRAY_AGG(k) AS ks FROM kept"});
+    server.post("/v1/query", &list).tells(422, "the result is out of range");
+    // The changes of a topic are records, one each time.
+    let sink = "CREATE STREAM changes WITH (connector = 'kafka', format = 'debezium-json');
+        INSERT INTO changes SELECT k FROM often;";
+    server.submit("?name=writes", &format!("{OFTEN}{sink}")).expect(201);
+    let failed = server.wait_for_state("writes", "failed");
+    let error = failed["error"].as_str().expect("an error");
+    assert!(error.contains("changes makes more rows") && error.contains("MB of memory"), "{error}");
+    server.sandbox.produce("clicks", "page", &clicks(10..20));
+    server.wait_for_input("copy", 20);
+    assert_eq!(server.get("/v1/jobs/copy").json()["failures"], 0);
+}
