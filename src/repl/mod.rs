@@ -101,6 +101,8 @@ struct Shell {
     switches: Switches,
     /// Files that are being read, to stop where one reads itself.
     including: Vec<std::path::PathBuf>,
+    /// Whether the server could not be asked the last time.
+    away: bool,
 }
 
 /// Runs the shell on standard input and output until it ends.
@@ -130,7 +132,7 @@ pub fn ask(
     for (name, text) in [("declarations", declarations), ("query", sql)] {
         let script = Script { name: name.to_string(), text: text.to_string() };
         if shell.run_all(&script) == Done::Failed {
-            return Err(Failure::shown(Exit::Mistakes));
+            return Err(Failure::shown(if shell.away { Exit::Failed } else { Exit::Mistakes }));
         }
     }
     Ok(())
@@ -141,7 +143,7 @@ impl Shell {
         let switches =
             Switches { format: Format::Table, changelog: false, timing: false, go_on: false };
         let session = Arc::new(Mutex::new(session));
-        Self { server, session, screen, switches, including: Vec::new() }
+        Self { server, session, screen, switches, including: Vec::new(), away: false }
     }
 
     fn session(&self) -> MutexGuard<'_, Session> {
@@ -197,6 +199,7 @@ impl Shell {
                 Done::Well
             }
             Problem::Refused(_) | Problem::Away(_) => {
+                self.away = matches!(problem, Problem::Away(_));
                 self.screen.error(&problem.to_string());
                 Done::Failed
             }

@@ -89,7 +89,10 @@ pub fn unset_variable(name: &str, span: Span) -> Diagnostic {
 
 /// Settings of Flink and ksqlDB, and what does here what they do there.
 const FOREIGN_SETTINGS: &[(&str, &str)] = &[
-    ("execution.checkpointing.interval", "SET 'commit.interval' says how often an epoch is committed."),
+    (
+        "execution.checkpointing.interval",
+        "SET 'commit.interval' says how often an epoch is committed.",
+    ),
     ("execution.runtime-mode", "A query is bounded where its streams are: 'scan.bounded.mode'."),
     ("state.checkpoints.dir", "State is in the log; SET 'state.dir' says where its copy is."),
     ("table.exec.source.idle-timeout", "It is an option of the stream: 'idle.timeout'."),
@@ -105,11 +108,12 @@ const FOREIGN_SETTINGS: &[(&str, &str)] = &[
 
 /// SET of a key that does not exist.
 pub fn unknown_setting(name: &str, span: Span, known: &[String]) -> Diagnostic {
-    if let Some((_, help)) = FOREIGN_SETTINGS.iter().find(|(foreign, _)| *foreign == name) {
-        let message = format!("no setting is named '{name}'");
-        return Diagnostic::new(Code::E0708, message, span, "unknown").with_help(*help);
+    let message = format!("no setting is named '{name}'");
+    let found = one_of(Code::E0708, message, name, span, known, true);
+    match FOREIGN_SETTINGS.iter().find(|(foreign, _)| *foreign == name) {
+        Some((_, help)) => Diagnostic { fix: None, ..found }.with_help(*help),
+        None => found,
     }
-    one_of(Code::E0708, format!("no setting is named '{name}'"), name, span, known, true)
 }
 
 /// SET to a value that the key does not take.
