@@ -15,6 +15,7 @@ use flow_runtime::connect::{Assignment, Log, NewTopic, OffsetQuery, Reader};
 use flow_runtime::error::Who;
 
 use super::describe::describe;
+use super::jobs::confirmed;
 use super::produce::produce;
 use super::schema::RegistryArgs;
 use super::{define, put, say};
@@ -64,6 +65,19 @@ pub(super) enum TopicCommand {
         /// Its partitions, old and new ones together
         #[arg(long)]
         partitions: u32,
+        #[command(flatten)]
+        at: LogArgs,
+    },
+    /// Delete a topic with its records
+    #[command(after_help = "Example:\n  flow topic delete orders --local data\n\n\
+        Jobs that read or write the topic stop, and say so. A topic that is made again under the \
+        name is\nanother one.")]
+    Delete {
+        /// Its name
+        topic: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
         #[command(flatten)]
         at: LogArgs,
     },
@@ -218,6 +232,7 @@ impl TopicCommand {
                 let now = at.open()?.log().add_partitions(&topic, partitions)?;
                 say(&format!("{}: {} partitions\n", now.name, now.partitions))
             }
+            TopicCommand::Delete { topic, yes, at } => delete(&topic, yes, &at),
             TopicCommand::Describe { topic, at } => describe(&topic, &at),
             TopicCommand::Produce { topic, file, format, key, at } => {
                 let input: Box<dyn Read + Send> = match &file {
@@ -281,6 +296,19 @@ fn header_text(value: &[u8]) -> String {
         Ok(text) if !text.contains(char::is_control) => text.to_string(),
         _ => value.iter().fold("0x".to_string(), |text, byte| text + &format!("{byte:02x}")),
     }
+}
+
+fn delete(topic: &str, yes: bool, at: &LogArgs) -> Result {
+    let access = at.open()?;
+    // Missing topics are told as by every other command.
+    let ends = access.log().offsets(topic, OffsetQuery::End)?;
+    let starts = access.log().offsets(topic, OffsetQuery::Earliest)?;
+    let records: i64 = ends.iter().zip(&starts).map(|(end, start)| end - start).sum();
+    if !yes && !confirmed(&format!("Delete {topic} with its {records} records?"))? {
+        return Err(Failure::usage("nothing was changed; --yes does not ask"));
+    }
+    access.log().delete_topics(&[topic])?;
+    say(&format!("{topic}: deleted\n"))
 }
 
 fn consume(topic: &str, follow: bool, shown: &Shown, max: usize, at: &LogArgs) -> Result {

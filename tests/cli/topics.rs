@@ -22,6 +22,18 @@ fn topics_are_created_filled_listed_and_read() {
 }
 
 #[test]
+fn a_topic_is_deleted_when_that_is_confirmed() {
+    let sandbox = Sandbox::new();
+    sandbox.fill("t", 1, "k", "{\"k\":\"a\"}\n");
+    let delete = ["topic", "delete", "t", "--local", "data"];
+    let asked = sandbox.flow_with_input(&delete, "n\n");
+    asked.expect(2, &["Delete t with its 1 records?", "nothing was changed"]);
+    assert_eq!(sandbox.flow_with_input(&delete, "y\n").stdout, "t: deleted\n");
+    sandbox.flow(&[&delete[..], &["--yes"]].concat()).expect(4, &["there is no topic t"]);
+    assert_eq!(sandbox.must(&["topic", "list", "--local", "data"]), "");
+}
+
+#[test]
 fn headers_are_shown_as_text_or_digits() {
     let sandbox = Sandbox::new();
     sandbox.write("in.jsonl", "{\"k\":\"a\"}\n{\"k\":\"b\"}\n");
