@@ -89,7 +89,8 @@ fn of_jobs(book: Arc<LogBook>) -> Box<dyn Layer<Registry> + Send + Sync> {
     Box::new(JobLayer(book).with_filter(told))
 }
 
-/// Starts with these layers, and with that for spans; and why there is none, though it is asked for.
+/// Starts with these layers, and with that for spans; and why there is none, though it is asked
+/// for.
 fn start(mut layers: Layers) -> (Logging, Option<String>) {
     let (traces, problem) = match traces::layer() {
         Ok(None) => (None, None),

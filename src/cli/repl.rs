@@ -18,9 +18,9 @@ use crate::server::logs::LogBook;
 #[command(after_help = "Examples:\n  flow repl\n  flow repl --local data\n  \
     flow repl --server http://127.0.0.1:7878\n  flow repl --local data < statements.flow\n\n\
     Statements end with a semicolon; \\? lists commands, \\help statements. Ctrl-C stops a query,\n\
-    Ctrl-D leaves. Without --local, --server, --context and FLOW_SERVER all topics, jobs and states\n\
-    are in a temporary folder and gone at the end. From a pipe the first mistake ends it, with exit code\n\
-    1, unless \\set on_error continue.")]
+    Ctrl-D leaves. Without --local, --server, --context and FLOW_SERVER all topics, jobs and\n\
+    states are in a temporary folder and gone at the end. From a pipe the first mistake ends it,\n\
+    with exit code 1, unless \\set on_error continue.")]
 pub(super) struct ReplArgs {
     /// Folder of the embedded log, its jobs and states; the server runs in this process
     #[arg(long, value_name = "DIR", conflicts_with_all = ["server", "context"])]

@@ -138,10 +138,11 @@ fn disarm(diagnostic: &mut Diagnostic) {
 /// A text with marks in the place of what a terminal would obey, or hide; as many bytes as before,
 /// so that places in it stay.
 fn harmless(text: &str) -> Cow<'_, str> {
-    let obeyed = |c: char| {
-        (c.is_control() && !matches!(c, '\n' | '\t'))
-            || matches!(c, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+    let turns = |c: char| {
+        matches!(c, '\u{200E}' | '\u{200F}')
+            || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
     };
+    let obeyed = |c: char| (c.is_control() && !matches!(c, '\n' | '\t')) || turns(c);
     if !text.contains(obeyed) {
         return Cow::Borrowed(text);
     }

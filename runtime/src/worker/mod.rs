@@ -213,8 +213,8 @@ impl Worker {
         Ok(())
     }
 
-    /// The records of `range`, from its first on, that all scans of an input can decode now; and why
-    /// not more, if the registry could not be asked for a schema.
+    /// The records of `range`, from its first on, that all scans of an input can decode now; and
+    /// why not more, if the registry could not be asked for a schema.
     fn ready(
         &mut self,
         index: usize,
@@ -237,7 +237,8 @@ impl Worker {
         let shown = &self.partitions[self.inputs.live[index].input.index];
         shown.waits.set(1);
         if waited_ms == 0 {
-            tracing::warn!(%error, "{} waits for a schema; the registry is asked again", shown.name);
+            let name = &shown.name;
+            tracing::warn!(%error, "{name} waits for a schema; the registry is asked again");
         }
         if waited_ms < SCHEMA_WAIT_MAX.as_millis() as u64 {
             return Ok(());

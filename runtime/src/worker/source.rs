@@ -105,8 +105,8 @@ impl Scan {
         self.timed
     }
 
-    /// The records of `range`, from its first on, that can be decoded now: up to one whose schema the
-    /// registry could not be asked for, and why.
+    /// The records of `range`, from its first on, that can be decoded now: up to one whose schema
+    /// the registry could not be asked for, and why.
     pub(crate) fn ready(
         &mut self,
         records: &[Record<'_>],

@@ -56,8 +56,8 @@ pub(super) async fn guard(
         };
     let status = response.status();
     if has_body && (status.is_client_error() || status.is_server_error()) {
-        // Whoever was refused may not have been read to the end, and then the connection ends: told,
-        // no client sends its next request into that.
+        // Whoever was refused may not have been read to the end, and then the connection ends:
+        // told, no client sends its next request into that.
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     span.record("enduser.id", &who);

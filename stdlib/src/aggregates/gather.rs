@@ -21,8 +21,8 @@ pub(super) const ARRAY_AGG: AggregateDef = AggregateDef {
     aliases: &["COLLECT_LIST", "LIST"],
     usage: "[DISTINCT] x [ORDER BY …]",
     doc: "The values in the order given, else by event time, NULL among them unless IGNORE NULLS \
-          follows the call; NULL over no rows. DISTINCT keeps the first of equal values. A result of \
-          over 64 MB is out of range, as that of every function.",
+          follows the call; NULL over no rows. DISTINCT keeps the first of equal values. A result \
+          of over 64 MB is out of range, as that of every function.",
     examples: &[
         Example { call: "ARRAY_AGG(x)", rows: &[Some(2), None, Some(1)], result: "[2, NULL, 1]" },
         Example {

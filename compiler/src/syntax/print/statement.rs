@@ -34,11 +34,7 @@ impl Printer {
                 self.name(job);
             }
             StatementKind::Control { verb, job } => {
-                self.push(match verb {
-                    ControlVerb::Stop => "STOP JOB ",
-                    ControlVerb::Pause => "PAUSE JOB ",
-                    ControlVerb::Resume => "RESUME JOB ",
-                });
+                self.push(control(*verb));
                 self.name(job);
             }
             StatementKind::Show { what, like } => {
@@ -73,15 +69,17 @@ impl Printer {
                 self.text(file);
             }
             StatementKind::Print { topic, from_beginning, limit } => {
-                self.push("PRINT ");
-                self.text(topic);
-                if *from_beginning {
-                    self.push(" FROM BEGINNING");
-                }
-                if let Some(limit) = limit {
-                    self.push(&format!(" LIMIT {limit}"));
-                }
+                self.print_topic(topic, *from_beginning, *limit);
             }
+        }
+    }
+
+    fn print_topic(&mut self, topic: &Text, from_beginning: bool, limit: Option<u64>) {
+        self.push("PRINT ");
+        self.text(topic);
+        self.push(if from_beginning { " FROM BEGINNING" } else { "" });
+        if let Some(limit) = limit {
+            self.push(&format!(" LIMIT {limit}"));
         }
     }
 
@@ -338,6 +336,14 @@ impl Printer {
                 self.name(name);
             }
         }
+    }
+}
+
+fn control(verb: ControlVerb) -> &'static str {
+    match verb {
+        ControlVerb::Stop => "STOP JOB ",
+        ControlVerb::Pause => "PAUSE JOB ",
+        ControlVerb::Resume => "RESUME JOB ",
     }
 }
 
