@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use flow_ir::connector::{DEBEZIUM_AVRO, DEBEZIUM_JSON};
+use flow_ir::connector::{DEBEZIUM_AVRO, DEBEZIUM_JSON, parse_duration};
 use flow_ir::decode_plan::DecodePlan;
 use flow_ir::encode_plan::{EncodePlan, JsonTimestamps};
 use flow_ir::ids::VertexId;
@@ -109,11 +109,13 @@ fn work_of(graph: &JobGraph, id: VertexId, op: &PhysicalOp) -> Result<Vec<Work>,
     Ok(match op {
         PhysicalOp::Source(source) => {
             let map = graph.map_above(id).map(|(_, map)| map.kernel.clone());
+            let stream = graph.stream(source.stream);
+            let max_future_skew = stream.option("max.future.skew").and_then(parse_duration);
             let scan = |decode| {
                 let watermark = source.watermark.clone();
-                Work::Scan(Box::new(ScanSpec { decode, watermark, map, max_future_skew: None }))
+                Work::Scan(Box::new(ScanSpec { decode, watermark, max_future_skew, map }))
             };
-            decode_of(graph.stream(source.stream), source)?.map(scan).into_iter().collect()
+            decode_of(stream, source)?.map(scan).into_iter().collect()
         }
         PhysicalOp::Map(map) => {
             let of_scan = graph

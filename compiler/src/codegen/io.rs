@@ -58,6 +58,8 @@ pub(super) struct Io {
     /// Watermark of the partition, and highest event time seen.
     pub(super) watermark: i64,
     pub(super) event_time: i64,
+    /// Rows that were dated too far ahead.
+    pub(super) ahead: u64,
     /// A `Context` for shims.
     pub(super) context: *mut c_void,
     /// Topic's bytes and partition, for metadata columns.
@@ -82,6 +84,9 @@ pub(super) struct RawRecord {
     pub(super) timed: u64,
     /// Position in its batch.
     pub(super) position: u64,
+    /// Address of its headers, in the form of `flow_ir::kernel::Headers`.
+    pub(super) headers: u64,
+    pub(super) headers_len: u64,
 }
 
 /// A field of `Io`, by its offset in bytes.
@@ -112,6 +117,7 @@ pub(super) mod at {
         CLOCK = Io.clock;
         WATERMARK = Io.watermark;
         EVENT_TIME = Io.event_time;
+        AHEAD = Io.ahead;
         CONTEXT = Io.context;
         TOPIC = Io.topic;
         TOPIC_LEN = Io.topic_len;
@@ -124,6 +130,8 @@ pub(super) mod at {
         TIMESTAMP = RawRecord.timestamp;
         TIMED = RawRecord.timed;
         POSITION = RawRecord.position;
+        HEADERS = RawRecord.headers;
+        HEADERS_LEN = RawRecord.headers_len;
     }
 
     /// Bytes of a record.
@@ -165,6 +173,7 @@ impl Io {
             clock: 0,
             watermark: i64::MIN,
             event_time: i64::MIN,
+            ahead: 0,
             context: std::ptr::null_mut(),
             topic: std::ptr::null(),
             topic_len: 0,

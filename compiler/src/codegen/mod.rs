@@ -18,6 +18,7 @@ mod explain;
 mod io;
 mod kernel;
 mod module;
+mod raw;
 mod rows;
 mod scalar;
 mod scan;

@@ -46,7 +46,9 @@ pub(super) struct Code {
     entry: extern "C" fn(*mut Io) -> u32,
     context: Context,
     origin: Vec<u32>,
+    /// The records that were taken last, and the bytes of their keys and values.
     raw: Vec<RawRecord>,
+    raw_bytes: usize,
     ends: Vec<u32>,
     out: Vec<u8>,
 }
@@ -66,9 +68,9 @@ impl Code {
         let entry =
             unsafe { std::mem::transmute::<*const u8, extern "C" fn(*mut Io) -> u32>(address) };
         let module = Some(module);
-        let (origin, raw) = (Vec::new(), Vec::new());
+        let (origin, raw, raw_bytes) = (Vec::new(), Vec::new(), 0);
         let (ends, out) = (Vec::new(), Vec::new());
-        Ok(Self { module, entry, context, origin, raw, ends, out })
+        Ok(Self { module, entry, context, origin, raw, raw_bytes, ends, out })
     }
 
     fn call(&mut self, io: &mut Io) -> Exit {
@@ -101,9 +103,6 @@ impl Drop for Code {
 /// Bytes of room for payloads, at least.
 const OUT_BYTES_MIN: usize = 64 << 10;
 
-/// Records that are handed to code at once.
-const RECORDS_AT_ONCE: usize = 512;
-
 impl Code {
     /// Turns the rows from number `from` on into rows. Gives why it stopped, and at which row. The
     /// batch is of the layout that the code was made for, and so is the builder.
@@ -133,8 +132,8 @@ impl Code {
         }
     }
 
-    /// Reads the records from position `from` of the selection on into rows, whose records'
-    /// positions are appended to `origin`. Gives why it stopped, and at which position.
+    /// Reads the records that were taken last, from number `from` on, into rows, whose records'
+    /// positions in the batch are appended to `origin`. Gives why it stopped, and at which record.
     pub(super) fn records_to_rows(
         &mut self,
         payloads: &Payloads<'_>,
@@ -144,33 +143,26 @@ impl Code {
         out: &mut BatchBuilder,
         origin: &mut Vec<u32>,
     ) -> (Exit, usize) {
-        let mut done = from;
-        while done < payloads.select.len() {
-            let chunk = &payloads.select[done..];
-            let chunk = &chunk[..chunk.len().min(RECORDS_AT_ONCE)];
-            let bytes = self.take_records(payloads, chunk);
-            let mut need = 0;
-            let mut io = Io::over_records(&self.raw, payloads);
-            (io.clock, io.watermark, io.event_time) = (clock, marks.watermark, marks.event_time);
-            loop {
-                let left = self.raw.len() - io.next as usize;
-                // Texts are padded to whole words.
-                let slots = out.layout().fixed_words() + out.layout().len();
-                let words = bytes.div_ceil(8) + left * slots + need;
-                let before = out.len();
-                let exit = self.write_rows(&mut io, words, left, out);
-                let made = &self.origin[..out.len() - before];
-                origin.extend(made.iter().map(|&record| chunk[record as usize]));
-                (marks.watermark, marks.event_time) = (io.watermark, io.event_time);
-                match exit {
-                    Exit::Room => need = (io.need as usize).div_ceil(8),
-                    Exit::Row => return (exit, done + io.next as usize),
-                    Exit::Done => break,
-                }
+        let mut need = 0;
+        let mut io = Io { next: from as u64, ..Io::over_records(&self.raw, payloads) };
+        (io.clock, io.watermark, io.event_time) = (clock, marks.watermark, marks.event_time);
+        io.ahead = marks.ahead;
+        loop {
+            let left = self.raw.len() - io.next as usize;
+            // Texts are padded to whole words.
+            let slots = out.layout().fixed_words() + out.layout().len();
+            let words = self.raw_bytes.div_ceil(8) + left * slots + need;
+            let before = out.len();
+            let exit = self.write_rows(&mut io, words, left, out);
+            let made = &self.origin[..out.len() - before];
+            origin.extend(made.iter().map(|&record| self.raw[record as usize].position as u32));
+            (marks.watermark, marks.event_time) = (io.watermark, io.event_time);
+            marks.ahead = io.ahead;
+            match exit {
+                Exit::Room => need = (io.need as usize).div_ceil(8),
+                exit => return (exit, io.next as usize),
             }
-            done += chunk.len();
         }
-        (Exit::Done, done)
     }
 
     /// Writes the rows from number `from` on as payloads. Gives why it stopped, and at which row.
@@ -205,12 +197,12 @@ impl Code {
         }
     }
 
-    /// Makes the records of a selection readable for code. Gives the bytes of their values.
-    fn take_records(&mut self, payloads: &Payloads<'_>, select: &[u32]) -> usize {
+    /// Makes the records at these positions of a batch readable for code.
+    pub(super) fn take_records(&mut self, payloads: &Payloads<'_>, select: &[u32]) {
         self.raw.clear();
-        let mut bytes = 0;
+        self.raw_bytes = 0;
         for &position in select {
-            let record = payloads.records[position as usize];
+            let record = &payloads.records[position as usize];
             // A record without what is read, or with too short a one, is left to the interpreter:
             // the address is null.
             let behind = |bytes: Option<&[u8]>, framing: usize| {
@@ -219,7 +211,7 @@ impl Code {
             };
             let (value, value_len) = behind(record.value, payloads.value_skip);
             let (key, key_len) = behind(record.key, payloads.key_skip);
-            bytes += (value_len + key_len) as usize;
+            self.raw_bytes += (value_len + key_len) as usize;
             self.raw.push(RawRecord {
                 value,
                 value_len,
@@ -229,9 +221,10 @@ impl Code {
                 timestamp: record.timestamp.unwrap_or(0),
                 timed: u64::from(record.timestamp.is_some()),
                 position: u64::from(position),
+                headers: record.headers.0.as_ptr() as u64,
+                headers_len: record.headers.0.len() as u64,
             });
         }
-        bytes
     }
 
     /// Calls the code with room for so many words and rows, and takes over what it wrote.

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::types::I8;
+use cranelift_codegen::ir::types::{I8, I64};
 use cranelift_codegen::ir::{InstBuilder, Value};
 use cranelift_frontend::Variable;
 use flow_ir::decode_plan::{DecodePlan, Metadata, Origin, PayloadPlan, Sign};
@@ -15,7 +15,6 @@ use flow_ir::kernel::{
 };
 use flow_ir::row::{BatchBuilder, RowLayout};
 use flow_ir::scalar::ScalarOp;
-use flow_ir::types::DataType;
 use flow_stdlib::interp::scan::layout_of;
 
 use super::COMPILED_INSTRUCTIONS_MAX;
@@ -24,12 +23,16 @@ use super::emit::{Cell, Emit, Null};
 use super::io::{Exit, at};
 use super::kernel::filter_and_project;
 use super::module::Code;
+use super::raw;
 use super::rows::{is_text, write_row};
-use super::scalar::Registers;
+use super::scalar::{Registers, result_cell};
 use super::shims::Shim;
 
 /// What of a scan's `Io` is carried from record to record.
-pub(super) const KEEP: [i32; 2] = [at::WATERMARK, at::EVENT_TIME];
+pub(super) const KEEP: [i32; 3] = [at::WATERMARK, at::EVENT_TIME, at::AHEAD];
+
+/// Records that are handed to code at once: few enough for what code reads of them to stay cached.
+const RECORDS_AT_ONCE: usize = 256;
 
 /// A compiled scan.
 pub(super) struct NativeScan {
@@ -38,31 +41,29 @@ pub(super) struct NativeScan {
     interpreter: Box<dyn Scanner>,
     /// Whether rows come from a map, so that their records do not matter.
     mapped: bool,
+    /// Whether the rows go.
+    minus: bool,
     origin: Vec<u32>,
 }
 
-/// Whether a scan can be compiled: Avro values, Avro or text keys, and metadata that are words or
-/// texts. A skew limit is for the interpreter.
+/// Whether a scan can be compiled: its payloads are Avro, or raw.
 pub(super) fn is_compiled(spec: &ScanSpec) -> bool {
     let plan = &spec.decode;
     let compiled = |payload: &PayloadPlan| match payload {
         PayloadPlan::Unread | PayloadPlan::Avro(_) => true,
         PayloadPlan::Json(_) | PayloadPlan::Csv(_) => false,
-        PayloadPlan::Raw(columns) => columns.iter().all(|&c| {
-            matches!(plan.columns[c as usize].ty.data, DataType::String | DataType::Bytes)
-        }),
+        PayloadPlan::Raw(columns) => {
+            columns.iter().all(|&c| raw::is_compiled(&plan.columns[c as usize].ty.data))
+        }
     };
-    let headers = Origin::Metadata(Metadata::Headers);
-    plan.sign == Sign::Plus
-        && compiled(&plan.key)
+    compiled(&plan.key)
         && compiled(&plan.value)
-        && spec.max_future_skew.is_none()
+        && spec.max_future_skew.is_none_or(|skew| skew >= 0)
         && spec
             .map
             .iter()
             .chain(&spec.watermark)
             .all(|kernel| kernel.program.insts.len() <= COMPILED_INSTRUCTIONS_MAX)
-        && plan.columns.iter().all(|column| column.origin != headers)
 }
 
 /// The layout of the rows that come out.
@@ -84,7 +85,7 @@ pub(super) fn body(e: &mut Emit<'_>, spec: &ScanSpec) -> Result<(), KernelError>
             let output = program.outputs[0];
             registers.compute(e, [output].into_iter(), |_, number| columns[number])?;
             e.check();
-            raise(e, registers.cell(output))
+            raise(e, registers.cell(output), spec.max_future_skew, record)
         }
     };
     let cells = match &spec.map {
@@ -142,15 +143,15 @@ fn read_columns(
             }
         }
     }
-    for (cell, column) in cells.iter_mut().zip(&plan.columns) {
+    for (i, (cell, column)) in cells.iter_mut().zip(&plan.columns).enumerate() {
         if let Origin::Metadata(what) = column.origin {
             *cell = match what {
                 // Without event time there is none.
                 Metadata::Watermark if spec.watermark.is_none() => word(e.word(0)),
-                what => metadata(e, what, record),
+                what => metadata(e, what, record, &plan.sign),
             };
         }
-        if !column.ty.nullable {
+        if !column.ty.nullable && is_required(plan, i) {
             let null = e.null_bit(cell.null);
             if !matches!(cell.null, Null::Never) {
                 e.fail_if(null);
@@ -160,6 +161,26 @@ fn read_columns(
     }
     e.check();
     Ok(cells)
+}
+
+/// Whether rows go by their keys.
+fn deletes(sign: &Sign) -> bool {
+    match sign {
+        Sign::Plus | Sign::Minus => false,
+        Sign::Delete(_) => true,
+    }
+}
+
+/// Whether a NOT NULL column must be there: of a row that goes by its key, only what is not in the
+/// value, and the key.
+fn is_required(plan: &DecodePlan, column: usize) -> bool {
+    match &plan.sign {
+        Sign::Plus | Sign::Minus => true,
+        Sign::Delete(key) => {
+            !matches!(plan.columns[column].origin, Origin::Value(_))
+                || key.contains(&(column as u32))
+        }
+    }
 }
 
 /// The columns that a key or value gives; the others are NULL.
@@ -174,18 +195,15 @@ fn payload(
     let (start, len) = (e.load(record, address), e.load(record, bytes));
     let there = e.b.ins().icmp_imm_s(IntCC::NotEqual, start, 0);
     e.demand(there);
-    let whole = Cell { null: Null::Never, low: start, high: len };
     match payload {
         PayloadPlan::Avro(avro) => Walk::run(e, plan, avro, [start, len], check_texts),
         PayloadPlan::Raw(columns) => {
-            let text = |&c: &u32| is_text(&plan.columns[c as usize].ty.data);
-            if check_texts && columns.iter().any(text) {
-                let text = e.call(Shim::IsText, &[start, len]);
-                e.demand(text);
+            let mut cells = vec![e.null(); plan.columns.len()];
+            for &c in columns {
+                let ty = &plan.columns[c as usize].ty.data;
+                cells[c as usize] = raw::read(e, ty, [start, len], check_texts);
             }
-            let null = e.null();
-            let cell = |c: usize| if columns.contains(&(c as u32)) { whole } else { null };
-            Ok((0..plan.columns.len()).map(cell).collect())
+            Ok(cells)
         }
         PayloadPlan::Unread => {
             let null = e.null();
@@ -203,7 +221,7 @@ fn word(low: Value) -> Cell {
 }
 
 /// Something about a record.
-fn metadata(e: &mut Emit<'_>, what: Metadata, record: Value) -> Cell {
+fn metadata(e: &mut Emit<'_>, what: Metadata, record: Value, sign: &Sign) -> Cell {
     match what {
         Metadata::Timestamp => {
             let timed = e.load(record, at::TIMED);
@@ -219,24 +237,55 @@ fn metadata(e: &mut Emit<'_>, what: Metadata, record: Value) -> Cell {
         Metadata::Offset => word(e.load(record, at::OFFSET)),
         Metadata::BatchPosition => word(e.load(record, at::POSITION)),
         // Records without a value are left to the interpreter.
-        Metadata::Tombstone => word(e.word(0)),
+        Metadata::Tombstone => word(e.word(i64::from(deletes(sign)))),
         Metadata::Watermark => {
             let (watermark, _) = e.kept[3];
             word(e.b.use_var(watermark))
         }
-        Metadata::Headers => e.null(),
+        Metadata::Headers => {
+            let (from, len) = (e.load(record, at::HEADERS), e.load(record, at::HEADERS_LEN));
+            let result = e.cells(1);
+            let (context, result) = (e.context(), e.slot_address(result));
+            let done = e.call(Shim::Headers, &[context, from, len, result]);
+            e.demand(done);
+            result_cell(e, result)
+        }
     }
 }
 
-/// What watermark and event time are raised to, where the value is not NULL.
-fn raise(e: &mut Emit<'_>, raised: Cell) -> Vec<(Variable, Value)> {
+/// What watermark and event time are raised to, where the value is not NULL, and no further after
+/// the record's timestamp than the skew allows; then the row is counted instead.
+fn raise(
+    e: &mut Emit<'_>,
+    raised: Cell,
+    skew: Option<i64>,
+    record: Value,
+) -> Vec<(Variable, Value)> {
     let mut marks = Vec::new();
+    let mut stays = raised.null;
+    if let Some(skew) = skew {
+        let time = e.load(record, at::TIMESTAMP);
+        let skew = e.word(skew);
+        // What is after the end of time is after no limit.
+        let (limit, over) = e.b.ins().sadd_overflow(time, skew);
+        let ahead = e.b.ins().icmp(IntCC::SignedGreaterThan, raised.low, limit);
+        let ahead = e.b.ins().band_not(ahead, over);
+        let timed = e.load(record, at::TIMED);
+        let timed = e.b.ins().ireduce(I8, timed);
+        let ahead = e.b.ins().band(ahead, timed);
+        let ahead = e.unless_null(ahead, raised.null);
+        let (count, _) = e.kept[5];
+        let before = e.b.use_var(count);
+        let more = e.b.ins().uextend(I64, ahead);
+        marks.push((count, e.b.ins().iadd(before, more)));
+        stays = e.either_null(raised.null, Null::When(ahead));
+    }
     for (variable, _) in [e.kept[3], e.kept[4]] {
         let before = e.b.use_var(variable);
         let higher = e.b.ins().smax(before, raised.low);
-        let after = match raised.null {
+        let after = match stays {
             Null::Always => before,
-            Null::When(null) => e.b.ins().select(null, before, higher),
+            Null::When(stays) => e.b.ins().select(stays, before, higher),
             Null::Never => higher,
         };
         marks.push((variable, after));
@@ -247,7 +296,8 @@ fn raise(e: &mut Emit<'_>, raised: Cell) -> Vec<(Variable, Value)> {
 impl NativeScan {
     /// A scan of code that `body` wrote.
     pub(super) fn new(spec: &ScanSpec, code: Code, interpreter: Box<dyn Scanner>) -> Self {
-        Self { code, interpreter, mapped: spec.map.is_some(), origin: Vec::new() }
+        let (mapped, minus) = (spec.map.is_some(), spec.decode.sign == Sign::Minus);
+        Self { code, interpreter, mapped, minus, origin: Vec::new() }
     }
 }
 
@@ -259,18 +309,26 @@ impl Scanner for NativeScan {
         marks: &mut Marks,
         out: &mut ScanOut<'_>,
     ) {
-        let mut done = 0;
-        while done < from.select.len() {
-            let origin = if self.mapped { &mut self.origin } else { &mut *out.origin };
-            let (exit, at) =
-                self.code.records_to_rows(from, done, cx.clock, marks, out.rows, origin);
-            self.origin.clear();
-            if exit == Exit::Done {
-                break;
+        for select in from.select.chunks(RECORDS_AT_ONCE) {
+            self.code.take_records(from, select);
+            let mut done = 0;
+            loop {
+                let origin = if self.mapped { &mut self.origin } else { &mut *out.origin };
+                let before = out.rows.len();
+                let (exit, at) =
+                    self.code.records_to_rows(from, done, cx.clock, marks, out.rows, origin);
+                self.origin.clear();
+                let made = out.rows.len() - before;
+                if self.minus && made > 0 {
+                    out.rows.weigh_last(std::iter::repeat_n(-1, made));
+                }
+                if exit == Exit::Done {
+                    break;
+                }
+                let one = Payloads { select: &select[at..=at], ..*from };
+                self.interpreter.scan(&one, cx, marks, out);
+                done = at + 1;
             }
-            let one = Payloads { select: &from.select[at..=at], ..*from };
-            self.interpreter.scan(&one, cx, marks, out);
-            done = at + 1;
         }
     }
 }

@@ -12,7 +12,7 @@ use std::slice;
 use bumpalo::Bump;
 use flow_stdlib::host::{HostArg, HostOut, HostResult};
 use flow_stdlib::interp::Single;
-use flow_stdlib::interp::decode::{FieldReader, Left};
+use flow_stdlib::interp::decode::{FieldReader, HeadersReader, Left};
 use flow_stdlib::interp::encode::FieldWriter;
 
 /// Declares the shims: their names in CLIF, and how many words they take and give.
@@ -70,6 +70,8 @@ shims! {
     Datum = datum(4) -> 1;
     /// (context, number, value and result): writes a value; gives whether that worked.
     Encode = encode(3) -> 1;
+    /// (context, from, bytes, result): makes a MAP of headers; gives whether that worked.
+    Headers = headers(4) -> 1;
     /// (to, from, bytes): writes a text as a JSON string; gives its bytes, at most six times as
     /// many and two.
     PutJsonString = put_json_string(3) -> 1;
@@ -133,6 +135,7 @@ pub(super) struct Context {
     pub(super) fields: Vec<FieldReader>,
     /// Values that are written by the interpreter, by number.
     pub(super) writers: Vec<Writer>,
+    headers: HeadersReader,
     /// Bytes that code refers to by their addresses.
     pub(super) constants: Vec<Box<[u64]>>,
     /// Variable results of this call.
@@ -426,5 +429,30 @@ unsafe extern "C" fn datum(
             1
         }
         Ok(None) | Err(_) => 0,
+    }
+}
+
+#[expect(unsafe_code, reason = "called by generated code")]
+unsafe extern "C" fn headers(
+    context: *mut c_void,
+    from: *const u8,
+    len: u64,
+    result: *mut RawCell,
+) -> u64 {
+    // SAFETY: as for `instruction`; the bytes are a record's headers.
+    let (context, result, headers) = unsafe {
+        (&mut *context.cast::<Context>(), &mut *result, flow_ir::kernel::Headers(bytes(from, len)))
+    };
+    let done = catch_unwind(AssertUnwindSafe(|| {
+        let Context { headers: reader, words, .. } = &mut *context;
+        words.clear();
+        words.extend_from_slice(reader.read(headers));
+    }));
+    match done {
+        Ok(()) => {
+            *result = context.give(HostResult::Container(0));
+            1
+        }
+        Err(_) => 0,
     }
 }

@@ -1,12 +1,13 @@
-//! One step of an Avro plan, taken by itself: what native code calls for data that it does not walk
-//! in machine code.
+//! One step of a plan, taken by itself: what native code calls for data that it does not walk in
+//! machine code.
 
 use flow_ir::decode_plan::{AvroDatum, AvroSkip};
-use flow_ir::kernel::{ErrorBuffer, OnError};
-use flow_ir::types::DataType;
+use flow_ir::kernel::{ErrorBuffer, Headers, OnError};
+use flow_ir::types::{DataType, Slot};
 
 use super::avro::{Datum, skip};
 use super::input::Input;
+use super::sink::MapBuilder;
 use super::{CONTAINER_BYTES_MAX, Run};
 use crate::host::HostOut;
 
@@ -78,6 +79,26 @@ impl FieldReader {
         taken.ok()?;
         left.items = input.items_left();
         Some(bytes.len() - input.rest().len())
+    }
+}
+
+/// Makes MAPs of headers.
+#[derive(Debug, Default)]
+pub struct HeadersReader(MapBuilder);
+
+impl HeadersReader {
+    /// The words of the MAP; of equal names the last one counts.
+    pub fn read(&mut self, headers: Headers<'_>) -> &[u64] {
+        let map = &mut self.0;
+        map.clear();
+        for (name, value) in headers {
+            map.keys.push_bytes(name.as_bytes());
+            match value {
+                Some(bytes) => map.values.push_bytes(bytes),
+                None => map.values.push_null(Slot::Var),
+            }
+        }
+        map.finish(Slot::Var, false)
     }
 }
 

@@ -30,18 +30,18 @@ use flow_ir::kernel::{
     Decoder, ErrorBuffer, ErrorCode, KernelCx, KernelError, OnError, Payloads, Record,
 };
 use flow_ir::row::{BatchBuilder, RowLayout};
-use flow_ir::types::{DataType, Slot, Type};
+use flow_ir::types::{DataType, Type};
 
 pub use datum::DatumSkip;
 pub use envelope::{Change, Opener};
-pub use field::{FieldReader, Left, varint};
+pub use field::{FieldReader, HeadersReader, Left, varint};
 
 use avro::AvroReader;
 use csv::CsvReader;
 use flat::{LANES, Lanes};
 use json::JsonReader;
 use required::Required;
-use sink::{ColumnSink, MapBuilder, Sink};
+use sink::{ColumnSink, Sink};
 use tail::Tail;
 
 /// Memory that the containers of one record may take.
@@ -223,7 +223,7 @@ pub struct PlanDecoder {
     /// Whether a column shows tombstones; then they are rows whose value columns are all NULL.
     shows_tombstones: bool,
     sign: Sign,
-    headers: MapBuilder,
+    headers: HeadersReader,
     tail: Option<Tail>,
 }
 
@@ -312,7 +312,7 @@ impl PlanDecoder {
             required_of_tombstone: Required::new(&layout, names(), |i| !in_value(i)),
             sign: plan.sign.clone(),
             metadata,
-            headers: MapBuilder::default(),
+            headers: HeadersReader::default(),
             tail: Tail::of_plan(plan, &layout),
         })
     }
@@ -439,7 +439,7 @@ fn put_metadata(
     record: &Record<'_>,
     from: &Payloads<'_>,
     position: usize,
-    headers: &mut MapBuilder,
+    headers: &mut HeadersReader,
     row: &mut BatchBuilder,
     column: usize,
 ) {
@@ -455,17 +455,7 @@ fn put_metadata(
         Metadata::BatchPosition => row.set_i64(column, position as i64),
         Metadata::Tombstone => row.set_word(column, u64::from(record.value.is_none())),
         Metadata::Watermark => row.set_i64(column, 0),
-        Metadata::Headers => {
-            headers.clear();
-            for (name, value) in record.headers {
-                headers.keys.push_bytes(name.as_bytes());
-                match value {
-                    Some(bytes) => headers.values.push_bytes(bytes),
-                    None => headers.values.push_null(Slot::Var),
-                }
-            }
-            ColumnSink { row, column }.container(headers.finish(Slot::Var, false));
-        }
+        Metadata::Headers => ColumnSink { row, column }.container(headers.read(record.headers)),
     }
 }
 
