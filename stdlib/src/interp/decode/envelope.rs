@@ -6,8 +6,9 @@ use flow_ir::decode_plan::{AvroSkip, EnvelopeField, EnvelopePlan};
 use super::Bad;
 use super::avro::skip;
 use super::input::Input;
-use super::json::find_members;
+use super::json::{find_members, plain};
 use super::json_scan::Scan;
+use super::scalar::check_utf8;
 
 /// What happened to a row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,37 +66,54 @@ impl Opener {
     pub fn open<'a>(&mut self, payload: &'a [u8]) -> Result<Change<'a>, &'static str> {
         let (before, after, op) = match &mut self.form {
             Form::Json { nested, names, outer, places, scratch } => {
+                check_utf8(payload).map_err(|_| Bad::Json.message())?;
                 let mut scan = Scan::new(payload);
                 if *nested {
                     let mut place = [0];
                     find_members(outer, &mut place, &mut scan, scratch).map_err(Bad::message)?;
+                    ends(&mut scan)?;
                     if place[0] == 0 {
                         return Err("no member payload");
                     }
                     scan = scan.at(place[0] - 1);
                 }
-                json(&mut scan, names, places, scratch)?
+                let parts = json(&mut scan, names, places, scratch)?;
+                if !*nested {
+                    ends(&mut scan)?;
+                }
+                parts
             }
             Form::Avro(plan) => avro(plan, payload).map_err(Bad::message)?,
         };
         let change = match op {
-            b"c" | b"r" => Change { before: None, after },
-            b"u" => Change { before, after },
-            b"d" => Change { before, after: None },
+            b'c' | b'r' => Change { before: None, after },
+            b'u' => Change { before, after },
+            b'd' => Change { before, after: None },
             _ => return Err("an operation that is none of c, r, u and d"),
         };
-        let needs_before = op == b"d" || (op == b"u" && self.needs_before);
+        let needs_before = op == b'd' || (op == b'u' && self.needs_before);
         if needs_before && change.before.is_none() {
             return Err("no row before the change: the database must log rows whole");
         }
-        match op != b"d" && change.after.is_none() {
+        match op != b'd' && change.after.is_none() {
             true => Err("it has no row after the change"),
             false => Ok(change),
         }
     }
 }
 
-type Parts<'a> = (Option<&'a [u8]>, Option<&'a [u8]>, &'a [u8]);
+/// The rows before and after, and the operation.
+type Parts<'a> = (Option<&'a [u8]>, Option<&'a [u8]>, u8);
+
+/// An operation is one letter; 0 is none.
+fn letter(op: &[u8]) -> u8 {
+    if let [letter] = op { *letter } else { 0 }
+}
+
+/// Nothing follows the envelope.
+fn ends(scan: &mut Scan<'_>) -> Result<(), &'static str> {
+    if scan.is_done() { Ok(()) } else { Err(Bad::Trailing.message()) }
+}
 
 fn json<'a>(
     scan: &mut Scan<'a>,
@@ -114,14 +132,17 @@ fn json<'a>(
         Ok((!is_null).then_some(text))
     };
     let part = |at: usize| value(places[at]).map_err(Bad::message);
-    let (before, after, op) = (part(0)?, part(1)?, part(2)?);
-    let op = op.and_then(|text| text.strip_prefix(b"\"")?.strip_suffix(b"\""));
-    Ok((before, after, op.ok_or("no member op")?))
+    let (before, after) = (part(0)?, part(1)?);
+    let op = match places[2] {
+        0 => Err(Bad::Json),
+        place => scan.at(place - 1).string().and_then(|op| plain(op, scratch).map(letter)),
+    };
+    Ok((before, after, op.map_err(|_| "no member op")?))
 }
 
 fn avro<'a>(plan: &EnvelopePlan, payload: &'a [u8]) -> Result<Parts<'a>, Bad> {
     let mut input = Input::new(payload);
-    let (mut before, mut after, mut op): Parts<'a> = (None, None, &[]);
+    let (mut before, mut after, mut op): Parts<'a> = (None, None, 0);
     for field in &plan.fields {
         match field {
             EnvelopeField::Skip(skips) => skip(skips, &mut input, &plan.recursive, 0)?,
@@ -136,7 +157,7 @@ fn avro<'a>(plan: &EnvelopePlan, payload: &'a [u8]) -> Result<Parts<'a>, Bad> {
                     Some(branch) => input.branch()? == *branch as usize,
                     None => true,
                 };
-                op = if named { input.lengthed()? } else { &[] };
+                op = if named { letter(input.lengthed()?) } else { 0 };
             }
         }
     }
@@ -180,6 +201,8 @@ mod tests {
         assert_eq!(open(read, false, true), change(None, Some(r#"{"n":1}"#)));
         let nested = r#"{"schema":{},"payload":{"before":{},"op":"d","after":null}}"#;
         assert_eq!(open(nested, true, false), change(Some("{}"), None));
+        let escaped = r#"{"\u006fp":"\u0063","after":{}}"#;
+        assert_eq!(open(escaped, false, true), change(None, Some("{}")));
         let half = r#"{"before":null,"after":{},"op":"u"}"#;
         assert_eq!(open(half, false, false), change(None, Some("{}")));
         assert!(open(half, false, true).is_err());
@@ -197,6 +220,8 @@ mod tests {
             (r#"{"op":"x","after":{}}"#, false),
             (r#"{"op":"c","after":null}"#, false),
             (r#"{"op":"d","after":{}}"#, false),
+            (r#"{"op":"c","after":{}},"#, false),
+            (r#"{"payload":{"op":"c","after":{}}}x"#, true),
         ] {
             assert!(open(payload, nested, false).is_err(), "{payload}");
         }

@@ -195,7 +195,7 @@ pub(super) fn find_members(
 }
 
 /// A string's characters: its own bytes, or `scratch` with the escapes resolved.
-fn plain<'s>(raw: RawString<'s>, scratch: &'s mut Vec<u8>) -> Result<&'s [u8], Bad> {
+pub(super) fn plain<'s>(raw: RawString<'s>, scratch: &'s mut Vec<u8>) -> Result<&'s [u8], Bad> {
     if !raw.escaped {
         return Ok(raw.text);
     }
