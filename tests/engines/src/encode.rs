@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use flow_ir::decode_plan::{DecodeColumn, Origin, json_reads_as, raw_reads_as};
+use flow_ir::csv::CsvDialect;
+use flow_ir::decode_plan::{DecodeColumn, DecodePlan, Origin, json_reads_as, raw_reads_as};
 use flow_ir::encode_plan::{AvroPut, AvroWrite, EncodePlan, JsonTimestamps, PayloadWriter};
 use flow_ir::kernel::{
     Encoder, ErrorBuffer, KernelCx, KernelFactory, OnError, PayloadArena, Payloads, Record,
@@ -12,12 +13,15 @@ use flow_ir::kernel::{
 use flow_ir::row::{BatchBuilder, RowBatch, RowLayout, read_value};
 use flow_ir::types::{DataType, Field, Type};
 use flow_ir::value::Value;
-use flow_schema::{EncodeFormat, PayloadFormat, Schema, decode_plan, derive, encode_plan, parse};
+use flow_schema::{
+    CsvFormat, EncodeFormat, PayloadFormat, Schema, decode_plan, derive, encode_plan, parse,
+};
 use flow_stdlib::interp::Interpreter;
 use serde::de::IgnoredAny;
 
 use crate::avro::{Sample, reads_datum};
 use crate::batch::{Pool, error_difference, row_of, show_row};
+use crate::csv;
 use crate::source::Source;
 use crate::types::any_type;
 use crate::values::{each_scalar, in_whole_millis, through_json, told_from_null, values};
@@ -40,6 +44,8 @@ enum Format {
     Avro { schema: Box<Schema>, is_natural: bool },
     /// As JSON.
     Json(JsonTimestamps),
+    /// As delimited text.
+    Csv(CsvDialect),
     /// Not at all.
     Other,
 }
@@ -108,7 +114,7 @@ fn differences(outs: &[PayloadArena; 2], errors: &[Vec<RowError>; 2]) -> Option<
 
 impl Case {
     fn random(s: &mut Source<'_>) -> Result<Self, String> {
-        match s.below(8) {
+        match s.below(9) {
             0..=2 => Self::of_schema(s),
             3 => Self::derived(s, false),
             4 => Self::derived(s, true),
@@ -118,6 +124,7 @@ impl Case {
                 let columns = columns(s);
                 Self::new(s, columns, EncodeFormat::Json(style), Format::Json(style))
             }
+            7 => Self::csv(s),
             _ => Ok(Self::raw(s)),
         }
     }
@@ -169,6 +176,17 @@ impl Case {
         Self::new(s, columns, EncodeFormat::Avro(&schema), format)
     }
 
+    fn csv(s: &mut Source<'_>) -> Result<Self, String> {
+        let dialect = csv::dialect(s);
+        let fields = csv::fields(s);
+        let column = |field: Field| {
+            let values = writable(s, &field.ty);
+            (field, values)
+        };
+        let columns = fields.into_iter().map(column).collect();
+        Self::new(s, columns, EncodeFormat::Csv(&dialect), Format::Csv(dialect.clone()))
+    }
+
     fn raw(s: &mut Source<'_>) -> Self {
         let ty = any_type(s, 0);
         let ty = if raw_reads_as(&ty.data) { ty } else { Type::nullable(DataType::Bytes) };
@@ -210,16 +228,28 @@ impl Case {
     }
 
     /// The plan that reads the written columns.
-    fn read_plan(&self) -> Result<Option<flow_ir::decode_plan::DecodePlan>, String> {
+    fn read_plan(&self) -> Result<Option<DecodePlan>, String> {
+        let is_array = |&i: &usize| matches!(self.plan.columns[i].ty.data, DataType::Array(_));
+        let text;
         let format = match &self.format {
             Format::Avro { schema, is_natural: true } => {
                 PayloadFormat::Avro { writer: schema, reader: None }
             }
             Format::Json(_) => PayloadFormat::Json,
+            // An element may have the delimiter in it.
+            Format::Csv(_) if self.written.iter().any(is_array) => return Ok(None),
+            Format::Csv(dialect) => {
+                let name = |&i: &usize| self.plan.columns[i].name.clone();
+                let names = self.written.iter().map(name).collect();
+                text = CsvFormat { dialect: dialect.clone(), names };
+                PayloadFormat::Csv(&text)
+            }
             Format::Avro { .. } | Format::Other => return Ok(None),
         };
         let column = |&i: &usize| {
-            let Field { name, ty } = self.plan.columns[i].clone();
+            let Field { name, mut ty } = self.plan.columns[i].clone();
+            // An empty text is no value but of a STRING.
+            ty.nullable |= matches!(format, PayloadFormat::Csv(_));
             DecodeColumn { origin: Origin::Value(vec![name.clone()]), name, ty }
         };
         let columns: Vec<DecodeColumn> = self.written.iter().map(column).collect();
@@ -266,6 +296,10 @@ impl Case {
                 let was = read_value(batch.row(row), batch.layout().column(column), ty);
                 let is = read_value(read.row(at), read.layout().column(i), ty);
                 let datum = self.datum_of(column);
+                let was = match &self.format {
+                    Format::Csv(dialect) => csv::comes_back(&was, &ty.data, dialect).unwrap_or(was),
+                    Format::Avro { .. } | Format::Json(_) | Format::Other => was,
+                };
                 let (was, is) = (self.kept(&was, &ty.data, datum), self.kept(&is, &ty.data, datum));
                 if format!("{was:?}") != format!("{is:?}") {
                     let name = &self.plan.columns[column].name;
@@ -273,7 +307,13 @@ impl Case {
                 }
             }
         }
-        match bad.iter().find(|e| !refused(errors, e.row as usize)) {
+        // Without quotes a single text that is empty is an empty line, which is no record.
+        let is_none = |row: usize| match self.format {
+            Format::Csv(_) => payloads.get(before + row).len() == self.plan.prefix.len(),
+            Format::Avro { .. } | Format::Json(_) | Format::Other => false,
+        };
+        let told = |row: usize| !refused(errors, row) && !is_none(row);
+        match bad.iter().find(|e| told(e.row as usize)) {
             Some(error) => Err(format!("what was written is not read: {error:?}")),
             None => Ok(()),
         }
@@ -341,7 +381,7 @@ impl Case {
     fn is_short(&self, ty: &DataType) -> bool {
         match (&self.format, ty) {
             (Format::Json(JsonTimestamps::Millis), ty) => ty.is_timestamp(),
-            (Format::Json(JsonTimestamps::Iso | JsonTimestamps::Sql), _) => false,
+            (Format::Json(JsonTimestamps::Iso | JsonTimestamps::Sql) | Format::Csv(_), _) => false,
             (
                 _,
                 DataType::Time { precision }
@@ -356,7 +396,7 @@ impl Case {
     fn describe(&self, batch: &RowBatch, why: String) -> String {
         let schema = match &self.format {
             Format::Avro { schema, .. } => serde_json::to_string(schema).unwrap_or_default(),
-            Format::Json(_) | Format::Other => String::new(),
+            Format::Json(_) | Format::Csv(_) | Format::Other => String::new(),
         };
         let mut out = format!("{why}\n");
         let alone = (0..batch.len()).find_map(|i| {
@@ -396,7 +436,7 @@ fn refused(errors: &[RowError], row: usize) -> bool {
 
 /// The rows, origins and failures of payloads from one on.
 fn read(
-    plan: &flow_ir::decode_plan::DecodePlan,
+    plan: &DecodePlan,
     payloads: &PayloadArena,
     first: usize,
     value_skip: usize,

@@ -2,14 +2,16 @@
 //! the same rows and payloads, must give the same rows, payloads and failures.
 //!
 //! A check decides everything by a stream of bytes (`source`). `tests/random.rs` feeds a bounded
-//! number of streams that follow from a seed; the targets in `tests/fuzz` feed what libFuzzer makes
+//! number of streams that follow from a seed; the targets in `fuzz` feed what libFuzzer makes
 //! of the branches that it sees taken. Nothing else differs between the two.
 
 pub mod avro;
 pub mod batch;
+pub mod csv;
 pub mod damage;
 pub mod decode;
 pub mod encode;
+pub mod envelope;
 pub mod scalar;
 pub mod source;
 pub mod types;
@@ -31,11 +33,44 @@ pub struct Check {
 }
 
 /// All checks.
-pub const CHECKS: [Check; 3] = [
+pub const CHECKS: [Check; 4] = [
     Check { name: "scalar", hold: scalar::hold, show: scalar::show },
     Check { name: "decode", hold: decode::hold, show: decode::show },
     Check { name: "encode", hold: encode::hold, show: encode::show },
+    Check { name: "envelope", hold: envelope::hold, show: envelope::show },
 ];
+
+/// The check of this name.
+///
+/// # Panics
+/// If there is none.
+pub fn check(name: &str) -> Check {
+    CHECKS.into_iter().find(|check| check.name == name).expect("a check of this name")
+}
+
+/// One case of a check, as a fuzz target takes it.
+///
+/// # Panics
+/// If the engines disagree; says on what.
+pub fn fuzz(name: &str, bytes: &[u8]) {
+    if let Err(why) = on_deep_stack(|| (check(name).hold)(bytes)) {
+        panic!("{name}: {why}");
+    }
+}
+
+/// Runs on a stack that is deep enough for apache-avro, which follows damaged data of recursive
+/// schemas by a call a level.
+///
+/// # Panics
+/// As the work does.
+pub fn on_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    const STACK_BYTES: usize = 256 << 20;
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, work);
+        let done = thread.expect("a thread").join();
+        done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
 
 /// The engine that the interpreter is held against.
 ///

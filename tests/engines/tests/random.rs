@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 
-use flow_engines::{CHECKS, Check};
+use flow_engines::{check, on_deep_stack};
 use flow_stdlib::host;
 use proptest::collection::vec;
 use proptest::prelude::any;
@@ -15,10 +15,6 @@ const SEED: u64 = 20_260_813;
 const BYTES_MAX: usize = 3_000;
 /// Cases of which one at least must have each operation.
 const SHOWN: u32 = 4_000;
-
-fn check(name: &str) -> Check {
-    CHECKS.into_iter().find(|check| check.name == name).expect("a check")
-}
 
 fn run(config: Config, test: impl Fn(&[u8]) -> Result<(), String>) {
     let config = Config { failure_persistence: None, ..config };
@@ -36,18 +32,20 @@ fn hold(name: &str, cases: u32) {
     if !given("PROPTEST_RNG_SEED") {
         config.rng_seed = RngSeed::Fixed(SEED);
     }
-    run(config, check(name).hold);
+    on_deep_stack(|| run(config, check(name).hold));
 }
 
 /// The words that are in the text of no case.
 fn never_made<'w>(name: &str, words: impl IntoIterator<Item = &'w str>) -> Vec<&'w str> {
-    let all = RefCell::new(String::new());
-    let config = Config { cases: SHOWN, rng_seed: RngSeed::Fixed(SEED), ..Config::default() };
-    run(config, |bytes| {
-        all.borrow_mut().push_str(&(check(name).show)(bytes)?);
-        Ok(())
+    let all = on_deep_stack(|| {
+        let all = RefCell::new(String::new());
+        let config = Config { cases: SHOWN, rng_seed: RngSeed::Fixed(SEED), ..Config::default() };
+        run(config, |bytes| {
+            all.borrow_mut().push_str(&(check(name).show)(bytes)?);
+            Ok(())
+        });
+        all.into_inner()
     });
-    let all = all.into_inner();
     words.into_iter().filter(|word| !all.contains(word)).collect()
 }
 
@@ -64,6 +62,11 @@ fn decode_plans() {
 #[test]
 fn encode_plans() {
     hold("encode", 2_000);
+}
+
+#[test]
+fn envelopes() {
+    hold("envelope", 4_000);
 }
 
 #[test]
@@ -112,14 +115,19 @@ fn programs_have_every_operation_and_call_every_function() {
 
 #[test]
 fn decode_plans_have_every_step() {
-    const WORDS: [&str; 58] = [
+    const WORDS: [&str; 63] = [
         "key: unread",
         "key: avro",
         "key: json",
         "key: raw",
+        "key: csv",
+        "rows go",
+        "rows of keys [",
         "value: avro",
         "value: json",
         "value: raw",
+        "value: csv",
+        " (c",
         ": peek",
         "= default",
         ": skip",
@@ -178,11 +186,12 @@ fn decode_plans_have_every_step() {
 
 #[test]
 fn encode_plans_have_every_writer() {
-    const WORDS: [&str; 34] = [
+    const WORDS: [&str; 35] = [
         "\nempty",
         "\nraw c",
         "\njson Iso",
         "\njson Millis",
+        "\ncsv ",
         "\navro",
         "prefix",
         "constant",
@@ -215,5 +224,21 @@ fn encode_plans_have_every_writer() {
         " timestamp-nanos\n",
     ];
     let lacking = never_made("encode", WORDS.into_iter().chain([" duration\n"]));
+    assert!(lacking.is_empty(), "{lacking:?}");
+}
+
+#[test]
+fn envelopes_have_every_field() {
+    const WORDS: [&str; 8] = [
+        "json, nested true",
+        "json, nested false",
+        "Skip([",
+        "Before { branches: [Some(",
+        "After { branches: [None, Some(",
+        "Op { branch: None }",
+        "Op { branch: Some(",
+        "recursive: [[",
+    ];
+    let lacking = never_made("envelope", WORDS);
     assert!(lacking.is_empty(), "{lacking:?}");
 }

@@ -1,6 +1,7 @@
 //! Random Avro data: a writer's schema, perhaps a reader's, data that apache-avro wrote, the same
 //! with damage, and what apache-avro reads.
 
+mod envelope;
 mod evolve;
 mod schema;
 mod value;
@@ -17,6 +18,7 @@ use flow_ir::value::Value;
 use flow_schema::{columns_of, parse};
 
 use crate::source::Source;
+pub use envelope::{EnvelopeSample, Found};
 use value::{Values, expected, has_branches, resolved};
 
 /// Memory that apache-avro may take for one length in damaged data.
@@ -43,10 +45,7 @@ impl Sample {
     /// # Errors
     /// If the generator made what is not valid.
     pub fn random(s: &mut Source<'_>, reads: bool) -> Result<Self, String> {
-        static LIMIT: Once = Once::new();
-        LIMIT.call_once(|| {
-            apache_avro::util::max_allocation_bytes(ALLOCATION_BYTES_MAX);
-        });
+        limit_memory();
         let json = schema::record(s);
         let parsed = |json: &serde_json::Value| {
             parse(&json.to_string())
@@ -145,6 +144,14 @@ impl Sample {
         }
         paths
     }
+}
+
+/// Holds apache-avro to what damaged data may cost.
+fn limit_memory() {
+    static LIMIT: Once = Once::new();
+    LIMIT.call_once(|| {
+        apache_avro::util::max_allocation_bytes(ALLOCATION_BYTES_MAX);
+    });
 }
 
 /// The datum in a union.

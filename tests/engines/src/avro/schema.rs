@@ -39,6 +39,11 @@ pub(super) fn record(s: &mut Source<'_>) -> Json {
     Schemas { s, names: 0, around: Vec::new(), known: Vec::new() }.record(depth)
 }
 
+/// A record schema whose names are numbered from one on.
+pub(super) fn record_after(s: &mut Source<'_>, names: usize) -> Json {
+    Schemas { s, names, around: Vec::new(), known: Vec::new() }.record(1)
+}
+
 /// A schema without names, for a field that is added.
 pub(super) fn nameless(s: &mut Source<'_>) -> Json {
     let mut schemas = Schemas { s, names: 0, around: Vec::new(), known: Vec::new() };

@@ -4,10 +4,11 @@
 //! and go through a filter and projection.
 
 mod call;
+mod csv;
 mod records;
 mod side;
 
-use flow_ir::decode_plan::{DecodeColumn, Metadata, Origin};
+use flow_ir::decode_plan::{DecodeColumn, DecodePlan, Metadata, Origin, Sign};
 use flow_ir::ids::Reg;
 use flow_ir::kernel::{KernelFactory, KernelSpec, OnError, ScanSpec};
 use flow_ir::row::{RowBatch, read_value};
@@ -145,7 +146,8 @@ impl Case {
                 key.as_ref().map_or(String::new(), Side::describe)
             )
         })?;
-        let mut spec = ScanSpec { decode: plan, ..ScanSpec::default() };
+        let decode = DecodePlan { sign: sign(s, &columns), ..plan };
+        let mut spec = ScanSpec { decode, ..ScanSpec::default() };
         let scans = s.once_in(2);
         if scans {
             let types: Vec<Type> = planned.iter().map(|c| c.ty.clone()).collect();
@@ -301,6 +303,23 @@ fn watermark(s: &mut Source<'_>, types: &[Type], columns: usize) -> KernelSpec {
         }),
     };
     KernelSpec { program, filter: None, outputs: vec![output] }
+}
+
+/// What becomes of the rows; where they go by their keys, the keys may be in the value.
+fn sign(s: &mut Source<'_>, columns: &[Of]) -> Sign {
+    match s.below(6) {
+        4 => Sign::Minus,
+        5 => {
+            let is_key = |of: &Of| match of {
+                Of::Key(_) => true,
+                Of::Value(_) => s.once_in(2),
+                Of::Metadata => false,
+            };
+            let keys: Vec<bool> = columns.iter().map(is_key).collect();
+            Sign::Delete((0..keys.len()).filter(|&i| keys[i]).map(|i| i as u32).collect())
+        }
+        _ => Sign::Plus,
+    }
 }
 
 fn metadata(s: &mut Source<'_>) -> DecodeColumn {

@@ -7,7 +7,7 @@ use flow_ir::kernel::{ErrorBuffer, KernelFactory, PayloadArena};
 use flow_ir::row::RowBatch;
 use flow_ir::types::{DataType, Field, Type};
 use flow_ir::value::Value;
-use flow_schema::{EncodeFormat, PayloadFormat, Schema, decode_plan, encode_plan};
+use flow_schema::{CsvFormat, EncodeFormat, PayloadFormat, Schema, decode_plan, encode_plan};
 use flow_stdlib::interp::Interpreter;
 use serde::de::IgnoredAny;
 
@@ -24,7 +24,7 @@ const COLUMNS_MAX: usize = 8;
 /// A key or value.
 #[derive(Debug)]
 pub(super) struct Side {
-    format: Format,
+    pub(super) format: Format,
     /// What is read from it.
     pub(super) columns: Vec<Wanted>,
     /// Its payloads.
@@ -33,10 +33,12 @@ pub(super) struct Side {
     pub(super) is_whole: bool,
 }
 
+/// How payloads are written.
 #[derive(Debug)]
-enum Format {
+pub(super) enum Format {
     Avro(Box<Sample>),
     Json,
+    Csv(CsvFormat),
     Raw,
 }
 
@@ -45,12 +47,12 @@ enum Format {
 pub(super) struct Wanted {
     pub(super) path: Vec<String>,
     pub(super) ty: Type,
-    known: Known,
+    pub(super) known: Known,
 }
 
 /// Where a column's expected value is found.
 #[derive(Clone, Debug)]
-enum Known {
+pub(super) enum Known {
     /// In a field, along these fields of the ROWs in it.
     Field(usize, Vec<usize>),
     /// By apache-avro along the column's path.
@@ -76,10 +78,11 @@ impl Side {
     /// # Errors
     /// If the generator made what is not valid.
     pub(super) fn random(s: &mut Source<'_>) -> Result<Self, String> {
-        match s.below(8) {
+        match s.below(9) {
             0..=5 => Self::avro(s),
             6 => Ok(Self::json(s)),
-            _ => Ok(Self::raw(s)),
+            7 => Ok(Self::raw(s)),
+            _ => Ok(Self::csv(s)),
         }
     }
 
@@ -90,6 +93,7 @@ impl Side {
                 PayloadFormat::Avro { writer: &sample.writer, reader: sample.reader.as_ref() }
             }
             Format::Json => PayloadFormat::Json,
+            Format::Csv(csv) => PayloadFormat::Csv(csv),
             Format::Raw => PayloadFormat::Raw,
         }
     }
@@ -105,6 +109,7 @@ impl Side {
                 format!("writer {}\nreader {reader}\n", json(&sample.writer))
             }
             Format::Json => "json\n".into(),
+            Format::Csv(csv) => format!("{csv:?}\n"),
             Format::Raw => "raw\n".into(),
         }
     }
@@ -222,7 +227,7 @@ impl Side {
     }
 
     /// Chooses columns among fields; whether they are all fields, each once, as they are.
-    fn choose(&mut self, s: &mut Source<'_>, fields: &[Field]) -> bool {
+    pub(super) fn choose(&mut self, s: &mut Source<'_>, fields: &[Field]) -> bool {
         let field = |at: usize| Wanted {
             path: vec![fields[at].name.clone()],
             ty: fields[at].ty.clone(),
@@ -301,7 +306,7 @@ fn leaves(field: &Field, at: usize, out: &mut Vec<Wanted>) {
 }
 
 /// The value along fields of ROWs; NULL below a NULL.
-fn along(value: &Value, fields: &[usize]) -> Value {
+pub(super) fn along(value: &Value, fields: &[usize]) -> Value {
     match (fields, value) {
         ([], value) => value.clone(),
         ([first, rest @ ..], Value::Row(values)) => along(&values[*first], rest),
@@ -310,7 +315,7 @@ fn along(value: &Value, fields: &[usize]) -> Value {
 }
 
 /// The payloads of rows, as the interpreter writes them.
-fn written(format: EncodeFormat<'_>, fields: &[Field], rows: &RowBatch) -> Vec<Vec<u8>> {
+pub(super) fn written(format: EncodeFormat<'_>, fields: &[Field], rows: &RowBatch) -> Vec<Vec<u8>> {
     let all: Vec<usize> = (0..fields.len()).collect();
     let Ok(plan) = encode_plan(format, fields, &all) else { return Vec::new() };
     let (mut out, mut bad) = (PayloadArena::default(), ErrorBuffer::default());
