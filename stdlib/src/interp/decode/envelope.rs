@@ -6,9 +6,8 @@ use flow_ir::decode_plan::{AvroSkip, EnvelopeField, EnvelopePlan};
 use super::Bad;
 use super::avro::skip;
 use super::input::Input;
-use super::json::{find_members, plain};
+use super::json_members::{Finder, plain};
 use super::json_scan::Scan;
-use super::scalar::check_utf8;
 
 /// What happened to a row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,9 +31,9 @@ enum Form {
     Json {
         /// The envelope stands in the member `payload`.
         nested: bool,
-        names: [Box<[u8]>; 3],
-        outer: [Box<[u8]>; 1],
-        places: [usize; 3],
+        outer: Finder,
+        /// Of `before`, `after` and `op`.
+        inner: Finder,
         scratch: Vec<u8>,
     },
     Avro(EnvelopePlan),
@@ -43,12 +42,10 @@ enum Form {
 impl Opener {
     /// For JSON; `nested`: a schema stands beside the envelope.
     pub fn json(nested: bool, needs_before: bool) -> Self {
-        let name = |name: &str| name.as_bytes().into();
         let form = Form::Json {
             nested,
-            names: [name("before"), name("after"), name("op")],
-            outer: [name("payload")],
-            places: [0; 3],
+            outer: Finder::new(["payload"].into_iter()),
+            inner: Finder::new(["before", "after", "op"].into_iter()),
             scratch: Vec::new(),
         };
         Self { form, needs_before }
@@ -65,19 +62,17 @@ impl Opener {
     /// Says what is wrong with it.
     pub fn open<'a>(&mut self, payload: &'a [u8]) -> Result<Change<'a>, &'static str> {
         let (before, after, op) = match &mut self.form {
-            Form::Json { nested, names, outer, places, scratch } => {
-                check_utf8(payload).map_err(|_| Bad::Json.message())?;
+            Form::Json { nested, outer, inner, scratch } => {
                 let mut scan = Scan::new(payload);
                 if *nested {
-                    let mut place = [0];
-                    find_members(outer, &mut place, &mut scan, scratch).map_err(Bad::message)?;
+                    let place = outer.find(&mut scan, scratch).map_err(Bad::message)?[0];
                     ends(&mut scan)?;
-                    if place[0] == 0 {
+                    if !place.is_somewhere() {
                         return Err("no member payload");
                     }
-                    scan = scan.at(place[0] - 1);
+                    scan = scan.at(place);
                 }
-                let parts = json(&mut scan, names, places, scratch)?;
+                let parts = json(&mut scan, inner, scratch)?;
                 if !*nested {
                     ends(&mut scan)?;
                 }
@@ -117,27 +112,20 @@ fn ends(scan: &mut Scan<'_>) -> Result<(), &'static str> {
 
 fn json<'a>(
     scan: &mut Scan<'a>,
-    names: &[Box<[u8]>; 3],
-    places: &mut [usize; 3],
+    finder: &mut Finder,
     scratch: &mut Vec<u8>,
 ) -> Result<Parts<'a>, &'static str> {
-    find_members(names, places, scan, scratch).map_err(Bad::message)?;
-    let value = |place: usize| -> Result<Option<&'a [u8]>, Bad> {
-        if place == 0 {
-            return Ok(None);
-        }
-        let mut scan = scan.at(place - 1);
-        let is_null = scan.at(place - 1).null()?;
-        let text = scan.skip()?;
-        Ok((!is_null).then_some(text))
+    let places = finder.find(scan, scratch).map_err(Bad::message)?;
+    let part = |at: usize| {
+        let token = scan.token_at(places[at]);
+        (token.first() != b'n').then_some(token.text)
     };
-    let part = |at: usize| value(places[at]).map_err(Bad::message);
-    let (before, after) = (part(0)?, part(1)?);
-    let op = match places[2] {
-        0 => Err(Bad::Json),
-        place => scan.at(place - 1).string().and_then(|op| plain(op, scratch).map(letter)),
-    };
-    Ok((before, after, op.map_err(|_| "no member op")?))
+    let (before, after, op) = (part(0), part(1), scan.token_at(places[2]));
+    if op.first() != b'"' {
+        return Err("no member op");
+    }
+    let op = plain(op.string(), scratch).map_err(Bad::message)?;
+    Ok((before, after, letter(op)))
 }
 
 fn avro<'a>(plan: &EnvelopePlan, payload: &'a [u8]) -> Result<Parts<'a>, Bad> {

@@ -25,9 +25,10 @@ use flow_ir::kernel::ErrorCode;
 use flow_ir::row::{BatchBuilder, ContainerBuilder, RowLayout};
 use flow_ir::types::{DataType, Type};
 
-use super::json_scan::{RawString, Scan, unescape};
+use super::json_members::{Finder, plain};
+use super::json_scan::{Scan, Token};
 use super::required::Required;
-use super::scalar::{Decimal, check_utf8, put_uuid};
+use super::scalar::{Decimal, put_uuid};
 use super::sink::{ColumnSink, Element, ElementSink, MapBuilder, Sink};
 use super::{Bad, Run};
 use crate::decimal::Digits;
@@ -57,12 +58,10 @@ enum Step {
 /// The wanted members of an object.
 #[derive(Debug)]
 struct Members {
-    names: Vec<Box<[u8]>>,
+    finder: Finder,
     /// Path of each, for errors.
     paths: Vec<Box<str>>,
     into: Vec<Vec<Step>>,
-    /// Where each member's value begins, plus 1; 0 where there is none.
-    places: Vec<usize>,
 }
 
 impl JsonReader {
@@ -78,13 +77,12 @@ impl JsonReader {
         row: &mut BatchBuilder,
         run: &mut Run<'_>,
     ) -> Result<(), Bad> {
-        check_utf8(payload).map_err(|_| Bad::Json)?;
         let mut end = Scan::new(payload);
         // A single object is checked while it is gone through.
         if let [Step::Members(members)] = &mut self.steps[..] {
             members.read(&mut end, row, &mut self.scratch, run)?;
         } else {
-            end.skip()?;
+            end.token()?;
             for step in &mut self.steps {
                 step.read(Scan::new(payload), row, "", &mut self.scratch, run)?;
             }
@@ -109,9 +107,8 @@ impl Step {
                     .collect();
                 let into = members.iter().zip(&paths);
                 Step::Members(Members {
-                    names: members.iter().map(|m| m.name.as_bytes().into()).collect(),
+                    finder: Finder::new(members.iter().map(|m| m.name.as_str())),
                     into: into.map(|(m, path)| Step::list(&m.into, layout, path)).collect(),
-                    places: vec![0; members.len()],
                     paths: paths.into_iter().map(Into::into).collect(),
                 })
             }
@@ -119,7 +116,7 @@ impl Step {
         steps.iter().map(step).collect()
     }
 
-    /// Reads a value that was passed over before.
+    /// Reads the next value, or the one at a place.
     fn read(
         &mut self,
         mut scan: Scan<'_>,
@@ -151,57 +148,25 @@ impl Members {
         scratch: &mut Vec<u8>,
         run: &mut Run<'_>,
     ) -> Result<(), Bad> {
-        find_members(&self.names, &mut self.places, scan, scratch)?;
-        for ((steps, &place), path) in self.into.iter_mut().zip(&self.places).zip(&self.paths) {
-            if place == 0 {
+        let Self { finder, paths, into } = self;
+        let places = finder.find(scan, scratch)?;
+        for ((steps, &place), path) in into.iter_mut().zip(places).zip(paths) {
+            if !place.is_somewhere() {
                 continue;
             }
             for step in steps {
-                step.read(scan.at(place - 1), row, path, scratch, run)?;
+                match step {
+                    Step::Column(column, reader) if !reader.is_container() => {
+                        let mut sink = ColumnSink { row, column: *column };
+                        let read = reader.read_token(scan.token_at(place), &mut sink, scratch);
+                        read.or_else(|bad| run.failed(bad, path, true))?;
+                    }
+                    step => step.read(scan.at(place), row, path, scratch, run)?,
+                }
             }
         }
         Ok(())
     }
-}
-
-/// Goes through an object and notes where the values of these members begin. Writers keep to one
-/// order, so the member after the last hit is tried first.
-pub(super) fn find_members(
-    names: &[Box<[u8]>],
-    places: &mut [usize],
-    scan: &mut Scan<'_>,
-    scratch: &mut Vec<u8>,
-) -> Result<(), Bad> {
-    if scan.peek()? != b'{' {
-        return Err(Bad::NotObject);
-    }
-    places.fill(0);
-    let mut next = 0;
-    let mut more = scan.open(b'{', b'}')?;
-    while more {
-        let name = plain(scan.name()?, scratch)?;
-        let guess = names.get(next).filter(|n| ***n == *name).map(|_| next);
-        let found = guess.or_else(|| names.iter().position(|n| **n == *name));
-        scan.peek()?;
-        let start = scan.position();
-        scan.skip()?;
-        if let Some(member) = found {
-            places[member] = start + 1;
-            next = member + 1;
-        }
-        more = scan.more(b'}')?;
-    }
-    Ok(())
-}
-
-/// A string's characters: its own bytes, or `scratch` with the escapes resolved.
-pub(super) fn plain<'s>(raw: RawString<'s>, scratch: &'s mut Vec<u8>) -> Result<&'s [u8], Bad> {
-    if !raw.escaped {
-        return Ok(raw.text);
-    }
-    scratch.clear();
-    unescape(raw.text, scratch)?;
-    Ok(scratch)
 }
 
 /// How a value becomes one of a type.
@@ -239,9 +204,8 @@ pub(super) enum Reader {
 
 #[derive(Debug)]
 pub(super) struct RowReader {
-    names: Vec<Box<[u8]>>,
+    finder: Finder,
     fields: Vec<Reader>,
-    places: Vec<usize>,
     row: BatchBuilder,
     required: Required,
 }
@@ -284,9 +248,8 @@ impl Reader {
                 let layout = Arc::new(RowLayout::new(types));
                 let names = fields.iter().map(|f| f.name.as_str());
                 Reader::Row(Box::new(RowReader {
-                    names: fields.iter().map(|f| f.name.as_bytes().into()).collect(),
+                    finder: Finder::new(fields.iter().map(|f| f.name.as_str())),
                     fields: fields.iter().map(|f| Reader::new(&f.ty.data)).collect(),
-                    places: vec![0; fields.len()],
                     required: Required::new(&layout, names, |_| true),
                     row: BatchBuilder::new(layout),
                 }))
@@ -294,7 +257,12 @@ impl Reader {
         }
     }
 
-    /// Reads the next value, which was passed over before. Nothing is set if it fails.
+    /// Whether its values are built of others.
+    fn is_container(&self) -> bool {
+        matches!(self, Reader::Array { .. } | Reader::Map { .. } | Reader::Row(_))
+    }
+
+    /// Reads the next value. Nothing is set if it fails.
     fn read<S: Sink>(
         &mut self,
         scan: &mut Scan<'_>,
@@ -302,7 +270,7 @@ impl Reader {
         scratch: &mut Vec<u8>,
         run: &mut Run<'_>,
     ) -> Result<(), Bad> {
-        if scan.null()? {
+        if self.is_container() && scan.null()? {
             return sink.null();
         }
         match self {
@@ -341,38 +309,37 @@ impl Reader {
                 Ok(())
             }
             Reader::Row(reader) => reader.read(scan, sink, scratch, run),
-            scalar => scalar.read_scalar(scan, sink, scratch),
+            scalar => scalar.read_token(scan.token()?, sink, scratch),
         }
     }
 
-    fn read_scalar<S: Sink>(
+    /// Reads a value as one that is not built of others.
+    #[inline]
+    fn read_token<S: Sink>(
         &self,
-        scan: &mut Scan<'_>,
+        token: Token<'_>,
         sink: &mut S,
         scratch: &mut Vec<u8>,
     ) -> Result<(), Bad> {
-        let first = scan.peek()?;
-        let start = scan.position();
-        if let Reader::Json = self {
-            sink.bytes(scan.skip()?);
-            return Ok(());
-        }
-        if first == b'"' {
-            let text = plain(scan.string()?, scratch)?;
-            // The payload is UTF-8, and so is what was cut from it at ASCII characters.
-            if let Reader::Text = self {
-                sink.bytes(text);
-                return Ok(());
+        match (self, token.first()) {
+            (_, b'n') => return sink.null(),
+            (Reader::Json, _) => sink.bytes(token.text),
+            // What is between the quotes was found to be UTF-8.
+            (Reader::Text, b'"') => sink.bytes(plain(token.string(), scratch)?),
+            (Reader::Text, _) => sink.bytes(token.text),
+            (_, b'"') => {
+                let text = plain(token.string(), scratch)?;
+                let text = std::str::from_utf8(text).map_err(|_| Bad::Utf8)?;
+                return self.read_text(text, sink);
             }
-            let text = std::str::from_utf8(text).map_err(|_| Bad::Utf8)?;
-            return self.read_text(text, sink);
-        }
-        scan.skip()?;
-        let token = std::str::from_utf8(scan.since(start)).map_err(|_| Bad::Utf8)?;
-        match (self, first) {
-            (Reader::Text, _) => sink.bytes(token.as_bytes()),
-            (Reader::Boolean, b't' | b'f') => sink.word(u64::from(first == b't')),
-            (_, b'-' | b'0'..=b'9') => return self.read_number(token, sink),
+            (Reader::Boolean, first @ (b't' | b'f')) => sink.word(u64::from(first == b't')),
+            (Reader::Int(bits), b'-' | b'0'..=b'9') if let Some(value) = whole(token.text) => {
+                sink.word(cut(value, *bits)? as u64);
+            }
+            (_, b'-' | b'0'..=b'9') => {
+                let text = std::str::from_utf8(token.text).map_err(|_| Bad::Utf8)?;
+                return self.read_number(text, sink);
+            }
             _ => return Err(Bad::Convert),
         }
         Ok(())
@@ -463,13 +430,13 @@ impl RowReader {
         scratch: &mut Vec<u8>,
         run: &mut Run<'_>,
     ) -> Result<(), Bad> {
-        find_members(&self.names, &mut self.places, scan, scratch)?;
+        let places = self.finder.find(scan, scratch)?;
         self.row.abandon();
         self.row.begin();
-        for (column, (field, &place)) in self.fields.iter_mut().zip(&self.places).enumerate() {
-            if place > 0 {
+        for (column, (field, &place)) in self.fields.iter_mut().zip(places).enumerate() {
+            if place.is_somewhere() {
                 let mut sink = ColumnSink { row: &mut self.row, column };
-                field.read(&mut scan.at(place - 1), &mut sink, scratch, run)?;
+                field.read(&mut scan.at(place), &mut sink, scratch, run)?;
             }
         }
         if self.required.missing(&mut self.row).is_some() {
@@ -498,8 +465,34 @@ fn integer(token: &str, bits: u32) -> Result<i64, Bad> {
             i64::try_from(value / one).map_err(|_| Bad::Range)?
         }
     };
+    cut(value, bits)
+}
+
+/// A number that has at most this many bits.
+fn cut(value: i64, bits: u32) -> Result<i64, Bad> {
     let shift = 64 - bits;
     if (value << shift) >> shift == value { Ok(value) } else { Err(Bad::Range) }
+}
+
+/// A JSON number that is nothing but a few digits, as nearly all are.
+fn whole(token: &[u8]) -> Option<i64> {
+    const DIGITS_MAX: usize = 18;
+    let (negative, digits) = match token {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
+    };
+    if digits.len() > DIGITS_MAX {
+        return None;
+    }
+    let mut value = 0;
+    for digit in digits {
+        let digit = digit.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        value = value * 10 + i64::from(digit);
+    }
+    Some(if negative { -value } else { value })
 }
 
 fn finite<S: Sink>(value: f64, sink: &mut S) -> Result<(), Bad> {

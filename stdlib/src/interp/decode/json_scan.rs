@@ -1,6 +1,6 @@
 //! A small pull reader over JSON text: passes over values, strings and numbers, and checks RFC
-//! 8259's grammar as it goes. Nothing is built; callers get the text of a value. The text is known
-//! to be UTF-8.
+//! 8259's grammar as it goes, that strings are UTF-8, too. Nothing is built; callers get the text of
+//! a value.
 
 use super::Bad;
 
@@ -22,6 +22,64 @@ pub(super) struct RawString<'a> {
     pub(super) escaped: bool,
 }
 
+/// A value as it stands in the text. That it is one was checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Token<'a> {
+    pub(super) text: &'a [u8],
+    /// Whether it is a string with a backslash in it.
+    pub(super) escaped: bool,
+}
+
+/// Where a value stands; nowhere by default.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Place {
+    start: usize,
+    /// 0: nowhere.
+    end: usize,
+    escaped: bool,
+}
+
+/// Bytes to compare with, the first sixteen of them at once.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Beginning {
+    bytes: Vec<u8>,
+    first: u128,
+    mask: u128,
+}
+
+impl Beginning {
+    pub(super) fn set(&mut self, bytes: &[u8]) {
+        self.bytes.clear();
+        self.bytes.extend_from_slice(bytes);
+        let (mut first, mut mask) = ([0; 16], [0; 16]);
+        for (i, byte) in bytes.iter().take(16).enumerate() {
+            (first[i], mask[i]) = (*byte, 0xff);
+        }
+        (self.first, self.mask) = (u128::from_le_bytes(first), u128::from_le_bytes(mask));
+    }
+}
+
+impl Place {
+    pub(super) fn is_somewhere(self) -> bool {
+        self.end > 0
+    }
+}
+
+impl<'a> Token<'a> {
+    /// Its first byte, which tells its kind.
+    #[inline]
+    pub(super) fn first(&self) -> u8 {
+        self.text.first().copied().unwrap_or(b'n')
+    }
+
+    /// A string's text between its quotes.
+    #[inline]
+    pub(super) fn string(&self) -> RawString<'a> {
+        let text = self.text.get(1..self.text.len().saturating_sub(1)).unwrap_or(&[]);
+        RawString { text, escaped: self.escaped }
+    }
+}
+
 impl<'a> Scan<'a> {
     pub(super) fn new(text: &'a [u8]) -> Self {
         Self { text, at: 0 }
@@ -32,11 +90,35 @@ impl<'a> Scan<'a> {
     }
 
     /// The same text from another place.
-    pub(super) fn at(&self, at: usize) -> Self {
-        Self { at, ..*self }
+    #[inline]
+    pub(super) fn at(&self, place: Place) -> Self {
+        Self { at: place.start, ..*self }
+    }
+
+    /// The value at a place.
+    #[inline]
+    pub(super) fn token_at(&self, place: Place) -> Token<'a> {
+        let text = self.text.get(place.start..place.end).unwrap_or(&[]);
+        Token { text, escaped: place.escaped }
+    }
+
+    /// Takes these bytes if they are next.
+    #[inline]
+    pub(super) fn eat_all(&mut self, bytes: &Beginning) -> bool {
+        let rest = &self.text[self.at..];
+        let hit = match rest.first_chunk::<16>() {
+            Some(chunk) => {
+                (u128::from_le_bytes(*chunk) ^ bytes.first) & bytes.mask == 0
+                    && (bytes.bytes.len() <= 16 || rest[16..].starts_with(&bytes.bytes[16..]))
+            }
+            None => rest.starts_with(&bytes.bytes),
+        };
+        self.at += if hit { bytes.bytes.len() } else { 0 };
+        hit
     }
 
     /// The text from `start` to here.
+    #[inline]
     pub(super) fn since(&self, start: usize) -> &'a [u8] {
         self.text.get(start..self.at).unwrap_or(&[])
     }
@@ -44,6 +126,14 @@ impl<'a> Scan<'a> {
     /// The next byte that is not white space, which stays.
     #[inline]
     pub(super) fn peek(&mut self) -> Result<u8, Bad> {
+        match self.text.get(self.at) {
+            Some(&byte) if byte > b' ' => Ok(byte),
+            Some(_) | None => self.peek_on(),
+        }
+    }
+
+    #[cold]
+    fn peek_on(&mut self) -> Result<u8, Bad> {
         loop {
             match self.text.get(self.at) {
                 Some(b' ' | b'\n' | b'\r' | b'\t') => self.at += 1,
@@ -111,14 +201,19 @@ impl<'a> Scan<'a> {
             return Err(if self.at == self.text.len() { Bad::Truncated } else { Bad::Json });
         }
         let start = self.at + 1;
-        let mut escaped = false;
+        let (mut escaped, mut ascii) = (false, true);
         self.at = start;
         loop {
-            self.at += plain_run(&self.text[self.at..]);
+            let (run, is_ascii) = plain_run(&self.text[self.at..]);
+            self.at += run;
+            ascii &= is_ascii;
             match self.text.get(self.at) {
                 Some(b'"') => {
                     self.at += 1;
                     let text = &self.text[start..self.at - 1];
+                    if !ascii && std::str::from_utf8(text).is_err() {
+                        return Err(Bad::Json);
+                    }
                     return Ok(RawString { text, escaped });
                 }
                 Some(b'\\') => {
@@ -158,6 +253,9 @@ impl<'a> Scan<'a> {
         if self.text[whole] == b'0' && self.at > whole + 1 {
             return Err(Bad::Json);
         }
+        if let Some(b',' | b'}') = self.text.get(self.at) {
+            return Ok(&self.text[start..self.at]);
+        }
         if self.text.get(self.at) == Some(&b'.') {
             self.at += 1;
             self.digits()?;
@@ -192,12 +290,30 @@ impl<'a> Scan<'a> {
         Err(if word.starts_with(rest) { Bad::Truncated } else { Bad::Json })
     }
 
-    /// Passes over the next value and checks it; gives its text.
-    pub(super) fn skip(&mut self) -> Result<&'a [u8], Bad> {
-        self.peek()?;
+    /// Passes over the next value and checks it; says where it stands.
+    #[inline]
+    pub(super) fn place(&mut self) -> Result<Place, Bad> {
+        let first = self.peek()?;
         let start = self.at;
-        self.skip_at(0)?;
-        Ok(self.since(start))
+        let escaped = match first {
+            b'"' => self.string()?.escaped,
+            b'-' | b'0'..=b'9' => {
+                self.number()?;
+                false
+            }
+            _ => {
+                self.skip_at(0)?;
+                false
+            }
+        };
+        Ok(Place { start, end: self.at, escaped })
+    }
+
+    /// Passes over the next value and checks it.
+    #[inline]
+    pub(super) fn token(&mut self) -> Result<Token<'a>, Bad> {
+        let place = self.place()?;
+        Ok(self.token_at(place))
     }
 
     fn skip_at(&mut self, depth: usize) -> Result<(), Bad> {
@@ -230,28 +346,38 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// Bytes before the first quote, backslash or control character. Eight at a time: a byte's high
-/// bit is set in `hit` where the byte is one of these; carries can only disturb bytes after the
-/// first hit, and bytes above 127 are masked out.
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGHS: u64 = 0x8080_8080_8080_8080;
+
+/// The high bits of quotes, backslashes and control characters in eight bytes. Carries can only
+/// disturb bytes after the first hit, and bytes above 127 are masked out.
+#[inline(always)]
+fn stops(word: u64) -> u64 {
+    let zero = |x: u64| x.wrapping_sub(ONES) & !x;
+    let quote = zero(word ^ (ONES * u64::from(b'"')));
+    let backslash = zero(word ^ (ONES * u64::from(b'\\')));
+    let control = word.wrapping_sub(ONES * 0x20) & !word;
+    (quote | backslash | control) & HIGHS
+}
+
+/// Bytes before the first quote, backslash or control character, and whether they, and perhaps some
+/// after them, are ASCII.
 #[inline]
-fn plain_run(text: &[u8]) -> usize {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGHS: u64 = 0x8080_8080_8080_8080;
-    let mut run = 0;
+fn plain_run(text: &[u8]) -> (usize, bool) {
+    let (mut run, mut any) = (0, 0);
     while let Some(chunk) = text[run..].first_chunk::<8>() {
         let word = u64::from_le_bytes(*chunk);
-        let zero = |x: u64| x.wrapping_sub(ONES) & !x;
-        let quote = zero(word ^ (ONES * u64::from(b'"')));
-        let backslash = zero(word ^ (ONES * u64::from(b'\\')));
-        let control = word.wrapping_sub(ONES * 0x20) & !word;
-        let hit = (quote | backslash | control) & HIGHS;
+        let hit = stops(word);
+        any |= word;
         if hit != 0 {
-            return run + hit.trailing_zeros() as usize / 8;
+            return (run + hit.trailing_zeros() as usize / 8, any & HIGHS == 0);
         }
         run += 8;
     }
     let stops = |b: &u8| *b == b'"' || *b == b'\\' || *b < 0x20;
-    run + text[run..].iter().position(stops).unwrap_or(text.len() - run)
+    let rest = &text[run..];
+    let last = rest.iter().position(stops).unwrap_or(rest.len());
+    (run + last, any & HIGHS == 0 && rest[..last].is_ascii())
 }
 
 /// Appends a string's characters with its escapes resolved.
@@ -305,7 +431,7 @@ mod tests {
 
     fn skips(text: &str) -> Result<usize, Bad> {
         let mut scan = Scan::new(text.as_bytes());
-        scan.skip()?;
+        scan.token()?;
         Ok(scan.position())
     }
 
@@ -363,11 +489,26 @@ mod tests {
             for special in [b'"', b'\\', 0, 0x1f, b'\n'] {
                 let mut text: Vec<u8> =
                     (0..length).map(|i| [b'a', 0xc3, b'!', 0x80][i % 4]).collect();
-                assert_eq!(plain_run(&text), length);
+                let ascii = length < 2;
+                assert_eq!(plain_run(&text), (length, ascii));
                 text.push(special);
                 text.extend_from_slice(b"\"\\\0more");
-                assert_eq!(plain_run(&text), length);
+                assert_eq!(plain_run(&text), (length, ascii));
             }
+        }
+    }
+
+    #[test]
+    fn strings_are_utf8() {
+        let fill = "x".repeat(40);
+        for good in ["\u{fc}", "\u{1f600}", ""] {
+            for at in 0..36 {
+                let text = format!("\"{}{good}{}\"", &fill[..at], &fill[at..]);
+                assert!(skips(&text).is_ok(), "{text}");
+            }
+        }
+        for bad in [&b"\"\xff\""[..], b"\"\xc3\"", b"\"aaaaaaaaaaaaaaaaaaaa\xc3\\n\xbc\""] {
+            assert_eq!(Scan::new(bad).token(), Err(Bad::Json));
         }
     }
 

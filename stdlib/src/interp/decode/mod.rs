@@ -16,6 +16,7 @@ mod field;
 mod flat;
 mod input;
 mod json;
+mod json_members;
 mod json_scan;
 mod raw;
 mod required;

@@ -237,7 +237,7 @@ pub(super) fn check_utf8(bytes: &[u8]) -> Result<(), Bad> {
 pub(super) fn put_json<S: Sink>(bytes: &[u8], sink: &mut S) -> Result<(), Bad> {
     std::str::from_utf8(bytes).map_err(|_| Bad::Utf8)?;
     let mut scan = Scan::new(bytes);
-    scan.skip().map_err(|_| Bad::Convert)?;
+    scan.token().map_err(|_| Bad::Convert)?;
     if !scan.is_done() {
         return Err(Bad::Convert);
     }
