@@ -1,4 +1,4 @@
-//! Raw payloads to CLIF: the bytes are the value. Numbers are big-endian, of their type's own width.
+//! Raw payloads to CLIF: the bytes are the value. Numbers are big-endian, of their type's width.
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{F32, F64, I32, I64};

@@ -25,8 +25,8 @@ impl Finder {
         Self { places: vec![Place::default(); names.len()], names, known: Vec::new() }
     }
 
-    /// Goes through an object, every value of which is passed over and checked; gives where those of
-    /// the wanted members stand. Of equal names the last one counts.
+    /// Goes through an object, every value of which is passed over and checked; gives where those
+    /// of the wanted members stand. Of equal names the last one counts.
     pub(super) fn find(
         &mut self,
         scan: &mut Scan<'_>,

@@ -1,6 +1,6 @@
 //! A small pull reader over JSON text: passes over values, strings and numbers, and checks RFC
-//! 8259's grammar as it goes, that strings are UTF-8, too. Nothing is built; callers get the text of
-//! a value.
+//! 8259's grammar as it goes, that strings are UTF-8, too. Nothing is built; callers get the text
+//! of a value.
 
 use super::Bad;
 

@@ -1,5 +1,5 @@
 //! Measures interpreted kernels in memory: `cargo run --release -p flow-stdlib --example
-//! kernel_rate`. Rows are bids (auction, bidder, price, channel), batches of 1,024.
+//! interpreter_rate`. Rows are bids (auction, bidder, price, channel), batches of 1,024.
 #![allow(clippy::print_stdout)]
 
 use std::sync::Arc;
