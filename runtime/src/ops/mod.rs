@@ -28,6 +28,8 @@ mod normalize;
 mod over;
 mod over_calls;
 mod over_frame;
+mod over_near;
+mod over_reach;
 mod over_running;
 mod over_time;
 mod pairs;

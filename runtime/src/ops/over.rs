@@ -1,6 +1,6 @@
 //! Over: values computed from the rows around each row of a partition, as changes. At an epoch's
-//! end the rows of each touched partition are read, their values computed as they were and as they
-//! are, and what differs goes out.
+//! end the rows are read that a change can touch, and those that their values depend on; their
+//! values are computed as they were and as they are, and what differs goes out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,16 +14,14 @@ use flow_ir::types::{DataType, Type};
 use super::changes::NetRows;
 use super::over_calls::{Calls, Gone, Values};
 use super::over_frame::Partition;
-use super::sorted::SortedRows;
-use super::{OpCx, OpError, Operator, Order, Plan, Reports, columns_of};
-use crate::state::{OrderedTable, PointTable, SlotId};
+use super::over_near::{Near, Side, Source, Weighed};
+use super::{OpCx, OpError, Operator, Plan, Reports, columns_of};
+use crate::state::{PointTable, SlotId};
 
 pub(super) struct OverOp {
     keys: KeyEncoder,
-    sorted: SortedRows,
-    /// The columns in which rows are equal to the calls.
-    peers: Order,
     calls: Calls,
+    near: Near,
     width: usize,
     rows: TableId,
     /// The partitions that were touched in this epoch, by key.
@@ -33,8 +31,6 @@ pub(super) struct OverOp {
     slots: Vec<SlotId>,
     key: Vec<u8>,
     kept_bytes: usize,
-    /// A partition's rows, and what comes out.
-    input: BatchBuilder,
     output: BatchBuilder,
     net: NetRows,
 }
@@ -54,13 +50,13 @@ impl OverOp {
         columns_of(&op.keys, &input)?;
         columns_of(&op.order.iter().map(|(column, _)| *column).collect::<Vec<_>>(), &input)?;
         let peers = op.order.get(..op.peers).ok_or("more columns are equal than ordered")?;
-        let layout = Arc::new(RowLayout::new(input.clone()));
+        let layout = RowLayout::new(input.clone());
+        let calls = Calls::new(&op.calls, &input, peers, None)?;
         let place = Arc::new(RowLayout::new(vec![Type::not_null(DataType::BigInt)]));
         Ok(Self {
             keys: KeyEncoder::new(&layout, &op.keys),
-            sorted: SortedRows::new(&input, &op.order),
-            peers: Order::new(&layout, &input, peers),
-            calls: Calls::new(&op.calls, &input, peers, None)?,
+            near: Near::new(&input, &op.order, peers, calls.reach()),
+            calls,
             width: input.len(),
             rows: plan.table(op.rows, TableKind::Ordered, &[DataType::BigInt])?,
             index: PointTable::scratch(place),
@@ -69,20 +65,28 @@ impl OverOp {
             slots: Vec::new(),
             key: Vec::new(),
             kept_bytes: 0,
-            input: BatchBuilder::new(layout),
             net: NetRows::new(&output),
             output: BatchBuilder::new(Arc::new(RowLayout::new(output))),
         })
     }
 
-    /// Adds the changes of a partition's output.
-    fn compare(&mut self, touched: &Touched, cx: &mut OpCx<'_>) -> Result<(), OpError> {
-        let (before, after) = self.read(touched, cx)?;
-        let rows = self.input.take();
+    /// Adds the changes of the output that changes of a partition's rows make: number `next`, and
+    /// those behind it that touch the same rows.
+    fn compare(
+        &mut self,
+        touched: &Touched,
+        changes: &[Weighed],
+        next: &mut usize,
+        cx: &mut OpCx<'_>,
+    ) -> Result<(), OpError> {
+        let table = cx.state.ordered(self.rows);
+        let (key, group, limit) = (&touched.key[..], touched.group, cx.limit_bytes);
+        let mut source = Source { table, key, group, limit };
+        let (rows, [before, after]) = self.near.read(&self.calls, changes, next, &mut source)?;
         let (on_error, mut failed) = (cx.kernel.on_error, BTreeSet::new());
         let old = self.values(&rows, before, on_error, &mut failed, None)?;
         let new = self.values(&rows, after, on_error, &mut failed, Some(cx.reports))?;
-        self.input.recycle(rows);
+        self.near.recycle(rows);
         let pairs = || old.rows().zip(new.rows());
         let head = pairs().take_while(|(a, b)| a.words() == b.words()).count();
         let most = old.len().min(new.len()) - head;
@@ -95,56 +99,26 @@ impl OverOp {
         cx.refuse_too_much(self.net.bytes())
     }
 
-    /// Reads a partition's rows into `input`; the places there of the rows that it had when the
-    /// epoch began, and of those that it has, in order.
-    fn read(
-        &mut self,
-        touched: &Touched,
-        cx: &mut OpCx<'_>,
-    ) -> Result<(Vec<u32>, Vec<u32>), OpError> {
-        let table: &mut OrderedTable = cx.state.ordered(self.rows);
-        let column = table.layout().column(0);
-        let entry = |key: &[u8], weight| (key[touched.key.len()..].to_vec(), weight);
-        let found = table.scan(Some(touched.group), &touched.key)?;
-        let mut all: Vec<(Vec<u8>, i64)> = found.map(|e| entry(e.key, e.row.i64(column))).collect();
-        let there = all.len();
-        for row in touched.changes.keys() {
-            if all[..there].binary_search_by(|(known, _)| known.cmp(row)).is_err() {
-                all.push((row.clone(), 0));
-            }
-        }
-        all.sort_unstable();
-        let (mut before, mut after) = (Vec::new(), Vec::new());
-        for (place, (row, now)) in (0u32..).zip(&all) {
-            let change = touched.changes.get(row).copied().unwrap_or(0);
-            self.input.begin();
-            self.sorted.read(row, &mut self.input)?;
-            self.input.finish(1);
-            for (places, times) in [(&mut before, now - change), (&mut after, *now)] {
-                let times = usize::try_from(times).unwrap_or(0);
-                cx.refuse_too_much((places.len().saturating_add(times)).saturating_mul(16))?;
-                places.extend(std::iter::repeat_n(place, times));
-            }
-        }
-        Ok((before, after))
-    }
-
-    /// The rows at these places with their values. Rows in which something failed are reported
+    /// The rows that may be touched, with their values. Rows in which something failed are reported
     /// if they had not `failed` before.
     fn values(
         &mut self,
         rows: &RowBatch,
-        places: Vec<u32>,
+        side: Side,
         on_error: OnError,
         failed: &mut BTreeSet<Vec<u64>>,
         mut reports: Option<&mut Reports>,
     ) -> Result<RowBatch, OpError> {
-        let partition = Partition::new(rows, places, &self.peers);
-        let values = self.calls.evaluate(&partition, 0, Gone::default(), None)?;
-        for i in 0..partition.len() {
+        let Side { places, touched } = side;
+        let partition = Partition::new(rows, places, &self.near.peers);
+        // Where numbers are asked for, the rows before the touched ones are all there.
+        let groups = if touched.is_empty() { 0 } else { partition.group(touched.start) };
+        let gone = Gone { rows: touched.start as i64, groups: groups as i64 };
+        let values = self.calls.evaluate(&partition, touched.clone(), gone, None)?;
+        for (place, i) in touched.enumerate() {
             let row = partition.row(i);
             if values.has_failures()
-                && let Some(code) = values.failures(i).next()
+                && let Some(code) = values.failures(place).next()
             {
                 let known = failed.contains(row.words());
                 match &mut reports {
@@ -159,7 +133,7 @@ impl OverOp {
                     continue;
                 }
             }
-            write(&mut self.output, &partition, i, &values, i, self.width);
+            write(&mut self.output, &partition, i, &values, place, self.width);
         }
         Ok(self.output.take())
     }
@@ -195,7 +169,7 @@ impl Operator for OverOp {
             let touched = &mut self.touched[self.index.value_ref(slot).word(0) as usize];
             self.key.clear();
             self.key.extend_from_slice(&touched.key);
-            self.sorted.append(row, &mut self.key);
+            self.near.sorted.append(row, &mut self.key);
             let table = cx.state.ordered(self.rows);
             table.add_weight(touched.group, &self.key, rows.weight(i))?;
             let row = self.key[touched.key.len()..].to_vec();
@@ -208,9 +182,11 @@ impl Operator for OverOp {
 
     fn on_epoch_end(&mut self, cx: &mut OpCx<'_>) -> Result<(), OpError> {
         for mut touched in std::mem::take(&mut self.touched) {
-            touched.changes.retain(|_, weight| *weight != 0);
-            if !touched.changes.is_empty() {
-                self.compare(&touched, cx)?;
+            let changes = std::mem::take(&mut touched.changes).into_iter();
+            let changes: Vec<Weighed> = changes.filter(|(_, weight)| *weight != 0).collect();
+            let mut next = 0;
+            while next < changes.len() {
+                self.compare(&touched, &changes, &mut next, cx)?;
             }
         }
         self.index.clear();

@@ -13,6 +13,7 @@ use flow_ir::types::Type;
 use flow_stdlib::aggregates::Evaluator;
 
 use super::over_frame::{Framed, Frames, Partition};
+use super::over_reach::{Extent, Reach};
 use super::over_running::{Running, Slot as CarriedSlot};
 use super::{OpError, columns_of};
 
@@ -117,16 +118,25 @@ impl Calls {
         self.calls.iter().any(carries)
     }
 
-    /// The values of the rows from `from` on; the rows before it are among the `gone`, kept for
-    /// frames that hold them.
+    /// What the values of a row depend on.
+    pub(super) fn reach(&self) -> Reach {
+        self.calls.iter().map(Call::reach).fold(Reach::default(), Reach::or)
+    }
+
+    /// The frames of all calls.
+    pub(super) fn frames(&self) -> impl Iterator<Item = &Frames> {
+        self.calls.iter().map(|call| &call.frames)
+    }
+
+    /// The values of these rows; the rows before them are among the `gone`, there for frames that
+    /// hold them.
     pub(super) fn evaluate(
         &mut self,
         partition: &Partition<'_>,
-        from: usize,
+        rows: Range<usize>,
         gone: Gone,
         mut carried: Option<CarriedSlot<'_>>,
     ) -> Result<Values, OpError> {
-        let rows = from..partition.len();
         let mut values = Values { columns: Vec::new(), failures: Vec::new() };
         for call in &mut self.calls {
             let mut failures = Vec::new();
@@ -247,6 +257,16 @@ impl Call {
         Ok(())
     }
 
+    fn reach(&self) -> Reach {
+        match &self.function {
+            // Rows are numbered from the first of their equals on.
+            Function::Number(_) => Reach { back: Extent::ALL, ahead: Extent::PEERS },
+            Function::PercentRank | Function::CumeDist | Function::Ntile(_) => Reach::ALL,
+            Function::Shift(shift) => shift.reach(),
+            Function::Nth(_) | Function::Aggregate(_) | Function::Running(_) => self.frames.reach(),
+        }
+    }
+
     fn first_needed(&self, partition: &Partition<'_>) -> usize {
         match &self.function {
             Function::Number(_) | Function::Running(_) => partition.len(),
@@ -338,6 +358,18 @@ impl Shift {
                 (None, None) => {}
             }
             out.finish(1);
+        }
+    }
+
+    fn reach(&self) -> Reach {
+        let far = match self.ignore_nulls {
+            true => Extent::ALL,
+            false => Extent::rows(self.by.unsigned_abs()),
+        };
+        match self.by {
+            ..0 => Reach { back: far, ..Reach::default() },
+            0 => Reach::default(),
+            1.. => Reach { ahead: far, ..Reach::default() },
         }
     }
 

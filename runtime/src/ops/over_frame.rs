@@ -8,6 +8,7 @@ use flow_ir::row::{BatchBuilder, RowBatch, RowLayout, RowRef};
 use flow_ir::types::Type;
 
 use super::Order;
+use super::over_reach::{Extent, Reach};
 
 /// The rows of a partition in order, one by one, and which of them are equal in the order.
 pub(super) struct Partition<'a> {
@@ -136,6 +137,38 @@ impl Frames {
         };
         let values = [value(&frame.start)?, value(&frame.end)?];
         Ok(Self { frame: frame.clone(), values })
+    }
+
+    /// What the frame of a row depends on.
+    pub(super) fn reach(&self) -> Reach {
+        let by_rows = self.frame.unit == FrameUnit::Rows;
+        let extent = |bound: &FrameBound, outwards: bool| match bound {
+            FrameBound::UnboundedPreceding | FrameBound::UnboundedFollowing if outwards => {
+                Extent::ALL
+            }
+            FrameBound::Preceding(n) | FrameBound::Following(n) if outwards => match by_rows {
+                true => Extent::rows(*n),
+                false => Extent::groups(*n),
+            },
+            FrameBound::Value(_) => Extent { values: true, ..Extent::PEERS },
+            FrameBound::CurrentRow
+            | FrameBound::UnboundedPreceding
+            | FrameBound::UnboundedFollowing
+            | FrameBound::Preceding(_)
+            | FrameBound::Following(_) => match by_rows {
+                true => Extent::default(),
+                false => Extent::PEERS,
+            },
+        };
+        let (start, end) = (&self.frame.start, &self.frame.end);
+        let goes_back = matches!(start, FrameBound::UnboundedPreceding | FrameBound::Preceding(_));
+        let goes_on = matches!(end, FrameBound::UnboundedFollowing | FrameBound::Following(_));
+        Reach { back: extent(start, goes_back), ahead: extent(end, goes_on) }
+    }
+
+    /// The values at which the frame of a row begins and ends, as key bytes.
+    pub(super) fn values(&self, row: RowRef<'_>) -> [Option<Vec<u8>>; 2] {
+        self.values.each_ref().map(|value| value.as_ref().map(|_| bytes(value, row)))
     }
 
     /// Whether each holds the one of the row before.

@@ -222,7 +222,7 @@ impl OverTimeOp {
             row.set_word(1, (gone.groups + groups as i64) as u64);
             carried = Some(Slot { table, slot });
         }
-        let values = self.calls.evaluate(partition, from, gone, carried)?;
+        let values = self.calls.evaluate(partition, from..partition.len(), gone, carried)?;
         for i in from..partition.len() {
             let place = i - from;
             if values.has_failures()

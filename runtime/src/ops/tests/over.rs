@@ -1,5 +1,6 @@
 //! Over against the values of each row by definition: over changelogs, and over streams by time.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -80,8 +81,47 @@ fn all() -> Vec<OverCall> {
     backward().into_iter().chain(more).collect()
 }
 
+/// Calls that look at rows near theirs: so many rows or groups away, or between the values that
+/// columns 4 and 5 have.
+fn near() -> Vec<OverCall> {
+    let between = |unit, start, end| frame(unit, start, end, FrameExclude::NoOthers);
+    let (one, two) = (FrameBound::Preceding(1), FrameBound::Preceding(2));
+    let (on, current) = (FrameBound::Following(1), FrameBound::CurrentRow);
+    let shift = |by| OverFunction::Shift { arg: 2, by, default: None, ignore_nulls: false };
+    let nth = OverFunction::Nth { arg: 2, nth: 1, from_last: false, ignore_nulls: true };
+    let by_value = between(FrameUnit::Range, FrameBound::Value(4), FrameBound::Value(5));
+    let ties = Frame { exclude: FrameExclude::Ties, ..by_value.clone() };
+    vec![
+        aggregate("SUM", Some(3), between(FrameUnit::Rows, two.clone(), current.clone())),
+        aggregate("MAX", Some(2), between(FrameUnit::Rows, one.clone(), on.clone())),
+        aggregate("COUNT", None, between(FrameUnit::Rows, on.clone(), FrameBound::Following(2))),
+        value(shift(-1), Frame::whole()),
+        value(shift(2), Frame::whole()),
+        aggregate("SUM", Some(3), between(FrameUnit::Groups, one.clone(), current.clone())),
+        aggregate("COUNT", Some(3), between(FrameUnit::Groups, current.clone(), on)),
+        aggregate("COUNT", None, between(FrameUnit::Range, current.clone(), current)),
+        value(nth, between(FrameUnit::Rows, two, one)),
+        aggregate("SUM", Some(3), by_value),
+        aggregate("MAX", Some(2), ties),
+    ]
+}
+
 /// The rows of a frame, as places among the sorted rows.
-fn framed(frame: &Frame, i: usize, groups: &[Range<usize>]) -> Vec<usize> {
+fn framed(
+    frame: &Frame,
+    i: usize,
+    groups: &[Range<usize>],
+    (sorted, by): (&[Row], &Order),
+) -> Vec<usize> {
+    // How row j stands to the value that row i has in a column.
+    let order_to = |j: usize, column: usize| {
+        let mut bound = sorted[i].clone();
+        bound[by[0].0] = sorted[i][column].clone();
+        match peers(&sorted[j], &bound, by) {
+            true => Ordering::Equal,
+            false => order(&sorted[j], &bound, by),
+        }
+    };
     let len = groups.last().map_or(0, |group| group.end);
     let at = groups.iter().position(|group| group.contains(&i)).expect("a group");
     let by_rows = frame.unit == FrameUnit::Rows;
@@ -92,14 +132,25 @@ fn framed(frame: &Frame, i: usize, groups: &[Range<usize>]) -> Vec<usize> {
         FrameBound::CurrentRow if by_rows => i as i64,
         FrameBound::CurrentRow => groups[at].start as i64,
         FrameBound::Preceding(k) if by_rows => i as i64 - n(k),
+        FrameBound::Following(k) if by_rows => i as i64 + n(k),
         FrameBound::Preceding(k) => group(-n(k)).map_or(0, |g| g.start as i64),
+        FrameBound::Value(column) => {
+            let from = |j: &usize| order_to(*j, *column).is_ge();
+            (0..len).find(from).map_or(len as i64, |j| j as i64)
+        }
         other => panic!("{other:?}"),
     };
     let end = match &frame.end {
         FrameBound::UnboundedFollowing => len as i64,
         FrameBound::CurrentRow if by_rows => i as i64 + 1,
+        FrameBound::Following(k) if by_rows => i as i64 + n(k) + 1,
+        FrameBound::Preceding(k) if by_rows => i as i64 - n(k) + 1,
         FrameBound::CurrentRow => groups[at].end as i64,
         FrameBound::Following(k) => group(n(k)).map_or(len as i64, |g| g.end as i64),
+        FrameBound::Value(column) => {
+            let until = |j: &usize| order_to(*j, *column).is_le();
+            (0..len).rfind(until).map_or(0, |j| j as i64 + 1)
+        }
         other => panic!("{other:?}"),
     };
     let stays = |j: &usize| match frame.exclude {
@@ -142,12 +193,13 @@ fn evaluate(rows: &[Row], columns: &Order, peers_by: usize, calls: &[OverCall]) 
             found.map_or(Value::Null, |j| sorted[j][*arg].clone())
         }
         OverFunction::Nth { arg, .. } => {
-            let mut found = framed(&call.frame, i, &groups).into_iter();
+            let mut found =
+                framed(&call.frame, i, &groups, (&sorted, &columns[..peers_by])).into_iter();
             let found = found.find(|j| !sorted[*j][*arg].is_null());
             found.map_or(Value::Null, |j| sorted[j][*arg].clone())
         }
         OverFunction::Aggregate(aggregate) => {
-            let rows = framed(&call.frame, i, &groups);
+            let rows = framed(&call.frame, i, &groups, (&sorted, &columns[..peers_by]));
             total(&aggregate.function, aggregate.args.first(), rows.iter().map(|j| &sorted[*j]))
         }
         other => panic!("{other:?}"),
@@ -224,6 +276,51 @@ pub(super) fn values_over_partitions() {
         graph.add(PhysicalOp::Over(op), &[(source, Some(vec![0]))], made, Changelog::Retract);
         let (events, present) = events(rows, retracts);
         let expected = expected(&present, &columns, peers, &all());
+        for run in assert_law(&graph.graph, &events, Spread::Rows, &sizes, &expected) {
+            prop_assert_eq!(run.wavering, 0);
+        }
+    });
+}
+
+/// Of each partition only the rows near a change are read: few calls at a time, each with its own
+/// reach, over long partitions.
+#[test]
+fn values_near_changes() {
+    let time = || null(DataType::Timestamp { precision: 3 });
+    let input: Vec<Type> = types().into_iter().chain([time(), time()]).collect();
+    let with_bounds = |mut row: Row, descending: bool| {
+        let (from, to) = if descending { (1, -2) } else { (-1, 2) };
+        let bound = |by: i64| match &row[1] {
+            Value::Timestamp(time) => Value::Timestamp(time + by),
+            _ => Value::Null,
+        };
+        let bounds = [bound(from), bound(to)];
+        row[0] = Value::Int(i64::from(row[0] == Value::Int(1)));
+        row.into_iter().chain(bounds).collect::<Row>()
+    };
+    proptest!(ProptestConfig::with_cases(512), |(
+        rows in prop::collection::vec((row(), prop::option::weighted(0.5, any::<usize>())), 0..50),
+        by in direction(),
+        chosen in prop::sample::subsequence(near(), 1..3),
+        retracts in any::<bool>(),
+        sizes in prop::collection::vec(1usize..9, 0..8),
+    )| {
+        let changelog = if retracts { Changelog::Retract } else { Changelog::Append };
+        let mut graph = Graph::new();
+        let source = graph.source(&input, changelog);
+        let op = Over {
+            keys: vec![0],
+            order: vec![(1, by)],
+            peers: 1,
+            calls: chosen.clone(),
+            rows: graph.table(TableKind::Ordered, vec![not_null(DataType::BigInt)]),
+            time: None,
+        };
+        let made = output(&input, &op.calls);
+        graph.add(PhysicalOp::Over(op), &[(source, Some(vec![0]))], made, Changelog::Retract);
+        let rows = rows.into_iter().map(|(row, gone)| (with_bounds(row, by.descending), gone));
+        let (events, present) = events(rows.collect(), retracts);
+        let expected = expected(&present, &[(1, by)], 1, &chosen);
         for run in assert_law(&graph.graph, &events, Spread::Rows, &sizes, &expected) {
             prop_assert_eq!(run.wavering, 0);
         }
