@@ -9,7 +9,7 @@ use flow_ir::physical::{
     WindowAggregate, WindowInput,
 };
 use flow_ir::types::{DataType, Field, Type};
-use flow_stdlib::aggregates::{is_multiset, state_types};
+use flow_stdlib::aggregates::{Multiset, distinct_words, multiset, state_types};
 
 use super::{Lowering, Part};
 
@@ -49,20 +49,28 @@ impl Lowering<'_> {
         let calls = aggregate.calls.clone();
         let key: Vec<Type> = aggregate.keys.iter().map(|&k| input[k].ty.clone()).collect();
         let mut state = states(&calls);
-        let multiset = calls.iter().any(is_multiset);
+        let ordered = |call: &AggregateCall| {
+            multiset(call).is_some_and(|multiset| multiset != Multiset::Distinct)
+        };
+        let ordered = calls.iter().any(ordered);
+        let distinct = distinct_words(&calls).map(|words| vec![bigint(); words]);
         let value = [key.clone(), vec![int(), bytes()]].concat();
         let Some(window) = aggregate.window else {
             state.push(bigint());
             let groups = self.table("groups", TableKind::Point, key, state);
-            let values =
-                multiset.then(|| self.table("values", TableKind::Ordered, value, vec![bigint()]));
-            return PhysicalOp::GroupAggregate(GroupAggregate { keys, calls, groups, values });
+            let mut table = |role, kind, row| self.table(role, kind, value.clone(), row);
+            let values = ordered.then(|| table("values", TableKind::Ordered, vec![bigint()]));
+            let distinct = distinct.map(|row| table("distinct", TableKind::Point, row));
+            let op = GroupAggregate { keys, calls, groups, values, distinct };
+            return PhysicalOp::GroupAggregate(op);
         };
         state.extend([bigint(), bigint()]);
         let groups = self.table("groups", TableKind::Windowed, key, state);
-        let value = [vec![bigint()], value].concat();
-        let values =
-            multiset.then(|| self.table("values", TableKind::Ordered, value, vec![bigint()]));
+        let values = ordered.then(|| {
+            let value = [vec![bigint()], value.clone()].concat();
+            self.table("values", TableKind::Ordered, value, vec![bigint()])
+        });
+        let distinct = distinct.map(|row| self.table("distinct", TableKind::Windowed, value, row));
         let window = match window {
             WindowInput::Time { window, .. } => Some(window),
             WindowInput::Carried { .. } => None,
@@ -76,6 +84,7 @@ impl Lowering<'_> {
             by_clock: aggregate.emits.by_clock,
             groups,
             values,
+            distinct,
         })
     }
 
@@ -120,9 +129,8 @@ fn partial_columns(aggregate: &Aggregate, input: &[Field]) -> Vec<Field> {
             columns.push(Field::new(format!("${name}.{i}"), ty));
         }
     }
-    columns.push(Field::new("$call", int().with_nullable(true)));
-    columns.push(Field::new("$value", bytes().with_nullable(true)));
-    columns.push(Field::new("$weight", bigint().with_nullable(true)));
+    columns.push(Field::new("$rows", bigint().with_nullable(true)));
+    columns.push(Field::new("$values", bytes().with_nullable(true)));
     columns
 }
 

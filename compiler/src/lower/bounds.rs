@@ -189,7 +189,7 @@ impl Walk<'_> {
             }
             PhysicalOp::GroupAggregate(op) => self.group(id, op),
             PhysicalOp::WindowAggregate(op) => {
-                let tables = std::iter::once(op.groups).chain(op.values);
+                let tables = std::iter::once(op.groups).chain(op.values).chain(op.distinct);
                 tables.map(|table| until(table, "until the window closes")).collect()
             }
             PhysicalOp::WindowJoin(op) => {
@@ -224,16 +224,13 @@ impl Walk<'_> {
             0 => Bound::until("one group"),
             _ => self.one_per_key(id, &keys),
         };
-        let values = op.values.map(|table| {
-            let by = self.names(id, &keys);
-            let what = if by.is_empty() {
-                "every value".into()
-            } else {
-                format!("every value per [{by}]")
-            };
-            (table, Bound::of(self.input(id, 0), &what))
-        });
-        std::iter::once((op.groups, groups)).chain(values).collect()
+        let by = self.names(id, &keys);
+        let per = if by.is_empty() { String::new() } else { format!(" per [{by}]") };
+        let all =
+            |table, what: &str| (table, Bound::of(self.input(id, 0), &format!("{what}{per}")));
+        let values = op.values.map(|table| all(table, "every value"));
+        let distinct = op.distinct.map(|table| all(table, "every different value"));
+        std::iter::once((op.groups, groups)).chain(values).chain(distinct).collect()
     }
 
     fn one_per_key(&self, id: VertexId, keys: &[usize]) -> Bound {

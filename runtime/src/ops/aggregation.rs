@@ -8,13 +8,20 @@ use flow_ir::aggregate::AggregateCall;
 use flow_ir::kernel::{ErrorCode, OnError, RowError};
 use flow_ir::row::{BatchBuilder, Column, RowBatch, RowLayout, RowRef, ValueMut, order_i64};
 use flow_ir::types::{DataType, Type};
-use flow_stdlib::aggregates::{self, Accumulators, Aggregate, Multiset, ValueReader};
+use flow_stdlib::aggregates::{self, Accumulators, Aggregate, DistinctSet, Multiset, ValueReader};
 
 use super::{OpError, Reports, columns_of, data};
 use crate::state::{OrderedEntry, OrderedTable, PointTable, SlotId, prefix_end};
 
-/// The columns that follow the accumulators in a `PreAggregate`'s output.
-pub(super) const PARTIAL_TAIL: [DataType; 3] = [DataType::Int, DataType::Bytes, DataType::BigInt];
+/// The columns that follow the accumulators in a `PreAggregate`'s output: the net number of rows,
+/// and a list of values.
+pub(super) const PARTIAL_TAIL: [DataType; 2] = [DataType::BigInt, DataType::Bytes];
+
+/// Multisets of an operator at most: they are numbered in 16 bits.
+const MULTISETS_MAX: usize = 1 << 16;
+
+/// A row without columns, for aggregates that look at none.
+const EMPTY_ROW: [u64; 1] = [8];
 
 impl Accumulators for PointTable {
     type Slot = SlotId;
@@ -27,8 +34,45 @@ impl Accumulators for PointTable {
 /// The aggregates of an operator.
 pub(super) struct Calls {
     pub(super) calls: Vec<Call>,
+    /// The multisets that they need.
+    pub(super) multisets: Vec<Values>,
     /// Accumulator columns of all calls.
     pub(super) width: usize,
+}
+
+/// A multiset.
+#[derive(Debug)]
+pub(super) enum Values {
+    /// Different values, for all calls that count them.
+    Distinct(DistinctSet),
+    /// The values of this call, in order.
+    Ordered(usize),
+}
+
+impl Values {
+    /// The first of its calls.
+    pub(super) fn call(&self) -> usize {
+        match self {
+            Values::Distinct(set) => set.members[0].0,
+            Values::Ordered(call) => *call,
+        }
+    }
+
+    /// Words that go with a value.
+    pub(super) fn words(&self) -> usize {
+        match self {
+            Values::Distinct(set) => set.words(),
+            Values::Ordered(_) => 1,
+        }
+    }
+
+    /// Filters, of which one at least lets a value through.
+    pub(super) fn filters(&self, calls: &[Call]) -> Vec<Option<usize>> {
+        match self {
+            Values::Distinct(set) => set.filters.clone(),
+            Values::Ordered(call) => vec![calls[*call].call.filter],
+        }
+    }
 }
 
 /// One aggregate.
@@ -45,6 +89,8 @@ pub(super) struct Call {
 
 impl Calls {
     pub(super) fn new(calls: &[AggregateCall]) -> Result<Self, String> {
+        let mut multisets: Vec<Values> =
+            aggregates::distinct_sets(calls).into_iter().map(Values::Distinct).collect();
         let mut width = 0;
         let call = |call: &AggregateCall| {
             let aggregate = aggregates::instantiate(call)?;
@@ -59,8 +105,19 @@ impl Calls {
                 call: call.clone(),
             })
         };
-        let calls = calls.iter().map(call).collect::<Result<_, String>>()?;
-        Ok(Self { calls, width })
+        let calls = calls.iter().map(call).collect::<Result<Vec<Call>, String>>()?;
+        for (number, call) in calls.iter().enumerate() {
+            match call.multiset {
+                Some(Multiset::First | Multiset::Last | Multiset::Whole) => {
+                    multisets.push(Values::Ordered(number));
+                }
+                Some(Multiset::Distinct) | None => {}
+            }
+        }
+        match multisets.len() {
+            0..=MULTISETS_MAX => Ok(Self { calls, multisets, width }),
+            _ => Err("more multisets than can be numbered".into()),
+        }
     }
 
     /// Checks that arguments and filters are columns of `input`.
@@ -107,13 +164,18 @@ impl Calls {
 }
 
 impl Call {
-    /// Adds the value with these bytes `weight` times.
+    /// Adds the value with these bytes, in which nothing is NULL that must not be, `weight` times.
     pub(super) fn add_value(
         &self,
         acc: &mut ValueMut<'_>,
         value: &[u8],
         weight: i64,
     ) -> Result<(), OpError> {
+        if self.aggregate.is_count() {
+            let row = RowRef::new(&EMPTY_ROW);
+            self.aggregate.add_value(acc, self.state.start, row, &[], weight);
+            return Ok(());
+        }
         let value = self.read([(value, weight)].into_iter())?;
         let columns = value.layout().columns();
         self.aggregate.add_value(acc, self.state.start, value.row(0), columns, weight);
@@ -145,10 +207,10 @@ pub(super) struct Partials {
     pub(super) window: Option<[Column; 2]>,
     /// The accumulators of all calls.
     pub(super) state: Vec<Column>,
-    pub(super) call: Column,
-    pub(super) value: Column,
-    /// Net weight of the value, or with accumulators the net number of rows.
-    pub(super) weight: Column,
+    /// The net number of rows.
+    pub(super) rows: Column,
+    /// A list of values, or NULL.
+    pub(super) values: Column,
 }
 
 impl Partials {
@@ -173,9 +235,8 @@ impl Partials {
             keys,
             window: windowed.then(|| [layout.column(keys), layout.column(keys + 1)]),
             state: layout.columns()[state..tail].to_vec(),
-            call: layout.column(tail),
-            value: layout.column(tail + 1),
-            weight: layout.column(tail + 2),
+            rows: layout.column(tail),
+            values: layout.column(tail + 1),
         })
     }
 }

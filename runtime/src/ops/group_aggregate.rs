@@ -3,49 +3,29 @@
 //! group, always: it has results from the first epoch on.
 
 use flow_ir::ids::TableId;
-use flow_ir::physical::{GroupAggregate, TableKind};
-use flow_ir::row::{KeyBatch, RowBatch, key_group, key_hash};
+use flow_ir::physical::GroupAggregate;
+use flow_ir::row::{RowBatch, key_group, key_hash};
 
-use super::aggregation::Calls;
-use super::groups::{Groups, Picks, Show, ValueRow};
-use super::{OpCx, OpError, Operator, Plan, data};
-use crate::state::SlotId;
+use super::groups::{Groups, Picks, Show, Tables};
+use super::{OpCx, OpError, Operator, Plan};
 
 pub(super) struct GroupAggregateOp {
     groups: Groups,
     table: TableId,
     /// No keys: one group.
     global: bool,
-    keys: KeyBatch,
-    slots: Vec<SlotId>,
     picks: Picks,
 }
 
 impl GroupAggregateOp {
     pub(super) fn new(op: &GroupAggregate, plan: &Plan<'_>) -> Result<Self, String> {
-        let state = Groups::state_types(&Calls::new(&op.calls)?, false);
+        let tables = Tables { groups: op.groups, values: op.values, distinct: op.distinct };
         Ok(Self {
-            groups: Groups::new(plan, op.keys, &op.calls, op.values, false)?,
-            table: plan.table(op.groups, TableKind::Point, &data(&state))?,
+            groups: Groups::new(plan, op.keys, &op.calls, tables, false)?,
+            table: op.groups,
             global: op.keys == 0,
-            keys: KeyBatch::default(),
-            slots: Vec::new(),
             picks: Picks::default(),
         })
-    }
-
-    /// Adds the rows that carry values to the multisets.
-    fn add_values(&mut self, rows: &RowBatch, cx: &mut OpCx<'_>) -> Result<(), OpError> {
-        let Some(values) = self.groups.values else { return Ok(()) };
-        for (i, row) in rows.rows().enumerate() {
-            if self.groups.is_partial(row) {
-                continue;
-            }
-            let at = ValueRow { end: None, key: self.keys.key(i), row };
-            let effect = self.groups.add_value(cx.state.ordered(values), &at)?;
-            self.groups.apply(effect, cx.state.point(self.table), self.slots[i], &at)?;
-        }
-        Ok(())
     }
 
     /// Makes the one group of an aggregate without keys.
@@ -53,9 +33,9 @@ impl GroupAggregateOp {
         let owned = cx.groups.binary_search(&key_group(key_hash(&[]))).is_ok();
         let table = cx.state.point(self.table);
         if self.global && owned && table.get(&[])?.is_none() {
-            self.keys.clear();
-            self.keys.push(&[]);
-            table.upsert(&self.keys, &mut self.slots)?;
+            self.picks.keys.clear();
+            self.picks.keys.push(&[]);
+            table.upsert(&self.picks.keys, &mut self.picks.slots)?;
         }
         Ok(())
     }
@@ -64,23 +44,18 @@ impl GroupAggregateOp {
 impl Operator for GroupAggregateOp {
     fn on_batch(&mut self, _: usize, rows: &RowBatch, cx: &mut OpCx<'_>) -> Result<(), OpError> {
         let table = cx.state.point(self.table);
-        self.groups.keys.encode(rows, &mut self.keys);
-        table.upsert(&self.keys, &mut self.slots)?;
-        self.picks.rows.clear();
-        self.picks.slots.clear();
-        for (i, row) in rows.rows().enumerate() {
-            if self.groups.is_partial(row) {
-                self.picks.rows.push(i as u32);
-                self.picks.slots.push(self.slots[i]);
-            }
-        }
-        self.groups.merge(table, &self.picks.slots, &self.picks.rows, rows);
-        self.add_values(rows, cx)
+        let Picks { keys, slots, rows: picks } = &mut self.picks;
+        self.groups.keys.encode(rows, keys);
+        table.upsert(keys, slots)?;
+        picks.clear();
+        picks.extend(0..rows.len() as u32);
+        self.groups.merge(table, slots, picks, rows);
+        self.groups.add_values(None, &self.picks, rows, cx.state)
     }
 
     fn on_epoch_end(&mut self, cx: &mut OpCx<'_>) -> Result<(), OpError> {
         let id = self.table;
-        self.groups.settle(cx.state, i64::MAX, |state, _| state.point(id))?;
+        self.groups.settle(cx.state, i64::MAX)?;
         self.begin_global(cx)?;
         let table = cx.state.point(id);
         let show = Show { end: None, updates: true, always: self.global };

@@ -1,8 +1,12 @@
 //! Groups of an aggregate after the exchange: what `GroupAggregate` and `WindowAggregate` do
 //! alike. Groups lie in a point table: key → accumulators, for windows the window's start, then
-//! the count of rows. Multisets lie in one ordered table: for windows the end, then key, call,
-//! value → weight; the accumulators say what the multisets come to, so that the row which a group
-//! had before the epoch gives the results that it had.
+//! the count of rows.
+//!
+//! Values that must be known in their order lie in one ordered table: for windows the end, then
+//! key, call, value → weight; the accumulators say what they come to, so that the row which a group
+//! had before the epoch gives the results that it had. Different values (`DISTINCT`) lie in a hash
+//! table, once for all calls that count them: key, multiset, value → a bit for each filter that let
+//! it through or, where rows may be taken back, a weight for each. Windows have such a table each.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,16 +22,16 @@ use flow_ir::row::{
 use flow_ir::types::{DataType, Type};
 use flow_stdlib::aggregates::Multiset;
 
-use super::aggregation::{Calls, Partials, Results, push_call, push_i64, values_of};
+use super::aggregation::{Calls, Partials, Results, Values, push_call, push_i64, values_of};
+use super::value_list::Item;
 use super::{OpError, Plan, data};
-use crate::state::{OrderedTable, PointTable, SlotId, StateStore};
+use crate::state::{PointTable, SlotId, StateStore};
 
 pub(super) struct Groups {
     pub(super) calls: Calls,
     pub(super) partials: Partials,
     pub(super) keys: KeyEncoder,
-    /// The table of multisets.
-    pub(super) values: Option<TableId>,
+    tables: Tables,
     key_decoder: KeyDecoder,
     /// Where the accumulators lie in a row of the table.
     state: Vec<Column>,
@@ -38,27 +42,32 @@ pub(super) struct Groups {
     pub(super) results: Results,
     /// Window ends, groups and calls whose accumulators may no longer be what their values come to.
     moved: BTreeSet<(Option<i64>, SlotId, usize)>,
+    found: Found,
     key: Vec<u8>,
 }
 
-/// A row that carries a value, and where it goes.
-pub(super) struct ValueRow<'a> {
-    /// The window's end.
-    pub(super) end: Option<i64>,
-    /// The group's key bytes.
-    pub(super) key: &'a [u8],
-    pub(super) row: RowRef<'a>,
+/// The tables of an operator.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tables {
+    /// Point or windowed.
+    pub(super) groups: TableId,
+    /// Values in order.
+    pub(super) values: Option<TableId>,
+    /// Different values: as `groups`.
+    pub(super) distinct: Option<TableId>,
 }
 
-/// What a value did to its group's accumulators.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Effect {
-    /// Nothing.
-    None,
-    /// It appeared (+1) or is no longer there (−1).
-    Distinct(i64),
-    /// The values that its accumulators are set from may be others.
-    Moved,
+/// Different values that came in a batch.
+#[derive(Default)]
+struct Found {
+    keys: KeyBatch,
+    slots: Vec<SlotId>,
+    /// Of each the group, the multiset, and how long the value is.
+    of: Vec<(SlotId, usize, usize)>,
+    /// The words of all.
+    words: Vec<u64>,
+    /// The filters by which each is new, and no longer there: bits.
+    turned: Vec<[u64; 2]>,
 }
 
 impl Groups {
@@ -74,11 +83,12 @@ impl Groups {
         plan: &Plan<'_>,
         keys: usize,
         calls: &[AggregateCall],
-        values: Option<TableId>,
+        tables: Tables,
         windowed: bool,
     ) -> Result<Self, String> {
         let input = plan.input(0)?;
         let calls = Calls::new(calls)?;
+        tables.check(plan, &calls, windowed)?;
         let partials = Partials::of(&input, keys, windowed, &calls)?;
         let key_types = input[..keys].to_vec();
         let output = plan.output();
@@ -91,17 +101,12 @@ impl Groups {
         {
             return Err("the output is not keys, results and the window's bounds".into());
         }
-        if calls.calls.iter().any(|call| call.multiset.is_some()) && values.is_none() {
-            return Err("its table of values is missing".into());
-        }
-        let weight = [DataType::BigInt];
-        let values = values.map(|id| plan.table(id, TableKind::Ordered, &weight)).transpose()?;
         let layout = Arc::new(RowLayout::new(Self::state_types(&calls, windowed)));
         let all: Vec<usize> = (0..keys).collect();
         Ok(Self {
             partials,
             keys: KeyEncoder::new(&RowLayout::new(input), &all),
-            values,
+            tables,
             key_decoder: KeyDecoder::new(key_types),
             state: layout.columns()[..calls.width].to_vec(),
             start: windowed.then(|| layout.column(calls.width)),
@@ -109,6 +114,7 @@ impl Groups {
             accumulators: BatchBuilder::new(layout),
             results: Results::new(Arc::new(RowLayout::new(output))),
             moved: BTreeSet::new(),
+            found: Found::default(),
             key: Vec::new(),
             calls,
         })
@@ -119,7 +125,7 @@ impl Groups {
         self.calls.width + usize::from(self.start.is_some())
     }
 
-    /// Merges rows that carry accumulators: number `picks[i]` of the batch into group `slots[i]`.
+    /// Merges number `picks[i]` of the batch into group `slots[i]`.
     pub(super) fn merge(
         &self,
         table: &mut PointTable,
@@ -129,7 +135,7 @@ impl Groups {
     ) {
         let count = self.count_index();
         for (&slot, &pick) in slots.iter().zip(picks) {
-            let more = rows.row(pick as usize).word(self.partials.weight);
+            let more = rows.row(pick as usize).word(self.partials.rows);
             let mut group = table.value(slot);
             let sum = group.word(count).wrapping_add(more);
             group.set_word(count, sum);
@@ -140,85 +146,91 @@ impl Groups {
         }
     }
 
-    /// Whether a row carries accumulators, and not a value.
-    pub(super) fn is_partial(&self, row: RowRef<'_>) -> bool {
-        row.is_null(self.partials.call)
-    }
-
-    /// Adds a value to its multiset.
-    pub(super) fn add_value(
+    /// Takes the values that number `picks[i]` of the batch has for group `slots[i]`, whose key is
+    /// number i of `keys`, of the window that ends at `end`.
+    pub(super) fn add_values(
         &mut self,
-        values: &mut OrderedTable,
-        at: &ValueRow<'_>,
-    ) -> Result<Effect, OpError> {
-        let number = self.call_of(at.row)?;
-        self.key.clear();
-        push_prefix(at.end, at.key, number, &mut self.key);
-        self.key.extend_from_slice(at.row.var(self.partials.value));
-        let weight = at.row.i64(self.partials.weight);
-        let group = key_group(key_hash(at.key));
-        let (old, new) = values.add_weight(group, &self.key, weight)?;
-        match self.calls.calls[number].multiset {
-            Some(Multiset::Distinct) => {
-                let appeared = i64::from(new > 0) - i64::from(old > 0);
-                Ok(if appeared == 0 { Effect::None } else { Effect::Distinct(appeared) })
-            }
-            Some(Multiset::First | Multiset::Last | Multiset::Whole) => Ok(Effect::Moved),
-            None => Err(OpError::Internal("a value belongs to no multiset")),
-        }
-    }
-
-    /// Tells the group of what a value did.
-    pub(super) fn apply(
-        &mut self,
-        effect: Effect,
-        table: &mut PointTable,
-        slot: SlotId,
-        at: &ValueRow<'_>,
+        end: Option<i64>,
+        picks: &Picks,
+        rows: &RowBatch,
+        state: &mut StateStore,
     ) -> Result<(), OpError> {
-        let number = self.call_of(at.row)?;
-        let value = at.row.var(self.partials.value);
-        match effect {
-            Effect::None => Ok(()),
-            Effect::Distinct(weight) => {
-                self.calls.calls[number].add_value(&mut table.value(slot), value, weight)
+        if self.calls.multisets.is_empty() {
+            return Ok(());
+        }
+        self.found.clear();
+        for (i, (&slot, &pick)) in picks.slots.iter().zip(&picks.rows).enumerate() {
+            let row = rows.row(pick as usize);
+            if row.is_null(self.partials.values) {
+                continue;
             }
-            Effect::Moved => {
-                table.touch(slot);
-                self.moved.insert((at.end, slot, number));
-                Ok(())
+            let (key, group) = (picks.keys.key(i), key_group(picks.keys.hash(i)));
+            let mut list = row.var(self.partials.values);
+            while !list.is_empty() {
+                let item = Item::take(&mut list, &self.calls.multisets)?;
+                match self.calls.multisets[item.multiset] {
+                    Values::Distinct(_) => self.found.push(slot, group, key, item),
+                    Values::Ordered(call) => {
+                        self.key.clear();
+                        push_prefix(end, key, call, &mut self.key);
+                        self.key.extend_from_slice(item.value);
+                        let weight = item.words().next().unwrap_or(0) as i64;
+                        let values = state.ordered(self.tables.values()?);
+                        values.add_weight(group, &self.key, weight)?;
+                        self.tables.groups(state, end).touch(slot);
+                        self.moved.insert((end, slot, call));
+                    }
+                }
             }
+        }
+        match self.found.of.is_empty() {
+            true => Ok(()),
+            false => self.count_values(end, state),
         }
     }
 
-    fn call_of(&self, row: RowRef<'_>) -> Result<usize, OpError> {
-        let number = usize::try_from(row.i64(self.partials.call)).ok();
-        let number = number.filter(|number| *number < self.calls.calls.len());
-        number.ok_or(OpError::Internal("a value belongs to no aggregate"))
+    /// Adds the different values that came to their table, and tells the groups what they did.
+    fn count_values(&mut self, end: Option<i64>, state: &mut StateStore) -> Result<(), OpError> {
+        let Self { calls, tables, found, .. } = self;
+        found.turn(&calls.multisets, tables.distinct(state, end)?)?;
+        let groups = tables.groups(state, end);
+        for (i, ((slot, multiset, length), turned)) in
+            found.of.iter().zip(&found.turned).enumerate()
+        {
+            let Values::Distinct(set) = &calls.multisets[*multiset] else { continue };
+            if *turned == [0, 0] {
+                continue;
+            }
+            let key = found.keys.key(i);
+            let value = &key[key.len() - length..];
+            for &(call, filter) in &set.members {
+                let [come, gone] = turned.map(|bits| (bits >> filter & 1) as i64);
+                if come != gone {
+                    calls.calls[call].add_value(&mut groups.value(*slot), value, come - gone)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Sets the accumulators that multisets decide, MIN's over updates and ARRAY_AGG's, say.
-    /// `table` gives the groups of a window. Windows that end after `until` are left: they have no
+    /// Windows that end after `until` are left: they have no
     /// results yet, and get them all when they close (`move_all`).
-    pub(super) fn settle(
-        &mut self,
-        state: &mut StateStore,
-        until: i64,
-        table: impl Fn(&mut StateStore, Option<i64>) -> &mut PointTable,
-    ) -> Result<(), OpError> {
-        let Some(values) = self.values else { return Ok(()) };
+    pub(super) fn settle(&mut self, state: &mut StateStore, until: i64) -> Result<(), OpError> {
+        let (Some(values), tables) = (self.tables.values, self.tables) else { return Ok(()) };
         let mut prefix = Vec::new();
         for (end, slot, number) in std::mem::take(&mut self.moved) {
             if end.is_some_and(|end| end > until) {
                 continue;
             }
-            let key = table(state, end).key(slot);
+            let key = tables.groups(state, end).key(slot);
             let group = key_group(key_hash(key));
             prefix.clear();
             push_prefix(end, key, number, &mut prefix);
             let call = &self.calls.calls[number];
             let found = values_of(call, state.ordered(values), group, &prefix)?;
-            call.aggregate.set(&mut table(state, end).value(slot), call.state.start, &found);
+            let groups = tables.groups(state, end);
+            call.aggregate.set(&mut groups.value(slot), call.state.start, &found);
         }
         Ok(())
     }
@@ -289,6 +301,108 @@ impl Groups {
     }
 }
 
+impl Tables {
+    /// Checks that the tables are what these calls need.
+    fn check(self, plan: &Plan<'_>, calls: &Calls, windowed: bool) -> Result<(), String> {
+        let kind = if windowed { TableKind::Windowed } else { TableKind::Point };
+        let state = Groups::state_types(calls, windowed);
+        plan.table(self.groups, kind, &data(&state))?;
+        let weight = [DataType::BigInt];
+        self.values.map(|id| plan.table(id, TableKind::Ordered, &weight)).transpose()?;
+        let words = |values: &Values| match values {
+            Values::Distinct(set) => Some(set.words()),
+            Values::Ordered(_) => None,
+        };
+        let most = calls.multisets.iter().filter_map(words).max();
+        let words = vec![DataType::BigInt; most.unwrap_or(0)];
+        self.distinct.map(|id| plan.table(id, kind, &words)).transpose()?;
+        let ordered = calls.multisets.iter().any(|values| matches!(values, Values::Ordered(_)));
+        match (self.distinct.is_some(), self.values.is_some()) == (most.is_some(), ordered) {
+            true => Ok(()),
+            false => Err("it has not the tables of values that it needs".into()),
+        }
+    }
+
+    /// The groups, with windows those of the window that ends at `end`.
+    pub(super) fn groups(self, state: &mut StateStore, end: Option<i64>) -> &mut PointTable {
+        table(self.groups, state, end)
+    }
+
+    fn distinct(
+        self,
+        state: &mut StateStore,
+        end: Option<i64>,
+    ) -> Result<&mut PointTable, OpError> {
+        let id = self.distinct.ok_or(OpError::Internal("a table of values is missing"))?;
+        Ok(table(id, state, end))
+    }
+
+    fn values(self) -> Result<TableId, OpError> {
+        self.values.ok_or(OpError::Internal("a table of values is missing"))
+    }
+}
+
+fn table(id: TableId, state: &mut StateStore, end: Option<i64>) -> &mut PointTable {
+    match end {
+        Some(end) => state.windowed(id).at(end),
+        None => state.point(id),
+    }
+}
+
+impl Found {
+    fn clear(&mut self) {
+        self.keys.clear();
+        self.of.clear();
+        self.words.clear();
+    }
+
+    /// Adds a value of a group with this key, in this key group.
+    fn push(&mut self, slot: SlotId, group: u8, key: &[u8], item: Item<'_>) {
+        let multiset = (item.multiset as u16).to_be_bytes();
+        self.keys.push_in(group, [key, &multiset, item.value]);
+        self.of.push((slot, item.multiset, item.value.len()));
+        self.words.extend(item.words());
+    }
+
+    /// Adds the values to their table; fills `turned`.
+    fn turn(&mut self, multisets: &[Values], table: &mut PointTable) -> Result<(), OpError> {
+        table.upsert(&self.keys, &mut self.slots)?;
+        self.turned.clear();
+        let (mut words, mut emptied) = (&self.words[..], Vec::new());
+        for (&slot, (_, multiset, _)) in self.slots.iter().zip(&self.of) {
+            let Values::Distinct(set) = &multisets[*multiset] else { continue };
+            let (mine, rest) = words.split_at(set.words());
+            words = rest;
+            let mut turned = [0, 0];
+            if !set.weighs {
+                let old = table.value_ref(slot).word(0);
+                turned[0] = mine[0] & !old;
+                if turned[0] != 0 {
+                    table.value(slot).set_word(0, old | mine[0]);
+                }
+            } else {
+                let mut value = table.value(slot);
+                for (at, more) in mine.iter().enumerate() {
+                    let old = value.word(at) as i64;
+                    let new = old.wrapping_add(*more as i64);
+                    value.set_word(at, new as u64);
+                    turned[0] |= u64::from(old <= 0 && new > 0) << at;
+                    turned[1] |= u64::from(old > 0 && new <= 0) << at;
+                }
+                emptied.push((slot, mine.len()));
+            }
+            self.turned.push(turned);
+        }
+        for (slot, words) in emptied {
+            let value = table.value_ref(slot);
+            if table.is_live(slot) && (0..words).all(|at| value.word(at) == 0) {
+                table.remove(slot);
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Which rows of groups are results.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Show {
@@ -309,7 +423,7 @@ fn push_prefix(end: Option<i64>, key: &[u8], call: usize, out: &mut Vec<u8>) {
     push_call(call, out);
 }
 
-/// The numbers of a batch's rows that carry accumulators, with the entries of their keys.
+/// The numbers of rows of a batch, with the keys of their groups and the entries of these.
 #[derive(Default)]
 pub(super) struct Picks {
     pub(super) keys: KeyBatch,

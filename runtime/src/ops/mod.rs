@@ -40,6 +40,7 @@ mod temporal_join;
 mod top_n;
 mod union;
 mod unnest;
+mod value_list;
 mod window_aggregate;
 mod window_expand;
 mod window_join;

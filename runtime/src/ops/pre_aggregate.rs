@@ -16,7 +16,8 @@ use flow_ir::types::{DataType, Type};
 use flow_stdlib::aggregates::{Input, ValueWriter};
 use flow_stdlib::windows;
 
-use super::aggregation::{Call, Calls, PARTIAL_TAIL, Partials, push_call, push_i64, read_i64};
+use super::aggregation::{Call, Calls, Partials, Values, push_i64, read_i64};
+use super::value_list::ValueList;
 use super::{OpCx, OpError, Operator, Plan, columns_of, words_of};
 use crate::state::{PointTable, SlotId};
 
@@ -24,8 +25,8 @@ use crate::state::{PointTable, SlotId};
 const HELD_ENTRIES_MAX: usize = 1 << 18;
 /// Bytes of a number in a key, as `push_i64` writes it.
 const NUMBER_BYTES: usize = 9;
-/// Bytes of the group key's length, at the end of a value's key.
-const LENGTH_BYTES: usize = 4;
+/// Bytes of values that a row carries, about.
+const LIST_BYTES: usize = 16 << 10;
 
 pub(super) struct PreAggregateOp {
     keys: KeyEncoder,
@@ -33,15 +34,49 @@ pub(super) struct PreAggregateOp {
     calls: Calls,
     /// For each call, where arguments and order, and the filter, stand in the input.
     inputs: Vec<(Vec<Column>, Option<Column>)>,
-    /// For each call, how its values are written.
-    arguments: Vec<ValueWriter>,
+    /// For each multiset, where its values come from.
+    sources: Vec<Source>,
     window: Option<Window>,
-    /// Group (and bounds) → accumulators, then the output's last columns.
+    /// Group (and bounds) → accumulators, then the number of rows.
     groups: PointTable,
-    /// Group (and bounds), call, value, the group key's length → weight.
+    /// Number of the group (u32), multiset (u16), value → what the filters let through.
     values: PointTable,
     output: Output,
     buffers: Buffers,
+}
+
+/// Where the values of a multiset come from.
+struct Source {
+    filters: Vec<Option<Column>>,
+    writer: ValueWriter,
+    /// Whether a value has a weight for each filter, not a bit.
+    weighs: bool,
+}
+
+impl Source {
+    fn new(values: &Values, calls: &[Call], layout: &RowLayout) -> Self {
+        let filters = values.filters(calls).into_iter();
+        Self {
+            filters: filters.map(|filter| filter.map(|i| layout.column(i))).collect(),
+            writer: ValueWriter::new(&calls[values.call()].call, layout),
+            weighs: match values {
+                Values::Distinct(set) => set.weighs,
+                Values::Ordered(_) => true,
+            },
+        }
+    }
+
+    /// The filters that let the row's value through, by bits.
+    fn passed(&self, row: RowRef<'_>) -> u64 {
+        if !self.writer.counts(row) {
+            return 0;
+        }
+        let passes = |filter: &Option<Column>| {
+            filter.is_none_or(|filter| !row.is_null(filter) && row.word(filter) != 0)
+        };
+        let bit = |(at, filter)| u64::from(passes(filter)) << at;
+        self.filters.iter().enumerate().map(bit).fold(0, |all, bit| all | bit)
+    }
 }
 
 /// Where a row's slice and first open window come from.
@@ -56,7 +91,7 @@ struct Output {
     windowed: bool,
     /// The first accumulator.
     state: usize,
-    call: usize,
+    values: usize,
 }
 
 /// Of the batch at hand.
@@ -67,11 +102,12 @@ struct Buffers {
     /// The groups of these rows, with bounds.
     keys: KeyBatch,
     slots: Vec<SlotId>,
-    /// Values of one call, with their weights.
+    /// Values of one multiset, with the filters that let them through and their weights.
     values: KeyBatch,
     value_slots: Vec<SlotId>,
-    weights: Vec<i64>,
+    passed: Vec<(u64, i64)>,
     key: Vec<u8>,
+    list: ValueList,
 }
 
 impl PreAggregateOp {
@@ -88,24 +124,26 @@ impl PreAggregateOp {
             let filter = call.call.filter.map(|i| layout.column(i));
             (args.map(|i| layout.column(i)).collect(), filter)
         };
+        let number = || Type::not_null(DataType::BigInt);
         let mut state = calls.state_types();
-        state.extend(PARTIAL_TAIL.map(Type::nullable));
-        let weight = vec![Type::not_null(DataType::BigInt)];
+        state.push(number());
+        let words = calls.multisets.iter().map(Values::words).max().unwrap_or(0);
         let key_types = op.keys.iter().map(|i| input[*i].clone()).collect();
         let first_state = op.keys.len() + if op.window.is_some() { 2 } else { 0 };
+        let source = |values: &Values| Source::new(values, &calls.calls, &layout);
         Ok(Self {
             keys: KeyEncoder::new(&layout, &op.keys),
             key_decoder: KeyDecoder::new(key_types),
             inputs: calls.calls.iter().map(columns).collect(),
-            arguments: calls.calls.iter().map(|c| ValueWriter::new(&c.call, &layout)).collect(),
+            sources: calls.multisets.iter().map(source).collect(),
             window: Window::new(op, &input, &layout)?,
             groups: PointTable::scratch(Arc::new(RowLayout::new(state))),
-            values: PointTable::scratch(Arc::new(RowLayout::new(weight))),
+            values: PointTable::scratch(Arc::new(RowLayout::new(vec![number(); words]))),
             output: Output {
                 keys: op.keys.len(),
                 windowed: op.window.is_some(),
                 state: first_state,
-                call: first_state + calls.width,
+                values: first_state + calls.width + 1,
             },
             calls,
             buffers: Buffers::default(),
@@ -133,55 +171,72 @@ impl PreAggregateOp {
         }
     }
 
-    /// Adds the values of a call's rows to `values`.
-    fn add_values(&mut self, call: usize, rows: &RowBatch) -> Result<(), OpError> {
-        let (args, filter) = &self.inputs[call];
-        let input = Input { rows, args, filter: *filter };
-        let writer = &self.arguments[call];
-        let Buffers { keys, key, values, value_slots, picks, weights, .. } = &mut self.buffers;
+    /// Adds the values that the rows have for a multiset to `values`.
+    fn add_values(&mut self, multiset: usize, rows: &RowBatch) -> Result<(), OpError> {
+        let source = &self.sources[multiset];
+        let Buffers { slots, key, values, value_slots, picks, passed, .. } = &mut self.buffers;
         values.clear();
-        weights.clear();
-        for (i, &pick) in picks.iter().enumerate() {
+        passed.clear();
+        for (&slot, &pick) in slots.iter().zip(picks.iter()) {
             let row = rows.row(pick as usize);
-            if !input.passes(row) || !writer.counts(row) {
+            let filters = source.passed(row);
+            if filters == 0 {
                 continue;
             }
             key.clear();
-            key.extend_from_slice(keys.key(i));
-            push_call(call, key);
-            writer.append(row, key);
-            key.extend_from_slice(&(keys.key(i).len() as u32).to_be_bytes());
+            key.extend_from_slice(&slot.number().to_be_bytes());
+            key.extend_from_slice(&(multiset as u16).to_be_bytes());
+            source.writer.append(row, key);
             values.push(key);
-            weights.push(rows.weight(pick as usize));
+            passed.push((filters, rows.weight(pick as usize)));
         }
         self.values.upsert(values, value_slots)?;
-        for (&slot, &weight) in value_slots.iter().zip(weights.iter()) {
+        for (&slot, &(filters, weight)) in value_slots.iter().zip(passed.iter()) {
             let mut value = self.values.value(slot);
-            let sum = value.word(0).wrapping_add(weight as u64);
-            value.set_word(0, sum);
+            if !source.weighs {
+                let all = value.word(0) | filters;
+                value.set_word(0, all);
+                continue;
+            }
+            for at in (0..source.filters.len()).filter(|at| filters >> at & 1 == 1) {
+                let sum = value.word(at).wrapping_add(weight as u64);
+                value.set_word(at, sum);
+            }
         }
         Ok(())
     }
 
+    /// Gives each group with its values, and begins anew.
     fn flush(&mut self, emit: &mut BatchBuilder) -> Result<(), OpError> {
-        for &slot in self.groups.touched() {
-            emit.begin();
-            self.output.write_group(&self.key_decoder, self.groups.key(slot), emit)?;
-            self.groups.write(slot, emit, self.output.state);
-            emit.finish(1);
-        }
+        let mut values = Vec::with_capacity(self.values.len());
         for &slot in self.values.touched() {
-            let weight = self.values.value_ref(slot).word(0);
-            if weight == 0 {
-                continue;
+            values.push((value_parts(self.values.key(slot))?.0, slot));
+        }
+        values.sort_unstable();
+        let mut values = values.into_iter().peekable();
+        for &group in self.groups.touched() {
+            let mut first = true;
+            loop {
+                let list = &mut self.buffers.list;
+                list.clear();
+                while list.bytes().len() < LIST_BYTES
+                    && let Some((_, slot)) = values.next_if(|(of, _)| *of == group.number())
+                {
+                    write_value(&self.calls, &self.values, slot, list)?;
+                }
+                if !first && list.bytes().is_empty() {
+                    break;
+                }
+                emit.begin();
+                self.output.write_group(&self.key_decoder, self.groups.key(group), emit)?;
+                if std::mem::take(&mut first) {
+                    self.groups.write(group, emit, self.output.state);
+                }
+                if !list.bytes().is_empty() {
+                    emit.set_bytes(self.output.values, list.bytes());
+                }
+                emit.finish(1);
             }
-            let (group, call, value) = split_value_key(self.values.key(slot))?;
-            emit.begin();
-            self.output.write_group(&self.key_decoder, group, emit)?;
-            emit.set_i64(self.output.call, call);
-            emit.set_bytes(self.output.call + 1, value);
-            emit.set_word(self.output.call + 2, weight);
-            emit.finish(1);
         }
         self.groups.clear();
         self.values.clear();
@@ -189,15 +244,31 @@ impl PreAggregateOp {
     }
 }
 
-/// Splits the key of a value into the group's key, the call, and the value's key bytes.
-fn split_value_key(key: &[u8]) -> Result<(&[u8], i64, &[u8]), OpError> {
-    let split = || {
-        let (rest, len) = key.split_last_chunk::<LENGTH_BYTES>()?;
-        let (group, rest) = rest.split_at_checked(u32::from_be_bytes(*len) as usize)?;
-        let (call, value) = rest.split_at_checked(NUMBER_BYTES)?;
-        Some((group, read_i64(call)?, value))
+/// Appends a value to a list, unless all its weights are 0.
+fn write_value(
+    calls: &Calls,
+    table: &PointTable,
+    slot: SlotId,
+    list: &mut ValueList,
+) -> Result<(), OpError> {
+    let (_, multiset, value) = value_parts(table.key(slot))?;
+    let words = calls.multisets.get(usize::from(multiset)).map_or(0, Values::words);
+    let weights = table.value_ref(slot);
+    if (0..words).any(|at| weights.word(at) != 0) {
+        list.push(multiset, value);
+        (0..words).for_each(|at| list.push_word(weights.word(at)));
+    }
+    Ok(())
+}
+
+/// Splits the key of a value into the number of its group, its multiset, and its bytes.
+fn value_parts(key: &[u8]) -> Result<(u32, u16, &[u8]), OpError> {
+    let parts = || {
+        let (group, rest) = key.split_first_chunk::<4>()?;
+        let (multiset, value) = rest.split_first_chunk::<2>()?;
+        Some((u32::from_be_bytes(*group), u16::from_be_bytes(*multiset), value))
     };
-    split().ok_or(OpError::Internal("the key of a value cannot be read back"))
+    parts().ok_or(OpError::Internal("the key of a value cannot be read back"))
 }
 
 impl Output {
@@ -270,7 +341,7 @@ impl Operator for PreAggregateOp {
         self.read_keys(rows);
         let Buffers { keys, slots, picks, .. } = &mut self.buffers;
         self.groups.upsert(keys, slots)?;
-        let count = self.calls.width + 2;
+        let count = self.calls.width;
         for (&slot, &pick) in slots.iter().zip(picks.iter()) {
             let mut group = self.groups.value(slot);
             let weight = rows.weight(pick as usize) as u64;
@@ -283,10 +354,8 @@ impl Operator for PreAggregateOp {
                 call.aggregate.add(&mut self.groups, call.state.start, slots, picks, input);
             }
         }
-        for call in 0..self.calls.calls.len() {
-            if self.calls.calls[call].multiset.is_some() {
-                self.add_values(call, rows)?;
-            }
+        for multiset in 0..self.sources.len() {
+            self.add_values(multiset, rows)?;
         }
         if self.groups.len() + self.values.len() > HELD_ENTRIES_MAX {
             self.flush(cx.emit)?;

@@ -7,19 +7,18 @@
 //! over processing time close by the clock, and no row of theirs can be late.
 
 use flow_ir::aggregate::WindowSpec;
-use flow_ir::ids::TableId;
-use flow_ir::physical::{TableKind, WindowAggregate};
+use flow_ir::physical::WindowAggregate;
 use flow_ir::row::RowBatch;
 use flow_stdlib::windows;
 
-use super::aggregation::{Calls, push_i64};
-use super::groups::{Groups, Picks, Show, ValueRow};
-use super::{OpCx, OpError, Operator, Plan, behind_windows, data, time_of, whole_millis};
+use super::aggregation::push_i64;
+use super::groups::{Groups, Picks, Show, Tables};
+use super::{OpCx, OpError, Operator, Plan, behind_windows, time_of, whole_millis};
 use crate::state::prefix_end;
 
 pub(super) struct WindowAggregateOp {
     groups: Groups,
-    table: TableId,
+    tables: Tables,
     window: Option<WindowSpec>,
     lateness: i64,
     emits_changes: bool,
@@ -38,10 +37,10 @@ impl WindowAggregateOp {
         if op.lateness < 0 {
             return Err("the allowed lateness is negative".into());
         }
-        let state = Groups::state_types(&Calls::new(&op.calls)?, true);
+        let tables = Tables { groups: op.groups, values: op.values, distinct: op.distinct };
         Ok(Self {
-            groups: Groups::new(plan, op.keys, &op.calls, op.values, true)?,
-            table: plan.table(op.groups, TableKind::Windowed, &data(&state))?,
+            groups: Groups::new(plan, op.keys, &op.calls, tables, true)?,
+            tables,
             window: op.window,
             lateness: op.lateness,
             emits_changes: op.emits_changes,
@@ -100,7 +99,7 @@ impl WindowAggregateOp {
             self.groups.keys.append(rows.row(*number as usize), &mut self.key);
             keys.push(&self.key);
         }
-        let table = cx.state.windowed(self.table).at(end);
+        let table = cx.state.windowed(self.tables.groups).at(end);
         table.upsert(keys, slots)?;
         let start_index = self.groups.calls.width;
         for ((_, start, _), &slot) in parts.iter().zip(slots.iter()) {
@@ -108,46 +107,24 @@ impl WindowAggregateOp {
                 table.value(slot).set_word(start_index, *start as u64);
             }
         }
-        let partial = |number: u32| self.groups.is_partial(rows.row(number as usize));
         picks.clear();
-        picks.extend(parts.iter().map(|(_, _, number)| *number).filter(|n| partial(*n)));
-        let all = slots.clone();
-        let mut kept = parts.iter().map(|(_, _, number)| partial(*number));
-        slots.retain(|_| kept.next().unwrap_or(false));
+        picks.extend(parts.iter().map(|(_, _, number)| *number));
         self.groups.merge(table, slots, picks, rows);
-        let Some(values) = self.groups.values else { return Ok(()) };
-        for (i, (_, _, number)) in parts.iter().enumerate() {
-            let row = rows.row(*number as usize);
-            if self.groups.is_partial(row) {
-                continue;
-            }
-            let at = ValueRow { end: Some(end), key: self.picks.keys.key(i), row };
-            let effect = self.groups.add_value(cx.state.ordered(values), &at)?;
-            let table = cx.state.windowed(self.table).at(end);
-            self.groups.apply(effect, table, all[i], &at)?;
-        }
-        Ok(())
-    }
-
-    /// Brings accumulators of windows that end until then up to what their multisets say.
-    fn settle(&mut self, until: i64, cx: &mut OpCx<'_>) -> Result<(), OpError> {
-        let table = self.table;
-        let of_window = |end: Option<i64>| end.unwrap_or(i64::MAX);
-        self.groups.settle(cx.state, until, |state, end| state.windowed(table).at(of_window(end)))
+        self.groups.add_values(Some(end), &self.picks, rows, cx.state)
     }
 
     /// Gives the results of a window that closes now, or the changes of one whose results are out.
     fn show(&mut self, end: i64, cx: &mut OpCx<'_>) -> Result<(), OpError> {
-        let Some(table) = cx.state.windowed(self.table).window(end) else { return Ok(()) };
+        let Some(table) = cx.state.windowed(self.tables.groups).window(end) else { return Ok(()) };
         let closed_before = !self.by_clock && cx.mark != i64::MIN && end <= cx.mark;
         let updates = self.emits_changes || closed_before;
         let show = Show { end: Some(end), updates, always: false };
         let slots = if updates { table.touched().to_vec() } else { table.entries()? };
         if !updates {
             self.groups.move_all(end, &slots);
-            self.settle(end, cx)?;
+            self.groups.settle(cx.state, end)?;
         }
-        let table = cx.state.windowed(self.table).at(end);
+        let table = cx.state.windowed(self.tables.groups).at(end);
         self.groups.collect(table, &slots, show, cx.kernel.on_error)?;
         self.groups.results.emit(cx.emit, cx.reports);
         self.groups.remove_empty(table);
@@ -156,8 +133,11 @@ impl WindowAggregateOp {
 
     fn remove(&mut self, end: i64, cx: &mut OpCx<'_>) -> Result<(), OpError> {
         use std::ops::Bound::{Excluded, Included, Unbounded};
-        cx.state.windowed(self.table).remove_window(end)?;
-        if let Some(values) = self.groups.values {
+        cx.state.windowed(self.tables.groups).remove_window(end)?;
+        if let Some(distinct) = self.tables.distinct {
+            cx.state.windowed(distinct).remove_window(end)?;
+        }
+        if let Some(values) = self.tables.values {
             let mut prefix = Vec::new();
             push_i64(end, &mut prefix);
             let after = prefix_end(&prefix);
@@ -181,9 +161,9 @@ impl Operator for WindowAggregateOp {
 
     fn on_watermark(&mut self, mark: i64, cx: &mut OpCx<'_>) -> Result<(), OpError> {
         let shown = if self.by_clock { i64::MIN } else { cx.mark };
-        self.settle(if self.emits_changes { i64::MAX } else { shown }, cx)?;
+        self.groups.settle(cx.state, if self.emits_changes { i64::MAX } else { shown })?;
         let mark = time_of(self.by_clock, mark, cx);
-        let windows = cx.state.windowed(self.table);
+        let windows = cx.state.windowed(self.tables.groups);
         let mut ends = if mark == i64::MIN { Vec::new() } else { windows.ends_until(mark) };
         if self.emits_changes {
             ends.extend(windows.touched_ends().into_iter().filter(|end| *end > mark));

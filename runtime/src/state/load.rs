@@ -46,11 +46,11 @@ impl Rows {
     /// Puts a row as it is on disk or in the changelog.
     fn restore(&mut self, group: u8, key: &[u8], row: Option<RowRef<'_>>) {
         match self {
-            Rows::Point(table) => table.restore(key, row),
+            Rows::Point(table) => table.restore(group, key, row),
             Rows::Ordered(table) => table.restore(group, key, row),
             Rows::Windowed(table) => {
                 if let Some((end, key)) = split_end(key) {
-                    table.at(end).restore(key, row);
+                    table.at(end).restore(group, key, row);
                 }
             }
         }

@@ -249,10 +249,11 @@ impl StateStore {
         while self.pending.front().is_some_and(|overlay| overlay.seal() <= seal) {
             let overlay = self.pending.pop_front().unwrap_or_default();
             for change in overlay.changes().filter(|change| change.row().is_none()) {
+                let (group, key) = (change.group(), change.key());
                 match &mut self.tables[self.places[&change.table()]].rows {
-                    Rows::Point(table) => table.bury(change.key(), seal),
-                    Rows::Ordered(table) => table.bury(change.key(), seal),
-                    Rows::Windowed(table) => table.bury(change.key(), seal),
+                    Rows::Point(table) => table.bury(group, key, seal),
+                    Rows::Ordered(table) => table.bury(key, seal),
+                    Rows::Windowed(table) => table.bury(group, key, seal),
                 }
             }
         }

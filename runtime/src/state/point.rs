@@ -5,13 +5,15 @@
 //!   (`touched`). `seal` copies the touched rows out and begins the next epoch.
 //! * A key that is gone keeps its slot as a mark until its removal is on disk, for otherwise a miss
 //!   would find the old row there.
+//! * The key group of a key is that of its hash. Where the caller gives it (`KeyBatch::push_in`) it
+//!   is known again from the record, and the hash from both.
 //! * Rows not yet on disk, and rows touched in the epoch, are never evicted.
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use flow_ir::row::{
-    BatchBuilder, KeyBatch, RowLayout, RowRef, ValueMut, ValueRef, key_group, key_hash,
+    BatchBuilder, KeyBatch, RowLayout, RowRef, ValueMut, ValueRef, key_group, key_hash, key_hash_in,
 };
 use rocksdb::Direction;
 
@@ -31,6 +33,13 @@ const PREFETCH_TABLE_BYTES_MIN: usize = 256 << 10;
 /// touched entry until the epoch's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SlotId(u32);
+
+impl SlotId {
+    /// In a scratch table: how many keys came before it.
+    pub fn number(self) -> u32 {
+        self.0
+    }
+}
 
 /// What a touched key was when the epoch began.
 #[derive(Clone, Copy, Debug)]
@@ -121,7 +130,7 @@ impl PointTable {
         Ok(())
     }
 
-    /// The entry of one key, if it is there. For batches use `find`.
+    /// The entry of one key, if it is there, in the group of its own hash. For batches use `find`.
     pub fn get(&mut self, key: &[u8]) -> Result<Option<SlotId>, StateError> {
         let hash = key_hash(key);
         let found = match (self.probe(hash, key), &self.disk) {
@@ -317,7 +326,7 @@ impl PointTable {
         };
         for &group in disk.groups() {
             disk.scan(group, &[], None, Direction::Forward, |key, row| {
-                let hash = key_hash(key);
+                let hash = key_hash_in(group, key);
                 if self.probe(hash, key).is_none() {
                     self.came_back(hash, key, RowRef::new(row));
                 }
@@ -438,7 +447,7 @@ impl PointTable {
         };
         for &group in disk.groups() {
             disk.scan(group, &[], None, Direction::Forward, |key, _| {
-                if self.probe(key_hash(key), key).is_none() {
+                if self.probe(key_hash_in(group, key), key).is_none() {
                     out.push(table, group, [prefix, key], |_| {});
                 }
                 std::ops::ControlFlow::Continue(())
@@ -448,8 +457,8 @@ impl PointTable {
     }
 
     /// Puts a key as a restored changelog has it; clean.
-    pub(super) fn restore(&mut self, key: &[u8], row: Option<RowRef<'_>>) {
-        let hash = key_hash(key);
+    pub(super) fn restore(&mut self, group: u8, key: &[u8], row: Option<RowRef<'_>>) {
+        let hash = key_hash_in(group, key);
         match (self.probe(hash, key), row) {
             (Some(slot), Some(row)) => self.slots.value_mut(slot.0).set_row(row),
             (Some(slot), None) => self.forget(slot.0),
@@ -466,8 +475,9 @@ impl PointTable {
     }
 
     /// Drops the mark of a key whose removal is on disk; `published` is the last epoch there.
-    pub(super) fn bury(&mut self, key: &[u8], published: u32) {
-        if let Some(slot) = self.index.find(key_hash(key), |slot| self.slots.key(slot) == key) {
+    pub(super) fn bury(&mut self, group: u8, key: &[u8], published: u32) {
+        let hash = key_hash_in(group, key);
+        if let Some(slot) = self.index.find(hash, |slot| self.slots.key(slot) == key) {
             let meta = self.slots.meta(slot);
             if meta.state == State::Gone && meta.epoch <= published {
                 self.forget(slot);

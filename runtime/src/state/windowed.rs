@@ -110,11 +110,11 @@ impl WindowedTable {
     }
 
     /// Drops the mark of a key (its window's end first) whose removal is on disk.
-    pub(super) fn bury(&mut self, key: &[u8], published: u32) {
+    pub(super) fn bury(&mut self, group: u8, key: &[u8], published: u32) {
         if let Some((end, key)) = split_end(key)
             && let Some(window) = self.windows.get_mut(&end)
         {
-            window.bury(key, published);
+            window.bury(group, key, published);
         }
     }
 

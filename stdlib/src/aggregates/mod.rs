@@ -25,6 +25,7 @@ mod moments;
 mod pick;
 mod quantile;
 mod ranks;
+mod sets;
 mod single;
 mod sketch;
 mod sum;
@@ -41,6 +42,7 @@ use flow_ir::types::Type;
 pub use catalog::{AGGREGATES, AggregateDef, Example, NullUse, OrderUse, Param, lookup};
 pub use evaluator::Evaluator;
 pub use instance::instantiate;
+pub use sets::{DistinctSet, distinct_sets, distinct_words};
 pub use values::{ValueReader, ValueWriter};
 
 use instance::Kind;
@@ -189,6 +191,11 @@ macro_rules! with_meaning {
 }
 
 impl Aggregate {
+    /// Whether it only counts the rows in which no argument is NULL.
+    pub fn is_count(&self) -> bool {
+        matches!(self.kind, Kind::Count(_))
+    }
+
     /// Types of the accumulator columns, all nullable.
     pub fn state_types(&self) -> Vec<Type> {
         with_meaning!(self, meaning => meaning.types())

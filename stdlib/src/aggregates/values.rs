@@ -120,7 +120,7 @@ fn append_rank(
 }
 
 /// Which of a call's arguments and, behind them, order columns must not be NULL.
-fn required(call: &AggregateCall) -> Vec<usize> {
+pub(super) fn required(call: &AggregateCall) -> Vec<usize> {
     let args = call.args.len();
     let Some(def) = lookup(&call.function) else { return Vec::new() };
     let mut required: Vec<usize> = match def.nulls {

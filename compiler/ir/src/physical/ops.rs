@@ -220,12 +220,11 @@ pub struct SessionWindow {
 /// Aggregates within the epoch, before the exchange. Output: the keys; for a window, then slice
 /// end (BIGINT: for `Carried` the window's end) and first open end (BIGINT: the first window end
 /// that the rows may go into; for `Carried` the window's start); then the accumulator columns of
-/// all aggregates in order (`stdlib::aggregates::state_types`); then `$call` (INT NULL), `$value`
-/// (BYTES NULL) and `$weight` (BIGINT NULL). A row with `$call` NULL carries accumulators, and in
-/// `$weight` the net number of rows (those that FILTER leaves out too); one with `$call` = i
-/// carries, for aggregate i with a multiset (DISTINCT, MIN/MAX that retracts, ARRAY_AGG and others
-/// that need every value), the net weight of a value given as bytes that order as the call orders
-/// its rows, and its accumulators are NULL. Rows have weight +1.
+/// all aggregates in order (`stdlib::aggregates::state_types`); then `$rows` (BIGINT NULL), the net
+/// number of rows (those that FILTER leaves out too), and `$values` (BYTES NULL): values of those
+/// aggregates that need every value (DISTINCT, MIN/MAX that retracts, ARRAY_AGG), as bytes that
+/// order as the call orders its rows, with their net weights. A group that has many values gives
+/// them in several rows, the accumulators in the first one. Rows have weight +1.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PreAggregate {
     /// Group key columns.
@@ -248,8 +247,12 @@ pub struct GroupAggregate {
     pub calls: Vec<AggregateCall>,
     /// Point: key → accumulators, and the count of rows (BIGINT) last.
     pub groups: TableId,
-    /// Ordered: key, call (INT), value bytes → weight (BIGINT). Present iff a call has a multiset.
+    /// Ordered: key, call (INT), value bytes → weight (BIGINT). Present iff a call needs its values
+    /// in order.
     pub values: Option<TableId>,
+    /// Point, by the group's key group: key, set of calls (INT), value bytes → what the filters
+    /// let through (BIGINT …). Present iff a call is DISTINCT.
+    pub distinct: Option<TableId>,
 }
 
 /// Aggregates per group and window from the rows of a `PreAggregate`. Output: the keys, the
@@ -275,6 +278,9 @@ pub struct WindowAggregate {
     pub groups: TableId,
     /// Ordered: window end (BIGINT), key, call (INT), value bytes → weight (BIGINT).
     pub values: Option<TableId>,
+    /// Windowed, by the group's key group: key, set of calls (INT), value bytes → what the filters
+    /// let through (BIGINT …).
+    pub distinct: Option<TableId>,
 }
 
 /// Turns a keyed changelog into −old/+new. Output: the input without the tombstone column's
@@ -350,9 +356,11 @@ impl PhysicalOp {
             | PhysicalOp::Union(_)
             | PhysicalOp::Sink(_) => Vec::new(),
             PhysicalOp::SessionWindow(op) => vec![op.sessions, op.rows, op.timers],
-            PhysicalOp::GroupAggregate(op) => std::iter::once(op.groups).chain(op.values).collect(),
+            PhysicalOp::GroupAggregate(op) => {
+                std::iter::once(op.groups).chain(op.values).chain(op.distinct).collect()
+            }
             PhysicalOp::WindowAggregate(op) => {
-                std::iter::once(op.groups).chain(op.values).collect()
+                std::iter::once(op.groups).chain(op.values).chain(op.distinct).collect()
             }
             PhysicalOp::WindowJoin(op) => vec![op.left, op.right],
             PhysicalOp::Join(op) => vec![op.left, op.right],

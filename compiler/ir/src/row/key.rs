@@ -39,6 +39,11 @@ pub fn key_group(hash: u64) -> u8 {
     (hash % KEY_GROUPS) as u8
 }
 
+/// The hash of a key that lies in the group of another one: of the partition that it belongs to.
+pub fn key_hash_in(group: u8, key: &[u8]) -> u64 {
+    key_hash(key) / KEY_GROUPS * KEY_GROUPS + u64::from(group)
+}
+
 /// A signed integer such that unsigned big-endian bytes order as the integers do.
 pub fn order_i64(value: i64) -> [u8; 8] {
     ((value as u64) ^ (1 << 63)).to_be_bytes()
@@ -85,6 +90,15 @@ impl KeyBatch {
     pub fn push(&mut self, key: &[u8]) {
         self.bytes.extend_from_slice(key);
         self.close();
+    }
+
+    /// Appends a key, in parts end to end, that lies in this key group.
+    pub fn push_in(&mut self, group: u8, parts: [&[u8]; 3]) {
+        parts.into_iter().for_each(|part| self.bytes.extend_from_slice(part));
+        self.close();
+        if let Some(hash) = self.hashes.last_mut() {
+            *hash = *hash / KEY_GROUPS * KEY_GROUPS + u64::from(group);
+        }
     }
 
     fn close(&mut self) {

@@ -37,7 +37,7 @@ pub use cell::{ValueMut, ValueRef, VarHeap};
 pub use container::{ArrayRef, ContainerBuilder, MapRef, array_words, map_words};
 pub use key::{
     KEY_GROUPS, KeyBatch, KeyDecoder, KeyEncoder, append_column_key, append_container_key,
-    append_element_key, key_group, key_hash, order_i64,
+    append_element_key, key_group, key_hash, key_hash_in, order_i64,
 };
 pub use layout::{Column, RowLayout};
 pub use room::RowRoom;

@@ -38,7 +38,7 @@ pub(super) fn input_row() -> impl Strategy<Value = Vec<Value>> {
 }
 
 /// The calls that are tried: (function, argument, DISTINCT, filter).
-const CALLS: [(&str, Option<usize>, bool, Option<usize>); 18] = [
+const CALLS: [(&str, Option<usize>, bool, Option<usize>); 21] = [
     ("COUNT", None, false, None),
     ("COUNT", Some(1), false, None),
     ("SUM", Some(1), false, None),
@@ -57,6 +57,9 @@ const CALLS: [(&str, Option<usize>, bool, Option<usize>); 18] = [
     ("MEDIAN", Some(1), false, None),
     ("VAR_POP", Some(1), false, None),
     ("VAR_POP", Some(1), true, None),
+    ("COUNT", Some(1), true, Some(4)),
+    ("COUNT", Some(3), true, Some(4)),
+    ("AVG", Some(1), true, None),
 ];
 
 pub(super) fn calls(retracts: bool) -> Vec<AggregateCall> {
@@ -80,7 +83,7 @@ pub(super) fn calls(retracts: bool) -> Vec<AggregateCall> {
 
 pub(super) fn partial_types(keys: &[Type], windowed: bool, calls: &[AggregateCall]) -> Vec<Type> {
     let bounds = if windowed { vec![not_null(DataType::BigInt); 2] } else { Vec::new() };
-    let tail = [DataType::Int, DataType::Bytes, DataType::BigInt].map(null);
+    let tail = [DataType::BigInt, DataType::Bytes].map(null);
     let state = calls.iter().flat_map(aggregates::state_types);
     keys.iter().cloned().chain(bounds).chain(state).chain(tail).collect()
 }
@@ -200,8 +203,16 @@ fn graph(keys: &[usize], changelog: Changelog) -> Graph {
     let state = state.chain([not_null(DataType::BigInt)]).collect();
     let groups = graph.table(TableKind::Point, state);
     let values = graph.table(TableKind::Ordered, vec![not_null(DataType::BigInt)]);
+    let words = aggregates::distinct_words(&calls).expect("DISTINCT");
+    let distinct = graph.table(TableKind::Point, vec![not_null(DataType::BigInt); words]);
     let output = key_types.iter().cloned().chain(calls.iter().map(|c| c.ty.clone())).collect();
-    let op = GroupAggregate { keys: keys.len(), calls, groups, values: Some(values) };
+    let op = GroupAggregate {
+        keys: keys.len(),
+        calls,
+        groups,
+        values: Some(values),
+        distinct: Some(distinct),
+    };
     let by_key = Some((0..keys.len()).collect());
     let op = PhysicalOp::GroupAggregate(op);
     graph.add(op, &[(pre, by_key)], output, Changelog::Retract);

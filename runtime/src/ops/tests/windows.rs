@@ -117,6 +117,8 @@ fn aggregate(graph: &mut Graph, input: VertexId, shape: Shape, by: WindowInput) 
     let state = state.chain(vec![not_null(DataType::BigInt); 2]).collect();
     let groups = graph.table(TableKind::Windowed, state);
     let values = Some(graph.table(TableKind::Ordered, vec![not_null(DataType::BigInt)]));
+    let words = aggregates::distinct_words(&calls).expect("DISTINCT");
+    let distinct = graph.table(TableKind::Windowed, vec![not_null(DataType::BigInt); words]);
     let bounds = [timestamp(), timestamp()];
     let results = calls.iter().map(|call| call.ty.clone());
     let output = keys.iter().cloned().chain(results).chain(bounds).collect();
@@ -133,6 +135,7 @@ fn aggregate(graph: &mut Graph, input: VertexId, shape: Shape, by: WindowInput) 
         by_clock: false,
         groups,
         values,
+        distinct: Some(distinct),
     };
     let retracts = shape.lateness > 0 || shape.changes;
     let changelog = if retracts { Changelog::Retract } else { Changelog::Append };
