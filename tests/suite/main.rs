@@ -7,6 +7,7 @@
 mod cases;
 mod examples;
 mod functions;
+mod growth;
 mod nexmark;
 mod tidy;
 
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
     trials.extend(examples::trials());
     trials.extend(nexmark::trials());
     trials.extend(functions::trials());
+    trials.extend(growth::trials());
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 

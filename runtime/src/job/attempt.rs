@@ -489,6 +489,8 @@ impl Coordinator<'_> {
         for (operator, (mark, kept)) in self.metrics.operators.iter().zip(marks.iter().zip(kept)) {
             operator.watermark.store(*mark, Ordering::Relaxed);
             operator.state_rows.set(kept.rows as u64);
+            let most = operator.state_rows_most.get().max(kept.rows as u64);
+            operator.state_rows_most.set(most);
             operator.state_bytes.set(kept.bytes as u64);
         }
     }

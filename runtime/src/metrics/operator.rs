@@ -25,6 +25,8 @@ pub struct OperatorMetrics {
     pub watermark: AtomicI64,
     /// Keys of its tables in memory, also those that are gone and not yet gone from disk.
     pub state_rows: Counter,
+    /// The most of these at the end of an epoch, since the start.
+    pub state_rows_most: Counter,
     /// Memory of its tables, bytes.
     pub state_bytes: Counter,
 }

@@ -114,6 +114,9 @@ pub struct OperatorCounts {
     pub watermark_micros: Option<i64>,
     /// Keys of its tables in memory; none if it has no table.
     pub state_rows: Option<u64>,
+    /// The most of these at the end of an epoch, since the start.
+    #[serde(default)]
+    pub state_rows_most: Option<u64>,
     /// Memory of its tables, bytes; none if it has no table.
     pub state_bytes: Option<u64>,
 }
@@ -192,6 +195,7 @@ fn operators(metrics: &Metrics) -> Vec<OperatorCounts> {
             busy_seconds: counts.busy_seconds(),
             watermark_micros: counts.watermark(),
             state_rows: keeps.then(|| counts.state_rows.get()),
+            state_rows_most: keeps.then(|| counts.state_rows_most.get()),
             state_bytes: keeps.then(|| counts.state_bytes.get()),
         }
     };
