@@ -19,8 +19,9 @@ use super::from::plain_column;
 use super::literal::constant;
 use super::over::{FIRST_OVER, OverExpr, OverKind};
 use super::subquery::{FIRST_COLUMN, Place, subqueries_in};
-use super::typed::{Column, Over, QueryId, TopN};
+use super::typed::{Column, Over, QueryId, QueryOp, TopN};
 use crate::diagnostics::aggregates as problems;
+use crate::exprs::{is_repeatable, substitute};
 
 /// A SELECT's rows and what is computed over them.
 #[derive(Clone, Debug)]
@@ -96,7 +97,10 @@ impl Checker<'_> {
     /// `settle` has it.
     pub(super) fn with_overs(&mut self, mut rows: Windowed, place: Place<'_>) -> Option<QueryId> {
         if rows.calls.is_empty() && rows.qualify.is_empty() {
-            return self.project_settled(rows.input, rows.items, rows.span, place);
+            let ranked = self.above_numbers(&rows);
+            let found = self.project_settled(rows.input, rows.items, rows.span, place)?;
+            self.ranks.extend(ranked.map(|ranked| (found, ranked)));
+            return Some(found);
         }
         let mut exprs: Vec<Expr> = rows.exprs_mut().into_iter().map(|e| e.clone()).collect();
         if !subqueries_in(&exprs).is_empty() {
@@ -106,6 +110,38 @@ impl Checker<'_> {
             }
         }
         self.over_select(rows)
+    }
+
+    /// A SELECT without calls over one that numbers its rows, as one that numbers them itself: so
+    /// that filters around it, too, can keep the first ones. What it filters comes after the
+    /// numbers.
+    fn above_numbers(&self, rows: &Windowed) -> Option<Windowed> {
+        let (mut input, mut filters) = (rows.input, Vec::new());
+        let below = loop {
+            match (self.ranks.get(&input), &self.query_node(input).op) {
+                (Some(below), _) => break below,
+                (None, QueryOp::Filter { input: from, condition }) => {
+                    filters.push(condition);
+                    input = *from;
+                }
+                (None, _) => return None,
+            }
+        };
+        let given: Vec<Expr> =
+            below.items.iter().map(|(_, expr)| expr.clone()).collect::<Option<_>>()?;
+        let placed = |expr: &Expr| {
+            let plain = subqueries_in(std::slice::from_ref(expr)).is_empty();
+            let columns = expr.columns();
+            let repeats = columns.iter().all(|at| given.get(*at).is_some_and(is_repeatable));
+            (plain && repeats).then(|| substitute(expr, &given))
+        };
+        let items = rows.items.iter();
+        let items = items.map(|(name, expr)| Some((name.clone(), Some(placed(expr.as_ref()?)?))));
+        let mut qualify = below.qualify.clone();
+        for condition in filters {
+            qualify.push(placed(condition)?);
+        }
+        Some(Windowed { items: items.collect::<Option<_>>()?, qualify, ..below.clone() })
     }
 
     /// The columns of a grouped SELECT with calls of OVER: over the groups, whose columns these
