@@ -75,9 +75,7 @@ impl NetRows {
         }
         self.weights.upsert(&self.keys, &mut self.slots)?;
         for (&slot, weight) in self.slots.iter().zip(&self.added) {
-            let mut sum = self.weights.value(slot);
-            let total = (sum.word(0) as i64).wrapping_add(*weight);
-            sum.set_word(0, total as u64);
+            self.weights.value(slot).add_word(0, *weight as u64);
         }
         Ok(())
     }

@@ -136,9 +136,7 @@ impl Groups {
         let count = self.count_index();
         for (&slot, &pick) in slots.iter().zip(picks) {
             let more = rows.row(pick as usize).word(self.partials.rows);
-            let mut group = table.value(slot);
-            let sum = group.word(count).wrapping_add(more);
-            group.set_word(count, sum);
+            table.value(slot).add_word(count, more);
         }
         for call in self.calls.calls.iter().filter(|call| call.multiset.is_none()) {
             let columns = &self.partials.state[call.state.clone()];

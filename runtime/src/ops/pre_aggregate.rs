@@ -199,8 +199,7 @@ impl PreAggregateOp {
                 continue;
             }
             for at in (0..source.filters.len()).filter(|at| filters >> at & 1 == 1) {
-                let sum = value.word(at).wrapping_add(weight as u64);
-                value.set_word(at, sum);
+                value.add_word(at, weight as u64);
             }
         }
         Ok(())
@@ -343,10 +342,8 @@ impl Operator for PreAggregateOp {
         self.groups.upsert(keys, slots)?;
         let count = self.calls.width;
         for (&slot, &pick) in slots.iter().zip(picks.iter()) {
-            let mut group = self.groups.value(slot);
             let weight = rows.weight(pick as usize) as u64;
-            let sum = group.word(count).wrapping_add(weight);
-            group.set_word(count, sum);
+            self.groups.value(slot).add_word(count, weight);
         }
         for (call, (args, filter)) in self.calls.calls.iter().zip(&self.inputs) {
             if call.multiset.is_none() {

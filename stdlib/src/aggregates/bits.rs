@@ -120,7 +120,7 @@ impl Meaning for Bits {
         }
         let word = row.word(args[0]);
         if self.counted {
-            acc.set_word(first, acc.word(first).wrapping_add(weight as u64));
+            acc.add_word(first, weight as u64);
             add_counts(acc, first + 1, |bit| if word >> bit & 1 == 1 { weight } else { 0 });
         } else if self.op != Op::Xor || weight % 2 != 0 {
             self.take(acc, first, word);
@@ -134,7 +134,7 @@ impl Meaning for Bits {
             return;
         }
         if self.counted {
-            acc.set_word(first, acc.word(first).wrapping_add(from.word(columns[0])));
+            acc.add_word(first, from.word(columns[0]));
             let counts = from.var(columns[1]);
             add_counts(acc, first + 1, |bit| count(counts, bit));
         } else {

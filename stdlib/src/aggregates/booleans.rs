@@ -61,13 +61,13 @@ impl Meaning for Truth {
     ) {
         if !row.is_null(args[0]) {
             let at = first + usize::from(row.word(args[0]) != 0);
-            acc.set_word(at, acc.word(at).wrapping_add(weight as u64));
+            acc.add_word(at, weight as u64);
         }
     }
 
     fn merge(&self, acc: &mut ValueMut<'_>, first: usize, from: RowRef<'_>, columns: &[Column]) {
         for (i, column) in columns.iter().enumerate() {
-            acc.set_word(first + i, acc.word(first + i).wrapping_add(from.word(*column)));
+            acc.add_word(first + i, from.word(*column));
         }
     }
 

@@ -41,12 +41,12 @@ impl Meaning for Count {
         weight: i64,
     ) {
         if !args.iter().any(|arg| row.is_null(*arg)) {
-            acc.set_word(first, acc.word(first).wrapping_add(weight as u64));
+            acc.add_word(first, weight as u64);
         }
     }
 
     fn merge(&self, acc: &mut ValueMut<'_>, first: usize, from: RowRef<'_>, columns: &[Column]) {
-        acc.set_word(first, acc.word(first).wrapping_add(from.word(columns[0])));
+        acc.add_word(first, from.word(columns[0]));
     }
 
     fn finish(
@@ -109,7 +109,7 @@ impl Meaning for CountIf {
         weight: i64,
     ) {
         if !row.is_null(args[0]) && row.word(args[0]) != 0 {
-            acc.set_word(first, acc.word(first).wrapping_add(weight as u64));
+            acc.add_word(first, weight as u64);
         }
     }
 

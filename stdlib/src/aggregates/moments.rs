@@ -397,7 +397,7 @@ impl Meaning for Moments {
         if args.iter().any(|arg| row.is_null(*arg)) {
             return;
         }
-        acc.set_word(first, acc.word(first).wrapping_add(weight as u64));
+        acc.add_word(first, weight as u64);
         let sums = first + COUNTS;
         if self.exact.is_some() {
             return self.add_exact(acc, sums, read_i128(row, args[0]), weight);
@@ -407,7 +407,7 @@ impl Meaning for Moments {
             *value = read_f64(row, *arg, ty);
         }
         if !self.add_floats(acc, sums, values, weight) {
-            acc.set_word(first + 1, acc.word(first + 1).wrapping_add(weight as u64));
+            acc.add_word(first + 1, weight as u64);
         }
     }
 
@@ -415,10 +415,7 @@ impl Meaning for Moments {
         for (i, column) in columns.iter().enumerate().filter(|(_, c)| !from.is_null(**c)) {
             match column.slot {
                 Slot::Var => accumulate_sum(acc, first + i, from.var(*column)),
-                Slot::Word | Slot::Wide => {
-                    let sum = acc.word(first + i).wrapping_add(from.word(*column));
-                    acc.set_word(first + i, sum);
-                }
+                Slot::Word | Slot::Wide => acc.add_word(first + i, from.word(*column)),
             }
         }
     }

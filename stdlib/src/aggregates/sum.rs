@@ -70,7 +70,7 @@ impl<T: Total> Meaning for Sum<T> {
         self.total.add(acc, first, row, args[0], weight);
         if self.counted {
             let count = first + self.width;
-            acc.set_word(count, acc.word(count).wrapping_add(weight as u64));
+            acc.add_word(count, weight as u64);
         }
     }
 
@@ -82,7 +82,7 @@ impl<T: Total> Meaning for Sum<T> {
         if self.counted {
             let count = first + self.width;
             let more = from.word(columns[self.width]);
-            acc.set_word(count, acc.word(count).wrapping_add(more));
+            acc.add_word(count, more);
         }
     }
 

@@ -122,6 +122,12 @@ impl<'a> ValueMut<'a> {
         self.words[word] = value;
     }
 
+    /// Adds to a one-word column, which is 0 where it is NULL. Wraps at 64 bits.
+    pub fn add_word(&mut self, index: usize, more: u64) {
+        let word = self.not_null(index);
+        self.words[word] = self.words[word].wrapping_add(more);
+    }
+
     /// A two-word column as a 128-bit integer; 0 where it is NULL.
     pub fn i128(&self, index: usize) -> i128 {
         let word = self.layout.column(index).word as usize;
