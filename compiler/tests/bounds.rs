@@ -57,8 +57,8 @@ fn what_grows_with_records_is_named() {
         ),
         (
             "SELECT k, COUNT(DISTINCT v) AS n FROM a GROUP BY k",
-            &["GroupAggregate keeps a row per [k], for ever, and every different value per [k], for \
-               ever"],
+            &["GroupAggregate keeps a row per [k], for ever, \
+               and every different value per [k], for ever"],
         ),
         (
             "SELECT k, v FROM (SELECT k, v, ROW_NUMBER() OVER (PARTITION BY k ORDER BY ts DESC) AS n
