@@ -5,6 +5,7 @@ use flow_ir::expr::{Expr, ExprKind};
 use flow_ir::span::Span;
 use flow_ir::types::{DECIMAL_MAX_PRECISION, DataType, TIME_MAX_PRECISION, Type};
 use flow_ir::value::Value;
+use flow_stdlib::scalar::zone::Zone;
 use flow_stdlib::text;
 
 use super::Checker;
@@ -59,14 +60,23 @@ impl Checker<'_> {
 
     /// Text as a value of a type, as CAST would read it at run time.
     pub(super) fn parse(&mut self, written: &str, ty: &DataType, span: Span) -> Option<Value> {
-        match text::parse_value(written, ty) {
-            Ok(value) => Some(value),
-            Err(_) => {
+        match self.read_text(written, ty) {
+            Some(value) => Some(value),
+            None => {
                 let help = example_of(ty).map(|example| format!("Write it like {example}."));
                 let shown = format!("'{written}'");
                 self.report(types::bad_literal(&shown, &ty.to_string(), span, help.as_deref()))
             }
         }
+    }
+
+    /// An instant that names no offset is the time in the session's zone.
+    fn read_text(&self, written: &str, ty: &DataType) -> Option<Value> {
+        if matches!(ty, DataType::TimestampLtz { .. }) {
+            let zone = Zone::parse(&self.module.settings.time_zone).ok()?;
+            return zone.read(written).ok().map(Value::TimestampLtz);
+        }
+        text::parse_value(written, ty).ok()
     }
 
     /// (months, microseconds) of an interval's text.

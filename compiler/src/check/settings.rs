@@ -8,6 +8,7 @@ use flow_ir::physical::{ClockSetting, ErrorPolicy};
 use flow_ir::span::Span;
 use flow_ir::types::DataType;
 use flow_ir::value::Value;
+use flow_stdlib::scalar::zone::Zone;
 use flow_stdlib::text::parse_value;
 
 use super::Checker;
@@ -162,10 +163,11 @@ impl Checker<'_> {
                 Some(clock) => settings.clock = clock,
                 None => return takes("'system', 'event', or an instant '2026-01-31 00:00:00Z'"),
             },
-            "time.zone" if matches!(value, "UTC" | "Etc/UTC" | "Z" | "GMT") => {
-                settings.time_zone = String::from("UTC");
-            }
-            "time.zone" => return takes("'UTC'; other zones are not available yet"),
+            "time.zone" => match Zone::parse(value) {
+                Ok(zone) if zone.is_utc() => settings.time_zone = String::from("UTC"),
+                Ok(_) => settings.time_zone = value.trim().to_string(),
+                Err(_) => return takes("a zone such as 'Europe/Vienna' or '+02:00'"),
+            },
             "parallelism" if value.parse::<u32>().is_ok_and(|n| (1..=SHARDS_MAX).contains(&n)) => {
                 settings.other.insert(key.to_string(), value.to_string());
             }

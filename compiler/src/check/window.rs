@@ -5,6 +5,8 @@ use flow_ir::aggregate::WindowSpec;
 use flow_ir::expr::{Expr, ExprKind as Typed};
 use flow_ir::physical::Changelog;
 use flow_ir::span::Span;
+use flow_ir::types::DataType;
+use flow_stdlib::scalar::zone::Zone;
 use flow_stdlib::windows;
 
 use super::Checker;
@@ -13,8 +15,11 @@ use super::from::plain_column;
 use super::literal::constant_interval;
 use super::scope::{Found, Scope, find};
 use super::typed::{ColumnSource, QueryId, QueryOp, Window};
-use crate::diagnostics::{names, types, windows as problems};
+use crate::diagnostics::{names, plans, types, windows as problems};
 use crate::syntax::ast::{self, Arg, ArgValue, ExprKind, Ident, ObjectName, TableArgSource};
+
+/// A quarter of an hour in microseconds.
+const QUARTER_HOUR: i64 = 15 * 60 * 1_000_000;
 
 /// Which of the windows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -274,7 +279,9 @@ impl Checker<'_> {
             return self.report(problems::not_event_time(&name, &why, time_span, help));
         }
         let width = of.columns.len();
+        let of_instants = matches!(column.ty.data, DataType::TimestampLtz { .. });
         let lateness = if by_clock { 0 } else { self.lateness(input) };
+        let spec = if of_instants { self.in_session_zone(spec, span)? } else { spec };
         let mut more = Vec::new();
         let mut place = |key: Expr| {
             plain_column(&key).unwrap_or_else(|| {
@@ -285,6 +292,33 @@ impl Checker<'_> {
         let keys = keys.into_iter().map(&mut place).collect();
         let input = self.extend(input, more, span);
         Some(self.window(Window { input, time, keys, by_clock, spec, lateness }, span))
+    }
+
+    /// Windows over instants, that begin with the days and hours of the session's zone.
+    fn in_session_zone(&mut self, spec: WindowSpec, span: Span) -> Option<WindowSpec> {
+        let zone = Zone::parse(&self.module.settings.time_zone).ok()?;
+        let shifted = |offset: i64, period: i64| match zone {
+            Zone::Fixed(east) => Some((offset - east) % period),
+            // All offsets of our time are whole quarters of an hour.
+            Zone::Named(_) => (zone.is_utc() || QUARTER_HOUR % period == 0).then_some(offset),
+        };
+        let in_zone = match spec {
+            WindowSpec::Tumble { size, offset } => {
+                shifted(offset, size).map(|offset| WindowSpec::Tumble { size, offset })
+            }
+            WindowSpec::Hop { size, slide, offset } => {
+                shifted(offset, slide).map(|offset| WindowSpec::Hop { size, slide, offset })
+            }
+            WindowSpec::Cumulate { size, step, offset } => {
+                shifted(offset, size).map(|offset| WindowSpec::Cumulate { size, step, offset })
+            }
+            WindowSpec::Session { .. } => Some(spec),
+        };
+        let instead = "Window the local time: a column AS CAST(at AS TIMESTAMP(3)), with a \
+                       WATERMARK of its own; or set a zone by its offset: SET 'time.zone' = '+01:00'.";
+        let what = "a window over TIMESTAMP_LTZ in a time zone whose offset changes";
+        let found = || plans::not_available(what, span, Some(instead));
+        in_zone.or_else(|| self.report(found()))
     }
 
     /// Whether a column is the clock as it is now: no operator that waits lies below it.

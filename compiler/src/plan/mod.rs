@@ -6,6 +6,7 @@ mod join;
 mod late;
 mod ranked;
 mod scan;
+mod zone;
 
 use std::collections::HashMap;
 
@@ -42,6 +43,7 @@ pub fn plan(module: &TypedModule) -> Plan {
     for output in &module.outputs {
         planner.output(output);
     }
+    zone::in_zone(&mut planner.plan, &module.settings.time_zone);
     planner.plan
 }
 

@@ -237,6 +237,21 @@ pub(super) static BUILTINS: &[Builtin] = &[
         ..TIME
     },
     Builtin {
+        name: "TO_INSTANT",
+        doc: "The instant that a text says: by its own offset, else as the time in the zone.",
+        overloads: &[sig(
+            &[P::String, P::String],
+            P::TimestampLtz,
+            host("to_instant", super::zone::to_instant),
+        )],
+        examples: &[
+            ("TO_INSTANT('2026-07-01 12:00:00', 'Europe/Berlin')", "2026-07-01 10:00:00Z"),
+            ("TO_INSTANT('2026-07-01 12:00:00Z', 'Europe/Berlin')", "2026-07-01 12:00:00Z"),
+            ("TO_INSTANT(NULL, 'Europe/Berlin')", "NULL"),
+        ],
+        ..TIME
+    },
+    Builtin {
         name: "TIMEADD",
         doc: "A time of day so many units later, around midnight.",
         overloads: &[sig(

@@ -35,6 +35,42 @@ impl Zone {
             .ok_or_else(|| HostError::bad_argument(format!("no time zone '{name}'")))
     }
 
+    /// Whether it is always as UTC.
+    pub fn is_utc(&self) -> bool {
+        match self {
+            Zone::Fixed(offset) => *offset == 0,
+            Zone::Named(tz) => matches!(
+                tz,
+                Tz::UTC
+                    | Tz::UCT
+                    | Tz::GMT
+                    | Tz::Zulu
+                    | Tz::Universal
+                    | Tz::Greenwich
+                    | Tz::Etc__UTC
+                    | Tz::Etc__UCT
+                    | Tz::Etc__GMT
+                    | Tz::Etc__Zulu
+                    | Tz::Etc__Universal
+                    | Tz::Etc__Greenwich
+            ),
+        }
+    }
+
+    /// The instant that a text says: by its own offset, else as the local time.
+    ///
+    /// # Errors
+    /// `BadCast` if it is no timestamp; `Overflow` outside the calendar.
+    pub fn read(&self, written: &str) -> Result<i64, HostError> {
+        match text::parse_local(written) {
+            Some((local, None)) => self.instant(local),
+            Some((local, Some(offset))) => {
+                local.checked_sub(offset).ok_or_else(HostError::overflow)
+            }
+            None => Err(super::time::unread(written)),
+        }
+    }
+
     /// The local time at an instant.
     ///
     /// # Errors
@@ -76,6 +112,17 @@ fn naive(micros: i64) -> Result<NaiveDateTime, HostError> {
     DateTime::from_timestamp_micros(micros).map(|t| t.naive_utc()).ok_or_else(HostError::overflow)
 }
 
+/// The instant that a text says, as the time in a zone.
+pub fn to_instant(
+    cx: &mut HostCx,
+    args: &[HostArg<'_>],
+    out: &mut HostOut<'_>,
+) -> Result<(), HostError> {
+    let zone = *cx.cached(args[1].bytes(), Zone::parse)?;
+    out.i64(zone.read(args[0].str())?);
+    Ok(())
+}
+
 /// TIMESTAMP AT TIME ZONE.
 pub fn to_utc(
     cx: &mut HostCx,
@@ -113,6 +160,16 @@ mod tests {
         assert_eq!(berlin.instant(at("2026-07-01 12:00")), Ok(at("2026-07-01 10:00")));
         assert_eq!(berlin.instant(at("2026-03-29 02:30")), Ok(at("2026-03-29 01:30")));
         assert_eq!(berlin.instant(at("2026-10-25 02:30")), Ok(at("2026-10-25 00:30")));
+    }
+
+    #[test]
+    fn texts_with_and_without_an_offset() {
+        let berlin = Zone::parse("Europe/Berlin").expect("known");
+        assert_eq!(berlin.read("2026-07-01 12:00"), Ok(at("2026-07-01 10:00")));
+        assert_eq!(berlin.read("2026-07-01 12:00Z"), Ok(at("2026-07-01 12:00")));
+        assert_eq!(berlin.read("2026-07-01T12:00:00-01:00"), Ok(at("2026-07-01 13:00")));
+        assert!(berlin.read("noon").is_err());
+        assert!(Zone::parse("Etc/UTC").is_ok_and(|zone| zone.is_utc()) && !berlin.is_utc());
     }
 
     #[test]

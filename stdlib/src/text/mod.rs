@@ -15,8 +15,8 @@ pub use number::{
     parse_decimal, parse_f64, parse_i64, write_decimal, write_f32, write_f64, write_i64,
 };
 pub use time::{
-    TimeStyle, parse_date, parse_offset, parse_time, parse_timestamp, write_date, write_time,
-    write_timestamp,
+    TimeStyle, parse_date, parse_local, parse_offset, parse_time, parse_timestamp, write_date,
+    write_time, write_timestamp,
 };
 
 use crate::host::HostArg;

@@ -102,16 +102,33 @@ pub fn parse_time(text: &str) -> Option<i64> {
 
 /// Reads a timestamp in UTC, or with an offset that is applied; a date alone is its midnight.
 pub fn parse_timestamp(text: &str) -> Option<i64> {
+    let (days, time, offset) = timestamp(text)?;
+    instant(days, time - offset.unwrap_or(0))
+}
+
+/// Reads a timestamp as the local time that is written, and the offset that is written with it.
+pub fn parse_local(text: &str) -> Option<(i64, Option<i64>)> {
+    let (days, time, offset) = timestamp(text)?;
+    Some((instant(days, time)?, offset))
+}
+
+/// Days, microseconds of the day, and the offset if there is one.
+fn timestamp(text: &str) -> Option<(i64, i64, Option<i64>)> {
     let mut scan = Scan(text.trim().as_bytes());
     let days = scan.date()?;
     let mut time = 0;
     if scan.eat(b'T') || scan.eat(b't') || scan.eat(b' ') {
         time = scan.time()?;
     }
-    let offset = scan.offset()?;
-    // The first day of all began before the first timestamp.
-    let micros = i128::from(days) * i128::from(DAY) + i128::from(time - offset);
-    i64::try_from(micros).ok().filter(|_| scan.0.is_empty())
+    while scan.eat(b' ') {}
+    let offset = if scan.0.is_empty() { None } else { Some(scan.offset()?) };
+    scan.0.is_empty().then_some((days, time, offset))
+}
+
+/// Microseconds since 1970. The first day of all began before the first timestamp.
+fn instant(days: i64, micros: i64) -> Option<i64> {
+    let micros = i128::from(days) * i128::from(DAY) + i128::from(micros);
+    i64::try_from(micros).ok()
 }
 
 /// Reads an offset from UTC such as `Z`, `+02`, `+02:00` or `-0530`, in microseconds.
