@@ -102,6 +102,7 @@ mod tests {
             kind: ObjectKind::Stream,
             name: "orders".into(),
             text: text.into(),
+            made: None,
         });
         let context = InContext(Arc::new(Mutex::new(session)));
         context.suggestions(line, line.len()).into_iter().map(|s| s.value).collect()

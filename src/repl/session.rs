@@ -38,6 +38,8 @@ pub(super) struct Declaration {
     pub(super) name: String,
     /// Its statement, without semicolon.
     pub(super) text: String,
+    /// The statement of this session's job that fills it.
+    pub(super) made: Option<String>,
 }
 
 /// The state of a session.
@@ -113,6 +115,12 @@ impl Session {
         }
     }
 
+    /// Takes away what a job made under this name, so that its next version can.
+    pub(super) fn take_made(&mut self, name: &str) -> Option<Declaration> {
+        let at = self.declarations.iter().position(|d| d.made.is_some() && d.name == name)?;
+        Some(self.declarations.remove(at))
+    }
+
     /// Forgets a declaration. Those that read it, if there are any: then it stays.
     pub(super) fn forget(&mut self, name: &str) -> Vec<String> {
         let readers =
@@ -150,7 +158,12 @@ impl Session {
 
     /// Forgets the statement of a job.
     pub(super) fn note_dropped(&mut self, job: &str) {
-        self.started.retain(|(name, _)| name != job);
+        for (_, statement) in self.started.extract_if(.., |(name, _)| name == job) {
+            // What it has made is there, and nothing fills it.
+            for declaration in &mut self.declarations {
+                declaration.made.take_if(|made| *made == statement);
+            }
+        }
     }
 
     /// All settings and declarations as text.
@@ -178,8 +191,18 @@ impl Session {
 
     /// The whole session as a program that `flow run` takes.
     pub(super) fn program(&self) -> String {
-        let started = self.started.iter().map(|(_, statement)| format!("\n{statement};\n"));
-        self.text() + &started.collect::<String>()
+        let mut out = self.text_of(std::iter::empty());
+        for declaration in &self.declarations {
+            let text = declaration.made.as_ref().unwrap_or(&declaration.text);
+            out.push_str(&format!("{text};\n"));
+        }
+        for (_, statement) in &self.started {
+            let stands = |d: &Declaration| d.made.as_ref() == Some(statement);
+            if !self.declarations.iter().any(stands) {
+                out.push_str(&format!("\n{statement};\n"));
+            }
+        }
+        out
     }
 
     fn text_of<'d>(&self, declarations: impl Iterator<Item = &'d Declaration>) -> String {
@@ -314,10 +337,15 @@ mod tests {
         let mut session = Session::new(Registries::with_local(None));
         for name in ["a", "b", "c"] {
             let text = format!("CREATE STREAM {name} (x BIGINT) {WITH}");
-            session.declare(Declaration { kind: ObjectKind::Stream, name: name.into(), text });
+            session.declare(Declaration {
+                kind: ObjectKind::Stream,
+                name: name.into(),
+                text,
+                made: None,
+            });
         }
         let text = "CREATE VIEW v AS SELECT x + 1 AS y FROM A".to_string();
-        session.declare(Declaration { kind: ObjectKind::View, name: "v".into(), text });
+        session.declare(Declaration { kind: ObjectKind::View, name: "v".into(), text, made: None });
         session
     }
 

@@ -5,6 +5,7 @@ use crate::plain;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use flow_compiler::check::typed::Relation;
 use flow_compiler::diagnostics::{Diagnostic, has_errors};
 use flow_compiler::source::SourceMap;
 use flow_compiler::syntax::ast::{
@@ -147,15 +148,31 @@ impl Shell {
     }
 
     fn create_table(&mut self, typed: &Typed<'_>, create: &CreateTable) -> Done {
-        let name = &create.name.last().text;
         if create.query.is_some() {
-            return self.start_job(typed, name, "stream");
+            return self.create_as(typed, create);
         }
-        let kind = match create.kind {
-            TableKind::Stream => ObjectKind::Stream,
-            TableKind::Table => ObjectKind::Table,
-        };
-        self.declare(typed, kind, name)
+        self.declare(typed, kind_of(create.kind), &create.name.last().text)
+    }
+
+    /// CREATE STREAM … AS: a job fills it, and from then on the session can read it.
+    fn create_as(&mut self, typed: &Typed<'_>, create: &CreateTable) -> Done {
+        let name = &create.name.last().text;
+        let kind = kind_of(create.kind);
+        let before = self.session().take_made(name);
+        let done = self.start_job(typed, name, &kind_word(kind).to_lowercase());
+        if done != Done::Well {
+            before.into_iter().for_each(|before| self.session().declare(before));
+            return done;
+        }
+        self.learn_views();
+        let checked = self.session().check(typed.script, typed.alone);
+        let relation = checked.module.relations.iter().find(|r| r.stream.name == *name);
+        if let Some(relation) = relation {
+            let text = read_back(create, relation);
+            let made = Some(typed.text.to_string());
+            self.session().declare(Declaration { kind, name: name.clone(), text, made });
+        }
+        done
     }
 
     /// Checks a declaration behind the others and keeps it.
@@ -166,7 +183,7 @@ impl Shell {
             return Done::Failed;
         }
         let declaration =
-            Declaration { kind, name: name.to_string(), text: typed.text.to_string() };
+            Declaration { kind, name: name.to_string(), text: typed.text.to_string(), made: None };
         self.session().declare(declaration);
         self.screen.remark(&format!("{} {name} declared.", kind_word(kind)));
         Done::Well
@@ -406,6 +423,35 @@ impl Shell {
 /// Whether EXPLAIN is to tell what happens, not what will.
 fn asks_to_analyze(details: &[Ident]) -> bool {
     details.iter().any(|detail| detail.text.eq_ignore_ascii_case("ANALYZE"))
+}
+
+fn kind_of(kind: TableKind) -> ObjectKind {
+    match kind {
+        TableKind::Stream => ObjectKind::Stream,
+        TableKind::Table => ObjectKind::Table,
+    }
+}
+
+/// The declaration of what `CREATE … AS` makes, with the columns that its query gives.
+fn read_back(create: &CreateTable, relation: &Relation) -> String {
+    let quoted = |name: &str| format!("`{}`", name.replace('`', "``"));
+    let text = |text: &str| format!("'{}'", text.replace('\'', "''"));
+    let columns = &relation.columns;
+    let mut elements: Vec<String> =
+        columns.iter().map(|c| format!("{} {}", quoted(&c.name), c.ty)).collect();
+    let key: Vec<String> = relation.primary_key.iter().map(|k| quoted(&columns[*k].name)).collect();
+    if !key.is_empty() {
+        elements.push(format!("PRIMARY KEY ({}) NOT ENFORCED", key.join(", ")));
+    }
+    let options = create.options.iter();
+    let options = options.map(|o| format!("{} = {}", text(&o.key.value), text(&o.value.text)));
+    format!(
+        "CREATE {} {} ({}) WITH ({})",
+        kind_word(kind_of(create.kind)).to_uppercase(),
+        quoted(&relation.stream.name),
+        elements.join(", "),
+        options.collect::<Vec<_>>().join(", "),
+    )
 }
 
 /// The word for a kind.

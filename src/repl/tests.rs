@@ -190,6 +190,35 @@ fn a_view_and_an_insert_become_jobs_of_their_names() {
 }
 
 #[test]
+fn what_a_job_makes_of_a_query_can_be_read_made_anew_and_saved() {
+    let submitted = r#"{"name":"big","outcome":"created","version":1,"warnings":""}"#;
+    let running = r#"{"state":"running"}"#;
+    let dir = tempfile::tempdir().unwrap();
+    let saved = dir.path().join("saved.flow");
+    let make = "CREATE TABLE big (PRIMARY KEY (id) NOT ENFORCED)\nWITH (connector = 'kafka', \
+                'format' = 'json', 'key.format' = 'json')\n\
+                AS SELECT id, COUNT(*) AS `n o` FROM orders GROUP BY id";
+    let text = format!(
+        "{DECLARED}{make};\nSHOW TABLES;\nDESCRIBE big;\n{make};\n\
+         CREATE VIEW v AS SELECT `n o` + 1 AS m FROM big;\n\\save {}\n",
+        saved.display()
+    );
+    let (ok, written, asked) = pipe(answering(&[submitted, running, submitted, running]), &text);
+    assert!(ok, "{}", written.err());
+    let out = written.out();
+    for part in [" big  | Table", " id     | BIGINT", " n o    | BIGINT NOT NULL", "primary key"] {
+        assert!(out.contains(part), "{part}: {out}");
+    }
+    for request in [&asked[0], &asked[2]] {
+        let source = request.body.as_ref().unwrap()["source"].as_str().unwrap();
+        assert_eq!(source.matches("TABLE").count(), 1, "{source}");
+    }
+    let saved = std::fs::read_to_string(saved).unwrap();
+    assert_eq!(saved.matches("TABLE big").count(), 1, "{saved}");
+    assert!(saved.find("TABLE big") < saved.find("VIEW v"), "{saved}");
+}
+
+#[test]
 fn a_job_that_fails_at_its_start_is_told() {
     let submitted = r#"{"name":"n","outcome":"created","version":1}"#;
     let info = r#"{"name":"n","state":"failed","error":"there is no topic orders"}"#;
