@@ -75,7 +75,9 @@ impl NetRows {
         }
         self.weights.upsert(&self.keys, &mut self.slots)?;
         for (&slot, weight) in self.slots.iter().zip(&self.added) {
-            self.weights.value(slot).add_word(0, *weight as u64);
+            let mut sum = self.weights.value(slot);
+            let total = (sum.word(0) as i64).checked_add(*weight).ok_or(OpError::TooMuch)?;
+            sum.set_word(0, total as u64);
         }
         Ok(())
     }

@@ -14,7 +14,7 @@ use flow_ir::types::{DataType, Type};
 
 use super::aggregation::{push_i64, read_i64};
 use super::join::PAIRS_MAX;
-use super::pairs::{Keys, Pairs, Side, check_keys, strict};
+use super::pairs::{Keys, Pairs, Side, check_keys, product, strict};
 use super::{OpCx, OpError, Operator, Plan, words_of};
 use crate::state::prefix_end;
 
@@ -156,7 +156,7 @@ impl IntervalJoinOp {
                 table.put(group, partner, RowRef::new(&kept_row(count, true)))?;
             }
             if self.kind.has_pairs() {
-                let weight = count.wrapping_mul(rows.weight(i));
+                let weight = product(count, rows.weight(i))?;
                 self.pairs.emit(pairs.row(place), weight, cx.emit);
             } else if is_first && self.kind == JoinKind::Semi && side == 1 {
                 self.pairs.emit_left_of(pairs.row(place), count, cx.emit);

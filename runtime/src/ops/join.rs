@@ -14,7 +14,7 @@ use flow_ir::row::{
 use flow_ir::types::DataType;
 
 use super::changes::NetRows;
-use super::pairs::{Keys, Pairs, Side, check_keys, copy};
+use super::pairs::{Keys, Pairs, Side, check_keys, copy, product};
 use super::{OpCx, OpError, Operator, Plan};
 use crate::state::OrderedTable;
 
@@ -160,14 +160,18 @@ impl JoinOp {
                 let (before, after) = add_partners(table, group, key, rows.weight(i))?;
                 let shown = self.shows_alone(other, after) - self.shows_alone(other, before);
                 let columns = self.pairs.columns_of(other);
-                let weight = shown.wrapping_mul(partner);
+                let weight = product(shown, partner)?;
                 self.alone.push(other, pairs.row(place), columns, weight);
             }
         }
         if self.kind.has_pairs() {
+            for &place in &passed {
+                let (i, partner) = self.origins[place];
+                product(rows.weight(i), partner)?;
+            }
             let weights = passed.iter().map(|&place| {
                 let (i, partner) = self.origins[place];
-                (pairs.row(place), rows.weight(i).wrapping_mul(partner))
+                (pairs.row(place), rows.weight(i) * partner)
             });
             match &mut self.net {
                 Some(net) => net.add(weights)?,
@@ -266,7 +270,7 @@ impl Operator for JoinOp {
             if self.may_match(port, row) {
                 self.keep(port, row, weight, (keys.key(i), partners), cx)?;
             }
-            let weight = weight.wrapping_mul(self.shows_alone(port, partners));
+            let weight = product(weight, self.shows_alone(port, partners))?;
             self.alone.push(port, row, self.sides[port].layout.columns(), weight);
         }
         self.sides[port].keys = keys;

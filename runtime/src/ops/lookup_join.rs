@@ -8,7 +8,7 @@ use flow_ir::row::{KeyBatch, RowBatch, key_group};
 use flow_ir::types::DataType;
 
 use super::join::PAIRS_MAX;
-use super::pairs::{Pairs, Side, check_keys};
+use super::pairs::{Pairs, Side, check_keys, product};
 use super::{OpCx, OpError, Operator, Plan};
 
 pub(super) struct LookupJoinOp {
@@ -91,7 +91,7 @@ impl LookupJoinOp {
         for place in passed {
             let (i, weight) = self.origins[place];
             matched[i] = true;
-            let weight = weight.wrapping_mul(rows.weight(i));
+            let weight = product(weight, rows.weight(i))?;
             self.pairs.emit(pairs.row(place), weight, cx.emit);
         }
         self.pairs.recycle(pairs);

@@ -253,6 +253,18 @@ impl Pairs {
     }
 }
 
+/// A row is there so often at most: sums of weights are then far from 64 bits.
+const WEIGHT_MAX: u64 = 1 << 56;
+
+/// How often the pairs of rows of these weights are there.
+///
+/// # Errors
+/// If that is more than can be counted.
+pub(super) fn product(left: i64, right: i64) -> Result<i64, OpError> {
+    let product = left.checked_mul(right);
+    product.filter(|product| product.unsigned_abs() <= WEIGHT_MAX).ok_or(OpError::TooMuch)
+}
+
 /// The key columns of a side in which NULL equals nothing: all but those at these positions.
 pub(super) fn strict(side: &Side, keys: &[usize], nulls_equal: &[usize]) -> KeyEncoder {
     let strict = keys.iter().enumerate().filter(|(at, _)| !nulls_equal.contains(at));

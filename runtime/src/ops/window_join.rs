@@ -12,7 +12,7 @@ use flow_ir::types::DataType;
 
 use super::aggregation::{push_i64, read_i64};
 use super::join::PAIRS_MAX;
-use super::pairs::{Keys, Pairs, Side, check_keys, strict};
+use super::pairs::{Keys, Pairs, Side, check_keys, product, strict};
 use super::{OpCx, OpError, Operator, Plan, behind_windows, time_of, whole_millis, words_of};
 use crate::state::prefix_end;
 
@@ -211,7 +211,7 @@ impl WindowJoinOp {
             (matched[0][l], matched[1][r]) = (true, true);
             if self.kind.has_pairs() {
                 let weights = [closing[0].weights[begin[0] + l], closing[1].weights[begin[1] + r]];
-                self.pairs.emit(pairs.row(place), weights[0].wrapping_mul(weights[1]), cx.emit);
+                self.pairs.emit(pairs.row(place), product(weights[0], weights[1])?, cx.emit);
             }
         }
         self.pairs.recycle(pairs);
