@@ -65,6 +65,7 @@ fn a_topic_that_is_deleted_stops_the_job_that_reads_it_alone() {
 fn a_topic_that_is_made_again_is_neither_read_nor_written_as_the_one_before() {
     let server = Server::with_clicks(0..20);
     server.submit("", COPY).expect(201);
+    server.wait_for_input("copy", 20);
     until("all are copied", || (server.sandbox.all("copies").len() == 20).then_some(()));
     server.sandbox.delete_topic("copies");
     server.sandbox.must(&["topic", "create", "copies", "--local", "data"]);
@@ -97,6 +98,7 @@ fn a_job_whose_changelog_is_deleted_does_not_go_on_without_its_state() {
     });
     // A job without state does not need its changelog.
     server.submit("", COPY).expect(201);
+    server.wait_for_input("copy", 30);
     until("all are copied", || (server.sandbox.all("copies").len() == 30).then_some(()));
     let sandbox = server.kill();
     sandbox.delete_topic("flow.copy.changelog");
