@@ -19,14 +19,14 @@ pub(crate) fn epoch_span(job: &str) -> Span {
 
 /// The span of the commit of an epoch.
 pub(super) fn commit_span(of: &Span, epoch: Epoch) -> Span {
-    debug_span!(target: TRACE, parent: of, "commit", flow.epoch = epoch)
+    debug_span!(target: TRACE, parent: of, "commit", flow.epoch = epoch as i64)
 }
 
 /// Notes what became of an epoch.
 pub(super) fn note_outcome(span: &Span, done: &Result<Done, RuntimeError>) {
     match done {
         Ok(Done::Committed(epoch)) => {
-            span.record("flow.epoch", epoch);
+            span.record("flow.epoch", *epoch as i64);
             span.record("flow.outcome", "committed");
         }
         Ok(Done::Merged) => {

@@ -6,6 +6,8 @@
 //! | `client` | how requests get to the collector |
 //! | `worth` | which spans are worth sending |
 //!
+//! OpenTelemetry's integers are signed: an unsigned field would come out as text.
+//!
 //! Everything is said by OpenTelemetry's own environment variables: `OTEL_EXPORTER_OTLP_ENDPOINT`
 //! (nothing is sent without it, or its variant for traces), `OTEL_EXPORTER_OTLP_HEADERS`,
 //! `OTEL_EXPORTER_OTLP_TIMEOUT`, `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`,

@@ -91,7 +91,7 @@ fn spans_that_are_worth_it_reach_the_collector_with_their_parents() {
                 flow.job = "orders", flow.epoch = Empty, flow.outcome = Empty
             );
             if outcome == "committed" {
-                epoch.record("flow.epoch", 7_u64);
+                epoch.record("flow.epoch", 7_i64);
                 tracing::debug_span!(target: TARGET, parent: &epoch, "commit").in_scope(|| {});
             }
             epoch.record("flow.outcome", outcome);
@@ -132,7 +132,7 @@ fn a_request_goes_on_with_its_callers_trace() {
                 otel.name = "GET /v1/jobs", otel.kind = "server", http.response.status_code = Empty
             );
             continue_trace(&span, headers);
-            span.in_scope(|| span.record("http.response.status_code", 200_u16));
+            span.in_scope(|| span.record("http.response.status_code", 200_i64));
         }
     });
     drop(traces);
