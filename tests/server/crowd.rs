@@ -125,7 +125,7 @@ fn a_subscriber_that_goes_leaves_nothing_behind() {
 
 #[test]
 fn a_subscriber_that_does_not_read_is_cut_off_and_the_others_and_the_job_go_on() {
-    let server = with_view(0..30, "streams = 2\nseconds = 1");
+    let server = with_view(0..30, "streams = 2\nseconds = 5");
     let silent = server.subscribe().expect("there is room");
     let mut other = server.subscribe().expect("there is room");
     assert_eq!(server.subscriptions(), 2);
