@@ -126,7 +126,7 @@ impl Checker<'_> {
             .iter()
             .map(|key| plain_column(key).and_then(|at| self.query_node(input).columns[at].window))
             .collect();
-        let origin = self.whole_window(&bounds, clause.unwrap_or(span))?;
+        let origin = self.whole_window(&bounds, clause.unwrap_or(span));
         let mut columns = Columns::default();
         let is_bound = |at: usize| bounds[at].is_some_and(|b| Some(b.origin) == origin);
         let mut places = Vec::with_capacity(keys.len());
@@ -211,32 +211,25 @@ impl Checker<'_> {
         }
     }
 
-    /// The window of which GROUP BY has both bounds; the inner `None` where it has none.
-    fn whole_window(
-        &mut self,
-        bounds: &[Option<WindowBound>],
-        span: Span,
-    ) -> Option<Option<QueryId>> {
+    /// The window of which GROUP BY has both bounds.
+    fn whole_window(&mut self, bounds: &[Option<WindowBound>], span: Span) -> Option<QueryId> {
         let present: Vec<WindowBound> = bounds.iter().flatten().copied().collect();
         let has = |origin: QueryId, bound: Bound| {
             present.iter().any(|b| b.origin == origin && b.bound == bound)
         };
         let whole =
             present.iter().find(|b| has(b.origin, Bound::Start) && has(b.origin, Bound::End));
-        if let Some(whole) = whole {
-            return Some(Some(whole.origin));
+        if whole.is_none()
+            && let Some(half) = present.first()
+        {
+            let (has, lacks) = match half.bound {
+                Bound::Start => ("window_start", "window_end"),
+                Bound::End => ("window_end", "window_start"),
+                Bound::Time => ("window_time", "window_start and window_end"),
+            };
+            self.found.push(windows::half_window(has, lacks, span));
         }
-        match present.first() {
-            None => Some(None),
-            Some(half) => {
-                let (has, lacks) = match half.bound {
-                    Bound::Start => ("window_start", "window_end"),
-                    Bound::End => ("window_end", "window_start"),
-                    Bound::Time => ("window_time", "window_start and window_end"),
-                };
-                self.report(windows::half_window(has, lacks, span))
-            }
-        }
+        whole.map(|whole| whole.origin)
     }
 
     /// The bounds of a window among the projected columns.

@@ -315,7 +315,8 @@ impl Checker<'_> {
             WindowSpec::Session { .. } => Some(spec),
         };
         let instead = "Window the local time: a column AS CAST(at AS TIMESTAMP(3)), with a \
-                       WATERMARK of its own; or set a zone by its offset: SET 'time.zone' = '+01:00'.";
+                       WATERMARK of its own; or name the zone by its offset: \
+                       SET 'time.zone' = '+01:00'.";
         let what = "a window over TIMESTAMP_LTZ in a time zone whose offset changes";
         let found = || plans::not_available(what, span, Some(instead));
         in_zone.or_else(|| self.report(found()))

@@ -104,7 +104,7 @@ codes! {
     E0501 Error "not an event time column";
     E0502 Error "invalid WATERMARK";
     E0503 Error "invalid window";
-    E0504 Error "half a window in GROUP BY";
+    W0504 Warning "half a window in GROUP BY";
     E0505 Error "window over updates";
     W0506 Warning "a rebuild may differ";
     E0507 Error "no such window";

@@ -31,8 +31,9 @@ pub fn bad_window(message: impl Into<String>, label: &str, span: Span) -> Diagno
 /// GROUP BY with one bound of a window.
 pub fn half_window(has: &str, lacks: &str, span: Span) -> Diagnostic {
     let message = format!("GROUP BY has the window's {has} but not its {lacks}");
-    Diagnostic::new(Code::E0504, message, span, format!("{lacks} is missing")).with_help(format!(
-        "Add {lacks}: with both the aggregate emits once, when the window closes."
+    Diagnostic::new(Code::W0504, message, span, format!("{lacks} is missing")).with_help(format!(
+        "Add {lacks}: with both the aggregate emits once, when the window closes. Without it each \
+         row changes a result that is kept for ever."
     ))
 }
 
