@@ -16,14 +16,8 @@ use flow_schema::{
     parse,
 };
 
-use super::{Form, Native, encode, kernel, scan};
-
-/// A work that is compiled.
-enum Work {
-    Scan(Box<ScanSpec>),
-    Map(KernelSpec),
-    Encode(EncodePlan),
-}
+use super::work::Work;
+use super::{Form, Native, encode, scan};
 
 impl Native {
     /// All work of a job's operators that is compiled, in a text form.
@@ -45,20 +39,11 @@ impl Native {
         if form == Form::Scalar {
             return Ok(plain(work));
         }
-        let made = match work {
-            Work::Scan(spec) if scan::is_compiled(spec) => {
-                self.compiler.function(&scan::KEEP, Some(form), |e| scan::body(e, spec))?
-            }
-            Work::Encode(plan) if encode::is_compiled(plan) => {
-                self.compiler.function(&[], Some(form), |e| encode::body(e, plan))?
-            }
-            Work::Scan(spec) => return self.show_staged(spec, form),
-            Work::Encode(_) => return Ok("interpreted".into()),
-            Work::Map(spec) => {
-                self.compiler.function(&[], Some(form), |e| kernel::body(e, spec))?
-            }
-        };
-        Ok(made.1)
+        match work {
+            Work::Scan(spec) if !scan::is_compiled(spec) => self.show_staged(spec, form),
+            Work::Encode(plan) if !encode::is_compiled(plan) => Ok("interpreted".into()),
+            Work::Scan(_) | Work::Map(_) | Work::Encode(_) => self.compiler.text(work, form),
+        }
     }
 
     /// A scan whose payloads are interpreted: its programs are compiled by themselves.

@@ -24,17 +24,19 @@ mod scalar;
 mod scan;
 mod shims;
 mod soon;
+mod work;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use cranelift_codegen::ir::types::{I32, I64};
 use cranelift_codegen::ir::{AbiParam, UserFuncName};
 use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
-use cranelift_module::{Linkage, Module};
+use cranelift_jit::JITModule;
+use cranelift_module::{FuncId, Linkage, Module};
 use flow_ir::decode_plan::DecodePlan;
 use flow_ir::encode_plan::EncodePlan;
 use flow_ir::kernel::{
@@ -46,9 +48,11 @@ use flow_stdlib::interp::scan::Staged;
 use emit::Emit;
 use encode::NativeEncoder;
 use kernel::NativeKernel;
-use module::{Code, host_isa};
+use module::{Machine, host_isa};
 use scan::{NativeDecoder, NativeScan};
+use shims::Context;
 use soon::Soon;
+use work::{Known, Work};
 
 /// Makes kernels of machine code for this processor.
 #[derive(Clone)]
@@ -62,9 +66,10 @@ pub struct Native {
 /// Instructions of a program that is compiled, at most: a longer one would take seconds.
 const COMPILED_INSTRUCTIONS_MAX: usize = 10_000;
 
-/// Compiles functions, and counts.
+/// Compiles functions, each once, and counts.
 struct Compiler {
     isa: OwnedTargetIsa,
+    known: Mutex<Known>,
     micros: AtomicU64,
     bytes: AtomicU64,
 }
@@ -109,7 +114,8 @@ impl Native {
     fn with(verify: bool) -> Result<Self, KernelError> {
         let isa = host_isa(verify)?;
         let (micros, bytes) = (AtomicU64::new(0), AtomicU64::new(0));
-        let compiler = Arc::new(Compiler { isa, micros, bytes });
+        let known = Mutex::default();
+        let compiler = Arc::new(Compiler { isa, known, micros, bytes });
         Ok(Self { compiler, background: false, strict: verify })
     }
 
@@ -145,30 +151,44 @@ impl Compiler {
     fn scan(&self, spec: &ScanSpec) -> Result<NativeScan, KernelError> {
         // The interpreter verifies what the code relies on.
         let interpreter = Interpreter.scanner(spec)?;
-        let (code, _) = self.function(&scan::KEEP, None, |e| scan::body(e, spec))?;
+        let code = self.code(&Work::Scan(Box::new(spec.clone())))?;
         Ok(NativeScan::new(spec, code, interpreter))
     }
 
-    /// Compiles one function; its text, if a form is asked for. A panic of the code generator, a
-    /// mistake of ours or Cranelift's, is an error like others.
-    fn function(
-        &self,
-        keep: &[i32],
-        form: Option<Form>,
-        body: impl FnOnce(&mut Emit<'_>) -> Result<(), KernelError>,
-    ) -> Result<(Code, String), KernelError> {
-        catch_unwind(AssertUnwindSafe(|| self.compile(keep, form, body)))
-            .unwrap_or_else(|_| Err(KernelError("native code: the generator panicked".into())))
+    /// Machine code of a work, and what its shims keep. A panic of the code generator, a mistake of
+    /// ours or Cranelift's, is an error like others.
+    fn machine(&self, work: &Work) -> Result<(Machine, Context), KernelError> {
+        guarded(|| {
+            let began = Instant::now();
+            let (machine, context, _) = self.compile(work, None)?;
+            self.micros.fetch_add(began.elapsed().as_micros() as u64, Ordering::Relaxed);
+            Ok((machine, context))
+        })
     }
 
-    fn compile(
+    /// What the shims of a work keep that is compiled already: its function is written again, which
+    /// numbers everything alike, and left at that.
+    fn context(&self, work: &Work) -> Result<Context, KernelError> {
+        guarded(|| {
+            let began = Instant::now();
+            let (mut context, ..) = self.write(work)?;
+            // The code knows the addresses of the first ones.
+            context.constants.clear();
+            self.micros.fetch_add(began.elapsed().as_micros() as u64, Ordering::Relaxed);
+            Ok(context)
+        })
+    }
+
+    /// A text form of a work.
+    fn text(&self, work: &Work, form: Form) -> Result<String, KernelError> {
+        guarded(|| self.compile(work, Some(form)).map(|(_, _, text)| text))
+    }
+
+    /// Writes the function of a work into a module of its own.
+    fn write(
         &self,
-        keep: &[i32],
-        form: Option<Form>,
-        body: impl FnOnce(&mut Emit<'_>) -> Result<(), KernelError>,
-    ) -> Result<(Code, String), KernelError> {
-        let began = Instant::now();
-        let internal = |e: &dyn std::fmt::Display| KernelError(format!("native code: {e}"));
+        work: &Work,
+    ) -> Result<(Context, JITModule, FuncId, cranelift_codegen::Context), KernelError> {
         let mut module = module::module(self.isa.clone());
         let mut signature = module.make_signature();
         signature.params.push(AbiParam::new(I64));
@@ -179,10 +199,20 @@ impl Compiler {
         let mut cx = module.make_context();
         cx.func.signature = signature;
         cx.func.name = UserFuncName::user(0, id.as_u32());
-        cx.set_disasm(form == Some(Form::Assembly));
         let mut builder_cx = FunctionBuilderContext::new();
         let builder = FunctionBuilder::new(&mut cx.func, &mut builder_cx);
-        let context = Emit::function(builder, &mut module, keep, body)?;
+        let context = Emit::function(builder, &mut module, work.keep(), |e| work.body(e))?;
+        Ok((context, module, id, cx))
+    }
+
+    /// Compiles a work; its text, if a form is asked for.
+    fn compile(
+        &self,
+        work: &Work,
+        form: Option<Form>,
+    ) -> Result<(Machine, Context, String), KernelError> {
+        let (mut context, mut module, id, mut cx) = self.write(work)?;
+        cx.set_disasm(form == Some(Form::Assembly));
         let mut text = match form {
             Some(Form::Clif) => cx.func.display().to_string(),
             Some(Form::Scalar | Form::Assembly) | None => String::new(),
@@ -192,10 +222,18 @@ impl Compiler {
             self.bytes.fetch_add(compiled.code_info().total_size.into(), Ordering::Relaxed);
             text.push_str(compiled.vcode.as_deref().unwrap_or(""));
         }
-        let code = Code::new(module, id, context)?;
-        self.micros.fetch_add(began.elapsed().as_micros() as u64, Ordering::Relaxed);
-        Ok((code, text))
+        let machine = Machine::new(module, id, std::mem::take(&mut context.constants))?;
+        Ok((machine, context, text))
     }
+}
+
+fn internal(error: &dyn std::fmt::Display) -> KernelError {
+    KernelError(format!("native code: {error}"))
+}
+
+fn guarded<T>(make: impl FnOnce() -> Result<T, KernelError>) -> Result<T, KernelError> {
+    catch_unwind(AssertUnwindSafe(make))
+        .unwrap_or_else(|_| Err(KernelError("native code: the generator panicked".into())))
 }
 
 impl std::fmt::Debug for Native {
@@ -211,7 +249,7 @@ impl KernelFactory for Native {
             return Interpreter.kernel(spec);
         }
         let compiled = || -> Result<Box<dyn Kernel>, KernelError> {
-            let (code, _) = self.compiler.function(&[], None, |e| kernel::body(e, spec))?;
+            let code = self.compiler.code(&Work::Map(spec.clone()))?;
             Ok(Box::new(NativeKernel::new(spec, code)?))
         };
         self.or_interpreted(compiled(), || Interpreter.kernel(spec))
@@ -246,7 +284,7 @@ impl KernelFactory for Native {
         }
         plan.verify().map_err(|e| KernelError(e.0))?;
         let compiled = || -> Result<Box<dyn Encoder>, KernelError> {
-            let (code, _) = self.compiler.function(&[], None, |e| encode::body(e, plan))?;
+            let code = self.compiler.code(&Work::Encode(plan.clone()))?;
             Ok(Box::new(NativeEncoder::new(plan, code)?))
         };
         self.or_interpreted(compiled(), || Interpreter.encoder(plan))

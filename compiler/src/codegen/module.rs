@@ -6,6 +6,8 @@
 //! * a row or record that is not done whole leaves no trace: the code stops before it and says why;
 //! * nothing unwinds through generated frames: what is called from them catches panics (`shims`).
 
+use std::sync::{Arc, Mutex};
+
 use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_codegen::settings::{self, Configurable};
 use cranelift_jit::{JITBuilder, JITModule};
@@ -15,6 +17,7 @@ use flow_ir::row::{BatchBuilder, RowBatch};
 
 use super::io::{Exit, Io, RawRecord};
 use super::shims::{self, Context};
+use super::work::Making;
 
 /// Where code is made: this processor, with all that it can.
 pub(super) fn host_isa(verify: bool) -> Result<OwnedTargetIsa, KernelError> {
@@ -39,11 +42,57 @@ pub(super) fn module(isa: OwnedTargetIsa) -> JITModule {
     JITModule::new(builder)
 }
 
-/// One compiled function.
-pub(super) struct Code {
+/// A function of machine code.
+pub(super) type Entry = extern "C" fn(*mut Io) -> u32;
+
+/// One compiled function and the memory that it is in. Code changes nothing but what it is called
+/// with, so that threads may run it at the same time.
+pub(super) struct Machine {
     /// Holds the memory that `entry` is in; `None` only while it is dropped.
-    module: Option<JITModule>,
-    entry: extern "C" fn(*mut Io) -> u32,
+    module: Mutex<Option<JITModule>>,
+    entry: Entry,
+    /// What the code refers to by addresses.
+    _constants: Vec<Box<[u64]>>,
+}
+
+impl Machine {
+    /// Finishes a module of which `entry` is the function to call.
+    #[expect(unsafe_code, reason = "an address becomes a function")]
+    pub(super) fn new(
+        mut module: JITModule,
+        entry: FuncId,
+        constants: Vec<Box<[u64]>>,
+    ) -> Result<Self, KernelError> {
+        module.finalize_definitions().map_err(|e| KernelError(e.to_string()))?;
+        let address = module.get_finalized_function(entry);
+        // SAFETY: `entry` was declared with the signature (pointer) -> i32 in the system's calling
+        // convention by `Compiler::write`, and its memory lives as long as `module`.
+        let entry = unsafe { std::mem::transmute::<*const u8, Entry>(address) };
+        Ok(Self { module: Mutex::new(Some(module)), entry, _constants: constants })
+    }
+
+    /// The function, for `Code::new` with what holds this.
+    pub(super) fn entry(&self) -> Entry {
+        self.entry
+    }
+}
+
+impl Drop for Machine {
+    #[expect(unsafe_code, reason = "the memory of code is freed by hand")]
+    fn drop(&mut self) {
+        let module = self.module.get_mut().map_or(None, Option::take);
+        if let Some(module) = module {
+            // SAFETY: whoever calls `entry` holds the machine (`Code`), so it runs nowhere now.
+            unsafe { module.free_memory() };
+        }
+    }
+}
+
+/// One worker's use of a function.
+pub(super) struct Code {
+    /// Holds the machine that `entry` is of.
+    _making: Arc<Making>,
+    entry: Entry,
     context: Context,
     origin: Vec<u32>,
     /// The records that were taken last, and the bytes of their keys and values.
@@ -54,23 +103,11 @@ pub(super) struct Code {
 }
 
 impl Code {
-    /// Finishes a module of which `entry` is the function to call.
-    #[expect(unsafe_code, reason = "an address becomes a function")]
-    pub(super) fn new(
-        mut module: JITModule,
-        entry: FuncId,
-        context: Context,
-    ) -> Result<Self, KernelError> {
-        module.finalize_definitions().map_err(|e| KernelError(e.to_string()))?;
-        let address = module.get_finalized_function(entry);
-        // SAFETY: `entry` was declared with the signature (pointer) -> i32 in the system's calling
-        // convention by `emit::signature`, and its memory lives as long as `module`.
-        let entry =
-            unsafe { std::mem::transmute::<*const u8, extern "C" fn(*mut Io) -> u32>(address) };
-        let module = Some(module);
+    /// Calls `entry`, which is of the machine made there, with what its shims keep.
+    pub(super) fn new(making: Arc<Making>, entry: Entry, context: Context) -> Self {
         let (origin, raw, raw_bytes) = (Vec::new(), Vec::new(), 0);
         let (ends, out) = (Vec::new(), Vec::new());
-        Ok(Self { module, entry, context, origin, raw, raw_bytes, ends, out })
+        Self { _making: making, entry, context, origin, raw, raw_bytes, ends, out }
     }
 
     fn call(&mut self, io: &mut Io) -> Exit {
@@ -87,16 +124,6 @@ impl Code {
 impl std::fmt::Debug for Code {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Code").finish_non_exhaustive()
-    }
-}
-
-impl Drop for Code {
-    #[expect(unsafe_code, reason = "the memory of code is freed by hand")]
-    fn drop(&mut self) {
-        if let Some(module) = self.module.take() {
-            // SAFETY: `entry` is private, is called by `&mut self` only, and so runs nowhere now.
-            unsafe { module.free_memory() };
-        }
     }
 }
 
