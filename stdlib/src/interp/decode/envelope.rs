@@ -7,7 +7,7 @@ use super::Bad;
 use super::avro::skip;
 use super::input::Input;
 use super::json_members::{Finder, plain};
-use super::json_scan::Scan;
+use super::json_scan::{Place, Scan};
 
 /// What happened to a row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,7 +65,7 @@ impl Opener {
             Form::Json { nested, outer, inner, scratch } => {
                 let mut scan = Scan::new(payload);
                 if *nested {
-                    let place = outer.find(&mut scan, scratch).map_err(Bad::message)?[0];
+                    let place = outer.find(&mut scan, scratch, alone).map_err(Bad::message)?[0];
                     ends(&mut scan)?;
                     if !place.is_somewhere() {
                         return Err("no member payload");
@@ -110,12 +110,17 @@ fn ends(scan: &mut Scan<'_>) -> Result<(), &'static str> {
     if scan.is_done() { Ok(()) } else { Err(Bad::Trailing.message()) }
 }
 
+/// Values of members are passed over.
+fn alone(_: usize, _: &mut Scan<'_>, _: &mut Vec<u8>) -> Result<Option<Place>, Bad> {
+    Ok(None)
+}
+
 fn json<'a>(
     scan: &mut Scan<'a>,
     finder: &mut Finder,
     scratch: &mut Vec<u8>,
 ) -> Result<Parts<'a>, &'static str> {
-    let places = finder.find(scan, scratch).map_err(Bad::message)?;
+    let places = finder.find(scan, scratch, alone).map_err(Bad::message)?;
     let part = |at: usize| {
         let token = scan.token_at(places[at]);
         (token.first() != b'n').then_some(token.text)

@@ -148,17 +148,55 @@ impl Members {
         scratch: &mut Vec<u8>,
         run: &mut Run<'_>,
     ) -> Result<(), Bad> {
+        self.find(scan, scratch)?;
+        self.take(scan, row, scratch, run)
+    }
+
+    /// Goes through an object, and through the objects in it that are wanted for nothing but their
+    /// members.
+    fn find(&mut self, scan: &mut Scan<'_>, scratch: &mut Vec<u8>) -> Result<(), Bad> {
+        let Self { finder, into, .. } = self;
+        let inner = |member: usize, scan: &mut Scan<'_>, scratch: &mut Vec<u8>| match &mut into
+            [member][..]
+        {
+            [Step::Members(inner)] if scan.peek()? == b'{' => {
+                let start = scan.position();
+                inner.find(scan, scratch)?;
+                Ok(Some(scan.place_since(start)))
+            }
+            _ => Ok(None),
+        };
+        finder.find(scan, scratch, inner).map(|_| ())
+    }
+
+    /// Reads the members of the object that was gone through last.
+    fn take(
+        &mut self,
+        scan: &Scan<'_>,
+        row: &mut BatchBuilder,
+        scratch: &mut Vec<u8>,
+        run: &mut Run<'_>,
+    ) -> Result<(), Bad> {
         let Self { finder, paths, into } = self;
-        let places = finder.find(scan, scratch)?;
-        for ((steps, &place), path) in into.iter_mut().zip(places).zip(paths) {
+        for ((steps, &place), path) in into.iter_mut().zip(finder.places()).zip(paths) {
             if !place.is_somewhere() {
+                continue;
+            }
+            let token = scan.token_at(place);
+            if let [Step::Members(inner)] = &mut steps[..] {
+                let read = match token.first() {
+                    b'n' => Ok(()),
+                    b'{' => inner.take(scan, row, scratch, run),
+                    _ => Err(Bad::NotObject),
+                };
+                read.or_else(|bad| run.failed(bad, path, true))?;
                 continue;
             }
             for step in steps {
                 match step {
                     Step::Column(column, reader) if !reader.is_container() => {
                         let mut sink = ColumnSink { row, column: *column };
-                        let read = reader.read_token(scan.token_at(place), &mut sink, scratch);
+                        let read = reader.read_token(token, &mut sink, scratch);
                         read.or_else(|bad| run.failed(bad, path, true))?;
                     }
                     step => step.read(scan.at(place), row, path, scratch, run)?,
@@ -430,7 +468,7 @@ impl RowReader {
         scratch: &mut Vec<u8>,
         run: &mut Run<'_>,
     ) -> Result<(), Bad> {
-        let places = self.finder.find(scan, scratch)?;
+        let places = self.finder.find(scan, scratch, |_, _, _| Ok(None))?;
         self.row.abandon();
         self.row.begin();
         for (column, (field, &place)) in self.fields.iter_mut().zip(places).enumerate() {

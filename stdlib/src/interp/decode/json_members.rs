@@ -26,11 +26,13 @@ impl Finder {
     }
 
     /// Goes through an object, every value of which is passed over and checked; gives where those
-    /// of the wanted members stand. Of equal names the last one counts.
+    /// of the wanted members stand. Of equal names the last one counts. `inner` may go through the
+    /// value of a wanted member itself, and says where that stands.
     pub(super) fn find(
         &mut self,
         scan: &mut Scan<'_>,
         scratch: &mut Vec<u8>,
+        mut inner: impl FnMut(usize, &mut Scan<'_>, &mut Vec<u8>) -> Result<Option<Place>, Bad>,
     ) -> Result<&[Place], Bad> {
         if scan.peek()? != b'{' {
             return Err(Bad::NotObject);
@@ -45,13 +47,25 @@ impl Finder {
                 Some(_) | None => self.learn(number, scan, scratch)?,
             };
             number += 1;
-            let place = scan.place()?;
+            let inside = match member {
+                Some(member) => inner(member, scan, scratch)?,
+                None => None,
+            };
+            let place = match inside {
+                Some(place) => place,
+                None => scan.place()?,
+            };
             if let Some(member) = member {
                 self.places[member] = place;
             }
             more = scan.more(b'}')?;
         }
         Ok(&self.places)
+    }
+
+    /// What `find` gave last.
+    pub(super) fn places(&self) -> &[Place] {
+        &self.places
     }
 
     /// Reads a member's name; which wanted one it is.
@@ -95,7 +109,8 @@ mod tests {
 
     fn found<'t>(finder: &mut Finder, text: &'t str) -> Vec<&'t str> {
         let mut scan = Scan::new(text.as_bytes());
-        let places = finder.find(&mut scan, &mut Vec::new()).expect("an object").to_vec();
+        let found = finder.find(&mut scan, &mut Vec::new(), |_, _, _| Ok(None));
+        let places = found.expect("an object").to_vec();
         let text = |place| std::str::from_utf8(scan.token_at(place).text).expect("text");
         places.into_iter().map(text).collect()
     }

@@ -309,6 +309,11 @@ impl<'a> Scan<'a> {
         Ok(Place { start, end: self.at, escaped })
     }
 
+    /// Where the value stands that was passed over since `start`, which is no string.
+    pub(super) fn place_since(&self, start: usize) -> Place {
+        Place { start, end: self.at, escaped: false }
+    }
+
     /// Passes over the next value and checks it.
     #[inline]
     pub(super) fn token(&mut self) -> Result<Token<'a>, Bad> {
