@@ -152,11 +152,28 @@ fn last_records(log: &LocalLog, reader: &mut dyn flow_runtime::connect::Reader) 
 
 type Seen = (i64, String, Option<String>);
 
+/// What was seen last of each key, by offset.
+fn last_of_each_key(seen: &[Seen]) -> Vec<Seen> {
+    let by_key = |(offset, key, value): &Seen| (key.clone(), (*offset, value.clone()));
+    let last: std::collections::BTreeMap<_, _> = seen.iter().map(by_key).collect();
+    let mut last: Vec<Seen> = last.into_iter().map(|(k, (at, v))| (at, k, v)).collect();
+    last.sort();
+    last
+}
+
 /// A position in a compacted topic holds what stands before it was read, all that comes after not:
 /// so its records come in the order of their offsets.
 #[test]
 fn records_of_a_compacted_topic_come_by_offset_old_and_new_ones() {
+    // With short tails batches are taken apart all the time, with long ones never.
+    for tail_bytes in [0, 100_000, u64::MAX] {
+        records_come_by_offset(tail_bytes);
+    }
+}
+
+fn records_come_by_offset(tail_bytes: u64) {
     let log = LocalLog::memory();
+    log.limit_tails(tail_bytes);
     let topic = NewTopic { name: "c".into(), partitions: 1, compacted: true, config: vec![] };
     log.create_topic(&topic).expect("created");
     let mut writer = log.writer("w").expect("a writer");
@@ -189,10 +206,12 @@ fn records_of_a_compacted_topic_come_by_offset_old_and_new_ones() {
     write(&mut model, 700..9_000);
     let mut follows = reader(0);
     let mut read = last_records(&log, &mut *follows);
-    assert_eq!(read, model);
+    assert_eq!(last_of_each_key(&read), model);
     for from in [1, 8_004, 8_503, 8_999] {
         let expected: Vec<Seen> = model.iter().filter(|r| r.0 >= from).cloned().collect();
-        assert_eq!(last_records(&log, &mut *reader(from)), expected, "from {from}");
+        let read = last_records(&log, &mut *reader(from));
+        assert!(read.is_sorted_by(|a, b| a.0 < b.0), "each offset once, in order");
+        assert_eq!(last_of_each_key(&read), expected, "from {from}");
     }
     // What is written while it follows, superseded records as well as last ones.
     for step in 0..40 {
@@ -203,14 +222,10 @@ fn records_of_a_compacted_topic_come_by_offset_old_and_new_ones() {
     }
     read.extend(last_records(&log, &mut *follows));
     assert!(read.is_sorted_by(|a, b| a.0 < b.0), "each offset once, in order");
-    let mut last = std::collections::BTreeMap::new();
-    read.into_iter().for_each(|(offset, key, value)| drop(last.insert(key, (offset, value))));
-    let expected = model.iter().map(|(at, key, value)| (key.clone(), (*at, value.clone())));
-    assert_eq!(last, expected.collect());
+    assert_eq!(last_of_each_key(&read), model);
     let by_key = Assignment { topic: "c".into(), partition: 0, offset: 0 };
-    let mut found = last_records(&log, &mut *log.reader_of_last(&[by_key]).expect("a reader"));
-    found.sort();
-    assert_eq!(found, model);
+    let found = last_records(&log, &mut *log.reader_of_last(&[by_key]).expect("a reader"));
+    assert_eq!(last_of_each_key(&found), model);
 }
 
 #[test]
@@ -266,7 +281,7 @@ fn a_deleted_topic_takes_all_that_is_its_own_with_it() {
         }
     }
     let Outcome::Aborted(why) = writer.commit() else { panic!("it is gone") };
-    assert!(why.contains("was deleted"), "{why}");
+    assert!(why.to_string().contains("was deleted"), "{why}");
     drop((reader, writer, log));
     let log = LocalLog::open(folder.path()).expect("it opens again");
     assert_eq!(log.topics().expect("listed"), []);

@@ -12,6 +12,9 @@ use rocksdb::{
 
 use crate::error::{Result, RuntimeError};
 
+/// Values of this size lie in files of their own, bytes.
+const BLOB_BYTES_MIN: u64 = 16 << 10;
+
 /// Writes that become visible and durable together: one buffer, whatever the store. Ranges that are
 /// deleted are so before all else.
 #[derive(Default)]
@@ -74,6 +77,11 @@ impl Kv {
         options.create_if_missing(true);
         options.set_compression_type(DBCompressionType::Lz4);
         options.set_keep_log_file_num(2);
+        // Batches of records are written out once, and not again by each compaction of their keys.
+        options.set_enable_blob_files(true);
+        options.set_min_blob_size(BLOB_BYTES_MIN);
+        options.set_blob_compression_type(DBCompressionType::None);
+        options.set_enable_blob_gc(true);
         DB::open(&options, dir)
             .map(|db| Kv::Rocks(Box::new(db)))
             .map_err(|e| RuntimeError::external(format!("cannot open {}: {e}", dir.display())))

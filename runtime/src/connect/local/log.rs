@@ -6,12 +6,19 @@
 //!  n                             number of the next topic: none is given twice
 //!  t NAME                        topic: number, partitions, identity, compacted (JSON)
 //!  d TOPIC PARTITION OFFSET      a batch of records; OFFSET of its first
-//!  c TOPIC PARTITION KEY         compacted topic: the last record of KEY, offset in front
+//!  m TOPIC PARTITION             compacted topic: where its tail begins, and the tail's bytes
+//!  c TOPIC PARTITION KEY         compacted topic: the last record of KEY before the tail, offset
+//!  in
+//!                                front
 //!  x TOPIC PARTITION OFFSET      compacted topic: time and KEY of the tombstone at OFFSET
 //!  e TOPIC PARTITION             offset after the last record
 //!  w ID                          generation of a transactional id
 //!  g GROUP 0 TOPIC 0 PARTITION   offset that tools show for a group
 //! ```
+//!
+//! What is written to a compacted topic stands in its tail as it does in any topic, batch by batch.
+//! When the tail has grown, its oldest batches are taken apart, and the last record of each key is
+//! kept by its key: a record that was replaced meanwhile costs no more than its bytes.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -35,7 +42,10 @@ use crate::error::{Result, RuntimeError};
 const NEXT_NUMBER: &[u8] = b"n";
 
 /// The kinds of entries that belong to one topic.
-const TOPIC_KINDS: [u8; 4] = [b'd', b'c', b'x', b'e'];
+const TOPIC_KINDS: [u8; 5] = [b'd', b'm', b'c', b'x', b'e'];
+
+/// Tails of compacted topics are taken apart when they are longer, bytes.
+const TAIL_BYTES: u64 = 64 << 20;
 
 /// Partitions of a topic at most.
 const PARTITIONS_MAX: u32 = 1_024;
@@ -62,6 +72,8 @@ pub(super) struct State {
     next_number: u32,
     /// Test hook: commits leave their markers out until they are released.
     hold_markers: bool,
+    /// A longer tail of a partition of a compacted topic is taken apart, bytes.
+    pub(super) tail_bytes: u64,
     /// Identity of the log.
     cluster: String,
 }
@@ -74,10 +86,33 @@ pub(super) struct Topic {
     pub(super) ends: Vec<i64>,
     /// Up to where readers may go, a partition: less than the end while a marker is held.
     pub(super) stable: Vec<i64>,
+    /// Of a compacted topic, a partition.
+    pub(super) tails: Vec<Tail>,
     /// Of a compacted topic with readers: what was last written, a partition.
     pub(super) recent: Vec<Recent>,
     /// Readers that follow it, of a compacted topic.
     readers: usize,
+}
+
+/// The records of a partition of a compacted topic that still stand in batches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Tail {
+    /// Offset of the first.
+    pub(super) from: i64,
+    /// Bytes of the batches.
+    pub(super) bytes: u64,
+}
+
+impl Tail {
+    /// As it is kept.
+    pub(super) fn stored(self) -> [u8; 16] {
+        (u128::from(self.from as u64) << 64 | u128::from(self.bytes)).to_be_bytes()
+    }
+
+    fn read(stored: &[u8]) -> Option<Self> {
+        let both = u128::from_be_bytes(stored.try_into().ok()?);
+        Some(Self { from: (both >> 64) as i64, bytes: both as u64 })
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -140,6 +175,11 @@ impl LocalLog {
         all
     }
 
+    /// Test hook: longer tails of compacted topics are taken apart, bytes.
+    pub fn limit_tails(&self, bytes: u64) {
+        self.shared.lock().tail_bytes = bytes;
+    }
+
     /// The offset that a group has committed for a partition.
     fn group_offset(&self, group: &str, topic: &str, partition: u32) -> Result<Option<i64>> {
         let value = self.shared.kv.get(&group_key(group, topic, partition))?;
@@ -178,7 +218,7 @@ impl Shared {
 
 impl State {
     fn load(kv: &Kv) -> Result<Self> {
-        let mut state = State::default();
+        let mut state = State { tail_bytes: TAIL_BYTES, ..State::default() };
         let mut broken = None;
         kv.scan(b"t", b"t", |key, value| {
             let name = String::from_utf8_lossy(&key[1..]).into_owned();
@@ -203,6 +243,11 @@ impl State {
                 *end = stored.and_then(|v| v.try_into().ok()).map_or(0, i64::from_be_bytes);
             }
             topic.stable.clone_from(&topic.ends);
+            for (partition, tail) in topic.tails.iter_mut().enumerate() {
+                let stored = kv.get(&tail_key(topic.meta.number, partition as u32))?;
+                let empty = Tail { from: topic.ends[partition], bytes: 0 };
+                *tail = stored.and_then(|v| Tail::read(&v)).unwrap_or(empty);
+            }
         }
         kv.scan(b"w", b"w", |key, value| {
             let generation = value.try_into().map_or(0, u64::from_be_bytes);
@@ -252,11 +297,12 @@ impl State {
         }
     }
 
-    /// Notes new ends after a commit.
-    pub(super) fn advance(&mut self, topic: &str, partition: u32, end: i64) {
+    /// Notes the new end of a partition after a commit, and its tail.
+    pub(super) fn advance(&mut self, topic: &str, partition: u32, end: i64, tail: Tail) {
         let hold = self.hold_markers;
         if let Some(topic) = self.topics.get_mut(topic) {
             topic.ends[partition as usize] = end;
+            topic.tails[partition as usize] = tail;
             if !hold {
                 topic.stable[partition as usize] = end;
             }
@@ -266,7 +312,8 @@ impl State {
 
 impl Topic {
     fn new(meta: TopicMeta, ends: Vec<i64>) -> Self {
-        Self { meta, stable: ends.clone(), ends, recent: Vec::new(), readers: 0 }
+        let (stable, tails) = (ends.clone(), vec![Tail::default(); ends.len()]);
+        Self { meta, stable, tails, ends, recent: Vec::new(), readers: 0 }
     }
 
     /// Takes on more partitions, empty ones.
@@ -275,6 +322,7 @@ impl Topic {
         self.meta = meta;
         self.ends.resize(partitions, 0);
         self.stable.resize(partitions, 0);
+        self.tails.resize(partitions, Tail::default());
         if self.is_followed() {
             self.recent.resize_with(partitions, Recent::default);
         }
@@ -484,6 +532,10 @@ pub(super) fn data_key(topic: u32, partition: u32, offset: i64) -> Vec<u8> {
 
 pub(super) fn compacted_prefix(topic: u32, partition: u32) -> Vec<u8> {
     [&keys_of(b'c', topic)[..], &partition.to_be_bytes()].concat()
+}
+
+pub(super) fn tail_key(topic: u32, partition: u32) -> Vec<u8> {
+    [&keys_of(b'm', topic)[..], &partition.to_be_bytes()].concat()
 }
 
 pub(super) fn tombstone_prefix(topic: u32, partition: u32) -> Vec<u8> {

@@ -4,10 +4,11 @@
 //!
 //! * A transaction's records are buffered until its commit; then offsets are given, everything is
 //!   written in one batch and, on disk, synced. Readers see whole transactions only.
-//! * A compacted topic holds the last record per key. Tombstones are kept for a week, so that a
-//!   local store that is behind hears of deleted keys. Its readers get records in the order of
-//!   their offsets: while there are readers, from what was last written, which is kept in memory;
-//!   else from rounds over all keys. Who only wants the last records gets them in key order.
+//! * A compacted topic holds the last record per key, and of what was written lately older ones
+//!   too. Tombstones are kept for a week, so that a local store that is behind hears of deleted
+//!   keys. Its readers get records in the order of their offsets: while there are readers, from
+//!   what was last written, which is kept in memory; else from rounds over all keys, and then from
+//!   the tail. Who only wants the last records gets those before the tail in key order.
 //! * Another process reaches the log through its owner's Unix socket (`access`, `server`,
 //!   `remote`).
 //! * In memory, a test may hold back the markers that end transactions, partition by partition, as

@@ -32,6 +32,8 @@ struct Partition {
     stable: i64,
     /// Where it ends, as last looked up.
     end: i64,
+    /// Compacted: where its tail begins, as last looked up.
+    tail_from: i64,
     paused: bool,
     /// Compacted, in key order: the key at which the scan of this round goes on, and where the
     /// round ends.
@@ -68,6 +70,7 @@ impl LocalReader {
             let topic = p.in_state(&state).ok_or_else(|| self.shared.gone(&p.topic))?;
             p.stable = topic.stable[p.partition as usize];
             p.end = topic.ends[p.partition as usize];
+            p.tail_from = topic.tails[p.partition as usize].from;
         }
         Ok(())
     }
@@ -126,13 +129,31 @@ impl Partition {
         Ok(stored)
     }
 
-    /// What was last written, if it goes back to the position. Else a round goes over all keys for
-    /// what was written since, as much of it as it may bring, and hands that out.
+    /// Reads on in the tail of a compacted topic. Nothing, if its batches are taken apart
+    /// meanwhile: then what was read is looked for among the keys.
+    fn scan_tail(&mut self, shared: &Shared) -> Result<Stored> {
+        let position = self.position;
+        let stored = self.scan(shared)?;
+        let tail = self.in_state(&shared.lock()).map(|t| t.tails[self.partition as usize]);
+        match tail {
+            Some(tail) if tail.from > position => {
+                (self.position, self.tail_from) = (position, tail.from);
+                Ok(Stored::new(0))
+            }
+            Some(_) | None => Ok(stored),
+        }
+    }
+
+    /// What was last written, if it goes back to the position. Else, before the tail, a round goes
+    /// over all keys for what was written since, as much of it as it may bring, and hands that out.
     fn scan_by_offset(&mut self, shared: &Shared) -> Result<Stored> {
         if self.found.is_empty() {
             if let Some((stored, position)) = self.recent(shared) {
                 self.position = position;
                 return Ok(stored);
+            }
+            if self.position >= self.tail_from {
+                return self.scan_tail(shared);
             }
             self.find(shared)?;
         }
@@ -158,7 +179,7 @@ impl Partition {
     fn find(&mut self, shared: &Shared) -> Result<()> {
         let prefix = compacted_prefix(self.number, self.partition);
         let (mut found, mut bytes) = (BinaryHeap::new(), 0);
-        let (position, mut until) = (self.position, self.stable);
+        let (position, mut until) = (self.position, self.stable.min(self.tail_from));
         shared.kv.scan(&prefix, &prefix, |_, value| {
             let Some((offset, record)) = value.split_first_chunk::<8>() else { return true };
             let offset = i64::from_be_bytes(*offset);
@@ -180,11 +201,15 @@ impl Partition {
         Ok(())
     }
 
-    /// A round goes over all keys and hands out what was written since the position; the position
-    /// moves to the end that stood when the round began.
+    /// Before the tail a round goes over all keys and hands out what was written since the
+    /// position; the position moves to where the tail stood when the round began.
     fn scan_by_key(&mut self, shared: &Shared) -> Result<Stored> {
+        if self.round.is_none() && self.position >= self.tail_from {
+            return self.scan_tail(shared);
+        }
         let prefix = compacted_prefix(self.number, self.partition);
-        let (from, until) = self.round.take().unwrap_or((prefix.clone(), self.stable));
+        let until = self.stable.min(self.tail_from);
+        let (from, until) = self.round.take().unwrap_or((prefix.clone(), until));
         let mut stored = Stored::new(0);
         let mut next = None;
         let position = self.position;
@@ -244,6 +269,7 @@ impl Reader for LocalReader {
                 position: assigned.offset.max(0),
                 stable: 0,
                 end: 0,
+                tail_from: 0,
                 paused: false,
                 round: None,
                 found: VecDeque::new(),

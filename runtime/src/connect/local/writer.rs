@@ -7,7 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::batch::{Batch, Walk, push_single};
 use super::kv::Changes;
 use super::log::{
-    Shared, State, compacted_prefix, data_key, end_key, group_key, tombstone_key, tombstone_prefix,
+    Shared, State, Tail, compacted_prefix, data_key, data_prefix, end_key, group_key, offset_of,
+    tail_key, tombstone_key, tombstone_prefix,
 };
 use crate::connect::{Assignment, Outcome, Outgoing, Writer};
 use crate::error::{Result, RuntimeError};
@@ -17,6 +18,13 @@ const TOMBSTONE_RETENTION_MS: i64 = 7 * 24 * 3_600 * 1_000;
 
 /// Records of a partition are cut into stored batches of this size, bytes.
 const BATCH_BYTES: usize = 256 << 10;
+
+/// Of a compacted topic without a tail, what a transaction writes to a partition is kept by key at
+/// once if it is not more than this, bytes: a topic of few keys never has a tail to be read.
+const KEYED_BYTES: u64 = 16 << 10;
+
+/// A tail that is too long is taken apart a piece a commit, this part of what is too long.
+const TAIL_PIECES: u64 = 4;
 
 /// Writes transactions under one transactional id.
 pub(super) struct LocalWriter {
@@ -31,13 +39,15 @@ pub(super) struct LocalWriter {
 
 #[derive(Default)]
 struct Transaction {
+    /// When it began: of records that do not say otherwise.
+    began_ms: i64,
     /// Records as they were sent, by topic and partition.
     topics: BTreeMap<String, BTreeMap<u32, Vec<Batch>>>,
     offsets: Vec<(String, Assignment)>,
 }
 
-/// Where a partition ends after a transaction: topic, partition, offset.
-type End = (String, u32, i64);
+/// Where a partition ends after a transaction: topic, partition, offset, what its tail is then.
+type End = (String, u32, i64, Tail);
 
 /// A batch for the readers of a compacted topic: topic, partition, offset of its first record.
 type Followed = (String, u32, i64, Vec<u8>);
@@ -82,27 +92,26 @@ impl LocalWriter {
             }
             for (partition, batches) in partitions {
                 topic.refuse_unless_has(partition, &name)?;
-                let mut end = topic.ends[partition as usize];
-                let mut stored = Vec::with_capacity(batches.len());
+                let (mut end, mut stored) = (topic.ends[partition as usize], Vec::new());
                 for batch in batches {
                     let count = i64::from(batch.count());
                     stored.push((end, batch.finish()));
                     end += count;
                 }
+                let mut tail = topic.tails[partition as usize];
                 if topic.meta.compacted {
-                    self.put_compacted(number, partition, &stored, changes)?;
-                    if topic.is_followed() {
-                        let kept = stored.into_iter();
-                        let kept = kept.map(|(base, batch)| (name.clone(), partition, base, batch));
-                        made.followed.extend(kept);
-                    }
+                    let at = (number, partition, state.tail_bytes);
+                    tail = self.put_in_tail(at, tail, end, &stored, changes)?;
                 } else {
-                    for (offset, batch) in stored {
-                        changes.put(&data_key(number, partition, offset), &batch);
-                    }
+                    put_batches(number, partition, &stored, changes);
                 }
                 changes.put(&end_key(number, partition), &end.to_be_bytes());
-                made.ends.push((name.clone(), partition, end));
+                made.ends.push((name.clone(), partition, end, tail));
+                if topic.meta.compacted && topic.is_followed() {
+                    let kept = stored.into_iter();
+                    let kept = kept.map(|(base, batch)| (name.clone(), partition, base, batch));
+                    made.followed.extend(kept);
+                }
             }
         }
         for (group, at) in transaction.offsets {
@@ -110,6 +119,59 @@ impl LocalWriter {
             changes.put(&key, &at.offset.to_be_bytes());
         }
         Ok(made)
+    }
+
+    /// Adds batches to a partition of a compacted topic that ends at `end` with them. Returns what
+    /// its tail is then.
+    fn put_in_tail(
+        &self,
+        (topic, partition, most): (u32, u32, u64),
+        mut tail: Tail,
+        end: i64,
+        batches: &[(i64, Vec<u8>)],
+        changes: &mut Changes,
+    ) -> Result<Tail> {
+        let bytes: u64 = batches.iter().map(|(_, batch)| batch.len() as u64).sum();
+        if tail.bytes == 0 && bytes <= KEYED_BYTES {
+            self.put_compacted(topic, partition, batches, changes)?;
+            tail.from = end;
+        } else {
+            if tail.bytes > most {
+                let piece = (most / TAIL_PIECES).max(1);
+                tail = self.take_apart((topic, partition), tail, piece, changes)?;
+            }
+            put_batches(topic, partition, batches, changes);
+            tail.bytes += bytes;
+        }
+        changes.put(&tail_key(topic, partition), &tail.stored());
+        Ok(tail)
+    }
+
+    /// Takes the oldest batches of a tail apart. Returns what is left of it.
+    fn take_apart(
+        &self,
+        (topic, partition): (u32, u32),
+        tail: Tail,
+        piece: u64,
+        changes: &mut Changes,
+    ) -> Result<Tail> {
+        let prefix = data_prefix(topic, partition);
+        let (mut batches, mut bytes, mut until) = (Vec::new(), 0, None);
+        self.shared.kv.scan(&prefix, &data_key(topic, partition, tail.from), |key, batch| {
+            if bytes >= piece {
+                until = Some(offset_of(key));
+                return false;
+            }
+            bytes += batch.len() as u64;
+            batches.push((offset_of(key), batch.to_vec()));
+            true
+        })?;
+        // The last batch stays: it tells where the tail begins.
+        let Some(until) = until else { return Ok(tail) };
+        self.put_compacted(topic, partition, &batches, changes)?;
+        changes
+            .delete_range(data_key(topic, partition, tail.from)..data_key(topic, partition, until));
+        Ok(Tail { from: until, bytes: tail.bytes.saturating_sub(bytes) })
     }
 
     /// Adds the last record of each key in these batches, which have their first offsets in front.
@@ -179,6 +241,12 @@ impl LocalWriter {
     }
 }
 
+fn put_batches(topic: u32, partition: u32, batches: &[(i64, Vec<u8>)], changes: &mut Changes) {
+    for (offset, batch) in batches {
+        changes.put(&data_key(topic, partition, *offset), batch);
+    }
+}
+
 /// The last record of each key, in the order of the keys.
 fn last_of_each_key(batches: &[(i64, Vec<u8>)]) -> Vec<Keyed<'_>> {
     let mut records = Vec::new();
@@ -206,7 +274,7 @@ impl Writer for LocalWriter {
     fn begin(&mut self) -> Result<()> {
         self.refuse_if_fenced()?;
         assert!(self.open.is_none(), "one transaction at a time");
-        self.open = Some(Transaction::default());
+        self.open = Some(Transaction { began_ms: now_ms(), ..Transaction::default() });
         Ok(())
     }
 
@@ -231,7 +299,7 @@ impl Writer for LocalWriter {
             batches.push(Batch::default());
         }
         let last = batches.len() - 1;
-        batches[last].push(record, record.timestamp.unwrap_or_else(now_ms));
+        batches[last].push(record, record.timestamp.unwrap_or(open.began_ms));
         Ok(())
     }
 
@@ -258,8 +326,8 @@ impl Writer for LocalWriter {
         for (topic, partition, base, batch) in followed {
             state.keep_recent(&topic, partition, base, batch);
         }
-        for (topic, partition, end) in ends {
-            state.advance(&topic, partition, end);
+        for (topic, partition, end, tail) in ends {
+            state.advance(&topic, partition, end, tail);
             if let Some(written) = state.topic(&topic).filter(|_| !self.known.contains_key(&topic))
             {
                 self.known.insert(topic.clone(), written.meta.number);
