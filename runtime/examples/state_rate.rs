@@ -50,10 +50,10 @@ fn measure(
     });
     // The first round inserts all keys; the second is measured.
     update_all(&mut store, table, keys, keys)?;
-    store.seal();
+    store.seal(true);
     let update = update_all(&mut store, table, UPDATES, keys)?;
     let begun = Instant::now();
-    let overlay = store.seal();
+    let overlay = store.seal(true).changes;
     let seal = begun.elapsed();
     let begun = Instant::now();
     disk.publish(&[&overlay], b"end")?;

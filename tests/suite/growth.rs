@@ -15,8 +15,8 @@ const EPOCH_RECORDS: usize = 100;
 const SHORT: usize = 300;
 const TIMES: usize = 100;
 /// Keys that may be there for what has gone, since their removal is not on disk yet: those of some
-/// epochs, of a few tables.
-const NOT_YET_GONE: u64 = 16 * EPOCH_RECORDS as u64;
+/// epochs, of a few tables, and those that the disk got when it last followed.
+const NOT_YET_GONE: u64 = 32 * EPOCH_RECORDS as u64;
 
 /// `a` and `b` have a record each 100 ms, out of order by up to a second: `k` is one of ten for
 /// ever, `g` another one every five seconds, `v` one of seven. `t` has versions of `k`.

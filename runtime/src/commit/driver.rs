@@ -15,7 +15,7 @@ use crate::connect::{Assignment, Outgoing, Writer};
 use crate::error::{Result, RuntimeError};
 use crate::job::{FileSink, LocalPosition};
 use crate::metrics::Metrics;
-use crate::state::{Disk, Overlay, StateError, records};
+use crate::state::{Disk, Overlay, Sealed, StateError, records};
 use crate::view::{At, Published, Views};
 use crate::worker::{Aside, Staged};
 use crate::world::{Clock, Printer};
@@ -42,7 +42,8 @@ pub(crate) struct EpochOutput {
     /// Records by sink, with the number that counts for the stream.
     pub(crate) outputs: Vec<(VertexId, StreamId, Staged, u64)>,
     pub(crate) asides: Vec<Aside>,
-    pub(crate) overlays: Vec<Arc<Overlay>>,
+    /// Of each worker.
+    pub(crate) state: Vec<Sealed>,
     /// The record without its epoch number.
     pub(crate) record: EpochRecord,
     pub(crate) moved: Moved,
@@ -155,6 +156,9 @@ impl Committer {
                 (Some(following), _) => event = following,
                 (None, CommitState::Idle { committed: now, .. }) => {
                     if *now == committed {
+                        // What is to go to disk does so, as of the epoch before: no state has
+                        // changed.
+                        self.follow(&epoch.state).map_err(|e| state_error(&e))?;
                         return Ok(Done::Merged);
                     }
                     self.metrics.commit_durations.note(begun.elapsed());
@@ -197,6 +201,15 @@ impl Committer {
         }
     }
 
+    /// Writes what is to go to disk, with the position.
+    fn follow(&self, state: &[Sealed]) -> std::result::Result<(), StateError> {
+        let overlays: Vec<&Overlay> = state.iter().filter_map(|s| s.for_disk.as_deref()).collect();
+        match overlays.is_empty() {
+            true => Ok(()),
+            false => self.disk.publish(&overlays, &self.position.to_bytes()),
+        }
+    }
+
     /// Sends everything that belongs to the epoch.
     fn stage(&mut self, epoch: &mut EpochOutput) -> Result<()> {
         self.writer.begin()?;
@@ -235,8 +248,8 @@ impl Committer {
                 headers: Headers(&aside.headers),
             })?;
         }
-        for overlay in &epoch.overlays {
-            for record in records(overlay, self.shards) {
+        for state in &epoch.state {
+            for record in records(&state.changes, self.shards) {
                 self.writer.send(&Outgoing {
                     topic: &self.changelog_topic,
                     partition: record.shard,
@@ -283,9 +296,7 @@ impl Committer {
             let until = self.writer.written_until(&self.changelog_topic, partition as u32);
             *offset = until.unwrap_or(*offset);
         }
-        let overlays: Vec<&Overlay> = epoch.overlays.iter().map(|o| &**o).collect();
-        let position = self.position.to_bytes();
-        let write = || self.disk.publish(&overlays, &position).map_err(|e| state_error(&e));
+        let write = || self.follow(&epoch.state).map_err(|e| state_error(&e));
         let changes = changes(&self.targets, &mut epoch.outputs);
         let at = At::of(&epoch.record);
         self.views.publish(write, Published { at, changes })?;

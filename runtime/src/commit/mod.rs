@@ -3,17 +3,17 @@
 //! 1. The workers end an epoch and hand over outputs, touched state (overlays) and positions.
 //! 2. `begin`; then outputs, changelog records, input offsets and the epoch record are sent.
 //! 3. `commit`. From its success on the epoch exists; before it, nobody can see any of it.
-//! 4. The overlays and the position go to the local store in one write; then views and `print`
-//!    show the epoch.
+//! 4. Views and `print` show the epoch. Before that, in some epochs, the local store follows: all
+//!    that has changed since it last did, and the position.
 //!
 //! What a crash leaves, by the last action that was performed:
 //!
 //! | crash after | log | local store | at the next start |
 //! | --- | --- | --- | --- |
-//! | `begin`, sends | open transaction | epoch N−1 | `writer()` aborts it; N is computed again |
-//! | `commit` sent, no answer | N or N−1 | N−1 | `writer()` settles it; the record tells which |
-//! | `commit` answered | N | N−1 | N's changelog is read into the store |
-//! | publish | N | N | nothing to do |
+//! | `begin`, sends | open transaction | ≤ N−1 | `writer()` aborts it; N is computed again |
+//! | `commit` sent, no answer | N or N−1 | ≤ N−1 | `writer()` settles it; the record tells which |
+//! | `commit` answered | N | ≤ N−1 | the changelog from its position to N is read into it |
+//! | publish | N | ≤ N | the same, if it is behind |
 //!
 //! `protocol` decides purely; `driver` performs. A commit that ends unclear (`Unknown`) ends the
 //! attempt: the writer is dropped and the job starts again as after a crash. Nothing is ever begun

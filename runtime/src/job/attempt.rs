@@ -13,6 +13,7 @@ use flow_ir::physical::{ClockSetting, JobGraph};
 use super::assign::{self, Partition};
 use super::discovery::{Discovery, Found};
 use super::floor::Feeding;
+use super::follow::{Follow, changelog_bytes};
 use super::outputs::Written;
 use super::start::{self, Started};
 use crate::commit::{Committer, Done, EpochOutput, EpochRecord, InputPosition, Moved, epoch_span};
@@ -117,6 +118,7 @@ impl Attempt<'_> {
             discovery,
             joined: false,
             feeding: Feeding::new(self.graph),
+            follow: Follow::new(!self.views.specs().is_empty()),
             floor: Arc::new(RwLock::new(vec![i64::MIN; self.graph.streams.len()])),
             partitions: started.partitions,
             marks: started.marks,
@@ -293,6 +295,7 @@ struct Coordinator<'a> {
     committer: Committer,
     metrics: Arc<Metrics>,
     feeding: Feeding,
+    follow: Follow,
     /// Per stream, the highest watermark that an operator fed by it has forwarded.
     floor: Arc<RwLock<Vec<i64>>>,
     event_time: i64,
@@ -399,20 +402,26 @@ impl Coordinator<'_> {
             let floor = floor.read().unwrap_or_else(|e| e.into_inner());
             self.feeding.silent(&floor, &self.partitions).into()
         };
-        let start = EpochStart { clock: self.clock, budget, floor, silent };
+        let state_bytes = self.metrics.state_memory_bytes.get() as usize;
+        let to_disk = self.follow.is_due(state_bytes, self.attempt.config.memory.bytes());
+        let start = EpochStart { clock: self.clock, budget, floor, silent, to_disk };
         self.crew.tell(|| Command::Epoch(start.clone()));
     }
 
     fn commit(&mut self, output: EpochOutput) -> Result<()> {
-        let seal = output.overlays.first().map_or(0, |o| o.seal());
-        let changed = output.overlays.iter().any(|o| !o.is_empty());
+        let seal = output.state.first().map_or(0, |state| state.changes.seal());
+        let changed = output.state.iter().any(|state| !state.changes.is_empty());
+        let bytes = changelog_bytes(&output);
+        let stored = output.state.iter().any(|state| state.for_disk.is_some());
         match self.committer.commit(output)? {
-            Done::Committed(_) => {
+            Done::Committed(_) if stored => {
                 self.metrics.state_disk_bytes.set(self.committer.disk.bytes());
             }
+            Done::Committed(_) => {}
             Done::Merged => assert!(!changed, "changed state is committed"),
         }
-        self.crew.tell(|| Command::Published(seal));
+        let published = self.follow.committed(seal, bytes, stored);
+        self.crew.tell(|| Command::Published(published));
         Ok(())
     }
 
@@ -420,7 +429,7 @@ impl Coordinator<'_> {
     fn gather(&mut self, ends: Vec<EpochEnd>) -> EpochOutput {
         let mut moved =
             if std::mem::take(&mut self.joined) { Moved::Positions } else { Moved::Nothing };
-        let (mut outputs, mut asides, mut overlays) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut outputs, mut asides, mut state) = (Vec::new(), Vec::new(), Vec::new());
         let mut marks = vec![i64::MAX; self.marks.len()];
         let mut tables = vec![TableSize::default(); self.attempt.graph.tables.len()];
         let (mut state_bytes, mut ended) = (0, self.begun);
@@ -443,7 +452,7 @@ impl Coordinator<'_> {
             let wrote = end.wrote;
             let has_output =
                 wrote.outputs.iter().any(|(.., staged, n)| !staged.is_empty() || *n > 0);
-            if has_output || !wrote.overlay.is_empty() || !end.aside.is_empty() {
+            if has_output || !wrote.state.changes.is_empty() || !end.aside.is_empty() {
                 moved = Moved::Data;
             }
             for (mark, of_worker) in marks.iter_mut().zip(&wrote.marks) {
@@ -457,7 +466,7 @@ impl Coordinator<'_> {
             }
             outputs.extend(wrote.outputs);
             asides.extend(end.aside);
-            overlays.push(wrote.overlay);
+            state.push(wrote.state);
             self.event_time = self.event_time.max(end.event_time);
             state_bytes += wrote.state_bytes;
         }
@@ -477,7 +486,7 @@ impl Coordinator<'_> {
             ..self.template.clone()
         };
         let span = std::mem::replace(&mut self.span, Span::none());
-        EpochOutput { outputs, asides, overlays, record, moved, must: false, span }
+        EpochOutput { outputs, asides, state, record, moved, must: false, span }
     }
 
     /// Shows the watermarks and tables of the operators.

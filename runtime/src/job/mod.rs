@@ -5,6 +5,7 @@ mod attempt;
 mod discovery;
 mod first;
 mod floor;
+mod follow;
 mod lost;
 mod outputs;
 mod read_views;

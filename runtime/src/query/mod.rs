@@ -191,7 +191,7 @@ impl Query {
             self.wiring.take(message)?;
             self.settle()?;
         }
-        let outputs = self.wiring.end_epoch()?.outputs;
+        let outputs = self.wiring.end_epoch(false)?.outputs;
         (self.begun, self.clock) = (false, next_clock);
         self.refuse_failures()?;
         let mut staged = outputs.into_iter().flat_map(|(.., staged, _)| staged.rows);

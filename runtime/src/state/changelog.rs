@@ -13,12 +13,9 @@ use flow_ir::row::{KEY_GROUPS, RowLayout, RowRef};
 
 use super::error::{RecordError, RestoreError, StateError};
 use super::overlay::{KEY_PREFIX_BYTES, Overlay, full_key_table};
-use super::rocks::{Disk, DiskBatch};
+use super::rocks::{BATCH_BYTES, Disk, DiskBatch};
 use super::spill::row_words;
 use super::windowed::END_BYTES;
-
-/// Restored records are written to disk when there are this many bytes of them.
-const RESTORE_BATCH_BYTES: usize = 4 << 20;
 
 /// One record of the changelog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +33,7 @@ pub fn shard_of(group: u8, shards: u32) -> u32 {
     u32::from(group) * shards / KEY_GROUPS as u32
 }
 
-/// An epoch's changes as records, at most one a key.
+/// An epoch's changes as records; the last one of a key counts.
 pub fn records(overlay: &Overlay, shards: u32) -> impl ExactSizeIterator<Item = Record<'_>> {
     overlay.changes().map(move |change| Record {
         shard: shard_of(change.group(), shards),
@@ -111,7 +108,7 @@ impl<'d> Restorer<'d> {
     pub fn apply(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), RestoreError> {
         self.reader.read(key, value)?;
         self.batch.push(key, value);
-        if self.batch.bytes() >= RESTORE_BATCH_BYTES {
+        if self.batch.bytes() >= BATCH_BYTES {
             self.disk.write(std::mem::take(&mut self.batch))?;
         }
         Ok(())

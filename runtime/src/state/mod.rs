@@ -2,10 +2,13 @@
 //!
 //! ```text
 //! operators ─change in place─> tables ─seal─> Overlay ─> changelog records ─> (Kafka commits)
-//!                                 ^                └───> readers of views
-//!                                 │                └───> Disk::publish, with the position
+//!                                 ^    │
+//!                                 │    └─at times─> Overlay ─> Disk::publish, with the position
 //!                                 └──── what is only on disk is read back when asked for
 //! ```
+//!
+//! Every epoch has its records in the changelog; the disk follows some epochs later, with all that
+//! has changed meanwhile and is still so. A row that came and went in between never gets there.
 //!
 //! One process has W workers and one `Disk`; a worker has one `StateStore` with all tables of the
 //! job, holding the keys of the key groups that it owns.
@@ -14,7 +17,8 @@
 //! * An epoch's changes are in memory only, until the epoch is committed. A failed epoch drops the
 //!   stores and opens them again: there is no undo.
 //! * For a key that memory knows (a row, or a mark that it is gone) memory is right; for any other
-//!   the disk is. So rows and marks stay in memory until `published` says that they are on disk.
+//!   the disk is. So rows stay in memory until `published` says that they are on disk, and so do
+//!   marks of keys that may be there.
 //! * While nothing of a table is only on disk, the table does not read from disk.
 //! * Rows that come from disk or changelog are verified first.
 
@@ -53,7 +57,7 @@ pub(crate) use spill::row_words;
 pub use windowed::WindowedTable;
 
 use changelog::RecordReader;
-use overlay::OverlayBuilder;
+use overlay::{OverlayBuilder, Room};
 use spill::DiskTable;
 
 /// Eviction, once begun, goes on until this many percent of the budget are used, so that it is
@@ -71,8 +75,8 @@ pub struct StoreConfig<'a> {
     pub groups: &'a [u8],
     /// The job's store on disk; without it nothing is evicted.
     pub disk: Option<Arc<Disk>>,
-    /// Memory for tables and unpublished overlays, bytes. What an epoch touches, and what is not on
-    /// disk yet, stays in memory even if it is more.
+    /// Memory for tables and overlays for the disk, bytes. What an epoch touches, and what is not
+    /// on disk yet, stays in memory even if it is more.
     pub budget_bytes: usize,
 }
 
@@ -88,8 +92,21 @@ pub struct StateStore {
     budget_bytes: usize,
     /// The epoch under way, from 1: the number that its seal will have.
     epoch: u32,
-    /// Sealed and not yet on disk, oldest first.
+    /// The last epoch whose changes were handed out for the disk.
+    stored_until: u32,
+    /// Handed out and not yet on disk, oldest first.
     pending: VecDeque<Arc<Overlay>>,
+    /// What the epoch before changed: about as much as the next will.
+    room: Room,
+}
+
+/// A sealed epoch.
+#[derive(Clone, Debug)]
+pub struct Sealed {
+    /// What the epoch changed.
+    pub changes: Arc<Overlay>,
+    /// All that is to go to disk, if something is: once the epoch is committed.
+    pub for_disk: Option<Arc<Overlay>>,
 }
 
 #[derive(Debug)]
@@ -189,11 +206,13 @@ impl StateStore {
             has_disk: config.disk.is_some(),
             budget_bytes: config.budget_bytes,
             epoch,
+            stored_until: epoch - 1,
             pending: VecDeque::new(),
+            room: Room::default(),
         }
     }
 
-    /// Changes the memory for tables and unpublished overlays; eviction follows it.
+    /// Changes the memory for tables and overlays for the disk; eviction follows it.
     pub fn set_budget(&mut self, bytes: usize) {
         self.budget_bytes = bytes;
     }
@@ -225,25 +244,50 @@ impl StateStore {
         }
     }
 
-    /// Ends the epoch: copies the rows that it touched, and begins the next.
-    pub fn seal(&mut self) -> Arc<Overlay> {
+    /// Ends the epoch: copies the rows that it touched, and begins the next. If the disk is to
+    /// follow it, copies also what has changed since the disk last followed one.
+    pub fn seal(&mut self, to_disk: bool) -> Sealed {
+        // If nothing else waits for the disk, one overlay is for both.
+        let (to_disk, is_both) = (to_disk && self.has_disk, self.stored_until + 1 == self.epoch);
+        let mut out = OverlayBuilder::with_room(self.room);
+        for table in &mut self.tables {
+            match &mut table.rows {
+                Rows::Point(rows) => rows.seal(table.number, &[], to_disk && is_both, &mut out),
+                Rows::Ordered(rows) => rows.seal(table.number, to_disk && is_both, &mut out),
+                Rows::Windowed(rows) => rows.seal(to_disk && is_both, &mut out),
+            }
+        }
+        let (changes, for_disk) = match (to_disk, is_both) {
+            (true, true) => {
+                let both = Arc::new(out.finish_for_disk(self.epoch));
+                (both.clone(), Some(both))
+            }
+            (true, false) => (Arc::new(out.finish(self.epoch)), Some(self.seal_for_disk())),
+            (false, _) => (Arc::new(out.finish(self.epoch)), None),
+        };
+        if let Some(overlay) = &for_disk {
+            self.pending.push_back(overlay.clone());
+            self.stored_until = self.epoch;
+        }
+        self.room = changes.room();
+        self.epoch += 1;
+        Sealed { changes, for_disk }
+    }
+
+    /// What has changed in the tables, all sealed, since the disk last followed.
+    fn seal_for_disk(&mut self) -> Arc<Overlay> {
         let mut out = OverlayBuilder::default();
         for table in &mut self.tables {
             match &mut table.rows {
-                Rows::Point(rows) => rows.seal(table.number, &[], &mut out),
-                Rows::Ordered(rows) => rows.seal(table.number, &mut out),
-                Rows::Windowed(rows) => rows.seal(&mut out),
+                Rows::Point(rows) => rows.seal_for_disk(table.number, &[], &mut out),
+                Rows::Ordered(rows) => rows.seal_for_disk(table.number, &mut out),
+                Rows::Windowed(rows) => rows.seal_for_disk(&mut out),
             }
         }
-        let overlay = Arc::new(out.finish(self.epoch));
-        self.epoch += 1;
-        if self.has_disk {
-            self.pending.push_back(overlay.clone());
-        }
-        overlay
+        Arc::new(out.finish_for_disk(self.epoch))
     }
 
-    /// Tells the store that the overlays up to this seal are on disk, and evicts down to the
+    /// Tells the store that what was handed out up to this seal is on disk, and evicts down to the
     /// budget. To be called between batches.
     pub fn published(&mut self, seal: u32) {
         while self.pending.front().is_some_and(|overlay| overlay.seal() <= seal) {
@@ -260,7 +304,7 @@ impl StateStore {
         self.evict(seal);
     }
 
-    /// Memory of tables and unpublished overlays, bytes.
+    /// Memory of tables and of overlays that wait for the disk, bytes.
     pub fn memory_bytes(&self) -> usize {
         self.table_bytes() + self.pending.iter().map(|overlay| overlay.bytes()).sum::<usize>()
     }

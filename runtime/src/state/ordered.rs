@@ -4,10 +4,13 @@
 //!   partition key, which is a part of the table's key. Reads may ask for all groups at once.
 //! * Entries of all groups are in one tree. What is only on disk is known per key group: a read
 //!   first brings what it covers of such groups into memory, and then looks at memory alone.
-//! * As in a point table, a key that is gone stays as a mark until its removal is on disk, and only
-//!   rows that are on disk and were not touched since are evicted: whole key groups, in turn.
+//! * As in a point table, a key that is gone and may be on disk stays as a mark until its removal
+//!   is there, and only rows that are on disk and were not touched since are evicted: whole key
+//!   groups, in turn.
 
-use std::collections::BTreeMap;
+mod read;
+
+use std::collections::{BTreeMap, btree_map};
 use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 
@@ -20,8 +23,6 @@ use super::overlay::OverlayBuilder;
 use super::small::{Key, Row};
 use super::spill::{DiskTable, OnlyOnDisk, prefix_end};
 
-/// Entries that a walk reads from disk before it looks at them.
-const ENTRIES_READ_AT_ONCE: usize = 64;
 /// Memory of an entry in the tree, bytes: key, entry, and the nodes' unused third.
 const ENTRY_BYTES: usize = (size_of::<Key>() + size_of::<Entry>()) * 3 / 2;
 
@@ -31,6 +32,8 @@ struct Entry {
     /// The epoch that touched it last; 0: none since it was read from disk.
     epoch: u32,
     group: u8,
+    /// A row of the key may be on disk.
+    stored: bool,
     /// `None`: the key is gone, but perhaps still on disk.
     row: Option<Row>,
 }
@@ -80,6 +83,10 @@ pub struct OrderedTable {
     tree: BTreeMap<Key, Entry>,
     /// The epoch under way, from 1.
     epoch: u32,
+    /// The last epoch whose rows were handed out for the disk.
+    stored_until: u32,
+    /// The last sealed epoch that touched anything; 0: none.
+    last_touch: u32,
     touched: Vec<Touched>,
     touched_keys: Vec<u8>,
     disk: Option<DiskTable>,
@@ -98,6 +105,8 @@ impl OrderedTable {
             layout,
             tree: BTreeMap::new(),
             epoch,
+            stored_until: epoch - 1,
+            last_touch: 0,
             touched: Vec::new(),
             touched_keys: Vec::new(),
             disk,
@@ -325,16 +334,16 @@ impl OrderedTable {
     /// in memory.
     fn write(&mut self, group: u8, key: &[u8], row: Option<Row>) {
         self.heap_bytes += row.as_ref().map_or(0, Row::heap_bytes);
-        let before = match self.tree.get_mut(key) {
-            Some(entry) => {
+        let before = match self.tree.entry(Key::new(key)) {
+            btree_map::Entry::Occupied(mut entry) => {
+                let entry = entry.get_mut();
                 debug_assert_eq!(entry.group, group, "a key has one group for ever");
                 self.heap_bytes -= entry.row.as_ref().map_or(0, Row::heap_bytes);
                 entry.replace(row, self.epoch)
             }
-            None => {
-                let new = Key::new(key);
-                self.heap_bytes += new.heap_bytes();
-                self.tree.insert(new, Entry { epoch: self.epoch, group, row });
+            btree_map::Entry::Vacant(place) => {
+                self.heap_bytes += place.key().heap_bytes();
+                place.insert(Entry { epoch: self.epoch, group, stored: false, row });
                 Some(Before::Absent)
             }
         };
@@ -357,7 +366,8 @@ impl OrderedTable {
     fn insert_clean(&mut self, group: u8, key: &[u8], row: RowRef<'_>) {
         let (key, row) = (Key::new(key), Row::new(row));
         self.heap_bytes += key.heap_bytes() + row.heap_bytes();
-        let old = self.tree.insert(key, Entry { epoch: 0, group, row: Some(row) });
+        let stored = self.disk.is_some();
+        let old = self.tree.insert(key, Entry { epoch: 0, group, stored, row: Some(row) });
         debug_assert!(old.is_none(), "what is only on disk is not in memory");
     }
 
@@ -368,105 +378,19 @@ impl OrderedTable {
     }
 }
 
-/// Reading from disk what is only there.
-impl OrderedTable {
-    fn read_key(&mut self, group: u8, key: &[u8]) -> Result<(), StateError> {
-        let Some(disk) = &self.disk else { return Ok(()) };
-        if self.only_on_disk[usize::from(group)].any()
-            && !self.tree.contains_key(key)
-            && let Some(row) = disk.get(group, key)?
-        {
-            self.came_back(group, key, RowRef::new(&row));
-        }
-        Ok(())
-    }
-
-    fn read_range(
-        &mut self,
-        group: Option<u8>,
-        from: Bound<&[u8]>,
-        to: Bound<&[u8]>,
-    ) -> Result<(), StateError> {
-        let Some(disk) = self.disk.clone() else { return Ok(()) };
-        let (low, high) = disk_range(from, to);
-        for &g in disk.groups() {
-            let wanted = group.is_none_or(|group| group == g);
-            if !wanted || !self.only_on_disk[usize::from(g)].any() {
-                continue;
-            }
-            disk.scan(g, &low, high.as_deref(), Direction::Forward, |key, row| {
-                if !self.tree.contains_key(key) {
-                    self.came_back(g, key, RowRef::new(row));
-                }
-                ControlFlow::Continue(())
-            })?;
-            if low.is_empty() && high.is_none() {
-                self.only_on_disk[usize::from(g)].none();
-            }
-        }
-        Ok(())
-    }
-
-    /// Reads some entries from the start of a range; the key until which all are in memory then,
-    /// `None` if all of the range is.
-    fn read_some(
-        &mut self,
-        group: u8,
-        from: Bound<&[u8]>,
-        to: Bound<&[u8]>,
-    ) -> Result<Option<Vec<u8>>, StateError> {
-        let Some(disk) = self.disk.clone() else { return Ok(None) };
-        if !self.only_on_disk[usize::from(group)].any() || is_empty(from, to) {
-            return Ok(None);
-        }
-        let (low, high) = disk_range(from, to);
-        let (mut left, mut last) = (ENTRIES_READ_AT_ONCE, None);
-        disk.scan(group, &low, high.as_deref(), Direction::Forward, |key, row| {
-            if !self.tree.contains_key(key) {
-                self.came_back(group, key, RowRef::new(row));
-            }
-            left -= 1;
-            if left > 0 {
-                return ControlFlow::Continue(());
-            }
-            last = Some(key.to_vec());
-            ControlFlow::Break(())
-        })?;
-        Ok(last)
-    }
-
-    /// Reads from one end of a range until an entry that is there is in memory.
-    fn read_end(
-        &mut self,
-        group: u8,
-        from: Bound<&[u8]>,
-        to: Bound<&[u8]>,
-        direction: Direction,
-    ) -> Result<(), StateError> {
-        let Some(disk) = self.disk.clone() else { return Ok(()) };
-        if !self.only_on_disk[usize::from(group)].any() || is_empty(from, to) {
-            return Ok(());
-        }
-        let (low, high) = disk_range(from, to);
-        disk.scan(group, &low, high.as_deref(), direction, |key, row| {
-            match self.tree.get(key) {
-                Some(Entry { row: None, .. }) => return ControlFlow::Continue(()),
-                Some(Entry { row: Some(_), .. }) => {}
-                None => self.came_back(group, key, RowRef::new(row)),
-            }
-            ControlFlow::Break(())
-        })
-    }
-}
-
 /// What the store does with its ordered tables.
 impl OrderedTable {
-    /// Copies what the epoch changed, under this table number; begins the next.
-    pub(super) fn seal(&mut self, table: u32, out: &mut OverlayBuilder) {
+    /// Copies what the epoch changed, under this table number; begins the next. If it is `for_disk`
+    /// as well, nothing else awaits to be handed out for the disk.
+    pub(super) fn seal(&mut self, table: u32, for_disk: bool, out: &mut OverlayBuilder) {
+        if !self.touched.is_empty() {
+            self.last_touch = self.epoch;
+        }
         for touched in std::mem::take(&mut self.touched) {
             let key = &self.touched_keys[touched.key_at..touched.key_at + touched.key_len];
-            let entry = self.tree.get(key).expect("a touched key stays in the tree");
-            let row = entry.row.as_ref().map(Row::row);
+            let entry = self.tree.get_mut(key).expect("a touched key stays in the tree");
+            entry.stored |= for_disk && entry.row.is_some() && self.disk.is_some();
+            let (row, stored) = (entry.row.as_ref().map(Row::row), entry.stored);
             let written = match (row, &touched.before) {
                 (None, Before::Absent) => false,
                 (Some(now), Before::Row(then)) => now.words() != then.row().words(),
@@ -479,13 +403,31 @@ impl OrderedTable {
                 });
             }
             // A mark stays only for what may still be on disk.
-            if row.is_none() && (self.disk.is_none() || !written) {
+            if row.is_none() && !stored {
                 let key = key.to_vec();
                 self.forget(&key);
             }
         }
         self.touched_keys.clear();
+        if for_disk {
+            self.stored_until = self.epoch;
+        }
         self.epoch += 1;
+    }
+
+    /// Copies what was changed in the sealed epochs since rows were last handed out for the disk.
+    pub(super) fn seal_for_disk(&mut self, table: u32, out: &mut OverlayBuilder) {
+        let since = std::mem::replace(&mut self.stored_until, self.epoch - 1);
+        if self.last_touch <= since {
+            return;
+        }
+        for (key, entry) in self.tree.iter_mut().filter(|(_, entry)| entry.epoch > since) {
+            entry.stored = true;
+            let row = entry.row.as_ref().map(Row::row);
+            out.push(table, entry.group, [key.bytes(), &[]], |words| {
+                words.extend_from_slice(row.map_or(&[], RowRef::words));
+            });
+        }
     }
 
     /// Puts a key as a restored changelog has it; clean.
@@ -559,21 +501,4 @@ fn is_empty(from: Bound<&[u8]>, to: Bound<&[u8]>) -> bool {
             Bound::Included(to) | Bound::Excluded(to),
         ) => from >= to,
     }
-}
-
-/// The same range as a first key and the key after the last, if there is one.
-fn disk_range(from: Bound<&[u8]>, to: Bound<&[u8]>) -> (Vec<u8>, Option<Vec<u8>>) {
-    // Between a key and the same key with a zero byte more there is no other.
-    let after = |key: &[u8]| [key, &[0]].concat();
-    let low = match from {
-        Bound::Unbounded => Vec::new(),
-        Bound::Included(key) => key.to_vec(),
-        Bound::Excluded(key) => after(key),
-    };
-    let high = match to {
-        Bound::Unbounded => None,
-        Bound::Excluded(key) => Some(key.to_vec()),
-        Bound::Included(key) => Some(after(key)),
-    };
-    (low, high)
 }

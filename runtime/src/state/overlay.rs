@@ -1,15 +1,16 @@
-//! What one epoch changed, immutable: per changed key its new row, or that it is gone. It feeds
-//! the changelog, readers of views, and then the disk.
+//! What some epochs changed, immutable: per changed key its new row, or that it is gone. One of a
+//! single epoch feeds the changelog; one for the disk holds the changes since the last such.
 //!
-//! Entries ascend by their full key: table number (u32, big-endian), key group, key bytes. The same
-//! bytes are the record key in the changelog and the key on disk, so nobody copies them again.
+//! A full key is table number (u32, big-endian), key group, key bytes. The same bytes are the
+//! record key in the changelog and the key on disk, so nobody copies them again. In an overlay for
+//! the disk entries ascend by it, one a key; else the last entry of a key counts.
 
 use flow_ir::row::RowRef;
 
 /// Bytes of a full key before the table's own key: table number and key group.
 pub const KEY_PREFIX_BYTES: usize = 5;
 
-/// The changes of one epoch on one worker.
+/// The changes of an epoch, or of several, on one worker.
 #[derive(Debug, Default)]
 pub struct Overlay {
     seal: u32,
@@ -25,6 +26,14 @@ struct Entry {
     /// Words of the row; 0: the key is gone.
     row_len: u32,
     row_at: usize,
+}
+
+/// Room for changes: their number, bytes of keys, words of rows.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Room {
+    entries: usize,
+    keys: usize,
+    words: usize,
 }
 
 /// One changed key.
@@ -62,9 +71,16 @@ impl<'a> Change<'a> {
 }
 
 impl Overlay {
-    /// Number of the seal that made it, from 1, one more each time in one store.
+    /// Number of the last epoch in it: of the seal that made it, from 1, one more each time in one
+    /// store.
     pub fn seal(&self) -> u32 {
         self.seal
+    }
+
+    /// How much there is in it.
+    pub(super) fn room(&self) -> Room {
+        let Self { entries, keys, words, .. } = self;
+        Room { entries: entries.len(), keys: keys.len(), words: words.len() }
     }
 
     /// Changed keys.
@@ -82,22 +98,9 @@ impl Overlay {
         self.entries.len() * size_of::<Entry>() + self.keys.len() + self.words.len() * 8
     }
 
-    /// All changes, in the order of their full keys.
+    /// All changes; of one for the disk in the order of their full keys.
     pub fn changes(&self) -> impl ExactSizeIterator<Item = Change<'_>> {
         self.entries.iter().map(|entry| self.change(entry))
-    }
-
-    /// The changes of one table, in the order of group and key.
-    pub fn table(&self, number: u32) -> impl ExactSizeIterator<Item = Change<'_>> {
-        let start = self.entries.partition_point(|e| self.change(e).table() < number);
-        let end = self.entries.partition_point(|e| self.change(e).table() <= number);
-        self.entries[start..end].iter().map(|entry| self.change(entry))
-    }
-
-    /// What the epoch did to a key: `None` nothing, `Some(None)` it is gone.
-    pub fn get(&self, full_key: &[u8]) -> Option<Option<RowRef<'_>>> {
-        let at = self.entries.binary_search_by(|e| self.change(e).full_key.cmp(full_key)).ok()?;
-        Some(self.change(&self.entries[at]).row)
     }
 
     fn change(&self, entry: &Entry) -> Change<'_> {
@@ -144,23 +147,44 @@ impl OverlayBuilder {
         self.overlay.entries.push(Entry { key_at, key_len, row_len, row_at });
     }
 
+    /// An empty one with room for so much, and some more.
+    pub(super) fn with_room(room: Room) -> Self {
+        let more = |len: usize| len + len / 8;
+        let overlay = Overlay {
+            seal: 0,
+            entries: Vec::with_capacity(more(room.entries)),
+            keys: Vec::with_capacity(more(room.keys)),
+            words: Vec::with_capacity(more(room.words)),
+        };
+        Self { overlay }
+    }
+
     /// Memory in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.overlay.bytes()
     }
 
-    /// Adds all changes of another epoch part.
-    pub(super) fn append(&mut self, part: &Overlay) {
-        for change in part.changes() {
-            self.push(change.table(), change.group(), [change.key(), &[]], |words| {
-                words.extend_from_slice(change.row().map_or(&[], RowRef::words));
-            });
-        }
+    /// Adds all changes of another part.
+    pub(super) fn append(&mut self, part: Self) {
+        let Overlay { entries, keys, words, .. } = part.overlay;
+        let (keys_at, words_at) = (self.overlay.keys.len(), self.overlay.words.len());
+        self.overlay.entries.extend(entries.into_iter().map(|entry| Entry {
+            key_at: entry.key_at + keys_at,
+            row_at: entry.row_at + words_at,
+            ..entry
+        }));
+        self.overlay.keys.extend_from_slice(&keys);
+        self.overlay.words.extend_from_slice(&words);
     }
 
-    /// Sorts and closes. Where a key was added twice, a row wins over its removal: a window may be
-    /// dropped and begun anew in one epoch.
+    /// Closes it for the changelog.
     pub(super) fn finish(self, seal: u32) -> Overlay {
+        Overlay { seal, ..self.overlay }
+    }
+
+    /// Sorts and closes it for the disk. Where a key was added twice, a row wins over its removal:
+    /// a window may be dropped and begun anew.
+    pub(super) fn finish_for_disk(self, seal: u32) -> Overlay {
         let mut overlay = self.overlay;
         overlay.seal = seal;
         let mut order: Vec<(u128, Entry)> =

@@ -3,8 +3,8 @@
 //! * Whole batches are looked up at once, so that memory is waited for once a batch.
 //! * The first change of a key in an epoch keeps the row it had (`before`) and lists the slot
 //!   (`touched`). `seal` copies the touched rows out and begins the next epoch.
-//! * A key that is gone keeps its slot as a mark until its removal is on disk, for otherwise a miss
-//!   would find the old row there.
+//! * A key that is gone and may be on disk (`stored`) keeps its slot as a mark until its removal is
+//!   there, for otherwise a miss would find the old row. One that never got there is forgotten.
 //! * The key group of a key is that of its hash. Where the caller gives it (`KeyBatch::push_in`) it
 //!   is known again from the record, and the hash from both.
 //! * Rows not yet on disk, and rows touched in the epoch, are never evicted.
@@ -61,6 +61,8 @@ pub struct PointTable {
     epoch: u32,
     /// The last sealed epoch that touched anything; 0: none.
     last_touch: u32,
+    /// The last epoch whose rows were handed out for the disk.
+    stored_until: u32,
     touched: Vec<SlotId>,
     /// Beside `touched`.
     befores: Vec<Before>,
@@ -86,6 +88,7 @@ impl PointTable {
             index: Index::default(),
             epoch,
             last_touch: 0,
+            stored_until: epoch - 1,
             touched: Vec::new(),
             befores: Vec::new(),
             before_words: Vec::new(),
@@ -347,6 +350,7 @@ impl PointTable {
         let slot = self.slots.take(hash, key, 0);
         self.index.insert(hash, slot);
         self.slots.value_mut(slot).set_row(row);
+        self.slots.meta_mut(slot).stored = self.disk.is_some();
         SlotId(slot)
     }
 
@@ -380,13 +384,22 @@ impl PointTable {
 
 /// What the store does with its point tables.
 impl PointTable {
-    /// Copies what the epoch changed, under this table number and key prefix; begins the next.
-    pub(super) fn seal(&mut self, table: u32, prefix: &[u8], out: &mut OverlayBuilder) {
+    /// Copies what the epoch changed, under this table number and key prefix; begins the next. If
+    /// it is `for_disk` as well, nothing else awaits to be handed out for the disk.
+    pub(super) fn seal(
+        &mut self,
+        table: u32,
+        prefix: &[u8],
+        for_disk: bool,
+        out: &mut OverlayBuilder,
+    ) {
         let mut row = Vec::new();
         for i in 0..self.touched.len() {
             let slot = self.touched[i].0;
-            let state = self.slots.meta(slot).state;
-            self.slots.meta_mut(slot).fresh = false;
+            let meta = self.slots.meta_mut(slot);
+            meta.fresh = false;
+            meta.stored |= for_disk && meta.state == State::Live && self.disk.is_some();
+            let (state, stored) = (meta.state, meta.stored);
             row.clear();
             let written = match (state, self.befores[i]) {
                 (State::Live, Before::Row { at, len }) => {
@@ -407,7 +420,7 @@ impl PointTable {
                 out.push(table, group, parts, |words| words.extend_from_slice(&row));
             }
             // A mark stays only for what may still be on disk.
-            if state == State::Gone && (self.disk.is_none() || !written) {
+            if state == State::Gone && !stored {
                 self.forget(slot);
             }
         }
@@ -415,31 +428,61 @@ impl PointTable {
             self.last_touch = self.epoch;
         }
         self.end_epoch();
+        if for_disk {
+            self.stored_until = self.epoch;
+        }
         self.epoch += 1;
         if self.slots.is_wasteful() {
             self.compact();
         }
     }
 
-    /// Adds the removal of every key that is on disk or will be: the table is about to be dropped.
+    /// Copies what was changed in the sealed epochs since rows were last handed out for the disk.
+    pub(super) fn seal_for_disk(&mut self, table: u32, prefix: &[u8], out: &mut OverlayBuilder) {
+        let since = std::mem::replace(&mut self.stored_until, self.epoch - 1);
+        if self.last_touch <= since {
+            return;
+        }
+        for slot in 0..self.slots.len() {
+            let meta = self.slots.meta_mut(slot);
+            if meta.epoch <= since || meta.state == State::Free {
+                continue;
+            }
+            let (group, is_live) = (key_group(meta.hash), meta.state == State::Live);
+            meta.stored = true;
+            out.push(table, group, [prefix, self.slots.key(slot)], |words| {
+                if is_live {
+                    self.slots.value(slot).append_row(words);
+                }
+            });
+        }
+    }
+
+    /// Adds the removal of every key that was there when the epoch began, and for the disk of every
+    /// one that may be there: the table is about to be dropped.
     pub(super) fn seal_dropped(
         &mut self,
         table: u32,
         prefix: &[u8],
         out: &mut OverlayBuilder,
+        on_disk: &mut OverlayBuilder,
     ) -> Result<(), StateError> {
         for slot in 0..self.slots.len() {
             let meta = self.slots.meta(slot);
             let touched = meta.epoch == self.epoch;
-            let stored = match (meta.state, touched) {
+            let known = match (meta.state, touched) {
                 (State::Free, _) | (State::Gone, false) => false,
                 (State::Live, false) => true,
                 (State::Live | State::Gone, true) => {
                     !matches!(self.befores[meta.touch as usize], Before::Absent)
                 }
             };
-            if stored {
-                out.push(table, key_group(meta.hash), [prefix, self.slots.key(slot)], |_| {});
+            let (group, key) = (key_group(meta.hash), [prefix, self.slots.key(slot)]);
+            if known {
+                out.push(table, group, key, |_| {});
+            }
+            if meta.state != State::Free && meta.stored {
+                on_disk.push(table, group, key, |_| {});
             }
         }
         let Some(disk) = self.disk.clone().filter(|_| self.only_on_disk.any()) else {
@@ -449,6 +492,7 @@ impl PointTable {
             disk.scan(group, &[], None, Direction::Forward, |key, _| {
                 if self.probe(key_hash_in(group, key), key).is_none() {
                     out.push(table, group, [prefix, key], |_| {});
+                    on_disk.push(table, group, [prefix, key], |_| {});
                 }
                 std::ops::ControlFlow::Continue(())
             })?;

@@ -1,7 +1,8 @@
 //! The store on disk: one RocksDB per job with one column family. A key is a full key (`overlay`),
 //! a value the bytes of a row; the position up to which the changelog is in the store is written
-//! with the rows, in one batch. WAL on, no fsync: the truth is in the changelog, and after a crash
-//! of the machine the store is at some earlier position, never between two.
+//! behind the rows. No WAL, no fsync: the truth is in the changelog. What a crash leaves is all
+//! that was written up to some moment: the rows up to some position, and perhaps some that are
+//! newer, which come again when the changelog is read from that position.
 //!
 //! The position is kept with its hash: what `publish` wrote is what `open` accepts.
 
@@ -9,7 +10,7 @@ use std::ops::{ControlFlow, RangeInclusive};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use flow_ir::row::key_hash;
+use flow_ir::row::{RowRef, key_hash};
 use rocksdb::{
     BlockBasedOptions, Cache, DB, DBCompressionType, DBPinnableSlice, DBRawIterator, Direction,
     Options, ReadOptions, SnapshotWithThreadMode, WriteBatch, WriteOptions,
@@ -24,12 +25,17 @@ pub const BLOCK_CACHE_BYTES: usize = 64 << 20;
 pub const MEMTABLE_BYTES: usize = 32 << 20;
 /// Memtables.
 pub const MEMTABLES_MAX: i32 = 3;
+/// RocksDB's levels, and those of them whose blocks are not compressed.
+const LEVELS: usize = 7;
+const UNCOMPRESSED_LEVELS: usize = 2;
 /// Bloom filter bits a key: about one useless read in a hundred.
 const BLOOM_BITS_PER_KEY: f64 = 10.0;
 /// Threads that write out and compact.
 const BACKGROUND_JOBS: i32 = 2;
 /// Files that RocksDB holds open.
 const OPEN_FILES_MAX: i32 = 512;
+/// Changes are written in pieces of about this size, bytes.
+pub(super) const BATCH_BYTES: usize = 4 << 20;
 /// Keys of one multi-get.
 const MULTI_GET_KEYS_MAX: usize = 1024;
 
@@ -87,14 +93,14 @@ impl Disk {
         }
     }
 
-    /// Writes an epoch's changes and the position that includes them, all or nothing. The overlays
-    /// are of workers that own different key groups.
+    /// Writes changes and then the position that includes them. The overlays are of workers that
+    /// own different key groups, and for the disk.
     pub fn publish(&self, overlays: &[&Overlay], position: &[u8]) -> Result<(), StateError> {
         let mut writer = DiskBatch::default();
         for change in in_key_order(overlays) {
-            match change.row() {
-                Some(row) => writer.batch.put(change.full_key(), row.bytes()),
-                None => writer.batch.delete(change.full_key()),
+            writer.push(change.full_key(), change.row().map(RowRef::bytes));
+            if writer.bytes() >= BATCH_BYTES {
+                self.write(std::mem::take(&mut writer))?;
             }
         }
         writer.position(position);
@@ -106,7 +112,7 @@ impl Disk {
     /// Writes a batch, all or nothing.
     pub(super) fn write(&self, batch: DiskBatch) -> Result<(), StateError> {
         let mut options = WriteOptions::default();
-        options.set_sync(false);
+        options.disable_wal(true);
         self.db.write_opt(batch.batch, &options).map_err(|error| self.error(error))
     }
 
@@ -365,7 +371,10 @@ fn options() -> Options {
     let mut options = Options::default();
     options.create_if_missing(true);
     options.set_block_based_table_factory(&blocks);
-    options.set_compression_type(DBCompressionType::Lz4);
+    // What is young is soon written again.
+    let levels = [DBCompressionType::None; UNCOMPRESSED_LEVELS];
+    let others = [DBCompressionType::Lz4; LEVELS - UNCOMPRESSED_LEVELS];
+    options.set_compression_per_level(&[&levels[..], &others[..]].concat());
     options.set_write_buffer_size(MEMTABLE_BYTES);
     options.set_max_write_buffer_number(MEMTABLES_MAX);
     options.set_max_background_jobs(BACKGROUND_JOBS);

@@ -41,6 +41,8 @@ pub(super) struct Meta {
     pub(super) fresh: bool,
     /// Used since the eviction hand last passed.
     pub(super) recent: bool,
+    /// A row of the key may be on disk.
+    pub(super) stored: bool,
 }
 
 /// The entries of a point table.
@@ -138,8 +140,17 @@ impl Slots {
         self.keys.resize(self.keys.len().next_multiple_of(8), 0);
         self.key_bytes += key.len().next_multiple_of(8);
         let state = State::Live;
-        let meta =
-            Meta { hash, key_at, key_len, epoch, touch: 0, state, fresh: false, recent: true };
+        let meta = Meta {
+            hash,
+            key_at,
+            key_len,
+            epoch,
+            touch: 0,
+            state,
+            fresh: false,
+            recent: true,
+            stored: false,
+        };
         match self.free.pop() {
             Some(slot) => {
                 self.metas[slot as usize] = meta;
@@ -223,9 +234,9 @@ impl Slots {
         for slot in (0..self.len()).filter(|&slot| self.meta(slot).state != State::Free) {
             let meta = self.meta(slot);
             let new = out.take(meta.hash, self.key(slot), meta.epoch);
-            let (state, recent) = (meta.state, meta.recent);
+            let (state, recent, stored) = (meta.state, meta.recent, meta.stored);
             let copy = out.meta_mut(new);
-            (copy.state, copy.recent) = (state, recent);
+            (copy.state, copy.recent, copy.stored) = (state, recent, stored);
             row.clear();
             self.value(slot).append_row(&mut row);
             out.value_mut(new).set_row(RowRef::new(&row));

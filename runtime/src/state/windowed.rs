@@ -24,6 +24,8 @@ pub struct WindowedTable {
     windows: BTreeMap<i64, PointTable>,
     /// Removals of the windows dropped in this epoch.
     dropped: OverlayBuilder,
+    /// Of those dropped since rows were last handed out for the disk, what may be there.
+    dropped_on_disk: OverlayBuilder,
     epoch: u32,
     disk: Option<DiskTable>,
 }
@@ -36,8 +38,15 @@ impl WindowedTable {
         disk: Option<DiskTable>,
         epoch: u32,
     ) -> Self {
-        let windows = BTreeMap::new();
-        Self { table, layout, windows, dropped: OverlayBuilder::default(), epoch, disk }
+        Self {
+            table,
+            layout,
+            windows: BTreeMap::new(),
+            dropped: OverlayBuilder::default(),
+            dropped_on_disk: OverlayBuilder::default(),
+            epoch,
+            disk,
+        }
     }
 
     /// The layout of the values.
@@ -79,7 +88,8 @@ impl WindowedTable {
     /// Drops a window: all its keys are gone. Nothing if there is no such window.
     pub fn remove_window(&mut self, end: i64) -> Result<(), StateError> {
         if let Some(mut window) = self.windows.remove(&end) {
-            window.seal_dropped(self.table, &order_i64(end), &mut self.dropped)?;
+            let (dropped, on_disk) = (&mut self.dropped, &mut self.dropped_on_disk);
+            window.seal_dropped(self.table, &order_i64(end), dropped, on_disk)?;
         }
         Ok(())
     }
@@ -96,17 +106,29 @@ impl WindowedTable {
 
     /// Memory in bytes.
     pub fn memory_bytes(&self) -> usize {
-        self.windows.values().map(PointTable::memory_bytes).sum::<usize>() + self.dropped.bytes()
+        let windows = self.windows.values().map(PointTable::memory_bytes).sum::<usize>();
+        windows + self.dropped.bytes() + self.dropped_on_disk.bytes()
     }
 
-    /// Copies what the epoch changed; begins the next.
-    pub(super) fn seal(&mut self, out: &mut OverlayBuilder) {
-        let dropped = std::mem::take(&mut self.dropped).finish(0);
-        out.append(&dropped);
+    /// Copies what the epoch changed; begins the next. If it is `for_disk` as well, nothing else
+    /// awaits to be handed out for the disk.
+    pub(super) fn seal(&mut self, for_disk: bool, out: &mut OverlayBuilder) {
+        out.append(std::mem::take(&mut self.dropped));
         for (end, window) in &mut self.windows {
-            window.seal(self.table, &order_i64(*end), out);
+            window.seal(self.table, &order_i64(*end), for_disk, out);
+        }
+        if for_disk {
+            self.dropped_on_disk = OverlayBuilder::default();
         }
         self.epoch += 1;
+    }
+
+    /// Copies what was changed in the sealed epochs since rows were last handed out for the disk.
+    pub(super) fn seal_for_disk(&mut self, out: &mut OverlayBuilder) {
+        out.append(std::mem::take(&mut self.dropped_on_disk));
+        for (end, window) in &mut self.windows {
+            window.seal_for_disk(self.table, &order_i64(*end), out);
+        }
     }
 
     /// Drops the mark of a key (its window's end first) whose removal is on disk.

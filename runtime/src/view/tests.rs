@@ -207,8 +207,8 @@ impl Job {
             let message = self.wiring.receive();
             self.wiring.take(message).expect("rows are taken");
         }
-        let wrote = self.wiring.end_epoch().expect("it fits");
-        let (outputs, overlay) = (wrote.outputs, wrote.overlay);
+        let wrote = self.wiring.end_epoch(true).expect("it fits");
+        let (outputs, overlay) = (wrote.outputs, wrote.state.changes);
         self.epoch += 1;
         let mut changes = Vec::new();
         for (_, stream, staged, _) in outputs {

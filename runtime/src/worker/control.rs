@@ -58,7 +58,8 @@ pub(crate) enum Command {
     Join(Joining),
     /// Run an epoch.
     Epoch(EpochStart),
-    /// The overlays up to this seal are in the local store: their rows may leave memory.
+    /// An epoch is committed. What was handed out for the disk up to this seal is there: its rows
+    /// may leave memory.
     Published(u32),
     /// End.
     Stop,
@@ -84,6 +85,8 @@ pub(crate) struct EpochStart {
     /// Per stream, the watermark of one all of whose partitions are passed over; the end of time
     /// for the others.
     pub(crate) silent: Arc<[i64]>,
+    /// Whether the disk is to follow the epoch.
+    pub(crate) to_disk: bool,
 }
 
 /// A record that goes to a topic by itself: late, or one that could not be read.

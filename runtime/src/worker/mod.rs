@@ -112,7 +112,7 @@ impl Worker {
             let message = self.wiring.receive();
             self.take(message)?;
         }
-        self.hand_over()
+        self.hand_over(start.to_disk)
     }
 
     /// Step 1: reads until the epoch is cut or nothing more can come.
@@ -337,8 +337,8 @@ impl Worker {
     }
 
     /// Step 3.
-    fn hand_over(&mut self) -> Result<EpochEnd> {
-        let wrote = self.wiring.end_epoch()?;
+    fn hand_over(&mut self, to_disk: bool) -> Result<EpochEnd> {
+        let wrote = self.wiring.end_epoch(to_disk)?;
         self.derived_reports()?;
         for (index, live) in self.inputs.live.iter().enumerate() {
             let shown = &self.partitions[live.input.index];

@@ -16,7 +16,7 @@ use super::{operator_error, too_much};
 use crate::error::Result;
 use crate::metrics::{Counts, done_by};
 use crate::ops::{Failure, OpCx, Operator, Reports};
-use crate::state::{Overlay, StateStore, TableSize, shard_of};
+use crate::state::{Sealed, StateStore, TableSize, shard_of};
 
 /// Rows for another worker are sent when this many wait, or at the end.
 const EXCHANGE_ROWS: usize = 1_024;
@@ -93,7 +93,7 @@ struct Port {
 pub(crate) struct Handed {
     /// Records by sink, with the number that counts for the stream.
     pub(crate) outputs: Vec<(VertexId, StreamId, Staged, u64)>,
-    pub(crate) overlay: Arc<Overlay>,
+    pub(crate) state: Sealed,
     /// By vertex: the watermark that it got.
     pub(crate) marks: Vec<i64>,
     /// By vertex.
@@ -313,6 +313,8 @@ impl Wiring {
                         waiting[worker].push_row(row, rows.weight(i));
                         if waiting[worker].len() >= EXCHANGE_ROWS {
                             let rows = waiting[worker].take();
+                            // As much again will wait, but perhaps not in this epoch.
+                            waiting[worker].reserve(rows.bytes());
                             let message = Message::Rows { to: *to, port: *port, rows };
                             self.exchange.send(worker, message);
                         }
@@ -450,11 +452,11 @@ impl Wiring {
         Ok(())
     }
 
-    /// Collects what the epoch wrote and what it took.
+    /// Collects what the epoch wrote and what it took; `to_disk`: the disk is to follow it.
     ///
     /// # Errors
     /// If a sink would write more than there is memory for.
-    pub(crate) fn end_epoch(&mut self) -> Result<Handed> {
+    pub(crate) fn end_epoch(&mut self, to_disk: bool) -> Result<Handed> {
         let mut outputs = Vec::new();
         for node in &mut self.nodes {
             let Role::Sink(sink) = &mut node.role else { continue };
@@ -474,10 +476,10 @@ impl Wiring {
             self.failed.extend(failed);
             outputs.push((sink.vertex, sink.stream, staged, count));
         }
-        let overlay = self.store.seal();
+        let state = self.store.seal(to_disk);
         Ok(Handed {
             outputs,
-            overlay,
+            state,
             marks: self.nodes.iter().map(|n| n.mark).collect(),
             counts: self.nodes.iter_mut().map(|n| std::mem::take(&mut n.counts)).collect(),
             tables: self.store.table_sizes().collect(),

@@ -81,6 +81,11 @@ impl BatchBuilder {
         self.len() == 0
     }
 
+    /// Makes room for rows of so many bytes.
+    pub fn reserve(&mut self, bytes: usize) {
+        self.words.reserve(bytes / 8);
+    }
+
     /// Bytes written.
     pub fn bytes(&self) -> usize {
         self.words.len() * 8

@@ -422,7 +422,7 @@ impl<'a> Runner<'a> {
             }
         }
         for worker in &mut self.workers {
-            worker.store.seal();
+            worker.store.seal(false);
         }
     }
 

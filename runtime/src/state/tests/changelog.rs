@@ -31,7 +31,7 @@ fn history(shards: u32) -> (StateStore, Topic) {
         let windows = source.windowed(WINDOWS);
         windows.at(i64::from(epoch)).upsert(&key_batch(&[1, 2]), &mut slots).expect("no disk");
         windows.remove_window(i64::from(epoch) - 2).expect("no disk");
-        let overlay = source.seal();
+        let overlay = source.seal(false).changes;
         for record in records(&overlay, shards) {
             topic[record.shard as usize]
                 .push((record.key.to_vec(), record.value.map(<[u8]>::to_vec)));

@@ -19,7 +19,7 @@ fn the_position_survives_and_goes_with_the_rows() {
     assert_eq!(disk.position(), Ok(None));
     let mut writer = store(ALL_GROUPS, Some(&disk), usize::MAX);
     put(&mut writer, &[1, 2, 3], 4);
-    disk.publish(&[&writer.seal()], b"offsets").expect("the disk works");
+    disk.publish(&[&writer.seal(true).changes], b"offsets").expect("the disk works");
     drop((writer, disk));
     let disk = Arc::new(Disk::open(folder.path()).expect("it opens again"));
     assert_eq!(disk.position(), Ok(Some(b"offsets".to_vec())));
@@ -53,7 +53,7 @@ fn workers_share_a_disk_by_key_group() {
             numbers.iter().copied().filter(|&n| usize::from(group_of(&key(n)) % 3) == w).collect();
         put(worker, &mine, 4);
     }
-    let overlays: Vec<_> = workers.iter_mut().map(StateStore::seal).collect();
+    let overlays: Vec<_> = workers.iter_mut().map(|worker| worker.seal(true).changes).collect();
     let overlays: Vec<&Overlay> = overlays.iter().map(AsRef::as_ref).collect();
     disk.publish(&overlays, b"p").expect("the disk works");
     let mut rows = 0;
@@ -78,7 +78,7 @@ fn damaged_rows_and_positions_are_refused() {
     let (folder, disk) = disk();
     let mut writer = store(ALL_GROUPS, Some(&disk), usize::MAX);
     put(&mut writer, &[1], 4);
-    let overlay = writer.seal();
+    let overlay = writer.seal(true).changes;
     disk.publish(&[&overlay], b"p").expect("the disk works");
     let full_key = overlay.changes().next().expect("one change").full_key().to_vec();
     for bad in [&b"short"[..], &[0; 48], &[255; 80], b""] {

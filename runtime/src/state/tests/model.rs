@@ -1,6 +1,7 @@
 //! Random histories: changes, seals, publications, evictions and restarts, with budgets from
-//! nothing to plenty. After every step the tables answer as plain maps do, the overlays so far fold
-//! to the tables' contents, and the changelog restores them.
+//! nothing to plenty, and a disk that follows every epoch or some. After every step the tables
+//! answer as plain maps do, the overlays so far fold to the tables' contents, and the changelog
+//! restores them.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
@@ -27,7 +28,7 @@ enum Op {
     WindowRemove { end: i64, key: u8 },
     DropWindow { end: i64 },
     WindowEntries { end: i64 },
-    Seal,
+    Seal { to_disk: bool },
     Publish,
     Restart,
 }
@@ -55,7 +56,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         2 => (end(), key()).prop_map(|(end, key)| Op::WindowRemove { end, key }),
         1 => end().prop_map(|end| Op::DropWindow { end }),
         1 => end().prop_map(|end| Op::WindowEntries { end }),
-        5 => Just(Op::Seal),
+        5 => any::<bool>().prop_map(|to_disk| Op::Seal { to_disk }),
         5 => Just(Op::Publish),
         1 => Just(Op::Restart),
     ];
@@ -67,12 +68,13 @@ struct Run {
     store: StateStore,
     disk: Option<Arc<Disk>>,
     budget: usize,
-    /// What the tables hold, what they held when the epoch began, what is on disk.
+    /// What the tables hold, and what they held when the epoch began.
     now: Contents,
     sealed: Contents,
-    on_disk: Contents,
-    /// Sealed and not published, with the contents after each.
-    pending: VecDeque<(Arc<Overlay>, Contents)>,
+    /// Sealed and not committed.
+    pending: VecDeque<Sealed>,
+    /// The changelog that the disk is behind.
+    behind: Vec<Arc<Overlay>>,
     /// All sealed overlays folded.
     folded: BTreeMap<Vec<u8>, Vec<u64>>,
 }
@@ -109,8 +111,8 @@ impl Run {
             budget,
             now: Contents::new(),
             sealed: Contents::new(),
-            on_disk: Contents::new(),
             pending: VecDeque::new(),
+            behind: Vec::new(),
             folded: BTreeMap::new(),
         }
     }
@@ -172,7 +174,7 @@ impl Run {
                 });
             }
             Op::WindowEntries { end } => self.check_window(*end)?,
-            Op::Seal => self.seal(),
+            Op::Seal { to_disk } => self.seal(*to_disk),
             Op::Publish => self.publish()?,
             Op::Restart => self.restart()?,
         }
@@ -301,9 +303,9 @@ impl Run {
         }
     }
 
-    fn seal(&mut self) {
-        let overlay = self.store.seal();
-        for change in overlay.changes() {
+    fn seal(&mut self, to_disk: bool) {
+        let sealed = self.store.seal(to_disk);
+        for change in sealed.changes.changes() {
             match change.row() {
                 Some(row) => {
                     self.folded.insert(change.full_key().to_vec(), row.words().to_vec());
@@ -313,27 +315,31 @@ impl Run {
                 }
             }
         }
-        let changes: Vec<_> = overlay.changes().map(Change::full_key).collect();
-        assert!(changes.is_sorted_by(|a, b| a < b), "one change a key, in key order");
+        if let Some(overlay) = &sealed.for_disk {
+            let changes: Vec<_> = overlay.changes().map(Change::full_key).collect();
+            assert!(changes.is_sorted_by(|a, b| a < b), "one change a key, in key order");
+        }
+        assert_eq!(sealed.for_disk.is_some(), to_disk && self.disk.is_some());
         assert_eq!(fold_of(&self.now), self.folded);
         self.sealed = self.now.clone();
-        self.pending.push_back((overlay, self.sealed.clone()));
+        self.pending.push_back(sealed);
     }
 
     fn publish(&mut self) -> Result<(), StateError> {
-        if let Some((overlay, contents)) = self.pending.pop_front() {
-            if let Some(disk) = &self.disk {
-                let position = overlay.seal().to_be_bytes();
-                disk.publish(&[&overlay], &position)?;
-                assert_eq!(disk.position()?.as_deref(), Some(&position[..]));
-            }
+        let Some(Sealed { changes, for_disk }) = self.pending.pop_front() else { return Ok(()) };
+        self.behind.push(changes);
+        if let (Some(disk), Some(overlay)) = (&self.disk, for_disk) {
+            let position = overlay.seal().to_be_bytes();
+            disk.publish(&[&overlay], &position)?;
+            assert_eq!(disk.position()?.as_deref(), Some(&position[..]));
             self.store.published(overlay.seal());
-            self.on_disk = contents;
+            self.behind.clear();
         }
         Ok(())
     }
 
-    /// The process dies after the commit: sealed epochs are published first, the open one is lost.
+    /// The process dies after the commit: the disk is brought to the end of the changelog, the
+    /// epoch under way is lost.
     fn restart(&mut self) -> Result<(), StateError> {
         while !self.pending.is_empty() {
             self.publish()?;
@@ -342,7 +348,15 @@ impl Run {
         self.store = store(ALL_GROUPS, disk.as_ref(), self.budget);
         self.now = self.sealed.clone();
         match &self.disk {
-            Some(_) => self.store.load()?,
+            Some(disk) => {
+                let (specs, behind) = (specs(), std::mem::take(&mut self.behind));
+                let mut restorer = Restorer::new(&specs, &NUMBERS, disk);
+                for record in behind.iter().flat_map(|changes| records(changes, 8)) {
+                    restorer.apply(record.key, record.value).expect("our own records");
+                }
+                restorer.finish(b"end").expect("the disk works");
+                self.store.load()?;
+            }
             None => {
                 for (key, row) in &self.folded {
                     let bytes: Vec<u8> = row.iter().flat_map(|word| word.to_ne_bytes()).collect();
@@ -399,7 +413,7 @@ fn check(ops: &[Op], with_disk: bool, budget: usize) {
         run.step(op).expect("the disk works");
     }
     run.check_all().expect("the disk works");
-    run.step(&Op::Seal).expect("the disk works");
+    run.step(&Op::Seal { to_disk: false }).expect("the disk works");
     run.step(&Op::Restart).expect("the disk works");
     run.check_all().expect("the disk works");
 }
