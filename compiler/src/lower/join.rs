@@ -5,6 +5,7 @@ use flow_ir::kernel::KernelSpec;
 use flow_ir::logical::{Hidden, Join, JoinClass, Node};
 use flow_ir::physical::{
     self, IntervalJoin, LookupJoin, Partitioning, PhysicalOp, TableKind, TemporalJoin, WindowJoin,
+    kept_row,
 };
 use flow_ir::types::{DataType, Type};
 
@@ -32,9 +33,14 @@ impl Side {
         std::iter::once(bigint()).chain(self.keyed_row()).collect()
     }
 
-    /// The same with a time between: key, time, row.
-    fn timed_row(&self) -> Vec<Type> {
-        self.key().chain([bigint()]).chain(self.row.iter().cloned()).collect()
+    /// Key of a table that keeps rows as values: key, number of the row.
+    fn numbered(&self) -> Vec<Type> {
+        self.key().chain([bigint()]).collect()
+    }
+
+    /// The same with the time: span of time, key, time, number of the row.
+    fn timed(&self) -> Vec<Type> {
+        std::iter::once(bigint()).chain(self.key()).chain([bigint(), bigint()]).collect()
     }
 }
 
@@ -95,13 +101,15 @@ impl Lowering<'_> {
         left: Side,
         right: Side,
     ) -> PhysicalOp {
-        let numbers = |side| vec![bigint(); if join.kind.counts_partners(side) { 2 } else { 1 }];
+        let value = |side: usize, of: &Side| {
+            kept_row(&of.row, if join.kind.counts_partners(side) { 2 } else { 1 })
+        };
         PhysicalOp::Join(physical::Join {
             kind: join.kind,
             nulls_equal: join.nulls_equal.clone(),
             condition,
-            left: self.table("left", TableKind::Ordered, left.keyed_row(), numbers(0)),
-            right: self.table("right", TableKind::Ordered, right.keyed_row(), numbers(1)),
+            left: self.table("left", TableKind::Ordered, left.numbered(), value(0, &left)),
+            right: self.table("right", TableKind::Ordered, right.numbered(), value(1, &right)),
             left_keys: left.keys,
             right_keys: right.keys,
         })
@@ -117,11 +125,11 @@ impl Lowering<'_> {
         let JoinClass::Interval { left_time, right_time, lower, upper } = join.class else {
             unreachable!("called for interval joins");
         };
-        let counts = || vec![bigint(), Type::not_null(DataType::Boolean)];
-        let timer = [bigint(), Type::not_null(DataType::Int)].into_iter().chain(left.key());
-        let timer = timer.collect();
-        let left_table = self.table("left", TableKind::Ordered, left.timed_row(), counts());
-        let right_table = self.table("right", TableKind::Ordered, right.timed_row(), counts());
+        let timer = [bigint(), Type::not_null(DataType::Int), bigint()].into_iter();
+        let timer = timer.chain(left.key()).collect();
+        let value = |of: &Side| kept_row(&of.row, 2);
+        let left_table = self.table("left", TableKind::Ordered, left.timed(), value(&left));
+        let right_table = self.table("right", TableKind::Ordered, right.timed(), value(&right));
         let timers = self.table("timers", TableKind::Ordered, timer, Vec::new());
         PhysicalOp::IntervalJoin(IntervalJoin {
             kind: join.kind,

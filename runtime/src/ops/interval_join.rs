@@ -2,26 +2,32 @@
 //! until the watermark says that no partner can come; one that is unmatched by then goes out alone,
 //! where the join keeps the rows of its side. Of a semi join a left row goes out with its first
 //! partner.
+//!
+//! Rows are kept by the span of time that they fall into, then by key and time. So partners are in
+//! a few places, and what is too old goes span by span. Only where rows go out alone has each a
+//! timer, since that must not come late.
 
 use std::ops::Bound::{Excluded, Included, Unbounded};
 
 use flow_ir::ids::TableId;
-use flow_ir::physical::{IntervalJoin, JoinKind, TableKind};
-use flow_ir::row::{
-    Column, KeyBatch, KeyEncoder, RowBatch, RowLayout, RowRef, key_group, key_hash,
-};
-use flow_ir::types::{DataType, Type};
+use flow_ir::physical::{IntervalJoin, JoinKind, TableKind, kept_row};
+use flow_ir::row::{Column, KeyBatch, KeyEncoder, RowBatch, RowRef, key_group, order_i64};
+use flow_ir::types::Type;
 
 use super::aggregation::{push_i64, read_i64};
 use super::join::PAIRS_MAX;
+use super::kept::KeptRows;
 use super::pairs::{Keys, Pairs, Side, check_keys, product, strict};
-use super::{OpCx, OpError, Operator, Plan, words_of};
+use super::{OpCx, OpError, Operator, Plan, data, words_of};
 use crate::state::prefix_end;
 
 /// Bytes of a number in a key.
 const NUMBER_BYTES: usize = 9;
 /// A row without columns: its length in bytes.
 const EMPTY_ROW: [u64; 1] = [8];
+/// The numbers of a kept row.
+const COUNT: usize = 0;
+const MATCHED: usize = 1;
 
 pub(super) struct IntervalJoinOp {
     kind: JoinKind,
@@ -29,7 +35,10 @@ pub(super) struct IntervalJoinOp {
     strict: [KeyEncoder; 2],
     lower: i64,
     upper: i64,
+    /// Microseconds.
+    span: i64,
     sides: [Side; 2],
+    kept: [KeptRows; 2],
     times: [Column; 2],
     tables: [TableId; 2],
     timers: TableId,
@@ -38,8 +47,6 @@ pub(super) struct IntervalJoinOp {
     origins: Vec<(usize, i64)>,
     /// Of each pair, the partner's key in its table if it was not matched before.
     partners: Keys,
-    count: Column,
-    matched: Column,
     key: Vec<u8>,
 }
 
@@ -52,9 +59,11 @@ impl IntervalJoinOp {
         if op.lower > op.upper {
             return Err("the interval is empty".into());
         }
-        let kept = [DataType::BigInt, DataType::Boolean];
-        let kept_layout = RowLayout::new(kept.clone().map(Type::not_null).to_vec());
-        let table = |id| plan.table(id, TableKind::Ordered, &kept);
+        let table = |id, row: &[Type]| {
+            plan.table(id, TableKind::Ordered, &data(&kept_row(row, MATCHED + 1)))
+        };
+        let tables = [table(op.left, &left)?, table(op.right, &right)?];
+        let kept = [KeptRows::new(&left, MATCHED + 1), KeptRows::new(&right, MATCHED + 1)];
         let sides = [Side::new(left, &op.left_keys)?, Side::new(right, &op.right_keys)?];
         Ok(Self {
             kind: op.kind,
@@ -65,14 +74,15 @@ impl IntervalJoinOp {
             lower: op.lower,
             upper: op.upper,
             times: [sides[0].layout.column(op.left_time), sides[1].layout.column(op.right_time)],
+            // A row's partners are in three spans at most.
+            span: (op.upper.saturating_sub(op.lower) / 2).max(1),
             sides,
-            tables: [table(op.left)?, table(op.right)?],
+            kept,
+            tables,
             timers: plan.table(op.timers, TableKind::Ordered, &[])?,
             pairs: Pairs::new(plan, op.condition.as_ref(), op.kind)?,
             origins: Vec::new(),
             partners: Keys::default(),
-            count: kept_layout.column(0),
-            matched: kept_layout.column(1),
             key: Vec::new(),
         })
     }
@@ -105,30 +115,28 @@ impl IntervalJoinOp {
         side: usize,
         i: usize,
         row: RowRef<'_>,
-        key: &[u8],
+        (group, key): (u8, &[u8]),
         cx: &mut OpCx<'_>,
     ) -> Result<(), OpError> {
         let (first, last) = self.partner_times(side, row.i64(self.times[side]));
-        let (from, to) = (at_time(key, first), at_time(key, last));
-        let to = prefix_end(&to);
-        let group = key_group(key_hash(key));
-        let limit = cx.limit_bytes;
-        let table = cx.state.ordered(self.tables[1 - side]);
-        let to = to.as_deref().map_or(Unbounded, Excluded);
-        let entries = table.range(Some(group), Included(&from), to)?;
-        let (count, matched) = (self.count, self.matched);
+        let most = self.pairs.bytes().saturating_add(cx.limit_bytes);
         let wants_flag = self.kind.counts_partners(1 - side);
-        let (origins, partners) = (&mut self.origins, &mut self.partners);
-        let entries = entries.map(|entry| {
-            origins.push((i, entry.row.i64(count)));
-            let unmatched = wants_flag && entry.row.word(matched) == 0;
-            partners.push(if unmatched { entry.key } else { &[] });
-            &entry.key[from.len()..]
-        });
-        let rows = self.sides[1 - side].rows(entries, limit)?;
-        for partner in rows.rows() {
-            let [left, right] = if side == 0 { [row, partner] } else { [partner, row] };
-            self.pairs.push(left, right);
+        let (table, kept) = (cx.state.ordered(self.tables[1 - side]), &self.kept[1 - side]);
+        for span in first.div_euclid(self.span)..=last.div_euclid(self.span) {
+            let from = place(span, key, first);
+            let to = prefix_end(&place(span, key, last));
+            let to = to.as_deref().map_or(Unbounded, Excluded);
+            for entry in table.range(Some(group), Included(&from), to)? {
+                self.origins.push((i, kept.number(entry.row, COUNT)));
+                let unmatched = wants_flag && kept.number(entry.row, MATCHED) == 0;
+                self.partners.push(if unmatched { entry.key } else { &[] });
+                let partner = kept.row(entry.row);
+                let [left, right] = if side == 0 { [row, partner] } else { [partner, row] };
+                self.pairs.push(left, right);
+                if self.pairs.bytes() > most {
+                    return Err(OpError::TooMuch);
+                }
+            }
         }
         Ok(())
     }
@@ -151,9 +159,8 @@ impl IntervalJoinOp {
             if is_first {
                 let group = key_group(keys.hash(i));
                 let table = cx.state.ordered(self.tables[1 - side]);
-                let known = table.get(group, partner)?;
-                is_first = known.is_some_and(|row| row.word(self.matched) == 0);
-                table.put(group, partner, RowRef::new(&kept_row(count, true)))?;
+                let at = (group, partner);
+                is_first = self.kept[1 - side].change(table, at, MATCHED, |_| 1)?.0 == 0;
             }
             if self.kind.has_pairs() {
                 let weight = product(count, rows.weight(i))?;
@@ -168,75 +175,70 @@ impl IntervalJoinOp {
         cx.refuse_too_much(0)
     }
 
-    /// Keeps a row, and sets the timer at which it goes.
+    /// Keeps a row, and sets the timer at which it goes if it may go out alone then.
     fn keep(
         &mut self,
         side: usize,
         row: RowRef<'_>,
-        key: &[u8],
+        (group, key): (u8, &[u8]),
         weight: i64,
         matched: bool,
         cx: &mut OpCx<'_>,
     ) -> Result<(), OpError> {
         let time = row.i64(self.times[side]);
-        let group = key_group(key_hash(key));
-        self.key.clear();
-        self.key.extend_from_slice(key);
-        push_i64(time, &mut self.key);
-        self.sides[side].append_row(row, &mut self.key);
-        let table = cx.state.ordered(self.tables[side]);
-        let old = table.get(group, &self.key)?;
-        let (count, flag) = old.map_or((0, 0), |r| (r.i64(self.count), r.word(self.matched)));
-        let row = kept_row(count.wrapping_add(weight), matched || flag != 0);
-        table.put(group, &self.key, RowRef::new(&row))?;
-        self.key.clear();
-        push_i64(self.expiry(side, time), &mut self.key);
-        push_i64(side as i64, &mut self.key);
-        self.key.extend_from_slice(key);
-        let timers = cx.state.ordered(self.timers);
-        timers.put(group, &self.key, RowRef::new(&EMPTY_ROW))?;
+        self.key = place(time.div_euclid(self.span), key, time);
+        let (table, kept) = (cx.state.ordered(self.tables[side]), &mut self.kept[side]);
+        let known = kept.find(table, group, &mut self.key, row)?;
+        let [count, flag] = known.unwrap_or_default();
+        let numbers = [count.wrapping_add(weight), flag | i64::from(matched)];
+        kept.put(table, (group, &self.key), &numbers, row)?;
+        if self.kind.keeps_lonely(side) {
+            self.key.clear();
+            for number in [self.expiry(side, time), side as i64, time] {
+                push_i64(number, &mut self.key);
+            }
+            self.key.extend_from_slice(key);
+            let timers = cx.state.ordered(self.timers);
+            timers.put(group, &self.key, RowRef::new(&EMPTY_ROW))?;
+        }
         Ok(())
     }
 
-    /// Drops the rows of a key whose time has come; left rows without a partner go out.
+    /// Drops the rows of a timer, which has come; those without a partner go out.
     fn expire(&mut self, timer: &[u8], group: u8, cx: &mut OpCx<'_>) -> Result<(), OpError> {
-        let parts = timer.split_at_checked(2 * NUMBER_BYTES).and_then(|(numbers, key)| {
-            Some((read_i64(numbers)?, read_i64(&numbers[NUMBER_BYTES..])?, key))
-        });
-        let Some((expiry, side, key)) = parts else {
+        let number = |at: usize| timer.get(at * NUMBER_BYTES..).and_then(read_i64);
+        let (Some(side), Some(time), Some(key)) =
+            (number(1), number(2), timer.get(3 * NUMBER_BYTES..))
+        else {
             return Err(OpError::Internal("a timer cannot be read back"));
         };
         let side = usize::from(side != 0);
-        let to = prefix_end(&at_time(key, self.expired_until(side, expiry)));
+        let from = place(time.div_euclid(self.span), key, time);
+        let to = prefix_end(&from);
         let to = to.as_deref().map_or(Unbounded, Excluded);
-        let from = at_time(key, i64::MIN);
-        let alone = self.kind.keeps_lonely(side);
-        let (count, matched) = (self.count, self.matched);
-        let (mut counts, mut keys) = (Vec::new(), Keys::default());
+        let (kept, pairs) = (&self.kept[side], &self.pairs);
         cx.state.ordered(self.tables[side]).drain(Some(group), Included(&from), to, |entry| {
-            if alone && entry.row.word(matched) == 0 {
-                counts.push(entry.row.i64(count));
-                keys.push(&entry.key[from.len()..]);
+            if kept.number(entry.row, MATCHED) == 0 {
+                let (row, count) = (kept.row(entry.row), kept.number(entry.row, COUNT));
+                pairs.emit_alone(side, row, count, cx.emit);
             }
         })?;
-        let rows = self.sides[side].rows((0..counts.len()).map(|i| keys.get(i)), cx.limit_bytes)?;
-        for (row, count) in rows.rows().zip(counts) {
-            self.pairs.emit_alone(side, row, count, cx.emit);
-        }
         cx.refuse_too_much(0)
+    }
+
+    /// Drops the spans of a side that no partner can reach any more.
+    fn drop_spans(&self, side: usize, mark: i64, cx: &mut OpCx<'_>) -> Result<(), OpError> {
+        // Rows up to this time have expired, but the last span may hold later ones.
+        let expired = self.expired_until(side, mark.saturating_sub(1));
+        let open = order_i64(expired.saturating_add(1).div_euclid(self.span));
+        let to = if mark == i64::MAX { Unbounded } else { Excluded(&open[..]) };
+        Ok(cx.state.ordered(self.tables[side]).drain(None, Unbounded, to, |_| {})?)
     }
 }
 
-/// A kept row's value: length, null bits, count and flag.
-fn kept_row(count: i64, matched: bool) -> [u64; 4] {
-    [32, 0, count as u64, u64::from(matched)]
-}
-
-/// The key with a time.
-fn at_time(key: &[u8], time: i64) -> Vec<u8> {
-    let mut bytes = key.to_vec();
-    push_i64(time, &mut bytes);
-    bytes
+/// How the keys of rows begin that fall into a span and have this key and time.
+fn place(span: i64, key: &[u8], time: i64) -> Vec<u8> {
+    [&order_i64(span), key, &order_i64(time)].concat()
 }
 
 impl Operator for IntervalJoinOp {
@@ -246,7 +248,7 @@ impl Operator for IntervalJoinOp {
         let mut matched = vec![false; rows.len()];
         for (i, row) in rows.rows().enumerate() {
             if !self.strict[port].has_null(row) {
-                self.collect(port, i, row, keys.key(i), cx)?;
+                self.collect(port, i, row, (key_group(keys.hash(i)), keys.key(i)), cx)?;
             }
             if self.origins.len() >= PAIRS_MAX {
                 self.look(port, rows, &keys, &mut matched, cx)?;
@@ -264,7 +266,8 @@ impl Operator for IntervalJoinOp {
             } else if is_known && self.kind == JoinKind::Semi {
                 self.pairs.emit_alone(port, row, weight, cx.emit);
             } else if !is_known {
-                self.keep(port, row, keys.key(i), weight, matched[i], cx)?;
+                let at = (key_group(keys.hash(i)), keys.key(i));
+                self.keep(port, row, at, weight, matched[i], cx)?;
             }
         }
         self.sides[port].keys = keys;
@@ -282,6 +285,9 @@ impl Operator for IntervalJoinOp {
         })?;
         for (i, group) in groups.into_iter().enumerate() {
             self.expire(timers.get(i), group, cx)?;
+        }
+        for side in [0, 1].into_iter().filter(|&side| !self.kind.keeps_lonely(side)) {
+            self.drop_spans(side, mark, cx)?;
         }
         Ok(())
     }

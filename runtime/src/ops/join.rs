@@ -7,16 +7,16 @@
 use std::sync::Arc;
 
 use flow_ir::ids::TableId;
-use flow_ir::physical::{Changelog, Join, JoinKind, TableKind};
+use flow_ir::physical::{Changelog, Join, JoinKind, TableKind, kept_row};
 use flow_ir::row::{
-    BatchBuilder, Column, KeyBatch, KeyEncoder, RowBatch, RowLayout, RowRef, key_group, key_hash,
+    BatchBuilder, Column, KeyBatch, KeyEncoder, RowBatch, RowLayout, RowRef, key_group,
 };
-use flow_ir::types::DataType;
+use flow_ir::types::Type;
 
 use super::changes::NetRows;
+use super::kept::KeptRows;
 use super::pairs::{Keys, Pairs, Side, check_keys, copy, product};
-use super::{OpCx, OpError, Operator, Plan};
-use crate::state::OrderedTable;
+use super::{OpCx, OpError, Operator, Plan, data};
 
 /// Pairs that are held before they are looked at, at most about this many.
 pub(super) const PAIRS_MAX: usize = 16_384;
@@ -26,6 +26,7 @@ pub(super) struct JoinOp {
     /// The key columns in which NULL equals nothing.
     strict: [KeyEncoder; 2],
     sides: [Side; 2],
+    kept: [KeptRows; 2],
     tables: [TableId; 2],
     /// Whether a side's rows know the weight of their partners.
     counted: [bool; 2],
@@ -63,10 +64,12 @@ impl JoinOp {
         let (left, right, output) = (plan.input(0)?, plan.input(1)?, plan.output());
         check_keys(&left, &op.left_keys, &right, &op.right_keys)?;
         let counted = [0, 1].map(|side| op.kind.counts_partners(side));
-        let table = |id, side: usize| {
-            let numbers = if counted[side] { 2 } else { 1 };
-            plan.table(id, TableKind::Ordered, &vec![DataType::BigInt; numbers])
+        let numbers = counted.map(|counted| if counted { 2 } else { 1 });
+        let table = |id, row: &[Type], numbers| {
+            plan.table(id, TableKind::Ordered, &data(&kept_row(row, numbers)))
         };
+        let tables = [table(op.left, &left, numbers[0])?, table(op.right, &right, numbers[1])?];
+        let kept = [KeptRows::new(&left, numbers[0]), KeptRows::new(&right, numbers[1])];
         let retracts = plan.vertex.changelog == Changelog::Retract;
         if !retracts && !matches!(op.kind, JoinKind::Inner | JoinKind::Semi) {
             return Err("an outer or anti join takes rows back".into());
@@ -83,7 +86,8 @@ impl JoinOp {
                 KeyEncoder::new(&sides[0].layout, &strict(&op.left_keys)),
                 KeyEncoder::new(&sides[1].layout, &strict(&op.right_keys)),
             ],
-            tables: [table(op.left, 0)?, table(op.right, 1)?],
+            kept,
+            tables,
             counted,
             pairs: Pairs::new(plan, op.condition.as_ref(), op.kind)?,
             origins: Vec::new(),
@@ -124,20 +128,18 @@ impl JoinOp {
     ) -> Result<(), OpError> {
         let other = 1 - own;
         let counted = self.counted[other];
-        let (limit, table) = (cx.limit_bytes, cx.state.ordered(self.tables[other]));
-        let weight = table.layout().column(0);
-        let (origins, partners) = (&mut self.origins, &mut self.partners);
-        let found = table.scan(Some(group), key)?.map(|entry| {
-            origins.push((i, entry.row.i64(weight)));
-            partners.push(if counted { entry.key } else { &[] });
-            &entry.key[key.len()..]
-        });
-        let found = self.sides[other].rows(found, limit)?;
-        for partner in found.rows() {
+        let most = self.pairs.bytes().saturating_add(cx.limit_bytes);
+        let (table, kept) = (cx.state.ordered(self.tables[other]), &self.kept[other]);
+        for entry in table.scan(Some(group), key)? {
+            self.origins.push((i, kept.number(entry.row, 0)));
+            self.partners.push(if counted { entry.key } else { &[] });
+            let partner = kept.row(entry.row);
             let [left, right] = if own == 0 { [row, partner] } else { [partner, row] };
             self.pairs.push(left, right);
+            if self.pairs.bytes() > most {
+                return Err(OpError::TooMuch);
+            }
         }
-        self.sides[other].recycle(found);
         Ok(())
     }
 
@@ -157,7 +159,8 @@ impl JoinOp {
             if self.counted[other] {
                 let table = cx.state.ordered(self.tables[other]);
                 let (group, key) = (key_group(keys.hash(i)), self.partners.get(place));
-                let (before, after) = add_partners(table, group, key, rows.weight(i))?;
+                let add = |partners: i64| partners.wrapping_add(rows.weight(i));
+                let (before, after) = self.kept[other].change(table, (group, key), 1, add)?;
                 let shown = self.shows_alone(other, after) - self.shows_alone(other, before);
                 let columns = self.pairs.columns_of(other);
                 let weight = product(shown, partner)?;
@@ -191,25 +194,21 @@ impl JoinOp {
         own: usize,
         row: RowRef<'_>,
         weight: i64,
-        (key, partners): (&[u8], i64),
+        (group, key, partners): (u8, &[u8], i64),
         cx: &mut OpCx<'_>,
     ) -> Result<(), OpError> {
         self.key.clear();
         self.key.extend_from_slice(key);
-        self.sides[own].append_row(row, &mut self.key);
-        let group = key_group(key_hash(key));
-        let table = cx.state.ordered(self.tables[own]);
-        if !self.counted[own] {
-            table.add_weight(group, &self.key, weight)?;
-            return Ok(());
+        let (table, kept) = (cx.state.ordered(self.tables[own]), &mut self.kept[own]);
+        let known = kept.find(table, group, &mut self.key, row)?;
+        let known_weight = known.map_or(0, |numbers| numbers[0]);
+        let at = (group, &self.key[..]);
+        match (known_weight.wrapping_add(weight), known) {
+            (0, None) => Ok(()),
+            (0, Some(_)) => kept.remove(table, group, &self.key),
+            (sum, _) if self.counted[own] => kept.put(table, at, &[sum, partners], row),
+            (sum, _) => kept.put(table, at, &[sum], row),
         }
-        let column = table.layout().column(0);
-        let known = table.get(group, &self.key)?.map_or(0, |entry| entry.i64(column));
-        match known.wrapping_add(weight) {
-            0 => table.delete(group, &self.key)?,
-            sum => table.put(group, &self.key, RowRef::new(&counted_row(sum, partners)))?,
-        }
-        Ok(())
     }
 
     /// Emits the rows that go out alone.
@@ -226,28 +225,6 @@ impl JoinOp {
         self.alone.rows.recycle(alone);
         Ok(())
     }
-}
-
-/// Adds to the weight of a row's partners; that before and after.
-fn add_partners(
-    table: &mut OrderedTable,
-    group: u8,
-    key: &[u8],
-    weight: i64,
-) -> Result<(i64, i64), OpError> {
-    let columns = [table.layout().column(0), table.layout().column(1)];
-    let Some(row) = table.get(group, key)? else {
-        return Err(OpError::Internal("a partner is no longer there"));
-    };
-    let (own, before) = (row.i64(columns[0]), row.i64(columns[1]));
-    let after = before.wrapping_add(weight);
-    table.put(group, key, RowRef::new(&counted_row(own, after)))?;
-    Ok((before, after))
-}
-
-/// A kept row's value: length, null bits, its weight and that of its partners.
-fn counted_row(weight: i64, partners: i64) -> [u64; 4] {
-    [32, 0, weight as u64, partners as u64]
 }
 
 impl Operator for JoinOp {
@@ -268,7 +245,8 @@ impl Operator for JoinOp {
         for (i, row) in rows.rows().enumerate() {
             let (weight, partners) = (rows.weight(i), self.counts[i]);
             if self.may_match(port, row) {
-                self.keep(port, row, weight, (keys.key(i), partners), cx)?;
+                let group = key_group(keys.hash(i));
+                self.keep(port, row, weight, (group, keys.key(i), partners), cx)?;
             }
             let weight = product(weight, self.shows_alone(port, partners))?;
             self.alone.push(port, row, self.sides[port].layout.columns(), weight);

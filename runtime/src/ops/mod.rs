@@ -20,6 +20,7 @@ mod group_aggregate;
 mod groups;
 mod interval_join;
 mod join;
+mod kept;
 mod late;
 mod lookup_join;
 mod map;

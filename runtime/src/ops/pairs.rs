@@ -175,6 +175,11 @@ impl Pairs {
         self.candidates.finish(self.candidates.len() as i64 + 1);
     }
 
+    /// Bytes of the pairs that wait.
+    pub(super) fn bytes(&self) -> usize {
+        self.candidates.bytes()
+    }
+
     /// Takes the pairs, and the positions of those that pass the condition.
     pub(super) fn take(&mut self, cx: &mut OpCx<'_>) -> (RowBatch, Vec<usize>) {
         let pairs = self.candidates.take();

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::TableId;
 use crate::kernel::KernelSpec;
+use crate::types::{DataType, Field, Type};
 
 /// What a join gives beside its pairs, or instead of them. (A right join is a left one turned
 /// round.)
@@ -72,11 +73,19 @@ pub struct Join {
     pub right_keys: Vec<usize>,
     /// Over left and right columns; only its filter counts.
     pub condition: Option<KernelSpec>,
-    /// Ordered: key, row → weight (BIGINT) and, unless the kind is inner, the weight of the right
-    /// rows that are its partners (BIGINT).
+    /// Ordered: key, number of the row → `kept_row`: weight and, unless the kind is inner, the
+    /// weight of the right rows that are its partners.
     pub left: TableId,
-    /// Ordered: key, row → weight (BIGINT) and, if the kind is full, likewise.
+    /// Ordered: key, number of the row → `kept_row`: weight and, if the kind is full, likewise.
     pub right: TableId,
+}
+
+/// The value under which a join keeps a row of these columns: so many BIGINTs, then a ROW.
+pub fn kept_row(row: &[Type], numbers: usize) -> Vec<Type> {
+    let fields = row.iter().map(|ty| Field::new("", ty.clone())).collect();
+    let mut value = vec![Type::not_null(DataType::BigInt); numbers];
+    value.push(Type::not_null(DataType::Row(fields)));
+    value
 }
 
 /// Joins two append-only inputs of windows: rows with equal keys, which say the window, when that
@@ -128,11 +137,12 @@ pub struct IntervalJoin {
     pub upper: i64,
     /// Over left and right columns; only its filter counts.
     pub condition: Option<KernelSpec>,
-    /// Ordered: key, time (BIGINT), row → count (BIGINT), matched (BOOLEAN).
+    /// Ordered: span of time, key, time, number of the row → `kept_row`: count, 1 if it is matched.
     pub left: TableId,
-    /// Ordered: key, time (BIGINT), row → count (BIGINT), matched (BOOLEAN).
+    /// Ordered: likewise.
     pub right: TableId,
-    /// Ordered: expiry (BIGINT), side (INT), key → nothing: what to look at when time passes.
+    /// Ordered: expiry (BIGINT), side (INT), time (BIGINT), key → nothing: rows to be looked at
+    /// when time passes. Of sides whose rows go out alone; others go with their span of time.
     pub timers: TableId,
 }
 

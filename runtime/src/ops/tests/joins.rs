@@ -1,7 +1,7 @@
 //! Join and IntervalJoin against pairs by definition.
 
 use flow_ir::physical::{
-    Changelog, IntervalJoin, Join, JoinKind, LookupJoin, PhysicalOp, TableKind,
+    Changelog, IntervalJoin, Join, JoinKind, LookupJoin, PhysicalOp, TableKind, kept_row,
 };
 use flow_ir::types::{DataType, Type};
 use flow_ir::value::Value;
@@ -56,8 +56,7 @@ pub(super) fn interleave<T>(left: Vec<T>, right: Vec<T>, picks: &[bool]) -> Vec<
 fn join_graph(kind: JoinKind, nulls_equal: bool, changes: Changelog, condition: bool) -> Graph {
     let mut graph = Graph::new();
     let (left, right) = (graph.source(&types(), changes), graph.source(&types(), changes));
-    let numbers =
-        |side| vec![not_null(DataType::BigInt); if kind.counts_partners(side) { 2 } else { 1 }];
+    let value = |side| kept_row(&types(), if kind.counts_partners(side) { 2 } else { 1 });
     let both: Vec<Type> = types().into_iter().chain(types()).collect();
     let output = if kind.has_pairs() { both.clone() } else { types() };
     let join = PhysicalOp::Join(Join {
@@ -66,8 +65,8 @@ fn join_graph(kind: JoinKind, nulls_equal: bool, changes: Changelog, condition: 
         left_keys: vec![0],
         right_keys: vec![0],
         condition: condition.then(|| at_most(&both, 1, 4, 6)),
-        left: graph.table(TableKind::Ordered, numbers(0)),
-        right: graph.table(TableKind::Ordered, numbers(1)),
+        left: graph.table(TableKind::Ordered, value(0)),
+        right: graph.table(TableKind::Ordered, value(1)),
     });
     graph.add(join, &[(left, Some(vec![0])), (right, Some(vec![0]))], output, changes);
     graph
@@ -248,7 +247,7 @@ fn interval_graph(kind: JoinKind, bounds: (i64, i64), condition: bool) -> Graph 
     let side: Vec<Type> = types().into_iter().chain([timestamp()]).collect();
     let left = graph.source(&side, Changelog::Append);
     let right = graph.source(&side, Changelog::Append);
-    let kept = || vec![not_null(DataType::BigInt), not_null(DataType::Boolean)];
+    let kept = || kept_row(&side, 2);
     let input: Vec<Type> = side.iter().chain(&side).cloned().collect();
     let nullable = || side.iter().map(|ty| ty.with_nullable(true));
     let right_side = nullable().filter(|_| kind.has_pairs());
