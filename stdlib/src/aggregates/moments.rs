@@ -65,7 +65,7 @@ pub(super) const STDDEV_POP: AggregateDef = spread(
 );
 pub(super) const STDDEV_SAMP: AggregateDef = spread(
     "STDDEV_SAMP",
-    &["STDDEV"],
+    &["STDDEV", "STDDEV_SAMPLE"],
     "The sample standard deviation of the values that are not NULL, as a DOUBLE; NULL of fewer \
      than two.",
     &[Example { call: "STDDEV(x)", rows: &[Some(1), Some(2), Some(3)], result: "1" }],

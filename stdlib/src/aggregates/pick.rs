@@ -62,8 +62,9 @@ pub(super) const EARLIEST_BY_OFFSET: AggregateDef = AggregateDef {
     name: "EARLIEST_BY_OFFSET",
     aliases: &[],
     usage: "x [, ignore_nulls]",
-    doc: "FIRST_VALUE as ksqlDB writes it: NULL is passed over unless the second argument is \
-          FALSE.",
+    doc: "The first value by the records' offsets, whatever their event time: NULL is passed over \
+          unless the second argument is FALSE. `EARLIEST_BY_OFFSET(x, n [, ignore_nulls])` gives \
+          the first n, in an ARRAY.",
     examples: &[Example { call: "EARLIEST_BY_OFFSET(x)", rows: &[None, Some(4)], result: "4" }],
     params: &[Param::IgnoreNulls],
     result: |args| only("EARLIEST_BY_OFFSET", args).map(|ty| ty.with_nullable(true)),
@@ -72,7 +73,7 @@ pub(super) const EARLIEST_BY_OFFSET: AggregateDef = AggregateDef {
 
 pub(super) const LATEST_BY_OFFSET: AggregateDef = AggregateDef {
     name: "LATEST_BY_OFFSET",
-    doc: "LAST_VALUE as ksqlDB writes it: NULL is passed over unless the second argument is FALSE.",
+    doc: "The last value by the records' offsets, likewise; with n the last ones, in their order.",
     examples: &[Example { call: "LATEST_BY_OFFSET(x)", rows: &[Some(4), None], result: "4" }],
     result: |args| only("LATEST_BY_OFFSET", args).map(|ty| ty.with_nullable(true)),
     ..EARLIEST_BY_OFFSET

@@ -52,7 +52,7 @@ pub(super) static BUILTINS: &[Builtin] = &[
     },
     Builtin {
         name: "ARRAY_CONTAINS",
-        aliases: &["LIST_CONTAINS", "LIST_HAS", "ARRAY_HAS"],
+        aliases: &["LIST_CONTAINS", "LIST_HAS", "ARRAY_HAS", "ARRAYCONTAINS"],
         doc: "Whether an array has an element; a NULL is found like any other.",
         overloads: &[sig(&[ARRAY, ANY], P::Boolean, host_sees_nulls("array_contains", contains))
             .may_be_null()],
@@ -175,7 +175,7 @@ pub(super) static BUILTINS: &[Builtin] = &[
     },
     Builtin {
         name: "ARRAY_SLICE",
-        aliases: &["LIST_SLICE"],
+        aliases: &["LIST_SLICE", "SLICE"],
         doc: "The elements from one position to another, both included; below 0 from the end.",
         overloads: &[
             sig(&[ARRAY, P::BigInt], ARRAY, host("array_slice", slice)),

@@ -3,6 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
+use super::byte_numbers::recode;
 use crate::builtin::Meaning;
 use crate::builtin::{Builtin, Family, NullRule, Volatility};
 use crate::host::{HostArg, HostCx, HostError, HostFn, HostOut, host, host_sees_nulls};
@@ -71,13 +72,16 @@ pub(super) static BUILTINS: &[Builtin] = &[
     },
     Builtin {
         name: "ENCODE",
-        doc: "A text as bytes of a character set, or bytes as text ('hex', 'base64').",
+        doc: "A text as bytes of a character set, or bytes as text ('hex', 'base64'); with two \
+              encodings a text from the first to the second: 'utf8', 'ascii', 'hex', 'base64'.",
         overloads: &[
             sig(&[P::String, P::String], P::Bytes, host("encode_text", encode_text)),
             sig(&[P::Bytes, P::String], P::String, host("encode_bytes", encode_bytes)),
+            sig(&[P::String, P::String, P::String], P::String, host("recode", recode)),
         ],
         examples: &[
             ("ENCODE('é', 'UTF-8')", "x'c3a9'"),
+            ("ENCODE('6869', 'hex', 'utf8')", "hi"),
             ("ENCODE(UNHEX('ff'), 'hex')", "ff"),
             ("ENCODE(CAST(NULL AS STRING), 'UTF-8')", "NULL"),
         ],
@@ -117,9 +121,9 @@ pub(super) static BUILTINS: &[Builtin] = &[
     Builtin {
         name: "URL_ENCODE",
         aliases: &["URL_ENCODE_PARAM"],
-        doc: "The text with what URLs reserve as %XX.",
+        doc: "The text as parameters of URLs have it: a blank as +, what is reserved as %XX.",
         overloads: &[sig(&[P::String], P::String, host("url_encode", url_encode))],
-        examples: &[("URL_ENCODE('a b&c')", "a%20b%26c"), ("URL_ENCODE(NULL)", "NULL")],
+        examples: &[("URL_ENCODE('a b&c')", "a+b%26c"), ("URL_ENCODE(NULL)", "NULL")],
         ..TEXT
     },
     Builtin {
@@ -316,6 +320,43 @@ fn decode_text(_: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> D
     Ok(())
 }
 
+/// The bytes of a text in an encoding.
+pub(super) fn decoded(text: &str, encoding: &str) -> Result<Vec<u8>, HostError> {
+    match encoding.to_ascii_lowercase().as_str() {
+        "hex" => parse_hex(hex_digits(text).as_bytes())
+            .ok_or_else(|| HostError::bad_argument("no hexadecimal digits")),
+        "base64" => base64_bytes(text.as_bytes()),
+        "utf8" | "utf-8" | "ascii" => Ok(text.as_bytes().to_vec()),
+        other => Err(HostError::bad_argument(format!("no encoding '{other}'"))),
+    }
+}
+
+/// Hexadecimal digits without what may stand around them: `0x1a`, `X'1a'`, an odd number of them.
+fn hex_digits(text: &str) -> String {
+    let inner = text.strip_prefix("X'").or_else(|| text.strip_prefix("x'"));
+    let inner = inner.and_then(|inner| inner.strip_suffix('\''));
+    let digits = inner.or_else(|| text.strip_prefix("0x")).unwrap_or(text);
+    if digits.len() % 2 == 1 { format!("0{digits}") } else { digits.to_owned() }
+}
+
+/// Bytes as a text in an encoding.
+pub(super) fn encoded(bytes: &[u8], encoding: &str) -> Result<String, HostError> {
+    match encoding.to_ascii_lowercase().as_str() {
+        "hex" => {
+            let mut digits = Vec::with_capacity(2 * bytes.len());
+            write_hex(bytes, false, &mut digits);
+            Ok(String::from_utf8_lossy(&digits).into_owned())
+        }
+        "base64" => Ok(BASE64.encode(bytes)),
+        "utf8" | "utf-8" => Ok(String::from_utf8_lossy(bytes).into_owned()),
+        "ascii" => {
+            let one = |byte: &u8| if byte.is_ascii() { char::from(*byte) } else { '\u{fffd}' };
+            Ok(bytes.iter().map(one).collect())
+        }
+        other => Err(HostError::bad_argument(format!("no encoding '{other}'"))),
+    }
+}
+
 fn is_digits(encoding: &str) -> bool {
     encoding.eq_ignore_ascii_case("hex") || encoding.eq_ignore_ascii_case("base64")
 }
@@ -337,8 +378,10 @@ fn from_bytes(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> D
 fn url_encode(_: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
     let result = out.open();
     for &byte in args[0].bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+        if byte.is_ascii_alphanumeric() || b"-_.*".contains(&byte) {
             result.push(byte);
+        } else if byte == b' ' {
+            result.push(b'+');
         } else {
             result.push(b'%');
             write_hex(&[byte], true, result);

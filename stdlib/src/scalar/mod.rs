@@ -3,6 +3,7 @@
 
 mod arrays;
 mod bits;
+mod byte_numbers;
 mod codec;
 mod collections;
 mod conditional;
@@ -54,6 +55,7 @@ pub static FAMILIES: &[&[Builtin]] = &[
     printf::BUILTINS,
     mask::BUILTINS,
     similarity::BUILTINS,
+    byte_numbers::BUILTINS,
     codec::BUILTINS,
     url::BUILTINS,
     round::BUILTINS,

@@ -46,13 +46,24 @@ pub(super) static BUILTINS: &[Builtin] = &[
     Builtin {
         name: "INSTR",
         aliases: &["STRPOS"],
-        doc: "Where the second text first occurs in the first; 0 if it does not.",
-        overloads: &[sig(
-            &[P::String, P::String],
-            P::Int,
-            host("instr", |cx, a, out| locate(cx, &[a[1], a[0]], out)),
-        )],
-        examples: &[("INSTR('banana', 'na')", "3"), ("INSTR('a', NULL)", "NULL")],
+        doc: "Where the second text first occurs in the first; 0 if it does not. From a position \
+              on, below 0 from the end backwards; and the occurrence of a number from there.",
+        overloads: &[
+            sig(
+                &[P::String, P::String],
+                P::Int,
+                host("instr", |cx, a, out| locate(cx, &[a[1], a[0]], out)),
+            ),
+            sig(&[P::String, P::String, P::Int], P::Int, host("instr_from", instr_from)),
+            sig(&[P::String, P::String, P::Int, P::Int], P::Int, host("instr_from", instr_from)),
+        ],
+        examples: &[
+            ("INSTR('banana', 'na')", "3"),
+            ("INSTR('banana', 'an', 3)", "4"),
+            ("INSTR('banana', 'an', -1)", "4"),
+            ("INSTR('banana', 'a', 1, 3)", "6"),
+            ("INSTR('a', NULL)", "NULL"),
+        ],
         ..TEXT
     },
     Builtin {
@@ -190,6 +201,22 @@ fn locate(_: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
         Some(at) => text[..start + at].chars().count() as i64 + 1,
         None => 0,
     });
+    Ok(())
+}
+
+fn instr_from(_: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
+    let text: Vec<char> = args[0].str().chars().collect();
+    let part: Vec<char> = args[1].str().chars().collect();
+    let (from, nth) = (args[2].i64(), args.get(3).map_or(1, |nth| nth.i64()));
+    let found = |at: &usize| text[*at..].starts_with(&part);
+    let skip = usize::try_from(nth.saturating_sub(1)).unwrap_or(usize::MAX);
+    let first = usize::try_from(from.unsigned_abs().saturating_sub(1)).unwrap_or(usize::MAX);
+    let at = match from {
+        0 => None,
+        1.. => (first..text.len()).filter(found).nth(skip),
+        _ => (0..text.len().saturating_sub(first)).rev().filter(found).nth(skip),
+    };
+    out.i64(at.map_or(0, |at| at as i64 + 1));
     Ok(())
 }
 

@@ -339,7 +339,7 @@ pub(super) static CONVERSIONS: &[Builtin] = &[
     },
     Builtin {
         name: "TO_TIMESTAMP_LTZ",
-        doc: "The instant in a text, or of seconds (precision 3: milliseconds) since 1970.",
+        doc: "The instant in a text, or so many milliseconds after 1970 (precision 0: seconds).",
         overloads: &[
             sig(&[P::BigInt, P::Int], P::TimestampLtz, host("to_timestamp_ltz", of_count)),
             sig(&[P::BigInt], P::TimestampLtz, host("to_timestamp_ltz", of_count)),
@@ -353,6 +353,7 @@ pub(super) static CONVERSIONS: &[Builtin] = &[
         ],
         examples: &[
             ("TO_TIMESTAMP_LTZ(1500, 3)", "1970-01-01 00:00:01.5Z"),
+            ("TO_TIMESTAMP_LTZ(1500)", "1970-01-01 00:00:01.5Z"),
             ("TO_TIMESTAMP_LTZ(60, 0)", "1970-01-01 00:01:00Z"),
             ("TO_TIMESTAMP_LTZ(NULL, 3)", "NULL"),
         ],
@@ -542,7 +543,7 @@ fn to_date(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done
 
 fn of_count(_: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
     let count = args[0].i64();
-    let micros = match args.get(1).map_or(0, |precision| precision.i64()) {
+    let micros = match args.get(1).map_or(3, |precision| precision.i64()) {
         0 => count.checked_mul(SECOND),
         3 => count.checked_mul(1_000),
         6 => Some(count),

@@ -49,6 +49,8 @@ pub(super) enum Unit {
     Millisecond,
     /// A millionth of a second.
     Microsecond,
+    /// A billionth of a second.
+    Nanosecond,
     /// Seconds since 1970.
     Epoch,
 }
@@ -84,6 +86,7 @@ impl Unit {
             "SECOND" | "SEC" => Unit::Second,
             "MILLISECOND" | "MS" => Unit::Millisecond,
             "MICROSECOND" | "US" => Unit::Microsecond,
+            "NANOSECOND" | "NS" => Unit::Nanosecond,
             "EPOCH" => Unit::Epoch,
             _ => return Err(unknown()),
         })
@@ -109,6 +112,7 @@ impl Unit {
             | Unit::DayOfWeek
             | Unit::IsoDayOfWeek
             | Unit::DayOfYear
+            | Unit::Nanosecond
             | Unit::Epoch => return None,
         })
     }
@@ -135,6 +139,7 @@ impl Unit {
             Unit::Second => time / SECOND % 60,
             Unit::Millisecond => time / 1_000 % 1_000,
             Unit::Microsecond => time % SECOND,
+            Unit::Nanosecond => time % SECOND * 1_000,
             Unit::Epoch => micros.div_euclid(SECOND),
         }
     }
@@ -151,6 +156,7 @@ impl Unit {
             Unit::Second => micros / SECOND % 60,
             Unit::Millisecond => micros / 1_000 % 1_000,
             Unit::Microsecond => micros % SECOND,
+            Unit::Nanosecond => micros % SECOND * 1_000,
             Unit::Epoch => (micros / SECOND).checked_add(months.checked_mul(30 * 86_400)?)?,
             Unit::Millennium
             | Unit::Century
@@ -183,6 +189,7 @@ impl Unit {
             | Unit::Second
             | Unit::Millisecond
             | Unit::Microsecond
+            | Unit::Nanosecond
             | Unit::IsoYear
             | Unit::DayOfWeek
             | Unit::IsoDayOfWeek
