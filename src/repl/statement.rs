@@ -100,6 +100,9 @@ impl Shell {
             StatementKind::CreateFunction(create) => {
                 self.declare(typed, ObjectKind::Function, &create.name.last().text)
             }
+            StatementKind::CreateType(create) => {
+                self.declare(typed, ObjectKind::Type, &create.name.last().text)
+            }
             StatementKind::CreateIndex(create) => {
                 let view = &create.on.last().text;
                 self.mistake(&format!(
@@ -463,6 +466,7 @@ pub(super) fn kind_word(kind: ObjectKind) -> &'static str {
         ObjectKind::Index => "Index",
         ObjectKind::SearchIndex => "Search index",
         ObjectKind::Function => "Function",
+        ObjectKind::Type => "Type",
         ObjectKind::Job => "Job",
     }
 }

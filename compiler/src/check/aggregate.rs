@@ -8,7 +8,7 @@ use flow_ir::aggregate::{AggregateCall, OrderColumn, WindowSpec};
 use flow_ir::expr::{Expr, ExprKind};
 use flow_ir::physical::{Changelog, Direction};
 use flow_ir::span::Span;
-use flow_ir::types::Type;
+use flow_ir::types::{DataType, Type};
 use flow_ir::value::Value;
 use flow_stdlib::aggregates::{self, OrderUse};
 
@@ -20,7 +20,9 @@ use super::subquery::FIRST_COLUMN;
 use super::typed::{Aggregate, Bound, QueryId, QueryOp, WindowBound, WindowSource};
 use super::window::Kind;
 use crate::diagnostics::{aggregates as problems, windows};
-use crate::syntax::ast::Call;
+use crate::syntax::ast::{
+    self, Arg, ArgValue, Call, Ident, Literal, NullTreatment, NumberKind, ObjectName,
+};
 
 /// An aggregate call over the input's columns.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +35,8 @@ pub(super) struct AggregateExpr {
     pub distinct: bool,
     pub ignore_nulls: bool,
     pub filter: Option<Expr>,
+    /// Rows are in the order in which they came, whatever their event time.
+    pub by_offset: bool,
     pub ty: Type,
 }
 
@@ -91,6 +95,25 @@ impl Checker<'_> {
         span: Span,
         cx: &mut ExprCx<'_>,
     ) -> Option<Expr> {
+        if let Some((rows, bounds)) = rows_by_offset(call) {
+            let rows = self.aggregate_column(&rows, span, cx, true)?;
+            let bound =
+                |at: i64| Expr::literal(Value::Int(at), Type::not_null(DataType::Int), span);
+            let [from, to] = bounds.map(bound);
+            return self.operator("ARRAY_SLICE", vec![rows, from, to], span);
+        }
+        let name = call.name.last().text.to_uppercase();
+        self.aggregate_column(call, span, cx, name.ends_with("_BY_OFFSET"))
+    }
+
+    /// The column of a call behind the input's.
+    fn aggregate_column(
+        &mut self,
+        call: &Call,
+        span: Span,
+        cx: &mut ExprCx<'_>,
+        by_offset: bool,
+    ) -> Option<Expr> {
         if cx.aggregates.is_none() {
             let name = call.name.last().text.to_uppercase();
             return self.report(problems::not_allowed_here(&name, cx.place, span));
@@ -101,7 +124,10 @@ impl Checker<'_> {
         inner.aggregates = cx.inner_aggregates.take();
         let call = match is_grouping(call) {
             true => self.grouping_expr(call, span, &mut inner)?,
-            false => self.aggregate_expr(call, span, &mut inner)?,
+            false => {
+                let typed = self.aggregate_expr(call, span, &mut inner)?;
+                AggregateExpr { by_offset, ..typed }
+            }
         };
         let width = cx.group_window.map_or(cx.scope.columns.len(), |window| window.width);
         let calls = cx.aggregates.as_deref_mut()?;
@@ -189,7 +215,8 @@ impl Checker<'_> {
         // Rows that the call leaves equal count by event time; what breaks ties then the planner
         // adds.
         let time = of.columns.iter().position(|c| c.event_time);
-        if let Some(at) = time.filter(|_| counts_in_order(&call.function)) {
+        let in_order = counts_in_order(&call.function) && !call.by_offset;
+        if let Some(at) = time.filter(|_| in_order) {
             let ascending = Direction { descending: false, nulls_first: false };
             order.push((Expr::column(at, of.columns[at].ty.clone(), of.span), ascending));
         }
@@ -357,8 +384,10 @@ impl AggregateExpr {
         let directions: Vec<Direction> = self.order.iter().map(|(_, d)| *d).collect();
         let (args, filtered, params) = (self.args.len(), self.filter.is_some(), &self.params);
         let (distinct, nulls) = (self.distinct, self.ignore_nulls);
-        let function = &self.function;
-        format!("{function} {args} {params:?} {distinct} {nulls} {filtered} {directions:?}")
+        let (function, offset) = (&self.function, self.by_offset);
+        format!(
+            "{function} {args} {params:?} {distinct} {nulls} {filtered} {offset} {directions:?}"
+        )
     }
 
     /// The same, to be rewritten in place.
@@ -373,11 +402,47 @@ impl AggregateExpr {
             && self.params == other.params
             && self.distinct == other.distinct
             && self.ignore_nulls == other.ignore_nulls
+            && self.by_offset == other.by_offset
             && self.args.len() == other.args.len()
             && self.filter.is_some() == other.filter.is_some()
             && directions(self) == directions(other)
             && self.exprs().zip(other.exprs()).all(|(a, b)| same(a, b))
     }
+}
+
+/// `EARLIEST_BY_OFFSET(x, n)` and LATEST_BY_OFFSET: all values as an ARRAY, and which of them are
+/// meant. A third argument FALSE keeps NULL among them.
+fn rows_by_offset(call: &Call) -> Option<(Call, [i64; 2])> {
+    let name = call.name.as_single()?;
+    let latest = name.is_word("latest_by_offset");
+    if !latest && !name.is_word("earliest_by_offset") {
+        return None;
+    }
+    let (value, count, more) = match call.args.as_slice() {
+        [value, count, more @ ..] if more.len() <= 1 => (value, count, more),
+        [] | [..] => return None,
+    };
+    let literal = |arg: &Arg| match &arg.value {
+        ArgValue::Expr(ast::Expr { kind: ast::ExprKind::Literal(literal), .. }) => {
+            Some(literal.clone())
+        }
+        _ => None,
+    };
+    let Literal::Number { text, kind: NumberKind::Integer } = literal(count)? else { return None };
+    let count = text.parse::<i64>().ok().filter(|count| *count > 0)?;
+    let keeps_nulls = match more {
+        [] => false,
+        [more, ..] => literal(more)? == Literal::Boolean(false),
+    };
+    let all = Ident { text: String::from("ARRAY_AGG"), ..name.clone() };
+    let nulls = if keeps_nulls { NullTreatment::Respect } else { NullTreatment::Ignore };
+    let rows = Call {
+        name: ObjectName::single(all),
+        args: vec![value.clone()],
+        nulls: Some(nulls),
+        ..call.clone()
+    };
+    Some((rows, if latest { [-count, -1] } else { [1, count] }))
 }
 
 /// Whether an aggregate takes rows in an order.

@@ -74,6 +74,7 @@ impl Checker<'_> {
             distinct: call.distinct,
             ignore_nulls,
             filter,
+            by_offset: false,
             ty,
         })
     }

@@ -10,7 +10,7 @@ use super::catalog::Catalog;
 use super::expr::same;
 use super::order::Limits;
 use super::typed::{Output, QueryId, QueryOp, TypedModule};
-use super::{CheckOptions, Checker, nodes, on_own_stack};
+use super::{CheckOptions, Checker, like, nodes, on_own_stack};
 use crate::diagnostics::{self, Diagnostic, plans};
 use crate::source::SourceMap;
 use crate::syntax::ast::{self, Ast, Statement, StatementKind, Subscribe};
@@ -52,8 +52,11 @@ pub fn check_query(
     options: &CheckOptions,
 ) -> (TypedModule, Option<Answer>, Vec<Diagnostic>) {
     on_own_stack(|| {
+        let mut found = Vec::new();
+        let expanded = like::expand(ast, &mut found);
+        let ast = expanded.as_ref().unwrap_or(ast);
         let mut checker = Checker::new(sources, catalog, options);
-        checker.asked = true;
+        (checker.asked, checker.found) = (true, found);
         checker.settings(ast);
         let answer = checker.asked_statements(ast);
         nodes::drop_unread(&mut checker.module);
@@ -79,6 +82,7 @@ impl<'a> Checker<'a> {
             | StatementKind::CreateView(_)
             | StatementKind::CreateIndex(_)
             | StatementKind::CreateFunction(_)
+            | StatementKind::CreateType(_)
             | StatementKind::Insert(_)
             | StatementKind::StatementSet(_)
             | StatementKind::Explain { .. }
@@ -108,6 +112,7 @@ impl<'a> Checker<'a> {
             | StatementKind::Query(_)
             | StatementKind::Subscribe(_) => true,
             StatementKind::CreateFunction(_)
+            | StatementKind::CreateType(_)
             | StatementKind::Explain { .. }
             | StatementKind::AnalyzeJob(_)
             | StatementKind::Control { .. }

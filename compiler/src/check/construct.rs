@@ -35,6 +35,11 @@ impl Checker<'_> {
             "ARRAY" | "LIST_VALUE" | "LIST_PACK" | "ARRAY_VALUE" => {
                 Some(self.typed_args(name, args, cx).and_then(|items| self.array_of(items, span)))
             }
+            "JSON" if args.len() == 1 => {
+                Some(self.typed_args(name, args, cx).and_then(|mut args| {
+                    self.explicit_cast(args.pop()?, &DataType::Json, false, span)
+                }))
+            }
             "OVERLAPS" if args.len() == 4 => Some(self.overlaps(name, args, span, cx)),
             "DECODE" if args.len() > 2 => Some(self.decode(name, args, span, cx)),
             _ => None,

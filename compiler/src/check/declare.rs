@@ -1,6 +1,7 @@
 //! CREATE STREAM and CREATE TABLE: columns, keys, watermark. A declaration without columns of the
 //! record stays open until it is first read (the registry gives them) or written (the query does).
 
+use flow_ir::connector::FILE;
 use flow_ir::decode_plan::{Metadata, Origin};
 use flow_ir::expr::{Expr, ExprKind};
 use flow_ir::physical::{Stream, StreamColumn, StreamSchemas};
@@ -8,7 +9,9 @@ use flow_ir::span::Span;
 use flow_ir::types::{DataType, Field, Type};
 
 use super::expr::ExprCx;
+use super::ksql_options::{RecordTime, Written};
 use super::options::Options;
+use super::record_time::GRACE_DEFAULT;
 use super::scope::{Found, Scope, ScopeColumn, ScopeTable, find};
 use super::typed::{ColumnSource, Relation, RelationColumn, RelationId, Watermark};
 use super::{Checker, Meaning};
@@ -33,17 +36,23 @@ pub(super) struct Declared<'a> {
     pub written: Option<bool>,
     /// Columns that could be written but are not yet: metadata without VIRTUAL.
     pub writable_metadata: Option<Span>,
+    /// Whether it is declared as ksqlDB does: rows have the record's time.
+    pub ksql: bool,
+    /// The column that has it, if the record itself does not.
+    pub time: Option<RecordTime>,
+    /// Columns of the key that follows from the query: of `CREATE … AS`.
+    pub derived_key: Vec<String>,
 }
 
 /// A column in the making.
-struct Draft {
-    name: String,
-    span: Span,
-    ty: Option<Type>,
-    source: DraftSource,
+pub(super) struct Draft {
+    pub name: String,
+    pub span: Span,
+    pub ty: Option<Type>,
+    pub source: DraftSource,
 }
 
-enum DraftSource {
+pub(super) enum DraftSource {
     /// A field of the record.
     Field,
     Metadata(Metadata),
@@ -54,13 +63,13 @@ impl<'a> Checker<'a> {
     /// CREATE STREAM, CREATE TABLE.
     pub(super) fn create_table(&mut self, create: &'a CreateTable, span: Span) {
         let name = create.name.last();
-        if let Some(like) = &create.like {
-            self.found.push(plans::not_available("LIKE", like.span, None));
-        }
-        if let Some(by) = create.partitioned_by.first() {
-            self.found.push(plans::not_available("PARTITIONED BY", by.span, None));
-        }
-        let options = self.with_options(&create.options, name.span);
+        let mut written = self.written_options(create);
+        let made = self.made(create, &mut written);
+        let failed = create.query.is_some() && made.is_none();
+        let options = match failed {
+            true => None,
+            false => self.with_options(&written.entries, name.span),
+        };
         let Some(options) = options else {
             self.declare_name(name, Meaning::Poisoned, create.if_not_exists, create.or_replace);
             return;
@@ -69,7 +78,12 @@ impl<'a> Checker<'a> {
             let at = options.value_span("idle.timeout").unwrap_or(name.span);
             self.found.push(windows::idle_timeout(&name.text, at));
         }
-        let id = self.add_relation(create, options);
+        // Where records have keys, these say to which partition they go.
+        if let Some(by) = create.partitioned_by.first().filter(|_| options.connector.name == FILE) {
+            self.found.push(plans::not_available("PARTITIONED BY of files", by.span, None));
+        }
+        let derived = made.as_ref().is_some_and(|made| !made.key.is_empty());
+        let id = self.add_relation(create, options, written, derived);
         let meaning = Meaning::Relation(id);
         if !self.declare_name(name, meaning, create.if_not_exists, create.or_replace) {
             return;
@@ -82,16 +96,22 @@ impl<'a> Checker<'a> {
         if has_fields {
             self.build_columns(id, Vec::new());
         }
-        if let Some(query) = &create.query {
-            self.insert_created(id, query, span);
+        if let Some(made) = made {
+            self.insert_made(id, made, span);
         }
     }
 
     /// An open relation of a declaration.
-    fn add_relation(&mut self, create: &'a CreateTable, options: Options) -> RelationId {
+    fn add_relation(
+        &mut self,
+        create: &'a CreateTable,
+        options: Options,
+        written: Written,
+        derived: bool,
+    ) -> RelationId {
         let name = create.name.last();
         let format = |f: Option<&flow_ir::connector::FormatSpec>| f.map(|f| f.name.to_string());
-        let keyed = has_primary_key(create) || !options.key_fields().is_empty();
+        let keyed = has_primary_key(create) || derived || !options.key_fields().is_empty();
         let stream = Stream {
             name: name.text.clone(),
             connector: options.connector.name.to_string(),
@@ -107,7 +127,9 @@ impl<'a> Checker<'a> {
             columns: Vec::new(),
             watermark: None,
             primary_key: Vec::new(),
-            lateness: options.duration("allowed.lateness").unwrap_or(0),
+            lateness: options
+                .duration("allowed.lateness")
+                .unwrap_or_else(|| if written.ksql { GRACE_DEFAULT - self.grace } else { 0 }),
             orders: Vec::new(),
             span: name.span,
         };
@@ -119,6 +141,9 @@ impl<'a> Checker<'a> {
             read: None,
             written: None,
             writable_metadata: None,
+            ksql: written.ksql,
+            time: written.time,
+            derived_key: Vec::new(),
         };
         self.push_relation(relation, declared)
     }
@@ -166,8 +191,18 @@ impl<'a> Checker<'a> {
             }
         }
         self.compute_columns(create, &mut drafts, &name.text);
-        let watermark = self.watermark(create, &drafts, &name.text);
-        let primary_key = self.primary_key(create, &drafts);
+        let mut watermark = self.watermark(create, &drafts, &name.text);
+        let ksql = self.declared(id).ksql;
+        let mut primary_key = self.primary_key(create, &drafts, ksql);
+        if ksql && create.query.is_none() {
+            let by_record = self.record_columns(id, create.kind, &name.text, &mut drafts);
+            watermark = watermark.or(by_record);
+        }
+        if primary_key.is_empty() && create.kind == TableKind::Table {
+            let derived = self.declared(id).derived_key.clone();
+            let at = |key: &String| drafts.iter().position(|draft| draft.name == *key);
+            primary_key = derived.iter().filter_map(at).collect();
+        }
         self.close(id, drafts, watermark, primary_key);
     }
 
@@ -303,7 +338,7 @@ impl<'a> Checker<'a> {
     }
 
     /// Positions of the primary key among the drafts.
-    fn primary_key(&mut self, create: &CreateTable, drafts: &[Draft]) -> Vec<usize> {
+    fn primary_key(&mut self, create: &CreateTable, drafts: &[Draft], several: bool) -> Vec<usize> {
         let mut key: Vec<&Ident> = Vec::new();
         let mut clauses: Vec<Span> = Vec::new();
         for element in create.elements.as_deref().unwrap_or(&[]) {
@@ -313,7 +348,8 @@ impl<'a> Checker<'a> {
                     clauses.push(def.span);
                 }
                 TableElement::Column(column) => {
-                    if let Some(span) = column.primary_key {
+                    let of_record = column.record_key.filter(|_| create.kind == TableKind::Table);
+                    if let Some(span) = column.primary_key.or(of_record) {
                         key.push(&column.name);
                         clauses.push(span);
                     }
@@ -322,7 +358,7 @@ impl<'a> Checker<'a> {
             }
         }
         let Some(first) = clauses.first() else { return Vec::new() };
-        if let Some(second) = clauses.get(1) {
+        if let Some(second) = clauses.get(1).filter(|_| !several) {
             let message = "there is one PRIMARY KEY";
             let help = "Name all its columns in one clause: PRIMARY KEY (a, b) NOT ENFORCED.";
             self.found.push(problems::bad_key(message, "second one", *second, help));
@@ -477,7 +513,7 @@ impl<'a> Checker<'a> {
 }
 
 /// The scope of a declaration's own expressions; computed columns count once they are typed.
-fn draft_scope(drafts: &[Draft], name: &str) -> Scope {
+pub(super) fn draft_scope(drafts: &[Draft], name: &str) -> Scope {
     let column = |draft: &Draft| {
         let ready = !matches!(draft.source, DraftSource::Computed(None)) || draft.ty.is_some();
         ScopeColumn {
@@ -485,6 +521,7 @@ fn draft_scope(drafts: &[Draft], name: &str) -> Scope {
             ty: draft.ty.clone().unwrap_or(Type::nullable(DataType::Null)),
             poisoned: draft.ty.is_none(),
             bare: ready,
+            event_time: false,
             declared: Some(draft.span),
             level: 0,
             shared: 0,
@@ -497,7 +534,7 @@ fn draft_scope(drafts: &[Draft], name: &str) -> Scope {
 }
 
 /// The expression with computed columns replaced by what they compute.
-fn over_record(mut expr: Expr, drafts: &[Draft]) -> Expr {
+pub(super) fn over_record(mut expr: Expr, drafts: &[Draft]) -> Expr {
     expr.rewrite(&mut |e| {
         if let ExprKind::Column(at) = e.kind
             && let DraftSource::Computed(Some(computed)) = &drafts[at].source
@@ -508,10 +545,13 @@ fn over_record(mut expr: Expr, drafts: &[Draft]) -> Expr {
     expr
 }
 
-fn has_primary_key(create: &CreateTable) -> bool {
+pub(super) fn has_primary_key(create: &CreateTable) -> bool {
     create.elements.as_deref().unwrap_or(&[]).iter().any(|element| match element {
         TableElement::PrimaryKey(_) => true,
-        TableElement::Column(column) => column.primary_key.is_some(),
+        TableElement::Column(column) => {
+            let of_record = create.kind == TableKind::Table && column.record_key.is_some();
+            column.primary_key.is_some() || of_record
+        }
         TableElement::Watermark(_) => false,
     })
 }

@@ -84,13 +84,7 @@ impl Checker<'_> {
             K::Name(name) => self.name(name, cx),
             K::Unary { op, arg } => self.unary(*op, arg, span, cx),
             K::Binary { op: BinaryOp::Arrow, left, right } => self.arrow(left, right, span, cx),
-            K::Binary { op, left, right } => {
-                if let Some(compared) = self.compare_rows(*op, [left, right], span, cx) {
-                    return compared;
-                }
-                let (left, right) = self.both(left, right, cx)?;
-                self.operator(symbol(*op), vec![left, right], span)
-            }
+            K::Binary { op, left, right } => self.binary(*op, (left, right), span, cx),
             K::And(items) => self.connective(items, span, cx, "AND", ExprKind::And),
             K::Or(items) => self.connective(items, span, cx, "OR", ExprKind::Or),
             K::Not(arg) => {
@@ -144,6 +138,23 @@ impl Checker<'_> {
             }
             K::Subquery(query) => self.scalar_subquery(query, span, cx),
         }
+    }
+
+    fn binary(
+        &mut self,
+        op: BinaryOp,
+        (left, right): (&ast::Expr, &ast::Expr),
+        span: Span,
+        cx: &mut ExprCx<'_>,
+    ) -> Option<Expr> {
+        if let Some(compared) = self.compare_rows(op, [left, right], span, cx) {
+            return compared;
+        }
+        let typed = self.both(left, right, cx)?;
+        let (left, right) = self.text_as_time(op, (left, right), typed)?;
+        let texts = left.ty.data == DataType::String && right.ty.data == DataType::String;
+        let name = if op == BinaryOp::Add && texts { "||" } else { symbol(op) };
+        self.operator(name, vec![left, right], span)
     }
 
     fn in_query(
@@ -259,6 +270,9 @@ impl Checker<'_> {
                 null_keys: cx.null_keys,
             };
             return self.expr(aliased, &mut inner);
+        }
+        if let Some(value) = self.pseudo_column(name, cx) {
+            return value;
         }
         let (at, used) = self.resolve(name, cx.scope)?;
         let span = name.parts[..used].iter().fold(name.parts[0].span, |all, p| all.to(p.span));

@@ -64,6 +64,17 @@ pub(super) enum Kind {
 }
 
 impl Kind {
+    fn of(written: JoinKind) -> Self {
+        match written {
+            JoinKind::Inner | JoinKind::Cross => Kind::Inner,
+            JoinKind::Left => Kind::Left,
+            JoinKind::Right => Kind::Right,
+            JoinKind::Full => Kind::Full,
+            JoinKind::Semi => Kind::Semi,
+            JoinKind::Anti => Kind::Anti,
+        }
+    }
+
     /// Whether its columns are those of both sides, and not the left ones alone.
     pub(super) fn has_pairs(self) -> bool {
         !matches!(self, Kind::Semi | Kind::Anti)
@@ -269,14 +280,7 @@ impl<'a> Checker<'a> {
         (right, factor): (Tree, Factor<'_>),
         base: usize,
     ) -> Option<(Tree, Scope)> {
-        let kind = match join.kind {
-            JoinKind::Inner | JoinKind::Cross => Kind::Inner,
-            JoinKind::Left => Kind::Left,
-            JoinKind::Right => Kind::Right,
-            JoinKind::Full => Kind::Full,
-            JoinKind::Semi => Kind::Semi,
-            JoinKind::Anti => Kind::Anti,
-        };
+        let kind = Kind::of(join.kind);
         let as_of = match factor.as_of {
             Some(time) => Some(self.as_of(time, &factor.scope, &scope, base)?),
             None => None,
@@ -294,6 +298,10 @@ impl<'a> Checker<'a> {
             None => Vec::new(),
         };
         self.unique_tables(&scope, &right_scope)?;
+        let as_of = as_of.or_else(|| match join.within {
+            None => self.stream_table_time(kind, (&left, &right), &scope, base, join.span),
+            Some(_) => None,
+        });
         scope.append(right_scope);
         scope.may_lack(kind, split);
         if let Some(names) = using {
@@ -304,6 +312,9 @@ impl<'a> Checker<'a> {
             on = conjuncts(self.condition(condition, &mut cx)?);
         }
         on.extend(beside);
+        if let Some(within) = &join.within {
+            on.extend(self.within_conditions(within, &scope, split)?);
+        }
         let span = join.span;
         if using.is_some_and(|names| kind == Kind::Full && !names.is_empty()) {
             let query = self.full_using((&left, &right), on, base, span)?;
@@ -416,6 +427,9 @@ impl<'a> Checker<'a> {
             Meaning::Served(at) => Some(self.read_served(at, name.span())),
             Meaning::Poisoned => None,
             Meaning::Relation(id) => {
+                if let Some(made) = self.made.get(&id) {
+                    return Some(*made);
+                }
                 self.read(id, name.span())?;
                 Some(self.scan(id))
             }

@@ -17,7 +17,7 @@ use crate::diagnostics::{plans, windows as problems};
 use crate::syntax::ast::{ArgValue, Call};
 
 /// Columns that a window adds: start, end, time.
-const WINDOW_COLUMNS: usize = 3;
+pub(super) const WINDOW_COLUMNS: usize = 3;
 
 /// What TUMBLE_START and its kin give.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +54,8 @@ impl Checker<'_> {
     ) -> Option<(QueryId, GroupWindow)> {
         let (kind, time, spec) = self.group_window_call(call, span, scope)?;
         let time_span = call.args.first().map_or(span, |arg| arg.span);
-        let window = self.windowed(Windowing { input, time, time_span, spec, keys, span })?;
+        let window =
+            self.windowed(Windowing { input, time, time_span, spec, keys, grace: None, span })?;
         let width = self.query_node(window).columns.len();
         Some((window, GroupWindow { kind, time, spec, first: width - WINDOW_COLUMNS, width }))
     }

@@ -145,6 +145,7 @@ impl Checker<'_> {
             distinct: false,
             ignore_nulls: false,
             filter: None,
+            by_offset: false,
             ty: Type::not_null(DataType::BigInt),
         })
     }

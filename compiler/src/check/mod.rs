@@ -11,6 +11,8 @@
 //! | --- | --- |
 //! | `declare`, `options`, `settings`, `registry` | CREATE STREAM and TABLE, WITH, SET, schemas |
 //! | `type_expr`, `literal`, `coerce`, `expr`, `call` | types and scalar expressions |
+//! | `ksql_options`, `record_time`, `time_window`, `explode`, `grace` | what ksqlDB writes |
+//! | `made` | CREATE … AS |
 //! | `construct`, `json`, `lambda`, `functions` | rows, maps, JSON's clauses, CREATE FUNCTION |
 //! | `scope`, `from`, `derived`, `using`, `on`, `join`, `interval`, `window` | FROM |
 //! | `query`, `set_ops`, `select`, `aggregate`, `dedup` | SELECT and set operations |
@@ -33,19 +35,24 @@ mod correlate;
 mod declare;
 mod derived;
 mod emit;
+mod explode;
 mod expr;
 mod frame;
 mod from;
 mod functions;
 mod generated;
+mod grace;
 mod group_window;
 mod grouping;
 mod interval;
 mod join;
 mod json;
+mod ksql_options;
 mod lambda;
 mod lateral;
+mod like;
 mod literal;
+mod made;
 mod nodes;
 pub mod notes;
 mod on;
@@ -54,6 +61,7 @@ mod order;
 mod over;
 mod print;
 mod query;
+mod record_time;
 mod registry;
 mod rows;
 mod scope;
@@ -63,6 +71,7 @@ mod settings;
 mod sink;
 mod star;
 mod subquery;
+mod time_window;
 mod top_n;
 mod type_expr;
 pub mod typed;
@@ -148,9 +157,13 @@ fn check_here(
     options: &CheckOptions,
     notes: Option<Box<Notes>>,
 ) -> (TypedModule, Vec<Diagnostic>, Option<Box<Notes>>) {
+    let mut found = Vec::new();
+    let expanded = like::expand(ast, &mut found);
+    let ast = expanded.as_ref().unwrap_or(ast);
     let mut checker = Checker::new(sources, catalog, options);
-    checker.notes = notes;
+    (checker.notes, checker.found) = (notes, found);
     checker.settings(ast);
+    checker.look_ahead(ast);
     for statement in &ast.statements {
         checker.statement(statement);
     }
@@ -197,6 +210,14 @@ struct Checker<'a> {
     poisoned: HashSet<(QueryId, usize)>,
     /// Queries with calls of OVER, of which a filter may want the first rows only.
     ranks: HashMap<QueryId, windowed::Windowed>,
+    /// Queries of `CREATE … AS` that alone fill their relation: who reads it reads them.
+    made: HashMap<RelationId, QueryId>,
+    /// Names that the program inserts into.
+    inserted: Vec<String>,
+    /// Named types.
+    types: HashMap<String, (Type, Span)>,
+    /// How far the watermark stays behind the time of records, microseconds: `record_time`.
+    grace: i64,
     /// Scans made so far, so that a relation has one.
     scans: HashMap<RelationId, QueryId>,
     /// Views of other jobs that are read, by position in `CheckOptions::views`.
@@ -249,6 +270,10 @@ impl<'a> Checker<'a> {
             declared: Vec::new(),
             poisoned: HashSet::new(),
             ranks: HashMap::new(),
+            made: HashMap::new(),
+            inserted: Vec::new(),
+            types: HashMap::new(),
+            grace: record_time::GRACE_DEFAULT,
             scans: HashMap::new(),
             served: HashMap::new(),
             asked: false,
@@ -296,6 +321,9 @@ impl<'a> Checker<'a> {
             StatementKind::Drop { kind: ast::ObjectKind::Function, if_exists, name, .. } => {
                 self.drop_function(name, *if_exists);
             }
+            StatementKind::Drop { kind: ast::ObjectKind::Type, if_exists, name, .. } => {
+                self.drop_type(name, *if_exists);
+            }
             StatementKind::Drop { if_exists, name, .. } => self.drop_name(name, *if_exists),
             // SET was read before all else; RESET and what only looks belongs to the shell.
             StatementKind::Set(_) => {}
@@ -311,6 +339,7 @@ impl<'a> Checker<'a> {
                 Some("Write the query alone: it prints its changes. Ask a server by `flow query`."),
             )),
             StatementKind::CreateFunction(create) => self.create_function(create, span),
+            StatementKind::CreateType(create) => self.create_type(create),
             StatementKind::Explain { .. } => self.found.push(plans::not_available(
                 "EXPLAIN in a program",
                 span,

@@ -50,6 +50,8 @@ pub(super) struct ScopeColumn {
     pub poisoned: bool,
     /// Whether its bare name and `*` reach it; not for the right column of USING.
     pub bare: bool,
+    /// Whether it is event time.
+    pub event_time: bool,
     /// Where it is named; only when somebody asks.
     pub declared: Option<Span>,
     /// Whose it is: 0 for the query's own relations, 1 for those of the query around it, and so on.
@@ -181,6 +183,7 @@ impl Checker<'_> {
                 ty: column.ty.clone(),
                 poisoned: self.poisoned.contains(&(query, at)),
                 bare: true,
+                event_time: column.event_time,
                 declared: self.declared_at(query, at),
                 level: 0,
                 shared: 0,

@@ -14,10 +14,10 @@ use super::subquery::{Outer, asks};
 use super::typed::QueryId;
 use super::window::{Kind, window_function};
 use super::windowed::Windowed;
-use crate::diagnostics::aggregates as problems;
+use crate::diagnostics::{aggregates as problems, windows};
 use crate::syntax::ast::{
     self, BinaryOp, Call, Distinct, ExprKind, GroupBy, GroupItem, Ident, Literal, NamedWindow,
-    NumberKind, Select, SelectItem, SelectItemKind,
+    NumberKind, Select, SelectItem, SelectItemKind, TimeWindow, TimeWindowKind,
 };
 
 /// An item of SELECT, wildcards expanded.
@@ -56,7 +56,7 @@ impl Checker<'_> {
             pool.extend(condition.map(conjuncts).unwrap_or_default());
         }
         let asked: Vec<Expr> = pool.extract_if(.., |e| asks(e)).collect();
-        let items = self.items(select, &scope)?;
+        let mut items = self.items(select, &scope)?;
         if outer.is_some() {
             tree.hoist(&mut pool);
         }
@@ -76,6 +76,8 @@ impl Checker<'_> {
             input = self.filter(input, condition, span);
         }
         input = self.settle_conditions(input, asked, &|_, e| Some(e))?;
+        input = self.exploded(select, &mut items, &scope, input)?;
+        self.exprs(&select.key_by, &mut ExprCx::rows(&scope, "PARTITION BY"))?;
         self.body.outer = outer.as_ref().map_or(0, |outer| outer.scope.columns.len());
         let named: Vec<Option<Span>> = items.iter().map(|item| item.named).collect();
         let query = self.projected(select, items, (&scope, outer.as_ref()), input)?;
@@ -107,7 +109,7 @@ impl Checker<'_> {
         input: QueryId,
     ) -> Option<QueryId> {
         let aliases: Vec<(&Ident, &ast::Expr)> = select.items.iter().filter_map(aliased).collect();
-        let found = self.group_keys(select, &items, scope);
+        let found = self.keys_in_window(select, &items, scope);
         let keys = found.as_ref().map_or(&[][..], |(keys, _)| keys);
         let (input, window) = self.group_windows(keys, scope, &aliases, input)?;
         let sets = found.as_ref().is_some_and(|(_, sets)| sets.len() > 1);
@@ -180,11 +182,21 @@ impl Checker<'_> {
     ) -> Option<(QueryId, Option<GroupWindow>)> {
         let mut window = None;
         for key in keys {
-            if let Key::Window(call, span) = key {
-                let parts = self.session_parts(call, keys, scope, aliases)?;
-                let (node, of_call) = self.group_window(call, *span, scope, input, parts)?;
-                (input, window) = (node, Some(of_call));
-            }
+            let (node, of_key) = match key {
+                Key::Window(call, span) => {
+                    let kind = window_function(&call.name.last().text);
+                    let parts = self.session_parts(kind, keys, scope, aliases)?;
+                    self.group_window(call, *span, scope, input, parts)?
+                }
+                Key::Clause(clause) => {
+                    let is_session = clause.kind == TimeWindowKind::Session;
+                    let kind = is_session.then_some(Kind::Session);
+                    let parts = self.session_parts(kind, keys, scope, aliases)?;
+                    self.time_window(clause, scope, input, parts)?
+                }
+                Key::Written(_) | Key::Typed(_) => continue,
+            };
+            (input, window) = (node, Some(of_key));
         }
         Some((input, window))
     }
@@ -267,6 +279,27 @@ impl Checker<'_> {
             }
         }
         Some(items)
+    }
+
+    /// The keys, and the window that stands behind FROM, which is one of every set.
+    fn keys_in_window<'s>(
+        &mut self,
+        select: &'s Select,
+        items: &[Item<'s>],
+        scope: &Scope,
+    ) -> Option<(Vec<Key<'s>>, Sets)> {
+        let (mut keys, sets) = self.group_keys(select, items, scope)?;
+        let Some(window) = &select.time_window else { return Some((keys, sets)) };
+        if select.group_by.is_none() {
+            let message = "WINDOW is of a GROUP BY";
+            let problem = windows::bad_window(message, "nothing is grouped", window.span);
+            return self.report(
+                problem.with_help("Add GROUP BY, or read FROM TUMBLE(stream, time, size)."),
+            );
+        }
+        let sets = with_key(sets, keys.len(), true);
+        keys.push(Key::Clause(window));
+        Some((keys, sets))
     }
 
     /// What GROUP BY lists; empty without one.
@@ -354,12 +387,12 @@ impl Checker<'_> {
     /// What parts the rows of a session in GROUP BY: the other keys.
     fn session_parts(
         &mut self,
-        window: &Call,
+        kind: Option<Kind>,
         keys: &[Key<'_>],
         scope: &Scope,
         aliases: &[(&Ident, &ast::Expr)],
     ) -> Option<Vec<Expr>> {
-        if window_function(&window.name.last().text) != Some(Kind::Session) {
+        if kind != Some(Kind::Session) {
             return Some(Vec::new());
         }
         let mut cx = ExprCx { aliases, ..ExprCx::rows(scope, "GROUP BY") };
@@ -367,7 +400,7 @@ impl Checker<'_> {
         let parts = keys.iter().filter_map(|key| match key {
             Key::Typed(expr) => Some(Some(expr.clone())),
             Key::Written(e) => Some(self.expr(e, &mut cx)),
-            Key::Window(..) => None,
+            Key::Window(..) | Key::Clause(_) => None,
         });
         let parts = parts.collect::<Option<Vec<Expr>>>()?;
         // What there is to say of the keys is said where they are typed as such.
@@ -391,11 +424,8 @@ impl Checker<'_> {
                         ExprCx { group_window: window, aliases, ..ExprCx::rows(scope, "GROUP BY") };
                     self.expr(e, &mut cx).map(|expr| vec![expr])
                 }
-                Key::Window(_, span) => window.map(|window| {
-                    let ty = scope.columns[window.time].ty.with_nullable(false);
-                    let bound = |shift| Expr::column(window.first + shift, ty.clone(), span);
-                    vec![bound(0), bound(1)]
-                }),
+                Key::Window(_, span) => window.map(|window| window_keys(window, scope, span)),
+                Key::Clause(clause) => window.map(|window| window_keys(window, scope, clause.span)),
             });
         }
         typed.into_iter().collect()
@@ -438,6 +468,15 @@ enum Key<'s> {
     Typed(Expr),
     /// TUMBLE, HOP, CUMULATE or SESSION.
     Window(&'s Call, Span),
+    /// `WINDOW TUMBLING (…)` and its kin behind FROM.
+    Clause(&'s TimeWindow),
+}
+
+/// The bounds of a window as keys of its groups.
+fn window_keys(window: &GroupWindow, scope: &Scope, span: Span) -> Vec<Expr> {
+    let ty = scope.columns[window.time].ty.with_nullable(false);
+    let bound = |shift| Expr::column(window.first + shift, ty.clone(), span);
+    vec![bound(0), bound(1)]
 }
 
 fn aliased(item: &SelectItem) -> Option<(&Ident, &ast::Expr)> {

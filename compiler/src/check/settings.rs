@@ -57,6 +57,28 @@ const ALIASES: &[(&str, &str)] = &[
     ("table.local-time-zone", "time.zone"),
 ];
 
+/// How settings of Flink and ksqlDB begin that say how these work, and change nothing here.
+const OF_OTHERS: &[&str] = &[
+    "table.exec.",
+    "table.optimizer.",
+    "table.dml-sync",
+    "table.sql-dialect",
+    "table.plan.",
+    "table.planner",
+    "execution.",
+    "sql-client.",
+    "pipeline.",
+    "state.",
+    "restart-strategy",
+    "taskmanager.",
+    "jobmanager.",
+    "ksql.",
+    "auto.offset.reset",
+    "cache.max.bytes.buffering",
+    "processing.guarantee",
+    "num.stream.threads",
+];
+
 /// Whether `SET` knows a name.
 pub fn is_setting(name: &str) -> bool {
     ALIASES.iter().any(|(alias, _)| *alias == name) || SETTINGS.iter().any(|s| s.matches(name))
@@ -103,6 +125,10 @@ impl Checker<'_> {
     ) {
         let key = ALIASES.iter().find(|(alias, _)| *alias == key).map_or(key, |(_, name)| *name);
         let Some(spec) = SETTINGS.iter().find(|s| s.matches(key)) else {
+            if OF_OTHERS.iter().any(|start| key.starts_with(start)) {
+                self.found.push(problems::setting_without_effect(key, key_span));
+                return;
+            }
             let known = SETTINGS.iter().map(|s| s.name).filter(|n| !n.ends_with('*'));
             let known: Vec<String> = known.map(str::to_string).collect();
             self.found.push(problems::unknown_setting(key, key_span, &known));

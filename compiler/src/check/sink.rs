@@ -39,13 +39,6 @@ impl<'a> Checker<'a> {
         self.output(target, query, &insert.columns, insert.query.span, insert.span);
     }
 
-    /// CREATE … AS: the declaration's columns come from the query.
-    pub(super) fn insert_created(&mut self, id: RelationId, query: &ast::Query, span: Span) {
-        if let Some(found) = self.whole_query(query) {
-            self.output(id, found, &[], query.span, span);
-        }
-    }
-
     fn target(&mut self, insert: &Insert) -> Option<RelationId> {
         let named = self.lookup(&insert.table)?;
         match named.meaning {
@@ -66,14 +59,15 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn output(
+    /// The query's rows into the target; the rows as the target has them.
+    pub(super) fn output(
         &mut self,
         target: RelationId,
         query: QueryId,
         columns: &[Ident],
         at: Span,
         span: Span,
-    ) -> Option<()> {
+    ) -> Option<QueryId> {
         let options = self.declared(target).options.clone();
         let declared = self.module.relation(target).span;
         self.direction(&options, false, at, declared)?;
@@ -94,16 +88,18 @@ impl<'a> Checker<'a> {
         let matched = self.match_columns(target, query, columns, at)?;
         let projected = self.as_target(target, query, matched, at)?;
         let (mode, keys) = self.sink_mode(target, projected, &options, at)?;
+        let rows = projected;
+        let derived = !self.declared(target).derived_key.is_empty();
         let projected = match mode {
-            SinkMode::Upsert => self.one_per_key(target, projected, at),
-            SinkMode::Append | SinkMode::Changes => projected,
+            SinkMode::Upsert if !derived => self.one_per_key(target, projected, at),
+            SinkMode::Upsert | SinkMode::Append | SinkMode::Changes => projected,
         };
         if self.declared(target).written.is_none() {
             let fine = self.writable(target, declared).is_some();
             self.declared(target).written = Some(fine);
         }
         self.module.outputs.push(Output { target, query: projected, mode, keys, span });
-        Some(())
+        Some(rows)
     }
 
     /// The columns that a query gives to a sink without columns.
@@ -289,7 +285,7 @@ impl<'a> Checker<'a> {
 
     /// A query with the event time of its rows as another column behind, where they still have one
     /// below projections and filters.
-    fn with_time(&mut self, query: QueryId, at: Span) -> Option<QueryId> {
+    pub(super) fn with_time(&mut self, query: QueryId, at: Span) -> Option<QueryId> {
         let node = self.query_node(query);
         let named = |expr| vec![(String::from("$time"), expr)];
         if let Some(time) = node.columns.iter().position(|c| c.event_time) {
@@ -415,6 +411,9 @@ impl<'a> Checker<'a> {
             read: Some(true),
             written: Some(true),
             writable_metadata: None,
+            ksql: false,
+            time: None,
+            derived_key: Vec::new(),
         };
         self.push_relation(relation, declared)
     }

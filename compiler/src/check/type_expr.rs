@@ -5,8 +5,8 @@ use flow_ir::types::{
 };
 
 use super::Checker;
-use crate::diagnostics::{nearest, plans, types};
-use crate::syntax::ast::{TimeZoneClause, TypeExpr, TypeKind, TypeParam};
+use crate::diagnostics::{names, nearest, plans, types};
+use crate::syntax::ast::{CreateType, ObjectName, TimeZoneClause, TypeExpr, TypeKind, TypeParam};
 
 /// Precision of TIMESTAMP and TIME where none is written, as in Flink.
 const TIMESTAMP_PRECISION_DEFAULT: u8 = 6;
@@ -42,6 +42,37 @@ pub const NAMES: &[&str] = &[
 ];
 
 impl Checker<'_> {
+    /// CREATE TYPE.
+    pub(super) fn create_type(&mut self, create: &CreateType) {
+        let name = create.name.last();
+        let Some(ty) = self.type_of(&create.ty) else { return };
+        let upper = name.text.to_uppercase();
+        if NAMES.contains(&upper.as_str()) {
+            let why = "it is the name of a type that is there already";
+            self.found.push(types::bad_type(&name.text, why, name.span));
+            return;
+        }
+        match self.types.get(&upper) {
+            Some((_, first)) if !create.or_replace => {
+                if !create.if_not_exists {
+                    self.found.push(names::declared_twice(&name.text, name.span, *first));
+                }
+            }
+            Some(_) | None => {
+                self.types.insert(upper, (ty, name.span));
+            }
+        }
+    }
+
+    /// DROP TYPE.
+    pub(super) fn drop_type(&mut self, name: &ObjectName, if_exists: bool) {
+        let name = name.last();
+        if self.types.remove(&name.text.to_uppercase()).is_none() && !if_exists {
+            let near = nearest(&name.text, self.types.keys().map(String::as_str));
+            self.found.push(types::unknown_type(&name.text, name.span, near));
+        }
+    }
+
     /// The type that is written.
     pub(super) fn type_of(&mut self, written: &TypeExpr) -> Option<Type> {
         let data = match &written.kind {
@@ -117,6 +148,9 @@ impl Checker<'_> {
             "UUID" => DataType::Uuid,
             "JSON" | "JSONB" => DataType::Json,
             _ => {
+                if let Some((named, _)) = self.types.get(&upper) {
+                    return Some(named.data.clone());
+                }
                 let near = nearest(name, NAMES.iter().copied());
                 return self.report(types::unknown_type(name, written.span, near));
             }

@@ -38,6 +38,8 @@ pub(super) struct Windowing {
     pub spec: WindowSpec,
     /// Of a session, what parts its rows: over the input's columns.
     pub keys: Vec<Expr>,
+    /// GRACE PERIOD, microseconds.
+    pub grace: Option<i64>,
     pub span: Span,
 }
 
@@ -98,7 +100,8 @@ impl Checker<'_> {
         let lengths = lengths.into_iter().collect::<Option<Vec<i64>>>()?;
         let spec = self.window_spec(kind, &lengths, span)?;
         let (time, time_span) = (time?, args[1].span);
-        let window = self.windowed(Windowing { input, time, time_span, spec, keys, span })?;
+        let window =
+            self.windowed(Windowing { input, time, time_span, spec, keys, grace: None, span })?;
         Some((window, table))
     }
 
@@ -208,7 +211,7 @@ impl Checker<'_> {
     }
 
     /// A constant interval without months, in microseconds.
-    fn length(&mut self, e: &ast::Expr) -> Option<i64> {
+    pub(super) fn length(&mut self, e: &ast::Expr) -> Option<i64> {
         if let ExprKind::Name(_) = &e.kind {
             return self.report(types::not_constant("a window's length", e.span));
         }
@@ -266,7 +269,7 @@ impl Checker<'_> {
 
     /// The window over an event time column, or over the clock.
     pub(super) fn windowed(&mut self, windowing: Windowing) -> Option<QueryId> {
-        let Windowing { input, time, time_span, spec, keys, span } = windowing;
+        let Windowing { input, time, time_span, spec, keys, grace, span } = windowing;
         let of = self.query_node(input);
         let column = &of.columns[time];
         let by_clock = !column.event_time && self.is_clock(input, time);
@@ -280,7 +283,11 @@ impl Checker<'_> {
         }
         let width = of.columns.len();
         let of_instants = matches!(column.ty.data, DataType::TimestampLtz { .. });
-        let lateness = if by_clock { 0 } else { self.lateness(input) };
+        let lateness = match grace {
+            _ if by_clock => 0,
+            Some(grace) => self.grace_lateness(input, grace),
+            None => self.lateness(input),
+        };
         let spec = if of_instants { self.in_session_zone(spec, span)? } else { spec };
         let mut more = Vec::new();
         let mut place = |key: Expr| {

@@ -132,6 +132,7 @@ codes! {
     E0715 Error "invalid key";
     E0716 Error "invalid metadata column";
     E0717 Error "option given twice";
+    W0718 Warning "setting without effect";
     E0801 Error "sink cannot hold changes";
     E0803 Error "wrong number of columns";
     E0804 Error "column without a value";

@@ -116,6 +116,13 @@ pub fn unknown_setting(name: &str, span: Span, known: &[String]) -> Diagnostic {
     }
 }
 
+/// SET of a key of another engine that changes nothing here.
+pub fn setting_without_effect(name: &str, span: Span) -> Diagnostic {
+    let message = format!("'{name}' has no effect");
+    Diagnostic::new(Code::W0718, message, span, "a setting of another engine")
+        .with_help("Flow works without it; remove the line.")
+}
+
 /// SET to a value that the key does not take.
 pub fn bad_setting(name: &str, value: &str, takes: &str, span: Span) -> Diagnostic {
     let message = format!("'{name}' cannot be '{value}'");

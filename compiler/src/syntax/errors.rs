@@ -136,7 +136,6 @@ struct Failure<'a> {
 impl Failure<'_> {
     fn classify(&self) -> Diagnostic {
         self.first_word()
-            .or_else(|| self.ksql_window())
             .or_else(|| self.brackets())
             .or_else(|| self.dangling_comma())
             .or_else(|| self.at_end())
@@ -237,26 +236,6 @@ impl Failure<'_> {
                 syntax::unknown_statement(self.span(), &found, STATEMENTS)
             }
         })
-    }
-
-    /// WINDOW TUMBLING (…) and its kin behind FROM, as ksqlDB writes them.
-    fn ksql_window(&self) -> Option<Diagnostic> {
-        let window = self.index.checked_sub(2).map(|window| self.text(window));
-        if !window.is_some_and(|word| word.eq_ignore_ascii_case("WINDOW")) {
-            return None;
-        }
-        let function = match self.before().to_uppercase().as_str() {
-            "TUMBLING" => "TUMBLE(stream, ts, INTERVAL '10' SECOND)",
-            "HOPPING" => "HOP(stream, ts, INTERVAL '5' SECOND, INTERVAL '10' SECOND)",
-            "SESSION" => "SESSION(stream PARTITION BY key, ts, INTERVAL '5' MINUTE)",
-            _ => return None,
-        };
-        let help = format!(
-            "A window is a table function: write FROM {function} … GROUP BY key, window_start, \
-             window_end."
-        );
-        let problem = syntax::unexpected_token(self.span(), &self.found(), &self.expected());
-        Some(problem.with_help(help))
     }
 
     /// A closing bracket without partner, or an open one where the statement cannot go on inside.

@@ -118,8 +118,12 @@ pub struct Select {
     pub items: Vec<SelectItem>,
     /// FROM, one entry per comma; empty when left out.
     pub from: Vec<TableRef>,
+    /// `WINDOW TUMBLING (…)` and its kin behind FROM.
+    pub time_window: Option<TimeWindow>,
     /// WHERE.
     pub filter: Option<Expr>,
+    /// PARTITION BY: the key of the records that the rows become; empty when left out.
+    pub key_by: Vec<Expr>,
     /// GROUP BY.
     pub group_by: Option<GroupBy>,
     /// HAVING.
@@ -130,6 +134,35 @@ pub struct Select {
     pub qualify: Option<Expr>,
     /// Where.
     pub span: Span,
+}
+
+/// `WINDOW HOPPING (SIZE 1 HOUR, ADVANCE BY 5 MINUTES)`: the window of a GROUP BY, over the event
+/// time of what FROM reads. Lengths are literals of intervals.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TimeWindow {
+    /// Which window.
+    pub kind: TimeWindowKind,
+    /// SIZE; of a session the gap.
+    pub size: Expr,
+    /// ADVANCE BY.
+    pub advance: Option<Expr>,
+    /// RETENTION.
+    pub retention: Option<Expr>,
+    /// GRACE PERIOD.
+    pub grace: Option<Expr>,
+    /// Where.
+    pub span: Span,
+}
+
+/// The windows of `TimeWindow`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimeWindowKind {
+    /// TUMBLING.
+    Tumbling,
+    /// HOPPING.
+    Hopping,
+    /// SESSION.
+    Session,
 }
 
 /// DISTINCT.
@@ -310,9 +343,25 @@ pub struct Join {
     pub natural: bool,
     /// The right side.
     pub right: TableFactor,
+    /// WITHIN.
+    pub within: Option<JoinWithin>,
     /// ON, USING.
     pub constraint: JoinConstraint,
     /// From the join's first word to its end.
+    pub span: Span,
+}
+
+/// `WITHIN (1 HOUR, 2 HOURS) GRACE PERIOD 1 DAY`: how far apart the event times of both sides may
+/// be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JoinWithin {
+    /// How much earlier the right side may be.
+    pub before: Expr,
+    /// How much later; as much when left out.
+    pub after: Option<Expr>,
+    /// GRACE PERIOD.
+    pub grace: Option<Expr>,
+    /// Where.
     pub span: Span,
 }
 

@@ -24,6 +24,8 @@ pub enum StatementKind {
     CreateIndex(Box<CreateIndex>),
     /// CREATE FUNCTION.
     CreateFunction(Box<CreateFunction>),
+    /// CREATE TYPE.
+    CreateType(Box<CreateType>),
     /// INSERT INTO.
     Insert(Box<Insert>),
     /// STATEMENT SET BEGIN … END: inserts that run as one job.
@@ -116,6 +118,8 @@ pub enum ObjectKind {
     SearchIndex,
     /// FUNCTION.
     Function,
+    /// TYPE.
+    Type,
     /// JOB: what a server runs.
     Job,
 }
@@ -152,6 +156,8 @@ pub enum ShowWhat {
 pub struct CreateTable {
     /// STREAM or TABLE.
     pub kind: TableKind,
+    /// SOURCE: it is only read.
+    pub source: bool,
     /// TEMPORARY.
     pub temporary: bool,
     /// OR REPLACE.
@@ -203,6 +209,8 @@ pub struct ColumnDef {
     pub kind: ColumnKind,
     /// `PRIMARY KEY` behind the column.
     pub primary_key: Option<Span>,
+    /// `KEY` behind the column: it is part of the record's key.
+    pub record_key: Option<Span>,
     /// COMMENT.
     pub comment: Option<Text>,
     /// Where.
@@ -330,6 +338,19 @@ pub struct CreateFunction {
     pub body: Expr,
     /// LANGUAGE.
     pub language: Option<Ident>,
+}
+
+/// CREATE TYPE: a name for a type.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CreateType {
+    /// OR REPLACE.
+    pub or_replace: bool,
+    /// IF NOT EXISTS.
+    pub if_not_exists: bool,
+    /// Its name.
+    pub name: ObjectName,
+    /// The type.
+    pub ty: TypeExpr,
 }
 
 /// What SUBSCRIBE TO follows.

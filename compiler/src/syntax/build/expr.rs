@@ -234,13 +234,14 @@ impl Builder<'_> {
     fn case(&mut self, pair: &Node<'_>) -> ExprKind {
         self.cases += 1;
         let operand = child(pair, Rule::expr).map(|c| Box::new(self.expr(c)));
-        let branches = children(pair, Rule::when)
-            .map(|when| {
-                let mut parts = children(&when, Rule::expr);
-                let condition = self.expr(must(parts.next()));
-                (condition, self.expr(must(parts.next())))
-            })
-            .collect();
+        let mut branches = Vec::new();
+        for when in children(pair, Rule::when) {
+            let mut parts: Vec<Expr> =
+                children(&when, Rule::expr).map(|part| self.expr(part)).collect();
+            let result = must(parts.pop());
+            // Several values of one branch are a branch each.
+            branches.extend(parts.into_iter().map(|condition| (condition, result.clone())));
+        }
         let otherwise = child(pair, Rule::otherwise).map(|c| Box::new(self.first_expr(&c)));
         self.cases -= 1;
         ExprKind::Case { operand, branches, otherwise }

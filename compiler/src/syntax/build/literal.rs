@@ -42,7 +42,7 @@ impl Builder<'_> {
         }
     }
 
-    fn interval(&mut self, pair: &Node<'_>) -> Literal {
+    pub(super) fn interval(&mut self, pair: &Node<'_>) -> Literal {
         let value = match self.first_text(pair) {
             Some(text) => text,
             None => {

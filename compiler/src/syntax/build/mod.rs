@@ -12,6 +12,7 @@ mod pattern;
 mod query;
 mod statement;
 mod types;
+mod within;
 
 use flow_ir::span::{FileId, Span};
 use pest::iterators::{Pair, Pairs};

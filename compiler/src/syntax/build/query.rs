@@ -162,7 +162,9 @@ impl Builder<'_> {
             distinct,
             items,
             from,
+            time_window: child(pair, Rule::time_window).and_then(|c| self.time_window(&c)),
             filter: child(pair, Rule::filter_rows).map(|c| self.first_expr(&c)),
+            key_by: child(pair, Rule::key_by).map_or_else(Vec::new, |c| self.exprs(&c)),
             group_by: child(pair, Rule::group_by).map(|c| self.group_by(&c)),
             having: child(pair, Rule::having).map(|c| self.first_expr(&c)),
             windows: Vec::new(),
@@ -289,7 +291,8 @@ impl Builder<'_> {
             (None, None) => JoinConstraint::None,
         };
         let natural = has(&words, Rule::k_natural);
-        Join { kind, natural, right, constraint, span: self.span(pair) }
+        let within = child(pair, Rule::join_within).map(|c| self.join_within(&c));
+        Join { kind, natural, right, within, constraint, span: self.span(pair) }
     }
 
     fn table_factor(&mut self, pair: &Node<'_>) -> TableFactor {

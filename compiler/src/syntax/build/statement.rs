@@ -3,10 +3,10 @@
 use super::{Builder, Node, child, children, has, must};
 use crate::diagnostics::syntax;
 use crate::syntax::ast::{
-    ColumnDef, ColumnKind, ControlVerb, CreateFunction, CreateIndex, CreateTable, CreateView,
-    FunctionParam, Ident, Insert, KeyDef, LikeBehaviour, LikeTable, ObjectKind, ObjectName,
-    OptionEntry, OptionValue, OptionValueKind, Query, ShowWhat, Statement, StatementKind,
-    Subscribe, TableElement, TableKind, Text, WatermarkDef,
+    ColumnDef, ColumnKind, ControlVerb, CreateFunction, CreateIndex, CreateTable, CreateType,
+    CreateView, FunctionParam, Ident, Insert, KeyDef, LikeBehaviour, LikeTable, ObjectKind,
+    ObjectName, OptionEntry, OptionValue, OptionValueKind, Query, ShowWhat, Statement,
+    StatementKind, Subscribe, TableElement, TableKind, Text, WatermarkDef,
 };
 use crate::syntax::grammar::Rule;
 
@@ -142,6 +142,12 @@ impl Builder<'_> {
                 StatementKind::CreateView(Box::new(self.create_view(&inner, modifiers)))
             }
             Rule::create_index => StatementKind::CreateIndex(Box::new(self.create_index(&inner))),
+            Rule::create_type => StatementKind::CreateType(Box::new(CreateType {
+                or_replace: modifiers.or_replace,
+                if_not_exists: has(&inner, Rule::if_not_exists),
+                name: self.first_name(&inner),
+                ty: self.first_type(&inner),
+            })),
             _ => StatementKind::CreateFunction(Box::new(self.create_function(&inner, modifiers))),
         }
     }
@@ -153,6 +159,7 @@ impl Builder<'_> {
         };
         let mut table = CreateTable {
             kind,
+            source: has(pair, Rule::k_source),
             temporary: modifiers.temporary,
             or_replace: modifiers.or_replace,
             if_not_exists: has(pair, Rule::if_not_exists),
@@ -215,12 +222,14 @@ impl Builder<'_> {
             name: self.first_ident(pair),
             kind,
             primary_key: None,
+            record_key: None,
             comment: None,
             span: self.span(pair),
         };
         for rule in children(pair, Rule::column_rule) {
             match child(&rule, Rule::comment) {
                 Some(comment) => column.comment = self.first_text(&comment),
+                None if has(&rule, Rule::record_key) => column.record_key = Some(self.span(&rule)),
                 None => column.primary_key = Some(self.span(&rule)),
             }
         }
@@ -250,7 +259,9 @@ impl Builder<'_> {
             or_replace: modifiers.or_replace,
             if_not_exists: has(pair, Rule::if_not_exists),
             name: self.first_name(pair),
-            columns: self.ident_list(pair),
+            columns: child(pair, Rule::view_columns).map_or_else(Vec::new, |columns| {
+                children(&columns, Rule::view_column).map(|c| self.first_ident(&c)).collect()
+            }),
             comment: child(pair, Rule::comment).and_then(|c| self.first_text(&c)),
             options: self.first_options(pair),
             query: self.first_query(&must(child(pair, Rule::as_query))),
@@ -385,6 +396,8 @@ fn object_kind(pair: &Node<'_>) -> ObjectKind {
         ObjectKind::SearchIndex
     } else if has(pair, Rule::k_index) {
         ObjectKind::Index
+    } else if has(pair, Rule::k_type) {
+        ObjectKind::Type
     } else if has(pair, Rule::k_job) {
         ObjectKind::Job
     } else {

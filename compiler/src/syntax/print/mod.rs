@@ -5,6 +5,7 @@
 mod expr;
 mod query;
 mod statement;
+mod within;
 
 use super::ast::{
     Ast, Expr, FieldType, Ident, IntervalUnits, ObjectName, OptionEntry, OptionValue,

@@ -107,7 +107,16 @@ impl Printer {
             self.push("FROM ");
             self.list(&select.from, Self::table_ref);
         }
+        if let Some(window) = &select.time_window {
+            self.line();
+            self.time_window(window);
+        }
         self.condition("WHERE ", select.filter.as_ref());
+        if !select.key_by.is_empty() {
+            self.line();
+            self.push("PARTITION BY ");
+            self.exprs(&select.key_by);
+        }
         if let Some(group_by) = &select.group_by {
             self.line();
             match group_by {
@@ -308,6 +317,9 @@ impl Printer {
             JoinKind::Anti => "ANTI JOIN ",
         });
         self.table_factor(&join.right);
+        if let Some(within) = &join.within {
+            self.join_within(within);
+        }
         match &join.constraint {
             JoinConstraint::None => {}
             JoinConstraint::On(condition) => {

@@ -15,6 +15,12 @@ impl Printer {
             StatementKind::CreateView(view) => self.create_view(view),
             StatementKind::CreateIndex(index) => self.create_index(index),
             StatementKind::CreateFunction(function) => self.create_function(function),
+            StatementKind::CreateType(made) => {
+                let (replace, keep) = (made.or_replace, made.if_not_exists);
+                self.create(replace, false, "TYPE", keep, &made.name);
+                self.push(" AS ");
+                self.data_type(&made.ty);
+            }
             StatementKind::Insert(insert) => self.insert(insert),
             StatementKind::StatementSet(inserts) => {
                 self.push("EXECUTE ");
@@ -121,9 +127,11 @@ impl Printer {
     }
 
     fn create_table(&mut self, table: &CreateTable) {
-        let kind = match table.kind {
-            TableKind::Stream => "STREAM",
-            TableKind::Table => "TABLE",
+        let kind = match (table.source, table.kind) {
+            (false, TableKind::Stream) => "STREAM",
+            (false, TableKind::Table) => "TABLE",
+            (true, TableKind::Stream) => "SOURCE STREAM",
+            (true, TableKind::Table) => "SOURCE TABLE",
         };
         self.create(table.or_replace, table.temporary, kind, table.if_not_exists, &table.name);
         if let Some(elements) = &table.elements {
@@ -217,6 +225,7 @@ impl Printer {
         if column.primary_key.is_some() {
             self.push(" PRIMARY KEY NOT ENFORCED");
         }
+        self.push(if column.record_key.is_some() { " KEY" } else { "" });
         self.comment(column.comment.as_ref());
     }
 
@@ -355,6 +364,7 @@ fn object_kind(kind: ObjectKind) -> &'static str {
         ObjectKind::Index => "INDEX",
         ObjectKind::SearchIndex => "SEARCH INDEX",
         ObjectKind::Function => "FUNCTION",
+        ObjectKind::Type => "TYPE",
         ObjectKind::Job => "JOB",
     }
 }

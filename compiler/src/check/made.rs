@@ -1,0 +1,329 @@
+//! `CREATE … AS query`: where the rows go if nothing is said of it, and which columns are the key.
+//! What a program makes it also reads from the query, not from the topic.
+
+use flow_ir::connector::KAFKA;
+use flow_ir::physical::Changelog;
+use flow_ir::span::Span;
+use flow_ir::types::DataType;
+
+use super::Checker;
+use super::declare::has_primary_key;
+use super::from::{plain_column, same_name};
+use super::group_window::WINDOW_COLUMNS;
+use super::ksql_options::{Written, entry};
+use super::scope::visible;
+use super::select::default_name;
+use super::typed::{Bound, QueryId, QueryOp, RelationId};
+use crate::diagnostics::names;
+use crate::syntax::ast::{
+    self, CreateTable, ExprKind, Literal, Select, SelectItemKind, SetExprKind, TableKind,
+};
+
+/// Names of a window's bounds in the key of a table that has them nowhere else.
+const BOUNDS: [&str; 2] = ["WINDOWSTART", "WINDOWEND"];
+
+/// The query of a `CREATE … AS`.
+pub(super) struct Made {
+    pub query: QueryId,
+    /// Columns of a table's key that follows from the query.
+    pub key: Vec<String>,
+    /// Where the query stands.
+    pub at: Span,
+}
+
+impl Checker<'_> {
+    /// The query of a declaration; options that it leaves open are added.
+    pub(super) fn made(&mut self, create: &CreateTable, written: &mut Written) -> Option<Made> {
+        let query = create.query.as_ref()?;
+        let found = self.whole_query(query)?;
+        let mut made = Made { query: found, key: Vec::new(), at: query.span };
+        self.goes_with_its_source(found, written, create);
+        let is = |key: &str, value: &str| {
+            written.entries.iter().any(|e| e.key.value == key && e.value.text == value)
+        };
+        if !(is("connector", KAFKA) || is("connector", "case")) {
+            return Some(made);
+        }
+        let updates = self.query_node(found).changelog != Changelog::Append;
+        let key = match create.kind {
+            TableKind::Table if has_primary_key(create) || !(written.ksql || updates) => {
+                return Some(made);
+            }
+            TableKind::Table => {
+                (made.query, made.key) = self.table_key(found, query.span);
+                made.key.clone()
+            }
+            TableKind::Stream => {
+                let key = self.stream_key(query, found, written.ksql)?;
+                if !key.is_empty() && !has(written, "key.fields") {
+                    let names = key.join(";");
+                    written.entries.push(entry("key.fields", &names, create.name.last().span));
+                }
+                key
+            }
+        };
+        self.key_options(&key, made.query, written, create);
+        Some(made)
+    }
+
+    /// Without a connector the rows go where those come from that are read first, in the same
+    /// format.
+    fn goes_with_its_source(&self, query: QueryId, written: &mut Written, create: &CreateTable) {
+        if has(written, "connector") && !written.ksql {
+            return;
+        }
+        let Some(source) = self.first_scan(query) else { return };
+        let options = &self.declared[source.0 as usize].options;
+        if !options.has_record_keys() {
+            return;
+        }
+        let at = create.name.last().span;
+        let own = written.entries.iter().position(|e| e.key.value == "connector");
+        if let Some(own) = own.filter(|_| written.ksql) {
+            written.entries.remove(own);
+        }
+        written.ksql = true;
+        written.entries.push(entry("connector", options.connector.name, at));
+        if !has(written, "value.format") && !has(written, "format") {
+            let format = match options.value_format {
+                Some(_) if options.says_changes() => "json",
+                Some(format) => format.name,
+                None => "json",
+            };
+            written.entries.push(entry("value.format", format, at));
+        }
+        let shared =
+            |name: &str| name.starts_with("properties.") || name.starts_with("avro-confluent.");
+        for (name, value) in options.values.iter().filter(|(name, _)| shared(name)) {
+            if !has(written, name) {
+                written.entries.push(entry(name, value, at));
+            }
+        }
+    }
+
+    /// How the key is written where the declaration does not say it.
+    fn key_options(
+        &self,
+        key: &[String],
+        query: QueryId,
+        written: &mut Written,
+        create: &CreateTable,
+    ) {
+        if key.is_empty() || !written.ksql {
+            return;
+        }
+        let at = create.name.last().span;
+        let columns = &self.query_node(query).columns;
+        if !has(written, "key.format") && !has(written, "format") {
+            let ty = |name: &String| columns.iter().find(|c| c.name == *name).map(|c| &c.ty.data);
+            let plain = |ty: &DataType| {
+                matches!(
+                    ty,
+                    DataType::Int
+                        | DataType::BigInt
+                        | DataType::Double
+                        | DataType::String
+                        | DataType::Bytes
+                )
+            };
+            let format = match key {
+                [only] if ty(only).is_some_and(plain) => "raw",
+                _ => "json",
+            };
+            written.entries.push(entry("key.format", format, at));
+        }
+        let beside = columns.iter().any(|c| visible(&c.name) && !key.contains(&c.name));
+        if beside && !has(written, "value.fields-include") {
+            written.entries.push(entry("value.fields-include", "EXCEPT_KEY", at));
+        }
+    }
+
+    /// The stream or table that a query reads first, from the left.
+    fn first_scan(&self, query: QueryId) -> Option<RelationId> {
+        let mut at = query;
+        loop {
+            let node = self.query_node(at);
+            if let QueryOp::Scan(id) = node.op {
+                return Some(id);
+            }
+            at = *node.inputs().first()?;
+        }
+    }
+
+    /// The key of a table: the first one that the query has for sure, with the bounds of the window
+    /// that nothing else shows behind its columns.
+    fn table_key(&mut self, query: QueryId, at: Span) -> (QueryId, Vec<String>) {
+        let shown = |column: &str| visible(column);
+        if let Some(key) = self.unique_names_of(query, &shown) {
+            return (query, key);
+        }
+        let width = self.query_node(query).columns.len();
+        let Some((wide, bounds)) = self.with_bounds(query, at) else { return (query, Vec::new()) };
+        let shown = |column: &str| visible(column) || BOUNDS.iter().any(|b| column == hidden(b));
+        let Some(key) = self.unique_names_of(wide, &shown) else { return (query, Vec::new()) };
+        let mut items: Vec<_> = (0..width).map(|c| self.pass_column(wide, c, at)).collect();
+        for (bound, name) in bounds.into_iter().zip(BOUNDS) {
+            let (_, column) = self.pass_column(wide, bound, at);
+            let millis = column.and_then(|c| self.operator("EPOCH_MILLIS", vec![c], at));
+            items.push((name.to_owned(), millis));
+        }
+        // The key has both bounds, so that none of them stands in the value.
+        let own = key.into_iter().filter(|name| visible(name));
+        let key = own.chain(BOUNDS.map(str::to_owned)).collect();
+        (self.project(wide, items, at), key)
+    }
+
+    /// The names of the first unique key of which all columns are shown.
+    fn unique_names_of(&self, query: QueryId, shown: &dyn Fn(&str) -> bool) -> Option<Vec<String>> {
+        let node = self.query_node(query);
+        let name = |at: &usize| node.columns[*at].name.clone();
+        let keys = node.unique_keys.iter().filter(|key| !key.is_empty());
+        let mut keys = keys.map(|key| key.iter().map(name).collect::<Vec<String>>());
+        keys.find(|key| key.iter().all(|name| shown(name)))
+    }
+
+    /// A query in which the bounds of its groups' window are the columns that are named, below
+    /// projections and filters.
+    fn with_bounds(&mut self, query: QueryId, at: Span) -> Option<(QueryId, [usize; 2])> {
+        let node = self.query_node(query);
+        let bound = |bound: Bound| {
+            node.columns.iter().position(|c| c.window.is_some_and(|w| w.bound == bound))
+        };
+        // An aggregate whose windows change has bounds that no other operator goes by.
+        let last = match &node.op {
+            QueryOp::Aggregate(aggregate) if aggregate.window.is_some() => {
+                node.columns.len().checked_sub(WINDOW_COLUMNS)
+            }
+            _ => None,
+        };
+        let start = last.or_else(|| bound(Bound::Start));
+        let end = last.map(|start| start + 1).or_else(|| bound(Bound::End));
+        if let (Some(start), Some(end)) = (start, end) {
+            return Some((query, [start, end]));
+        }
+        let span = node.span;
+        if let QueryOp::Filter { input, condition } = &node.op {
+            let (input, condition) = (*input, condition.clone());
+            let (wide, bounds) = self.with_bounds(input, at)?;
+            return Some((self.filter(wide, condition, span), bounds));
+        }
+        let QueryOp::Project { input, exprs } = &node.op else { return None };
+        let width = exprs.len();
+        let names = node.columns.iter().map(|c| c.name.clone());
+        let mut items: Vec<_> = names.zip(exprs.iter().cloned().map(Some)).collect();
+        let (wide, bounds) = self.with_bounds(*input, at)?;
+        for (bound, name) in bounds.into_iter().zip(BOUNDS) {
+            items.push((hidden(name).to_owned(), self.pass_column(wide, bound, at).1));
+        }
+        Some((self.project(wide, items, span), [width, width + 1]))
+    }
+
+    /// The key of a stream: what PARTITION BY says, else, as in ksqlDB, that of the source as far
+    /// as it is passed on.
+    fn stream_key(
+        &mut self,
+        query: &ast::Query,
+        found: QueryId,
+        ksql: bool,
+    ) -> Option<Vec<String>> {
+        let select = match &query.body.kind {
+            SetExprKind::Select(select) if !select.key_by.is_empty() => select,
+            _ if ksql => return Some(self.passed_key(found)),
+            _ => return Some(Vec::new()),
+        };
+        let is_null = |e: &ast::Expr| matches!(e.kind, ExprKind::Literal(Literal::Null));
+        if select.key_by.iter().all(is_null) {
+            return Some(Vec::new());
+        }
+        select.key_by.iter().map(|key| self.key_item(key, select, found)).collect()
+    }
+
+    /// The name of the column that an expression of PARTITION BY is.
+    fn key_item(&mut self, key: &ast::Expr, select: &Select, found: QueryId) -> Option<String> {
+        let text = |e: &ast::Expr| self.sources.text(e.span).to_lowercase();
+        let written = text(key);
+        let item = select.items.iter().find_map(|item| match &item.kind {
+            SelectItemKind::Expr { expr, alias } if text(expr) == written => {
+                alias.as_ref().map(|alias| alias.text.clone()).or_else(|| default_name(expr))
+            }
+            SelectItemKind::Expr { .. } | SelectItemKind::Wildcard { .. } => None,
+        });
+        let name = item.or_else(|| default_name(key)).unwrap_or_default();
+        let columns = self.query_node(found).columns.iter().filter(|c| visible(&c.name));
+        let known: Vec<String> = columns.map(|c| c.name.clone()).collect();
+        match known.iter().find(|known| same_name(known, &name)) {
+            Some(known) => Some(known.clone()),
+            None => self.report(names::unknown_column(&written, key.span, &known)),
+        }
+    }
+
+    /// The columns that are those of the key of the stream or table that is read first.
+    fn passed_key(&self, query: QueryId) -> Vec<String> {
+        let Some(source) = self.first_scan(query) else { return Vec::new() };
+        let declared = &self.declared[source.0 as usize];
+        let relation = self.module.relation(source);
+        let of_table = relation.primary_key.iter().map(|at| relation.columns[*at].name.clone());
+        let mut key: Vec<String> = of_table.collect();
+        if key.is_empty() {
+            key = declared.options.key_fields();
+        }
+        let at = |name: &String| relation.columns.iter().position(|c| same_name(&c.name, name));
+        let columns = &self.query_node(query).columns;
+        let passed = key.iter().map(|name| {
+            let wanted = at(name)?;
+            let shown = |c: &usize| visible(&columns[*c].name);
+            let mut all = (0..columns.len()).filter(shown);
+            let found = all.find(|c| self.passes(query, *c, source) == Some(wanted))?;
+            Some(columns[found].name.clone())
+        });
+        passed.collect::<Option<Vec<String>>>().unwrap_or_default()
+    }
+
+    /// The column of the relation that a query passes on in this one.
+    fn passes(&self, query: QueryId, column: usize, source: RelationId) -> Option<usize> {
+        let (mut query, mut column) = (query, column);
+        loop {
+            match &self.query_node(query).op {
+                QueryOp::Scan(id) => return (*id == source).then_some(column),
+                QueryOp::Project { input, exprs } => {
+                    column = exprs.get(column).and_then(plain_column)?;
+                    query = *input;
+                }
+                QueryOp::Filter { input, .. } => query = *input,
+                QueryOp::Join(join) => query = join.left,
+                QueryOp::Unnest(unnest) => query = unnest.input,
+                QueryOp::Deduplicate(one) => query = one.input,
+                QueryOp::Window(window) => query = window.input,
+                QueryOp::TopN(_)
+                | QueryOp::Over(_)
+                | QueryOp::Aggregate(_)
+                | QueryOp::UnionAll(_) => return None,
+            }
+            if column >= self.query_node(query).columns.len() {
+                return None;
+            }
+        }
+    }
+
+    /// Fills a new stream or table; what reads it in this program reads the query.
+    pub(super) fn insert_made(&mut self, id: RelationId, made: Made, span: Span) {
+        self.declared(id).derived_key = made.key;
+        let written = self.output(id, made.query, &[], made.at, span);
+        let Some(written) = written else { return };
+        let name = self.module.relation(id).stream.name.clone();
+        if self.inserted.iter().all(|inserted| !same_name(inserted, &name)) {
+            let timed = self.with_time(written, made.at).unwrap_or(written);
+            self.made.insert(id, timed);
+        }
+    }
+}
+
+/// Whether an option is given.
+fn has(written: &Written, name: &str) -> bool {
+    written.entries.iter().any(|entry| entry.key.value == name)
+}
+
+/// The name of a bound before it is a number.
+fn hidden(bound: &str) -> &'static str {
+    if bound == BOUNDS[0] { "$start" } else { "$end" }
+}
