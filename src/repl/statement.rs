@@ -52,13 +52,19 @@ struct JobState {
     error: Option<String>,
 }
 
+impl JobState {
+    fn is_unsettled(&self) -> bool {
+        UNSETTLED.contains(&self.state.as_str())
+    }
+}
+
 #[derive(Debug, Deserialize)]
 struct JobStates {
     jobs: Vec<JobState>,
 }
 
-/// The state of a job whose views cannot be read yet.
-const STARTING: &str = "starting";
+/// The states of a job whose views cannot be read yet, also while its next version waits for it.
+const UNSETTLED: [&str; 2] = ["starting", "stopping"];
 
 /// How long the start of a job is waited for, and how often it is looked at.
 const START_PATIENCE: Duration = Duration::from_secs(30);
@@ -259,7 +265,7 @@ impl Shell {
         let until = Instant::now() + START_PATIENCE;
         loop {
             let job: JobState = read(&self.server.ask(&Request::get(path))?)?;
-            if job.state != STARTING || Instant::now() > until {
+            if !job.is_unsettled() || Instant::now() > until {
                 return Ok(job);
             }
             if !interrupt::wait(LOOK) {
@@ -273,7 +279,7 @@ impl Shell {
         let until = Instant::now() + START_PATIENCE;
         loop {
             let all: JobStates = read(&self.server.ask(&Request::get("/v1/jobs"))?)?;
-            if all.jobs.iter().all(|job| job.state != STARTING) || Instant::now() > until {
+            if !all.jobs.iter().any(JobState::is_unsettled) || Instant::now() > until {
                 return Ok(());
             }
             if !interrupt::wait(LOOK) {
