@@ -116,7 +116,7 @@ const WITHOUT_CASE: [Code; 4] = [Code::E0119, Code::E0810, Code::E0811, Code::E0
 
 /// All Rust files of the project.
 fn all_sources() -> Result<Vec<Source>, Failed> {
-    sources(&["compiler", "stdlib", "runtime", "src", "tests"])
+    sources(&["compiler", "stdlib", "runtime", "src", "tests", "fuzz/fuzz_targets"])
 }
 
 fn codes_without_case() -> Result<Vec<String>, Failed> {
