@@ -3,10 +3,10 @@
 
 use flow_ir::aggregate::AggregateCall;
 use flow_ir::ids::{NodeId, VertexId};
-use flow_ir::logical::{Aggregate, Session};
+use flow_ir::logical::Aggregate;
 use flow_ir::physical::{
-    Changelog, GroupAggregate, Partitioning, PhysicalOp, PreAggregate, SessionWindow, TableKind,
-    WindowAggregate, WindowInput,
+    Changelog, GroupAggregate, Partitioning, PhysicalOp, PreAggregate, TableKind, WindowAggregate,
+    WindowInput,
 };
 use flow_ir::types::{DataType, Field, Type};
 use flow_stdlib::aggregates::{Multiset, distinct_words, multiset, state_types};
@@ -15,6 +15,9 @@ use super::{Lowering, Part};
 
 impl Lowering<'_> {
     pub(super) fn aggregate(&mut self, id: NodeId, aggregate: &Aggregate) -> VertexId {
+        if let Some(of) = self.aggregated.get(&id).cloned() {
+            return self.session_aggregate(id, aggregate, &of);
+        }
         let node = self.plan.node(id);
         let before = self.lowered[&node.inputs[0]];
         let input = self.graph.vertices[before.index()].columns.clone();
@@ -87,33 +90,9 @@ impl Lowering<'_> {
             distinct,
         })
     }
-
-    pub(super) fn session(&mut self, id: NodeId, session: &Session) -> VertexId {
-        let node = self.plan.node(id);
-        let row = self.types(self.lowered[&node.inputs[0]]);
-        let key: Vec<Type> = session.keys.iter().map(|&k| row[k].clone()).collect();
-        let timed = || [key.clone(), vec![bigint()]].concat();
-        let state = vec![bigint(), Type::not_null(DataType::Boolean)];
-        let site = self.sites.site(node.origin);
-        let op = SessionWindow {
-            keys: session.keys.clone(),
-            time: session.time,
-            gap: session.gap,
-            lateness: session.lateness,
-            by_clock: session.by_clock,
-            site: Some(site),
-            sessions: self.table("sessions", TableKind::Ordered, timed(), state),
-            rows: self.table("rows", TableKind::Ordered, [timed(), row].concat(), vec![bigint()]),
-            timers: {
-                let timer = [vec![bigint()], key.clone()].concat();
-                self.table("timers", TableKind::Ordered, timer, Vec::new())
-            },
-        };
-        self.keyed(id, PhysicalOp::SessionWindow(op), session.keys.clone())
-    }
 }
 
-fn states(calls: &[AggregateCall]) -> Vec<Type> {
+pub(super) fn states(calls: &[AggregateCall]) -> Vec<Type> {
     calls.iter().flat_map(state_types).collect()
 }
 

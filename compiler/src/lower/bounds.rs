@@ -136,6 +136,7 @@ impl Walk<'_> {
             | PhysicalOp::Late(_)
             | PhysicalOp::WindowExpand(_)
             | PhysicalOp::SessionWindow(_)
+            | PhysicalOp::SessionAggregate(_)
             | PhysicalOp::PreAggregate(_)
             | PhysicalOp::WindowAggregate(_)
             | PhysicalOp::WindowJoin(_)
@@ -185,6 +186,10 @@ impl Walk<'_> {
             | PhysicalOp::Sink(_) => Vec::new(),
             PhysicalOp::SessionWindow(op) => {
                 let tables = [op.sessions, op.rows, op.timers];
+                tables.map(|table| until(table, "until the session is over")).into()
+            }
+            PhysicalOp::SessionAggregate(op) => {
+                let tables = [op.sessions, op.timers];
                 tables.map(|table| until(table, "until the session is over")).into()
             }
             PhysicalOp::GroupAggregate(op) => self.group(id, op),
@@ -331,6 +336,7 @@ fn remedy(op: &PhysicalOp) -> Option<&'static str> {
         | PhysicalOp::Late(_)
         | PhysicalOp::WindowExpand(_)
         | PhysicalOp::SessionWindow(_)
+        | PhysicalOp::SessionAggregate(_)
         | PhysicalOp::PreAggregate(_)
         | PhysicalOp::WindowAggregate(_)
         | PhysicalOp::WindowJoin(_)

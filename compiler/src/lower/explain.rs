@@ -83,6 +83,13 @@ impl Line<'_> {
                 format!("{kind} {} of {}{lateness}", op.window, self.names(0, &[op.time]))
             }
             PhysicalOp::SessionWindow(op) => format!("{kind} {}", self.session(op)),
+            PhysicalOp::SessionAggregate(op) => {
+                let (keys, time) = (self.names(0, &op.keys), self.names(0, &[op.time]));
+                let (gap, lateness) = (seconds(op.gap), lateness_text(op.lateness));
+                let (calls, clock) = (self.calls(&op.calls), clock_text(op.by_clock));
+                let over = format!("over after {gap} without rows{lateness}{clock}");
+                format!("{kind} by [{keys}] of {time}, {over}, computes [{calls}]")
+            }
             PhysicalOp::Unnest(op) => {
                 let outer = if op.outer { " outer" } else { "" };
                 format!("{kind}{outer} [{}]", self.names(0, &op.columns))

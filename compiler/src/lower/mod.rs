@@ -9,6 +9,7 @@ mod explain;
 mod join;
 mod ranges;
 mod ranked;
+mod sessions;
 mod since;
 mod sites;
 mod state;
@@ -63,6 +64,7 @@ pub fn lower(
         asked_at,
         graph,
         absorbed: chain::absorbed(plan),
+        aggregated: sessions::aggregated(plan),
         lowered: HashMap::new(),
         streams: BTreeMap::new(),
         sites: Sites::new(sources),
@@ -84,6 +86,8 @@ struct Lowering<'a> {
     graph: JobGraph,
     /// Filters and projections that are part of their reader's kernel.
     absorbed: Vec<bool>,
+    /// The sessions whose rows an aggregate adds up as they come: by the aggregate.
+    aggregated: HashMap<NodeId, (NodeId, logical::Session)>,
     /// The vertex that makes a node's output.
     lowered: HashMap<NodeId, VertexId>,
     /// The graph's streams by the module's relations.
@@ -126,6 +130,7 @@ impl<'a> Lowering<'a> {
                 });
                 self.forward(id, op)
             }
+            LogicalOp::Session(_) if self.aggregated.values().any(|(of, _)| *of == id) => return,
             LogicalOp::Session(session) => self.session(id, session),
             LogicalOp::Unnest(unnest) => {
                 let logical::Unnest { columns, ordinality, outer } = unnest.clone();

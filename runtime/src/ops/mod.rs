@@ -35,6 +35,7 @@ mod over_running;
 mod over_time;
 mod pairs;
 mod pre_aggregate;
+mod session_aggregate;
 mod session_window;
 mod sorted;
 mod temporal_join;
@@ -216,6 +217,9 @@ pub fn instantiate(
         PhysicalOp::Late(op) => late::LateOp::new(op, &plan).map(boxed),
         PhysicalOp::WindowExpand(op) => window_expand::WindowExpandOp::new(op, &plan).map(boxed),
         PhysicalOp::SessionWindow(op) => session_window::SessionWindowOp::new(op, &plan).map(boxed),
+        PhysicalOp::SessionAggregate(op) => {
+            session_aggregate::SessionAggregateOp::new(op, &plan).map(boxed)
+        }
         PhysicalOp::PreAggregate(op) => pre_aggregate::PreAggregateOp::new(op, &plan).map(boxed),
         PhysicalOp::GroupAggregate(op) => {
             group_aggregate::GroupAggregateOp::new(op, &plan).map(boxed)

@@ -27,7 +27,7 @@ use super::window_expand::WINDOW_TIME_MICROS;
 use super::{OpCx, OpError, Operator, Plan, behind_windows, time_of, whole_millis, words_of};
 
 /// Bytes of a number in a key, as `push_i64` writes it.
-const NUMBER_BYTES: usize = 9;
+pub(super) const NUMBER_BYTES: usize = 9;
 /// A row without columns: its length in bytes.
 const EMPTY_ROW: [u64; 1] = [8];
 
@@ -186,7 +186,7 @@ impl SessionWindowOp {
         let mut timer = Vec::with_capacity(NUMBER_BYTES + key.len());
         push_i64(due, &mut timer);
         timer.extend_from_slice(key);
-        Ok(cx.state.ordered(self.timers).put(group, &timer, RowRef::new(&EMPTY_ROW))?)
+        Ok(cx.state.ordered(self.timers).put(group, &timer, empty_row())?)
     }
 
     /// Gives the rows of a session with its bounds, or takes them back (`sign`).
@@ -242,13 +242,18 @@ impl SessionWindowOp {
     }
 }
 
+/// What timers are: they say nothing beside their keys.
+pub(super) fn empty_row() -> RowRef<'static> {
+    RowRef::new(&EMPTY_ROW)
+}
+
 /// Whether no row that comes under the watermark `mark` has this time, or one before it.
-fn is_past(time: i64, mark: i64) -> bool {
+pub(super) fn is_past(time: i64, mark: i64) -> bool {
     time < mark || mark == i64::MAX
 }
 
 /// The key with a number behind it.
-fn numbered(key: &[u8], number: i64) -> Vec<u8> {
+pub(super) fn numbered(key: &[u8], number: i64) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(key.len() + NUMBER_BYTES);
     bytes.extend_from_slice(key);
     push_i64(number, &mut bytes);

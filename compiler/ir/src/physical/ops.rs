@@ -32,6 +32,8 @@ pub enum PhysicalOp {
     WindowExpand(WindowExpand),
     /// Holds rows until their session is over, and adds its bounds.
     SessionWindow(SessionWindow),
+    /// Aggregates per group and session; emits when the session is over.
+    SessionAggregate(SessionAggregate),
     /// Aggregates within the epoch before an exchange, by group or by group and slice.
     PreAggregate(PreAggregate),
     /// Aggregates per group; emits changes.
@@ -217,6 +219,32 @@ pub struct SessionWindow {
     pub timers: TableId,
 }
 
+/// Aggregates per group and session, of an append-only input, without keeping its rows: aggregates
+/// that need no values. Output: the keys, the results, window_start, window_end (of the time
+/// column's type). With allowed lateness, rows that still come take results back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SessionAggregate {
+    /// Group key columns: sessions are of these.
+    pub keys: Vec<usize>,
+    /// The aggregates.
+    pub calls: Vec<AggregateCall>,
+    /// Time column. A NULL goes by the error policy.
+    pub time: usize,
+    /// Time without rows after which a session is over, microseconds.
+    pub gap: i64,
+    /// `allowed.lateness` in microseconds: > 0 makes the output retract.
+    pub lateness: i64,
+    /// Whether sessions end by the epoch's clock instead of the watermark.
+    pub by_clock: bool,
+    /// Where a NULL time is reported.
+    pub site: Option<SiteId>,
+    /// Ordered: key, start (BIGINT) → end (BIGINT), whether its result is out (BOOLEAN),
+    /// accumulators, count of rows (BIGINT).
+    pub sessions: TableId,
+    /// Ordered: time (BIGINT), key → nothing: what to look at when time passes.
+    pub timers: TableId,
+}
+
 /// Aggregates within the epoch, before the exchange. Output: the keys; for a window, then slice
 /// end (BIGINT: for `Carried` the window's end) and first open end (BIGINT: the first window end
 /// that the rows may go into; for `Carried` the window's start); then the accumulator columns of
@@ -356,6 +384,7 @@ impl PhysicalOp {
             | PhysicalOp::Union(_)
             | PhysicalOp::Sink(_) => Vec::new(),
             PhysicalOp::SessionWindow(op) => vec![op.sessions, op.rows, op.timers],
+            PhysicalOp::SessionAggregate(op) => vec![op.sessions, op.timers],
             PhysicalOp::GroupAggregate(op) => {
                 std::iter::once(op.groups).chain(op.values).chain(op.distinct).collect()
             }
@@ -382,6 +411,7 @@ impl PhysicalOp {
     pub fn goes_by_clock(&self) -> bool {
         match self {
             PhysicalOp::SessionWindow(op) => op.by_clock,
+            PhysicalOp::SessionAggregate(op) => op.by_clock,
             PhysicalOp::WindowAggregate(op) => op.by_clock,
             PhysicalOp::WindowJoin(op) => op.by_clock,
             PhysicalOp::TopN(op) => op.window.is_some_and(|window| window.by_clock),
@@ -414,6 +444,7 @@ impl PhysicalOp {
             PhysicalOp::Late(_) => "Late",
             PhysicalOp::WindowExpand(_) => "WindowExpand",
             PhysicalOp::SessionWindow(_) => "SessionWindow",
+            PhysicalOp::SessionAggregate(_) => "SessionAggregate",
             PhysicalOp::PreAggregate(_) => "PreAggregate",
             PhysicalOp::GroupAggregate(_) => "GroupAggregate",
             PhysicalOp::WindowAggregate(_) => "WindowAggregate",

@@ -6,8 +6,10 @@ use std::fmt;
 
 use super::{
     Changelog, Edge, IntervalJoin, JobGraph, JoinKind, Materialize, Numbering, Over, Partitioning,
-    PhysicalOp, PreAggregate, Sink, SinkMode, Source, TopN, Vertex, WindowInput, WindowJoin,
+    PhysicalOp, PreAggregate, SessionAggregate, Sink, SinkMode, Source, TopN, Vertex, WindowInput,
+    WindowJoin,
 };
+use crate::aggregate::AggregateCall;
 use crate::connector;
 use crate::ids::{TableId, VertexId};
 use crate::kernel::KernelSpec;
@@ -118,6 +120,7 @@ fn arity(op: &PhysicalOp) -> usize {
         | PhysicalOp::Late(_)
         | PhysicalOp::WindowExpand(_)
         | PhysicalOp::SessionWindow(_)
+        | PhysicalOp::SessionAggregate(_)
         | PhysicalOp::PreAggregate(_)
         | PhysicalOp::GroupAggregate(_)
         | PhysicalOp::WindowAggregate(_)
@@ -201,9 +204,8 @@ fn verify_op(graph: &JobGraph, vertex: &Vertex, inputs: &[&Vertex]) -> Result<()
         PhysicalOp::WindowExpand(op) => {
             append(0).and(verify_columns(std::iter::once(&op.time).chain(&op.watermark), width(0)))
         }
-        PhysicalOp::SessionWindow(op) => {
-            append(0).and(verify_columns(op.keys.iter().chain([&op.time]), width(0)))
-        }
+        PhysicalOp::SessionWindow(op) => append(0).and(timed(&op.keys, op.time, &[], width(0))),
+        PhysicalOp::SessionAggregate(op) => append(0).and(verify_sessions(op, width(0))),
         PhysicalOp::PreAggregate(op) => verify_pre_aggregate(op, width(0)),
         PhysicalOp::GroupAggregate(op) => pre_aggregated(inputs[0], op.keys),
         PhysicalOp::WindowAggregate(op) => pre_aggregated(inputs[0], op.keys),
@@ -257,6 +259,15 @@ fn verify_source(graph: &JobGraph, op: &Source, vertex: &Vertex) -> Result<(), S
     let is_view = graph.stream(op.stream).connector == connector::VIEW;
     ensure(is_view || op.ranges.is_empty(), || "ranges of a stream without keys".into())?;
     op.watermark.as_ref().map_or(Ok(()), |k| verify_kernel(k, &vertex.columns))
+}
+
+fn timed(keys: &[usize], time: usize, calls: &[AggregateCall], width: usize) -> Result<(), String> {
+    let read: Vec<usize> = calls.iter().flat_map(AggregateCall::columns).collect();
+    verify_columns(keys.iter().chain([&time]).chain(&read), width)
+}
+
+fn verify_sessions(op: &SessionAggregate, width: usize) -> Result<(), String> {
+    timed(&op.keys, op.time, &op.calls, width)
 }
 
 fn verify_pre_aggregate(op: &PreAggregate, width: usize) -> Result<(), String> {
@@ -340,6 +351,7 @@ fn verify_exchange(op: &PhysicalOp, edges: &[&Edge]) -> Result<(), String> {
     let first = |n: usize| (0..n).collect::<Vec<_>>();
     let wanted: Vec<Option<Vec<usize>>> = match op {
         PhysicalOp::SessionWindow(op) => vec![Some(op.keys.clone())],
+        PhysicalOp::SessionAggregate(op) => vec![Some(op.keys.clone())],
         PhysicalOp::GroupAggregate(op) => vec![Some(first(op.keys))],
         PhysicalOp::WindowAggregate(op) => vec![Some(first(op.keys))],
         PhysicalOp::WindowJoin(op) => {

@@ -27,6 +27,7 @@ fn law_of(op: &PhysicalOp) -> Option<fn()> {
         PhysicalOp::Late(_) => Some(stateless::late_leaves_out_late_rows),
         PhysicalOp::WindowExpand(_) => Some(windows::carried_windows_are_windows),
         PhysicalOp::SessionWindow(_) => Some(sessions::sessions_of_a_stream),
+        PhysicalOp::SessionAggregate(_) => Some(sessions::sessions_come_to),
         PhysicalOp::PreAggregate(_) | PhysicalOp::GroupAggregate(_) => {
             Some(groups::groups_of_a_changelog)
         }

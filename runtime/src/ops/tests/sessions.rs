@@ -2,13 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use flow_ir::aggregate::AggregateCall;
 use flow_ir::ids::StreamId;
-use flow_ir::physical::{Changelog, Late, LateRule, PhysicalOp, SessionWindow, TableKind};
+use flow_ir::physical::{
+    Changelog, Late, LateRule, PhysicalOp, SessionAggregate, SessionWindow, TableKind,
+};
 use flow_ir::types::{DataType, Type};
 use flow_ir::value::Value;
+use flow_stdlib::aggregates;
 use proptest::prelude::*;
 
-use super::groups::input_row;
+use super::groups::{self, input_row};
 use super::harness::*;
 use super::windows::{POSITION, TIME, Timed, WATERMARK, types};
 
@@ -70,9 +74,97 @@ fn graph(shape: Shape) -> Graph {
     graph
 }
 
-/// The events with their watermarks, the rows in their sessions, and how many are late.
-fn evaluate(rows: &[Timed], shape: Shape) -> (Vec<Event>, Net, usize) {
-    let mut parts: BTreeMap<String, Vec<(i64, Vec<Value>)>> = BTreeMap::new();
+/// The aggregates that are tried: those that need no values, with and without rows taken back.
+fn calls(lateness: i64) -> Vec<AggregateCall> {
+    let all = groups::calls(lateness > 0);
+    all.into_iter().filter(|call| !aggregates::is_multiset(call) && call.order.is_empty()).collect()
+}
+
+fn aggregating(shape: Shape) -> Graph {
+    let mut graph = Graph::new();
+    let source = graph.source(&types(), Changelog::Append);
+    let late = Late {
+        stream: StreamId(0),
+        time: TIME,
+        watermark: WATERMARK,
+        position: POSITION,
+        rule: LateRule::Sessions { lateness: shape.lateness },
+        site: None,
+    };
+    let late = PhysicalOp::Late(late);
+    let late = graph.add(late, &[(source, None)], types(), Changelog::Append);
+    let keys = if shape.keyed { vec![0] } else { Vec::new() };
+    let calls = calls(shape.lateness);
+    let number = || not_null(DataType::BigInt);
+    let state = calls.iter().flat_map(aggregates::state_types);
+    let head = [number(), not_null(DataType::Boolean)];
+    let session = head.into_iter().chain(state).chain([number()]).collect();
+    let key_types = keys.iter().map(|key| types()[*key].clone());
+    let results = calls.iter().map(|call| call.ty.clone());
+    let output = key_types.chain(results).chain([timestamp(), timestamp()]).collect();
+    let op = PhysicalOp::SessionAggregate(SessionAggregate {
+        keys: keys.clone(),
+        calls,
+        time: TIME,
+        gap: shape.gap,
+        lateness: shape.lateness,
+        by_clock: false,
+        site: None,
+        sessions: graph.table(TableKind::Ordered, session),
+        timers: graph.table(TableKind::Ordered, Vec::new()),
+    });
+    let changelog = if shape.lateness > 0 { Changelog::Retract } else { Changelog::Append };
+    graph.add(op, &[(late, Some(keys))], output, changelog);
+    graph
+}
+
+/// The results of sessions whose rows these are, each with the session's bounds.
+fn results(rows: &Parts, shape: Shape) -> Net {
+    let all = groups::calls(shape.lateness > 0);
+    let tried = calls(shape.lateness);
+    let mut expected = Net::new();
+    for rows in rows.values() {
+        for session in rows.chunk_by(|(a, _), (b, _)| b - a <= shape.gap) {
+            let (start, end) = (session[0].0, session[session.len() - 1].0 + shape.gap);
+            let weighted: Vec<Weighted> = session.iter().map(|(_, row)| (row.clone(), 1)).collect();
+            let values = all.iter().zip(groups::evaluate(&weighted));
+            let values = values.filter(|(call, _)| tried.contains(call)).map(|(_, value)| value);
+            let key = session[0].1.first().filter(|_| shape.keyed).cloned().into_iter();
+            let bounds = [start, end].map(Value::Timestamp);
+            let row: Vec<Value> = key.chain(values).chain(bounds).collect();
+            add(&mut expected, &row, 1);
+        }
+    }
+    expected
+}
+
+#[test]
+pub(super) fn sessions_come_to() {
+    proptest!(ProptestConfig::with_cases(512), |(
+        rows in stream(), shape in shapes(), sizes in prop::collection::vec(1usize..9, 0..8),
+    )| {
+        let (events, parts, late) = parts(&rows, shape);
+        let expected = results(&parts, shape);
+        for run in assert_law(&aggregating(shape).graph, &events, Spread::Rows, &sizes, &expected) {
+            assert_eq!(run.late.len(), late, "late rows are counted");
+            assert_eq!(run.entries, 0, "nothing is kept of what is over");
+            assert_eq!(run.wavering, 0, "a row is taken back and put in one epoch");
+            if shape.lateness == 0 {
+                for (row, mark) in &run.rows {
+                    let end = &row[row.len() - 1];
+                    assert!(matches!(end, Value::Timestamp(end) if end > mark), "{row:?} {mark}");
+                }
+            }
+        }
+    });
+}
+
+/// Rows with their times, in order, by the text of their key.
+type Parts = BTreeMap<String, Vec<(i64, Vec<Value>)>>;
+
+/// The events with their watermarks, the rows that are not late, and how many are.
+fn parts(rows: &[Timed], shape: Shape) -> (Vec<Event>, Parts, usize) {
+    let mut parts = Parts::new();
     let (mut events, mut mark, mut late) = (Vec::new(), i64::MIN, 0);
     for (i, (values, ts)) in rows.iter().enumerate() {
         let hidden = [Value::Timestamp(*ts), Value::Int(mark), Value::Int(i as i64)];
@@ -86,9 +178,15 @@ fn evaluate(rows: &[Timed], shape: Shape) -> (Vec<Event>, Net, usize) {
         mark = mark.max(ts - shape.delay);
         events.push(Event { port: 0, row, weight: 1, mark });
     }
+    parts.values_mut().for_each(|rows| rows.sort_by_key(|(ts, _)| *ts));
+    (events, parts, late)
+}
+
+/// The events with their watermarks, the rows in their sessions, and how many are late.
+fn evaluate(rows: &[Timed], shape: Shape) -> (Vec<Event>, Net, usize) {
+    let (events, parts, late) = parts(rows, shape);
     let mut expected = Net::new();
-    for rows in parts.values_mut() {
-        rows.sort_by_key(|(ts, _)| *ts);
+    for rows in parts.values() {
         for session in rows.chunk_by(|(a, _), (b, _)| b - a <= shape.gap) {
             let (start, end) = (session[0].0, session[session.len() - 1].0 + shape.gap);
             let bounds = [start, end, end - 1_000].map(Value::Timestamp);
