@@ -177,9 +177,14 @@ impl Shell {
         let checked = self.session().check(typed.script, typed.alone);
         let relation = checked.module.relations.iter().find(|r| r.stream.name == *name);
         if let Some(relation) = relation {
-            let text = read_back(create, relation);
-            let made = Some(typed.text.to_string());
-            self.session().declare(Declaration { kind, name: name.clone(), text, made });
+            let text = read_back(kind, relation);
+            // What could not be read would stand in the way of everything behind it.
+            let script = Script { name: typed.script.name.clone(), text: text.clone() };
+            let fits = self.session().check(&script, &text).ok;
+            if fits {
+                let made = Some(typed.text.to_string());
+                self.session().declare(Declaration { kind, name: name.clone(), text, made });
+            }
         }
         done
     }
@@ -441,8 +446,9 @@ fn kind_of(kind: TableKind) -> ObjectKind {
     }
 }
 
-/// The declaration of what `CREATE … AS` makes, with the columns that its query gives.
-fn read_back(create: &CreateTable, relation: &Relation) -> String {
+/// The declaration of what `CREATE … AS` makes, with the columns that its query gives and the
+/// options that follow from it.
+fn read_back(kind: ObjectKind, relation: &Relation) -> String {
     let quoted = |name: &str| format!("`{}`", name.replace('`', "``"));
     let text = |text: &str| format!("'{}'", text.replace('\'', "''"));
     let columns = &relation.columns;
@@ -452,11 +458,11 @@ fn read_back(create: &CreateTable, relation: &Relation) -> String {
     if !key.is_empty() {
         elements.push(format!("PRIMARY KEY ({}) NOT ENFORCED", key.join(", ")));
     }
-    let options = create.options.iter();
-    let options = options.map(|o| format!("{} = {}", text(&o.key.value), text(&o.value.text)));
+    let options = relation.stream.options.iter();
+    let options = options.map(|(key, value)| format!("{} = {}", text(key), text(value)));
     format!(
         "CREATE {} {} ({}) WITH ({})",
-        kind_word(kind_of(create.kind)).to_uppercase(),
+        kind_word(kind).to_uppercase(),
         quoted(&relation.stream.name),
         elements.join(", "),
         options.collect::<Vec<_>>().join(", "),
