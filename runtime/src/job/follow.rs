@@ -6,8 +6,8 @@
 use crate::commit::EpochOutput;
 
 /// The store follows at the latest when this much of the changelog is beyond it, bytes: what a
-/// start reads again takes a few seconds.
-const BEHIND_BYTES_MAX: usize = 256 << 20;
+/// start reads again takes about a second, and so much is copied at once.
+const BEHIND_BYTES_MAX: usize = 64 << 20;
 
 /// The store follows at the latest after this many epochs: with the default commit interval of
 /// 100 ms half a minute of a job that is busy all the time.

@@ -207,6 +207,12 @@ fn append_wide([low, high]: [u64; 2], ty: &DataType, out: &mut Vec<u8>) {
 }
 
 fn append_bytes(bytes: &[u8], out: &mut Vec<u8>) {
+    // Most texts have no zero, which is soon seen.
+    if !bytes.contains(&0) {
+        out.extend_from_slice(bytes);
+        out.extend_from_slice(&[0, 0]);
+        return;
+    }
     for (i, run) in bytes.split(|&b| b == 0).enumerate() {
         if i > 0 {
             out.extend_from_slice(&[0, 255]);

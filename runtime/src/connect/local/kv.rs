@@ -24,6 +24,11 @@ pub(super) struct Changes {
 }
 
 impl Changes {
+    /// None, with room for so many bytes.
+    pub(super) fn with_room(bytes: usize) -> Self {
+        Self { deleted: Vec::new(), batch: WriteBatch::with_capacity_bytes(bytes) }
+    }
+
     /// A single write.
     pub(super) fn one(key: &[u8], value: &[u8]) -> Self {
         let mut changes = Self::default();

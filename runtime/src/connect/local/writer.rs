@@ -26,6 +26,9 @@ const KEYED_BYTES: u64 = 16 << 10;
 /// A tail that is too long is taken apart a piece a commit, this part of what is too long.
 const TAIL_PIECES: u64 = 4;
 
+/// What an entry takes in a write beside its value, bytes, about.
+const ENTRY_BYTES: usize = 64;
+
 /// Writes transactions under one transactional id.
 pub(super) struct LocalWriter {
     shared: Arc<Shared>,
@@ -82,7 +85,9 @@ impl LocalWriter {
 
     /// What the transaction writes, and where its partitions end with it.
     fn make(&self, transaction: Transaction, state: &State) -> Result<Made> {
-        let mut made = Made::default();
+        let batches = transaction.topics.values().flat_map(BTreeMap::values).flatten();
+        let bytes = batches.map(|batch| batch.len() + ENTRY_BYTES).sum();
+        let mut made = Made { changes: Changes::with_room(bytes), ..Made::default() };
         let changes = &mut made.changes;
         for (name, partitions) in transaction.topics {
             let topic = state.topic(&name).ok_or_else(|| self.shared.gone(&name))?;
