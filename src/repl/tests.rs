@@ -362,8 +362,9 @@ fn words_of_other_shells_and_all_settings_are_known() {
     for part in ["| 1 s ", " time.zone ", "\\watch"] {
         assert!(out.contains(part), "{part}: {out}");
     }
-    let (_, written, _) = pipe(Listed::default(), "SET 'auto.offset.reset' = 'earliest';\n");
-    assert!(written.err().contains("'scan.startup.mode'"), "{}", written.err());
+    let (_, written, _) =
+        pipe(Listed::default(), "SET 'sql-client.execution.result-mode' = 'table';\n");
+    assert!(written.err().contains("changelog on"), "{}", written.err());
 }
 
 #[test]
