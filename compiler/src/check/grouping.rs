@@ -10,7 +10,7 @@ use super::aggregate::{AggregateExpr, Grouping, alike};
 use super::expr::ExprCx;
 use super::subquery::asks;
 use super::typed::QueryId;
-use crate::diagnostics::aggregates as problems;
+use crate::diagnostics::{Diagnostic, aggregates as problems};
 use crate::syntax::ast::{self, ArgValue, Call, ExprKind, GroupItem};
 
 /// The name under which GROUPING stands among the calls.
@@ -234,8 +234,13 @@ impl Checker<'_> {
             // The columns of the queries around are the last key.
             let one_group = self.body.outer > 0 && set.len() == 1;
             branches.push(self.grouping_set(grouping, above.clone(), one_group)?);
-            // What is wrong is wrong in every set: once is enough.
-            if sets.len() > 1 && self.found.len() > found {
+            // What there is to say is much the same in every set: once is enough.
+            let told = self.found.split_off(found);
+            let failed = told.iter().any(Diagnostic::is_error);
+            let new = told.into_iter().filter(|more| !self.found.contains(more));
+            let new: Vec<Diagnostic> = new.collect();
+            self.found.extend(new);
+            if failed && sets.len() > 1 {
                 return None;
             }
         }

@@ -311,13 +311,13 @@ impl<'a> Checker<'a> {
         match &statement.kind {
             StatementKind::CreateTable(create) => self.create_table(create, span),
             StatementKind::CreateView(create) => self.create_view(create, span),
-            StatementKind::Insert(insert) => self.insert(insert),
+            StatementKind::Insert(insert) => self.runs(span, |this| this.insert(insert)),
             StatementKind::StatementSet(inserts) => {
                 for insert in inserts {
-                    self.insert(insert);
+                    self.runs(span, |this| this.insert(insert));
                 }
             }
-            StatementKind::Query(query) => self.bare_select(query, span),
+            StatementKind::Query(query) => self.runs(span, |this| this.bare_select(query, span)),
             StatementKind::Drop { kind: ast::ObjectKind::Function, if_exists, name, .. } => {
                 self.drop_function(name, *if_exists);
             }
@@ -452,6 +452,16 @@ impl<'a> Checker<'a> {
                 let all: Vec<String> = all.iter().map(|at| self.named[*at].name.clone()).collect();
                 self.report(names::ambiguous("the name", written, name.span(), &all))
             }
+        }
+    }
+
+    /// Takes a statement that runs something. What does not come to an output has a mistake that is
+    /// told: nothing is left out in silence.
+    fn runs(&mut self, span: Span, take: impl FnOnce(&mut Self)) {
+        let outputs = self.module.outputs.len();
+        take(self);
+        if self.module.outputs.len() == outputs && !diagnostics::has_errors(&self.found) {
+            self.found.push(plans::not_available("what this statement asks", span, None));
         }
     }
 
