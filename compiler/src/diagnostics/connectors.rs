@@ -108,19 +108,15 @@ const FOREIGN_SETTINGS: &[(&str, &str)] = &[
 
 /// SET of a key that does not exist.
 pub fn unknown_setting(name: &str, span: Span, known: &[String]) -> Diagnostic {
-    let message = format!("no setting is named '{name}'");
-    let found = one_of(Code::E0708, message, name, span, known, true);
-    match FOREIGN_SETTINGS.iter().find(|(foreign, _)| *foreign == name) {
-        Some((_, help)) => Diagnostic { fix: None, ..found }.with_help(*help),
-        None => found,
-    }
+    one_of(Code::E0708, format!("no setting is named '{name}'"), name, span, known, true)
 }
 
 /// SET of a key of another engine that changes nothing here.
 pub fn setting_without_effect(name: &str, span: Span) -> Diagnostic {
     let message = format!("'{name}' has no effect");
+    let instead = FOREIGN_SETTINGS.iter().find(|(foreign, _)| *foreign == name);
     Diagnostic::new(Code::W0718, message, span, "a setting of another engine")
-        .with_help("Flow works without it; remove the line.")
+        .with_help(instead.map_or("Flow works without it; remove the line.", |(_, help)| *help))
 }
 
 /// SET to a value that the key does not take.
