@@ -69,6 +69,18 @@ impl Checker<'_> {
             args.push(self.argument(&name, arg, cx));
         }
         let args = args.into_iter().collect::<Option<Vec<Expr>>>()?;
+        let args = match builtin.name {
+            "CONCAT" | "CONCAT_WS" => Self::texts(args),
+            "TO_TIMESTAMP" if args.len() == 1 && args[0].ty.data.is_numeric() => {
+                return self.of_seconds(args, span);
+            }
+            "SUBSTRING" if args.len() == 2 && is_pattern(&args[1]) => {
+                let groups = self.operator("REGEXP_MATCH", args, span)?;
+                let one = Expr::literal(Value::Int(1), Type::not_null(DataType::Int), span);
+                return self.operator("[]", vec![groups, one], span);
+            }
+            _ => args,
+        };
         self.call_lints(builtin, &args, span);
         self.builtin(builtin, &name, args, span)
     }
@@ -109,6 +121,16 @@ impl Checker<'_> {
                 self.report(problems::modifier_not_taken(function, "a table", arg.span))
             }
         }
+    }
+
+    /// The instant so many seconds after the beginning of 1970.
+    fn of_seconds(&mut self, mut args: Vec<Expr>, span: Span) -> Option<Expr> {
+        let number =
+            |value: i64, ty: DataType| Expr::literal(Value::Int(value), Type::not_null(ty), span);
+        let second = number(1_000_000, DataType::BigInt);
+        let micros = self.operator("*", vec![args.pop()?, second], span)?;
+        let micros = cast(micros, &DataType::BigInt, false, span);
+        self.operator("TO_TIMESTAMP_LTZ", vec![micros, number(6, DataType::Int)], span)
     }
 
     /// A builtin that is known to exist, by name.
@@ -265,6 +287,13 @@ impl Checker<'_> {
             None => Some(()),
         }
     }
+}
+
+/// Whether what stands behind FROM of SUBSTRING is a pattern rather than a position.
+fn is_pattern(arg: &Expr) -> bool {
+    let number = |text: &str| text.trim().parse::<i64>().is_ok();
+    arg.ty.data == DataType::String
+        && !matches!(constant(arg), Some(Value::String(text)) if number(text))
 }
 
 fn is_text(arg: Option<&Expr>, of: &[&str]) -> bool {

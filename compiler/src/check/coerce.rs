@@ -126,6 +126,15 @@ impl Checker<'_> {
         lenient: bool,
         span: Span,
     ) -> Option<Expr> {
+        match (&arg.ty.data, to) {
+            (DataType::Json, to) if to.is_numeric() || *to == DataType::Boolean => {
+                return self.json_as(arg, to, lenient, span);
+            }
+            (DataType::String, DataType::Array(item)) => {
+                return self.text_as_array(arg, item, lenient, span);
+            }
+            _ => {}
+        }
         if !castable(&arg.ty.data, to) {
             return self.report(types::no_cast(&arg.ty, &Type::nullable(to.clone()), span));
         }

@@ -153,8 +153,8 @@ impl Checker<'_> {
         let typed = self.both(left, right, cx)?;
         let (left, right) = self.text_as_time(op, (left, right), typed)?;
         let texts = left.ty.data == DataType::String && right.ty.data == DataType::String;
-        let name = if op == BinaryOp::Add && texts { "||" } else { symbol(op) };
-        self.operator(name, vec![left, right], span)
+        let op = if op == BinaryOp::Add && texts { BinaryOp::Concat } else { op };
+        self.applied(op, left, right, span)
     }
 
     fn in_query(
@@ -184,9 +184,11 @@ impl Checker<'_> {
         cx: &mut ExprCx<'_>,
     ) -> Option<Expr> {
         let arg = self.expr(arg, cx);
+        let written = ty;
         let ty = self.type_of(ty)?;
         self.cast_lints(arg.as_ref(), &ty, span);
-        self.explicit_cast(arg?, &ty.data, lenient, span)
+        let cast = self.explicit_cast(arg?, &ty.data, lenient, span)?;
+        self.to_length(cast, written, span)
     }
 
     /// A builtin that has a syntax of its own; parts that are left out are no arguments.
@@ -318,6 +320,7 @@ impl Checker<'_> {
         }
         let arg = self.expr(arg, cx)?;
         match op {
+            UnaryOp::BitNot => self.operator("BITNOT", vec![arg], span),
             UnaryOp::Minus => self.operator("neg", vec![arg], span),
             UnaryOp::Plus if arg.ty.data.is_numeric() || arg.ty.data == DataType::Interval => {
                 Some(arg)
@@ -528,26 +531,6 @@ fn trim_name(side: TrimSide) -> &'static str {
 
 fn negate_if(negated: bool, condition: Expr, span: Span) -> Expr {
     if negated { not(condition, span) } else { condition }
-}
-
-/// The builtin's name of an operator.
-pub(super) fn symbol(op: BinaryOp) -> &'static str {
-    match op {
-        BinaryOp::Add => "+",
-        BinaryOp::Subtract => "-",
-        BinaryOp::Multiply => "*",
-        BinaryOp::Divide => "/",
-        BinaryOp::Modulo => "%",
-        BinaryOp::Concat => "||",
-        BinaryOp::Arrow => "->",
-        BinaryOp::ArrowText => "->>",
-        BinaryOp::Eq => "=",
-        BinaryOp::NotEq => "<>",
-        BinaryOp::Lt => "<",
-        BinaryOp::LtEq => "<=",
-        BinaryOp::Gt => ">",
-        BinaryOp::GtEq => ">=",
-    }
 }
 
 /// NOT.

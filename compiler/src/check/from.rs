@@ -8,6 +8,7 @@ use flow_ir::span::Span;
 use super::Checker;
 use super::derived::{keeps_left, outer_name};
 use super::expr::{ExprCx, conjuncts};
+use super::join_order::narrowed;
 use super::lateral::reads_left;
 use super::scope::{Found, Scope};
 use super::subquery::{Outer, asks};
@@ -449,7 +450,13 @@ impl<'a> Checker<'a> {
             Tree::Join(join) => join,
         };
         let split = base + join.left.width();
-        let (left, right, mut conditions) = match join.kind {
+        let kind = narrowed(join, base, pool);
+        if kind == Kind::Inner
+            && let Some(reordered) = self.reordered(join, base, pool)
+        {
+            return reordered;
+        }
+        let (left, right, mut conditions) = match kind {
             Kind::Inner => {
                 pool.extend(join.on.iter().cloned());
                 let left = self.assemble(&join.left, base, pool);
@@ -484,14 +491,8 @@ impl<'a> Checker<'a> {
             as_of
         });
         let (left, right) = left.zip(right)?;
-        self.join_sides(join::Sides {
-            kind: join.kind,
-            left,
-            right,
-            conditions,
-            as_of,
-            span: join.span,
-        })
+        let span = join.span;
+        self.join_sides(join::Sides { kind, left, right, conditions, as_of, span })
     }
 
     /// The declared name of a relation that a tree's leaf scans, for messages.

@@ -40,6 +40,14 @@ fn function_call(name: &ObjectName, args: &[Arg], span: Span) -> ast::Expr {
     ast::Expr { kind: ast::ExprKind::Call(Box::new(call)), span }
 }
 
+/// What the only column of a function in FROM is called.
+fn own_name(function: &ObjectName) -> Ident {
+    let name = function.last();
+    let text = name.text.to_lowercase();
+    let elements = text.starts_with("json") && text.contains("_array_elements");
+    Ident { text: if elements { String::from("value") } else { text }, ..name.clone() }
+}
+
 impl Checker<'_> {
     /// `left CROSS | INNER | LEFT JOIN factor`, whose condition is TRUE or, of an inner join, any.
     /// The left tree's first column has position `base`.
@@ -170,9 +178,18 @@ impl Checker<'_> {
         width: usize,
         factor: &TableFactor,
     ) -> Option<QueryId> {
-        let Some(TableAlias { name, columns }) = &factor.alias else { return Some(joined) };
         let made = self.query_node(joined).columns.len() - width;
         let unnested = !matches!(factor.kind, TableFactorKind::Query(_));
+        let of_function = match &factor.kind {
+            TableFactorKind::Function { name, .. } => Some(own_name(name)),
+            _ => None,
+        };
+        let none = Vec::new();
+        let (name, columns) = match (&factor.alias, &of_function) {
+            (Some(TableAlias { name, columns }), _) => (name, columns),
+            (None, Some(name)) if made == 1 => (name, &none),
+            (None, _) => return Some(joined),
+        };
         let names: Vec<Ident> = match columns.is_empty() {
             true if made == 1 && unnested => vec![name.clone()],
             true => return Some(joined),

@@ -14,8 +14,9 @@
 //! | `ksql_options`, `record_time`, `time_window`, `explode`, `grace` | what ksqlDB writes |
 //! | `made` | CREATE … AS |
 //! | `construct`, `json`, `lambda`, `functions` | rows, maps, JSON's clauses, CREATE FUNCTION |
-//! | `scope`, `from`, `derived`, `using`, `on`, `join`, `interval`, `window` | FROM |
+//! | `scope`, `from`, `derived`, `using`, `on`, `join`, `join_order`, `interval`, `window` | FROM |
 //! | `query`, `set_ops`, `select`, `aggregate`, `dedup` | SELECT and set operations |
+//! | `set_returning` | functions in SELECT that give rows |
 //! | `subquery`, `correlate`, `attach`, `rows`, `lateral` | subqueries, LATERAL, UNNEST |
 //! | `nodes` | query nodes and what is known of their rows |
 //! | `sink` | INSERT INTO and bare SELECT |
@@ -46,6 +47,7 @@ mod group_window;
 mod grouping;
 mod interval;
 mod join;
+mod join_order;
 mod json;
 mod ksql_options;
 mod lambda;
@@ -56,6 +58,7 @@ mod made;
 mod nodes;
 pub mod notes;
 mod on;
+mod operators;
 mod options;
 mod order;
 mod over;
@@ -67,6 +70,7 @@ mod rows;
 mod scope;
 mod select;
 mod set_ops;
+mod set_returning;
 mod settings;
 mod sink;
 mod star;

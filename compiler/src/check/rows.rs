@@ -7,7 +7,8 @@ use flow_ir::types::{DataType, Type};
 use flow_ir::value::Value;
 
 use super::Checker;
-use super::expr::{ExprCx, joined, not, symbol};
+use super::expr::{ExprCx, joined, not};
+use super::operators::symbol;
 use crate::diagnostics::{plans, types};
 use crate::syntax::ast::{
     self, Arg, ArgValue, BinaryOp, Call, Distinct, Ident, IsTest, Literal, NumberKind, ObjectName,

@@ -9,7 +9,9 @@ use super::aggregate::{AggregateExpr, GroupWindow};
 use super::expr::{ExprCx, all_of, conjuncts};
 use super::from::{plain_column, same_name};
 use super::grouping::{Above, Sets, null_keys, with_key};
+use super::join_order::add_implied;
 use super::scope::{Scope, visible};
+use super::set_returning::take_arrays;
 use super::subquery::{Outer, asks};
 use super::typed::QueryId;
 use super::window::{Kind, window_function};
@@ -57,14 +59,17 @@ impl Checker<'_> {
         }
         let asked: Vec<Expr> = pool.extract_if(.., |e| asks(e)).collect();
         let mut items = self.items(select, &scope)?;
+        let arrays = take_arrays(&mut items);
         if outer.is_some() {
             tree.hoist(&mut pool);
         }
-        if let Some(outer) = outer.as_ref().filter(|outer| outer.pull && asked.is_empty())
+        let plain = asked.is_empty() && arrays.is_empty();
+        if let Some(outer) = outer.as_ref().filter(|outer| outer.pull && plain)
             && let Some(pulled) = self.pull_up(select, &items, &scope, (&tree, outer), &pool)
         {
             return Some(pulled);
         }
+        add_implied(&mut pool);
         let Some(mut input) = self.assemble_over(&tree, outer.as_ref(), &mut pool) else {
             self.type_only(&items, &scope);
             return None;
@@ -81,6 +86,7 @@ impl Checker<'_> {
         self.body.outer = outer.as_ref().map_or(0, |outer| outer.scope.columns.len());
         let named: Vec<Option<Span>> = items.iter().map(|item| item.named).collect();
         let query = self.projected(select, items, (&scope, outer.as_ref()), input)?;
+        let query = self.rows_of_items(query, arrays, select.span)?;
         self.note_defined(query, &named);
         match select.distinct {
             Distinct::Distinct(span) => Some(self.distinct(query, span)),

@@ -142,7 +142,7 @@ impl Checker<'_> {
         let ty = self.one_column(query, span, cx)?;
         // Both sides as the comparison's type.
         let of_query = Expr::column(FIRST_COLUMN, ty, span);
-        let symbol = super::expr::symbol(op);
+        let symbol = super::operators::symbol(op);
         self.operator(symbol, vec![arg.clone(), of_query], span)?;
         let ty = Type::nullable(DataType::Boolean);
         self.stand_for(Asked::Any(symbol, arg), query, ty, span, cx)
@@ -528,6 +528,25 @@ fn negated(op: BinaryOp) -> Option<BinaryOp> {
         | BinaryOp::Modulo
         | BinaryOp::Concat
         | BinaryOp::Arrow
-        | BinaryOp::ArrowText => return None,
+        | BinaryOp::ArrowText
+        | BinaryOp::Power
+        | BinaryOp::BitAnd
+        | BinaryOp::BitOr
+        | BinaryOp::BitXor
+        | BinaryOp::ShiftLeft
+        | BinaryOp::ShiftRight
+        | BinaryOp::Matches
+        | BinaryOp::MatchesAnyCase
+        | BinaryOp::NotMatches
+        | BinaryOp::NotMatchesAnyCase
+        | BinaryOp::Contains
+        | BinaryOp::ContainedIn
+        | BinaryOp::Overlaps
+        | BinaryOp::HasKey
+        | BinaryOp::HasAnyKey
+        | BinaryOp::HasAllKeys
+        | BinaryOp::Path
+        | BinaryOp::PathText
+        | BinaryOp::StartsWith => return None,
     })
 }

@@ -1,8 +1,9 @@
 //! Operator precedence. Operands and operators come in the order of the text; two stacks, no
 //! recursion, so a chain of any length is folded in a loop. `print` uses the same table.
 //!
-//! From loosest to tightest: OR · AND · NOT · IS · comparison · BETWEEN, IN, LIKE · `||` · `+ -` ·
-//! `* / %` · sign · AT TIME ZONE · index, field · everything closed in itself.
+//! From loosest to tightest: OR · AND · NOT · IS · comparison · BETWEEN, IN, LIKE · `||` and the
+//! other operators of Postgres · `+ -` · `* / %` · `^` · sign · AT TIME ZONE · index, field ·
+//! everything closed in itself.
 
 use flow_ir::span::Span;
 
@@ -21,6 +22,7 @@ pub(crate) enum Precedence {
     Concat,
     Add,
     Multiply,
+    Power,
     Sign,
     AtZone,
     Access,
@@ -40,7 +42,8 @@ impl Precedence {
             Precedence::Range => Precedence::Concat,
             Precedence::Concat => Precedence::Add,
             Precedence::Add => Precedence::Multiply,
-            Precedence::Multiply => Precedence::Sign,
+            Precedence::Multiply => Precedence::Power,
+            Precedence::Power => Precedence::Sign,
             Precedence::Sign => Precedence::AtZone,
             Precedence::AtZone => Precedence::Access,
             Precedence::Access | Precedence::Closed => Precedence::Closed,
@@ -52,7 +55,28 @@ impl Precedence {
         match op {
             BinaryOp::Add | BinaryOp::Subtract => Precedence::Add,
             BinaryOp::Multiply | BinaryOp::Divide | BinaryOp::Modulo => Precedence::Multiply,
-            BinaryOp::Concat | BinaryOp::Arrow | BinaryOp::ArrowText => Precedence::Concat,
+            BinaryOp::Power => Precedence::Power,
+            BinaryOp::Concat
+            | BinaryOp::Arrow
+            | BinaryOp::ArrowText
+            | BinaryOp::BitAnd
+            | BinaryOp::BitOr
+            | BinaryOp::BitXor
+            | BinaryOp::ShiftLeft
+            | BinaryOp::ShiftRight
+            | BinaryOp::Matches
+            | BinaryOp::MatchesAnyCase
+            | BinaryOp::NotMatches
+            | BinaryOp::NotMatchesAnyCase
+            | BinaryOp::Contains
+            | BinaryOp::ContainedIn
+            | BinaryOp::Overlaps
+            | BinaryOp::HasKey
+            | BinaryOp::HasAnyKey
+            | BinaryOp::HasAllKeys
+            | BinaryOp::Path
+            | BinaryOp::PathText
+            | BinaryOp::StartsWith => Precedence::Concat,
             BinaryOp::Eq
             | BinaryOp::NotEq
             | BinaryOp::Lt

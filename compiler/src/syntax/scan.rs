@@ -160,7 +160,7 @@ impl Scanner<'_> {
             '0'..='9' => self.number(),
             '.' if self.peek(1).is_some_and(|c| c.is_ascii_digit()) => self.number(),
             c if is_word_start(c) => self.word(),
-            c if "()[]{}<>=!+-*/%|,.:^$?".contains(c) => {
+            c if "()[]{}<>=!+-*/%|,.:^$?~@&#".contains(c) => {
                 self.at += 1;
                 TokenKind::Symbol
             }

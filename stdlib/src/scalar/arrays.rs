@@ -6,7 +6,7 @@ use flow_ir::row::{ContainerBuilder, append_element_key};
 use flow_ir::types::{DataType, Slot, Type};
 
 use crate::builtin::{Builtin, Family, Meaning, NullRule};
-use crate::host::{HostArg, HostCx, HostError, HostOut, RESULT_BYTES_MAX, host, host_sees_nulls};
+use crate::host::{HostArg, HostCx, HostError, HostOut, host, host_sees_nulls};
 use crate::signature::{ANY, ARRAY, Pattern as P, sig};
 use crate::text;
 
@@ -18,7 +18,7 @@ type Done = Result<(), HostError>;
 pub(super) static BUILTINS: &[Builtin] = &[
     Builtin {
         name: "CARDINALITY",
-        aliases: &["ARRAY_LENGTH", "ARRAY_SIZE", "SIZE"],
+        aliases: &["ARRAY_SIZE", "SIZE"],
         doc: "How many elements an array, or entries a map, has.",
         overloads: &[
             sig(&[ARRAY], P::Int, host("array_cardinality", cardinality)),
@@ -249,29 +249,10 @@ pub(super) static BUILTINS: &[Builtin] = &[
     },
     Builtin {
         name: "SPLIT",
-        aliases: &["STRING_TO_ARRAY", "STR_SPLIT", "STRING_SPLIT"],
+        aliases: &["STR_SPLIT", "STRING_SPLIT"],
         doc: "The pieces of a text between delimiters; its characters if the delimiter is empty.",
         overloads: &[sig(&[P::String, P::String], P::Array(&P::String), host("split", split))],
         examples: &[("SPLIT('a,b,', ',')", "[a, b, ]"), ("SPLIT('a', NULL)", "NULL")],
-        ..ARRAYS
-    },
-    Builtin {
-        name: "GENERATE_SERIES",
-        aliases: &["SEQUENCE"],
-        doc: "The integers from one to another, both included, by a step (1 when left out).",
-        overloads: &[
-            sig(&[P::BigInt, P::BigInt], P::Array(&P::BigInt), host("generate_series", series)),
-            sig(
-                &[P::BigInt, P::BigInt, P::BigInt],
-                P::Array(&P::BigInt),
-                host("generate_series", series),
-            ),
-        ],
-        examples: &[
-            ("GENERATE_SERIES(1, 3)", "[1, 2, 3]"),
-            ("GENERATE_SERIES(3, 1, -2)", "[3, 1]"),
-            ("GENERATE_SERIES(1, NULL)", "NULL"),
-        ],
         ..ARRAYS
     },
 ];
@@ -572,25 +553,6 @@ fn split(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
         for piece in text.split(delimiter) {
             cx.items.push_bytes(piece.as_bytes());
         }
-    }
-    cx.items.finish_array(out.container());
-    Ok(())
-}
-
-fn series(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
-    let (from, to) = (args[0].i64(), args[1].i64());
-    let step = args.get(2).map_or(1, |step| step.i64());
-    if step == 0 {
-        return Err(HostError::bad_argument("the step is 0"));
-    }
-    let span = i128::from(to) - i128::from(from);
-    let count = (span / i128::from(step) + 1).max(0);
-    let reaches = span == 0 || (span > 0) == (step > 0);
-    let count = if reaches { usize::try_from(count).unwrap_or(usize::MAX) } else { 0 };
-    crate::host::check_size(count.checked_mul(8).unwrap_or(RESULT_BYTES_MAX + 1))?;
-    cx.items.clear();
-    for i in 0..count {
-        cx.items.push_word(from.wrapping_add(step.wrapping_mul(i as i64)) as u64);
     }
     cx.items.finish_array(out.container());
     Ok(())

@@ -498,7 +498,7 @@ fn range(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
     Ok(())
 }
 
-fn time_series(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
+pub(super) fn time_series(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
     let (from, to, (months, micros)) = (args[0].i64(), args[1].i64(), args[2].interval());
     let forward = months > 0 || (months == 0 && micros > 0);
     if (months, micros) == (0, 0) || (months != 0 && micros != 0 && (months > 0) != (micros > 0)) {

@@ -32,6 +32,29 @@ macro_rules! double {
     };
 }
 
+/// Sine and cosine of an angle in degrees, exact where they are 0, a half or 1.
+fn in_degrees(angle: f64) -> (f64, f64) {
+    let sine = |angle: f64| {
+        let turned = angle.rem_euclid(360.0);
+        let (sign, turned) = if turned >= 180.0 { (-1.0, turned - 180.0) } else { (1.0, turned) };
+        let acute = if turned > 90.0 { 180.0 - turned } else { turned };
+        let value = match acute {
+            0.0 => 0.0,
+            30.0 => 0.5,
+            90.0 => 1.0,
+            _ => acute.to_radians().sin(),
+        };
+        sign * value
+    };
+    let (sine, cosine) = (sine(angle), sine(angle + 90.0));
+    // The two are equal where a tangent is 1.
+    if angle.rem_euclid(90.0) == 45.0 {
+        (sine, cosine.signum() * sine.abs())
+    } else {
+        (sine, cosine)
+    }
+}
+
 /// Puts `compute(x)`; NaN for a number is an argument outside the domain.
 fn of_double(name: &str, x: f64, compute: fn(f64) -> f64, out: &mut HostOut<'_>) -> Done {
     let y = compute(x);
@@ -150,6 +173,30 @@ pub(super) static BUILTINS: &[Builtin] = &[
         "The cotangent of an angle in radians.",
         |x| 1.0 / x.tan(),
         &[("ROUND(COT(1), 4)", "0.6421"), ("COT(NULL)", "NULL"),]
+    ),
+    double!(
+        "SIND",
+        &[],
+        "sind",
+        "The sine of an angle in degrees.",
+        |x| in_degrees(x).0,
+        &[("SIND(30)", "0.5"), ("SIND(NULL)", "NULL"),]
+    ),
+    double!(
+        "COSD",
+        &[],
+        "cosd",
+        "The cosine of an angle in degrees.",
+        |x| in_degrees(x).1,
+        &[("COSD(60)", "0.5"), ("COSD(NULL)", "NULL"),]
+    ),
+    double!(
+        "TAND",
+        &[],
+        "tand",
+        "The tangent of an angle in degrees.",
+        |x| in_degrees(x).0 / in_degrees(x).1,
+        &[("TAND(45)", "1.0"), ("TAND(NULL)", "NULL"),]
     ),
     double!(
         "ASIN",

@@ -14,6 +14,7 @@ mod json_make;
 mod json_parts;
 mod json_path;
 mod json_status;
+mod jsonb;
 mod lambdas;
 mod maps;
 mod mask;
@@ -21,6 +22,7 @@ mod math;
 mod numbers;
 mod operators;
 mod pattern;
+mod pg_arrays;
 mod pieces;
 mod printf;
 mod regexp;
@@ -69,6 +71,7 @@ pub static FAMILIES: &[&[Builtin]] = &[
     time_format::BUILTINS,
     conditional::BUILTINS,
     arrays::BUILTINS,
+    pg_arrays::BUILTINS,
     collections::BUILTINS,
     maps::BUILTINS,
     lambdas::BUILTINS,
@@ -77,6 +80,7 @@ pub static FAMILIES: &[&[Builtin]] = &[
     json_parts::BUILTINS,
     json_make::BUILTINS,
     json_status::BUILTINS,
+    jsonb::BUILTINS,
 ];
 
 /// Host functions that expansions call and that are no builtin's whole meaning.

@@ -512,7 +512,7 @@ fn date_format(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> 
 fn read(cx: &mut HostCx, args: &[HostArg<'_>]) -> Result<i64, HostError> {
     let text = args[0].str();
     let read = match args.get(1) {
-        Some(pattern) => cx.cached(pattern.bytes(), TimePattern::java)?.read(text.trim()),
+        Some(pattern) => cx.cached(pattern.bytes(), TimePattern::read_as)?.read(text.trim()),
         None => text::parse_timestamp(text),
     };
     read.ok_or_else(|| unread(text))

@@ -96,6 +96,27 @@ pub(super) static BUILTINS: &[Builtin] = &[
         ..TIME
     },
     Builtin {
+        name: "JUSTIFY_HOURS",
+        doc: "An interval; a day is 24 hours here anyway.",
+        overloads: &[sig(&[P::Interval], P::Interval, host("justify_hours", justify_hours))],
+        examples: &[
+            ("JUSTIFY_HOURS(INTERVAL '27' HOUR)", "1 day 03:00:00"),
+            ("JUSTIFY_HOURS(NULL)", "NULL"),
+        ],
+        ..TIME
+    },
+    Builtin {
+        name: "JUSTIFY_DAYS",
+        aliases: &["JUSTIFY_INTERVAL"],
+        doc: "An interval with 30 days as a month.",
+        overloads: &[sig(&[P::Interval], P::Interval, host("justify_days", justify_days))],
+        examples: &[
+            ("JUSTIFY_DAYS(INTERVAL '35' DAY)", "1 month 5 days"),
+            ("JUSTIFY_DAYS(NULL)", "NULL"),
+        ],
+        ..TIME
+    },
+    Builtin {
         name: "DATE_BIN",
         doc: "The start of a timestamp's bin: bins of an interval, from an origin on.",
         overloads: &[
@@ -378,6 +399,26 @@ fn width_of(interval: HostArg<'_>) -> Result<(i64, i64), HostError> {
         (months, 0) if months > 0 => Ok((months, 0)),
         _ => Err(HostError::bad_argument("a width is months, or a time, above 0")),
     }
+}
+
+fn justify_hours(_: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
+    let (months, micros) = args[0].interval();
+    out.interval(months, micros);
+    Ok(())
+}
+
+fn justify_days(_: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
+    let (months, micros) = args[0].interval();
+    let month = 30 * DAY;
+    let more = micros.div_euclid(month);
+    // Both parts have one sign where they can.
+    let (mut months, mut rest) =
+        (months.checked_add(more).ok_or_else(HostError::overflow)?, micros.rem_euclid(month));
+    if months < 0 && rest > 0 {
+        (months, rest) = (months + 1, rest - month);
+    }
+    out.interval(months, rest);
+    Ok(())
 }
 
 fn date_bin(_: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {

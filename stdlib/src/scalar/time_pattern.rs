@@ -111,6 +111,17 @@ impl TimePattern {
         Ok(Self(items))
     }
 
+    /// A pattern to read by: Java's, or Postgres' where it has words that mean nothing in Java's.
+    ///
+    /// # Errors
+    /// As `java`.
+    pub fn read_as(text: &str) -> Result<Self, HostError> {
+        let has = |word: &str| text.contains(word);
+        let dates = (has("YYYY") || has("YY")) && (has("DD") || has("MON") || has("Mon"));
+        let is_postgres = dates || has("HH24") || has("HH12") || has("MI");
+        if is_postgres { Self::postgres(text) } else { Self::java(text) }
+    }
+
     /// A pattern as Postgres' `to_char` has it.
     ///
     /// # Errors

@@ -2,7 +2,10 @@
 
 use flow_ir::span::Span;
 
-use super::{Ident, IntervalUnits, ObjectName, OrderItem, Query, Text, TypeExpr, WindowSpec};
+use super::{
+    BinaryOp, Ident, IntervalUnits, ObjectName, OrderItem, Query, Text, TypeExpr, UnaryOp,
+    WindowSpec,
+};
 
 /// An expression.
 #[derive(Clone, Debug, PartialEq)]
@@ -386,48 +389,6 @@ pub enum TypedKind {
     Uuid,
     /// JSON.
     Json,
-}
-
-/// Signs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UnaryOp {
-    /// `-`.
-    Minus,
-    /// `+`.
-    Plus,
-}
-
-/// Operators with two operands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BinaryOp {
-    /// `+`.
-    Add,
-    /// `-`.
-    Subtract,
-    /// `*`.
-    Multiply,
-    /// `/`.
-    Divide,
-    /// `%`.
-    Modulo,
-    /// `||`.
-    Concat,
-    /// `->`.
-    Arrow,
-    /// `->>`.
-    ArrowText,
-    /// `=`, `==`.
-    Eq,
-    /// `<>`, `!=`.
-    NotEq,
-    /// `<`.
-    Lt,
-    /// `<=`.
-    LtEq,
-    /// `>`.
-    Gt,
-    /// `>=`.
-    GtEq,
 }
 
 /// What IS asks.

@@ -5,6 +5,7 @@
 //! modest frames is safe.
 
 mod expr;
+mod operator;
 mod query;
 mod statement;
 mod types;
@@ -14,6 +15,7 @@ use std::fmt;
 use flow_ir::span::Span;
 
 pub use expr::*;
+pub use operator::*;
 pub use query::*;
 pub use statement::*;
 pub use types::*;

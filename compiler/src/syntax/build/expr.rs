@@ -68,6 +68,7 @@ impl Builder<'_> {
                     let op = match must(item.into_inner().next()).as_rule() {
                         Rule::k_not => Operator::Not,
                         Rule::minus => Operator::Sign(UnaryOp::Minus),
+                        Rule::tilde => Operator::Sign(UnaryOp::BitNot),
                         _ => Operator::Sign(UnaryOp::Plus),
                     };
                     fold.prefix(op, span);
@@ -351,6 +352,11 @@ impl Builder<'_> {
         let mut negated = has(item, Rule::k_not);
         let part = must(item.clone().into_inner().find(|c| c.as_rule() != Rule::k_not));
         let (precedence, make): (_, Box<dyn FnOnce(Box<Expr>) -> ExprKind>) = match part.as_rule() {
+            Rule::is_null => {
+                let negated = has(&part, Rule::k_notnull);
+                let make = move |arg| ExprKind::Is { arg, test: IsTest::Null, negated };
+                (Precedence::Is, Box::new(make))
+            }
             Rule::is => {
                 negated = has(&part, Rule::k_not);
                 (Precedence::Is, self.is(&part, negated))
@@ -499,6 +505,25 @@ fn operator(item: &Node<'_>) -> Operator {
         "||" => BinaryOp::Concat,
         "->" => BinaryOp::Arrow,
         "->>" => BinaryOp::ArrowText,
+        "^" => BinaryOp::Power,
+        "&" => BinaryOp::BitAnd,
+        "|" => BinaryOp::BitOr,
+        "#" => BinaryOp::BitXor,
+        "<<" => BinaryOp::ShiftLeft,
+        ">>" => BinaryOp::ShiftRight,
+        "~" => BinaryOp::Matches,
+        "~*" => BinaryOp::MatchesAnyCase,
+        "!~" => BinaryOp::NotMatches,
+        "!~*" => BinaryOp::NotMatchesAnyCase,
+        "@>" => BinaryOp::Contains,
+        "<@" => BinaryOp::ContainedIn,
+        "&&" => BinaryOp::Overlaps,
+        "?" => BinaryOp::HasKey,
+        "?|" => BinaryOp::HasAnyKey,
+        "?&" => BinaryOp::HasAllKeys,
+        "#>" => BinaryOp::Path,
+        "#>>" => BinaryOp::PathText,
+        "^@" => BinaryOp::StartsWith,
         "/" => BinaryOp::Divide,
         "%" => BinaryOp::Modulo,
         _ if has(item, Rule::plus) => BinaryOp::Add,

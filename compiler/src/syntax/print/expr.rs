@@ -191,6 +191,7 @@ impl Printer {
 
     fn unary(&mut self, op: UnaryOp, arg: &Expr, own: Precedence) {
         self.push(match op {
+            UnaryOp::BitNot => "~",
             UnaryOp::Minus => "-",
             UnaryOp::Plus => "+",
         });
@@ -503,6 +504,25 @@ fn binary(op: BinaryOp) -> &'static str {
         BinaryOp::Concat => " || ",
         BinaryOp::Arrow => " -> ",
         BinaryOp::ArrowText => " ->> ",
+        BinaryOp::Power => " ^ ",
+        BinaryOp::BitAnd => " & ",
+        BinaryOp::BitOr => " | ",
+        BinaryOp::BitXor => " # ",
+        BinaryOp::ShiftLeft => " << ",
+        BinaryOp::ShiftRight => " >> ",
+        BinaryOp::Matches => " ~ ",
+        BinaryOp::MatchesAnyCase => " ~* ",
+        BinaryOp::NotMatches => " !~ ",
+        BinaryOp::NotMatchesAnyCase => " !~* ",
+        BinaryOp::Contains => " @> ",
+        BinaryOp::ContainedIn => " <@ ",
+        BinaryOp::Overlaps => " && ",
+        BinaryOp::HasKey => " ? ",
+        BinaryOp::HasAnyKey => " ?| ",
+        BinaryOp::HasAllKeys => " ?& ",
+        BinaryOp::Path => " #> ",
+        BinaryOp::PathText => " #>> ",
+        BinaryOp::StartsWith => " ^@ ",
         BinaryOp::Eq => " = ",
         BinaryOp::NotEq => " <> ",
         BinaryOp::Lt => " < ",
