@@ -82,7 +82,10 @@ impl Checker<'_> {
             _ => args,
         };
         self.call_lints(builtin, &args, span);
-        self.builtin(builtin, &name, args, span)
+        let made = self.builtin(builtin, &name, args, span)?;
+        // What Postgres builds is JSON, not its text.
+        let builds = name.starts_with("JSON_BUILD_") || name.starts_with("JSONB_BUILD_");
+        Some(if builds { cast(made, &DataType::Json, false, span) } else { made })
     }
 
     fn unknown_function(&mut self, name: &str, span: Span) -> Option<Expr> {

@@ -7,7 +7,7 @@ use super::call::into_expr;
 use super::{Builder, Node, child, children, has, must};
 use crate::diagnostics::syntax;
 use crate::syntax::ast::{
-    ArgValue, Cte, Distinct, Emit, EmitMode, Expr, ExprKind, Frame, FrameBound, FrameExclude,
+    ArgValue, Call, Cte, Distinct, Emit, EmitMode, Expr, ExprKind, Frame, FrameBound, FrameExclude,
     FrameUnit, GroupBy, GroupItem, Join, JoinConstraint, JoinKind, Literal, NamedWindow,
     NumberKind, ObjectName, Query, Select, SelectItem, SelectItemKind, SetExpr, SetExprKind, SetOp,
     TableAlias, TableFactor, TableFactorKind, TableRef, WindowSpec, With,
@@ -386,10 +386,14 @@ impl Builder<'_> {
             let args = args.into_iter().filter_map(|arg| into_expr(arg.value));
             return TableFactorKind::Unnest { args: args.collect(), ordinality };
         }
-        if is_unnest || ordinality {
+        if is_unnest {
             let at = self.span(pair);
             let form = "UNNEST(array) WITH ORDINALITY";
             self.report(syntax::malformed_call(at, "UNNEST", form));
+        } else if ordinality {
+            let span = self.span(pair);
+            let kind = ExprKind::Call(Box::new(Call::plain(name, args)));
+            return TableFactorKind::Unnest { args: vec![Expr { kind, span }], ordinality };
         }
         TableFactorKind::Function { name, args }
     }
