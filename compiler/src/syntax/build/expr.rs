@@ -171,8 +171,11 @@ impl Builder<'_> {
                 }
             },
             Rule::array_query => {
-                let query = self.query(must(child(&pair, Rule::query)));
-                let kind = ExprKind::Subquery(Box::new(query));
+                let Paren::Query(query) = self.paren(&must(child(&pair, Rule::paren))) else {
+                    self.report(syntax::malformed_call(span, "ARRAY", "ARRAY(SELECT …)"));
+                    return self.refused(span);
+                };
+                let kind = ExprKind::Subquery(query);
                 let arg = Arg { name: None, value: ArgValue::Expr(Expr { kind, span }), span };
                 let text = String::from("ARRAY");
                 let name = ObjectName::single(Ident { text, quoted: false, span });
