@@ -4,8 +4,6 @@
 mod command;
 #[path = "../support/conformance.rs"]
 mod conformance;
-#[path = "../support/full_disk.rs"]
-mod full_disk;
 #[path = "../support/growing.rs"]
 mod growing;
 #[path = "../support/server.rs"]
@@ -18,7 +16,6 @@ mod support;
 mod survival;
 
 mod crash;
-mod disk;
 mod formats;
 mod infra;
 mod job;
