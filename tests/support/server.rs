@@ -241,6 +241,9 @@ impl Server {
     }
 }
 
+/// Between two looks: a server takes only so many requests a second of one address.
+const PAUSE: Duration = Duration::from_millis(5);
+
 /// Looks until there is something.
 pub(crate) fn until<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
     try_until(look).unwrap_or_else(|| panic!("it never comes to it that {what}"))
@@ -252,7 +255,7 @@ pub(crate) fn try_until<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
         if let Some(found) = look() {
             return Some(found);
         }
-        std::thread::yield_now();
+        std::thread::sleep(PAUSE);
     }
     None
 }
