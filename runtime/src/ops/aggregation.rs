@@ -246,6 +246,9 @@ pub(super) fn push_call(call: usize, key: &mut Vec<u8>) {
     push_i64(call as i64, key);
 }
 
+/// Bytes of a number in a key, as `push_i64` writes it.
+pub(super) const NUMBER_BYTES: usize = 9;
+
 /// Appends a number, not NULL, as key bytes.
 pub(super) fn push_i64(value: i64, key: &mut Vec<u8>) {
     key.push(1);

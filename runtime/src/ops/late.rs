@@ -2,7 +2,6 @@
 //! wrote into each row; counts them for their stream.
 
 use flow_ir::ids::{SiteId, StreamId};
-use flow_ir::kernel::{ErrorCode, RowError};
 use flow_ir::physical::{Late, LateRule};
 use flow_ir::row::{Column, RowBatch, RowLayout};
 use flow_stdlib::windows;
@@ -54,10 +53,7 @@ impl Operator for LateOp {
                 false => row.i64(self.watermark),
             };
             if row.is_null(self.time) {
-                let code = ErrorCode::UnexpectedNull;
-                let detail = Some("event time".into());
-                let error = RowError { row: 0, site: self.site, code, detail };
-                cx.reports.fail(rows.layout(), row, weight, error);
+                cx.reports.without_time(rows, i, self.site);
             } else if windows::is_late(row.i64(self.time), watermark, self.rule) {
                 let position = row.i64(self.position);
                 cx.reports.late.push(LateRow { stream: self.stream, position });

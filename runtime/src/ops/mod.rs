@@ -37,6 +37,7 @@ mod pairs;
 mod pre_aggregate;
 mod session_aggregate;
 mod session_window;
+mod sessions;
 mod sorted;
 mod temporal_join;
 mod top_n;
@@ -53,8 +54,8 @@ mod tests;
 
 use std::sync::Arc;
 
-use flow_ir::ids::{StreamId, TableId, VertexId};
-use flow_ir::kernel::{ErrorBuffer, KernelCx, KernelFactory, RowError};
+use flow_ir::ids::{SiteId, StreamId, TableId, VertexId};
+use flow_ir::kernel::{ErrorBuffer, ErrorCode, KernelCx, KernelFactory, RowError};
 use flow_ir::physical::{JobGraph, PhysicalOp, TableKind, Vertex};
 use flow_ir::row::{BatchBuilder, RowBatch, RowLayout, RowRef};
 use flow_ir::types::{DataType, Type};
@@ -194,6 +195,13 @@ impl Reports {
             alone.take()
         });
         self.failures.push(Failure { error, row });
+    }
+
+    /// Notes that a row of a batch has no event time.
+    fn without_time(&mut self, rows: &RowBatch, index: usize, site: Option<SiteId>) {
+        let (code, detail) = (ErrorCode::UnexpectedNull, Some("event time".into()));
+        let error = RowError { row: 0, site, code, detail };
+        self.fail(rows.layout(), rows.row(index), rows.weight(index), error);
     }
 }
 

@@ -2,33 +2,26 @@
 //! and its accumulators are, from its first row on.
 //!
 //! The rows of a batch that are in one session whatever else comes are added up first; what they
-//! come to then joins the sessions of the key that it touches into one. When the watermark has
-//! passed the end of a session its result goes out. With allowed lateness the session stays until
-//! the watermark is past end + lateness; a row that still comes takes back the results of the
-//! sessions that it touches. Timers are as `SessionWindow` has them.
+//! come to then joins the sessions of the key that it touches into one. When a session is over its
+//! result goes out. With allowed lateness it stays until it is gone; a row that still comes takes
+//! back the results of the sessions that it touches.
 
-use std::collections::BTreeSet;
-use std::ops::Bound::{Excluded, Included, Unbounded};
+use std::ops::Bound::{Excluded, Included};
 use std::sync::Arc;
 
 use flow_ir::ids::{SiteId, TableId};
-use flow_ir::kernel::{ErrorCode, OnError, RowError};
+use flow_ir::kernel::OnError;
 use flow_ir::physical::{SessionAggregate, TableKind};
 use flow_ir::row::{
     BatchBuilder, Column, KeyBatch, KeyDecoder, KeyEncoder, RowBatch, RowLayout, RowRef, key_group,
 };
 use flow_ir::types::{DataType, Type};
 use flow_stdlib::aggregates::Input;
-use flow_stdlib::windows::check_length;
 
-use super::aggregation::{Calls, Results, push_i64, read_i64};
+use super::aggregation::{Calls, Results, read_i64};
 use super::changes::NetRows;
-use super::session_window::{NUMBER_BYTES, empty_row, is_past, numbered};
-use super::window_expand::WINDOW_TIME_MICROS;
-use super::{
-    OpCx, OpError, Operator, Plan, behind_windows, columns_of, data, time_of, whole_millis,
-    words_of,
-};
+use super::sessions::{Sessions, numbered};
+use super::{OpCx, OpError, Operator, Plan, columns_of, data, words_of};
 use crate::state::{OrderedEntry, PointTable, SlotId};
 
 /// Columns of a session's row before its accumulators: its end, and whether its result is out.
@@ -40,19 +33,14 @@ pub(super) struct SessionAggregateOp {
     /// For each call, where arguments and the filter stand in the input.
     inputs: Vec<(Vec<Column>, Option<Column>)>,
     time: Column,
-    gap: i64,
-    lateness: i64,
-    by_clock: bool,
+    rule: Sessions,
     site: Option<SiteId>,
     sessions: TableId,
-    timers: TableId,
     runs: Runs,
     /// A session's row: the end, whether its result is out, accumulators, the number of rows.
     columns: Vec<Column>,
     row: BatchBuilder,
     output: Output,
-    /// Whether the sessions' bounds lie on milliseconds.
-    whole_millis: bool,
 }
 
 /// Rows of a batch that are in one session.
@@ -94,10 +82,6 @@ impl SessionAggregateOp {
         let (input, output) = (plan.input(0)?, plan.output());
         words_of(&[op.time], &input)?;
         columns_of(&op.keys, &input)?;
-        check_length("gap", op.gap)?;
-        if op.lateness < 0 {
-            return Err("the allowed lateness is negative".into());
-        }
         let calls = Calls::new(&op.calls)?;
         calls.check_input(&input)?;
         if !calls.multisets.is_empty() {
@@ -114,6 +98,9 @@ impl SessionAggregateOp {
         let state: Vec<Type> = calls.state_types().into_iter().chain([number()]).collect();
         let head = [number(), Type::not_null(DataType::Boolean)];
         let session: Vec<Type> = head.into_iter().chain(state.iter().cloned()).collect();
+        let timers = plan.table(op.timers, TableKind::Ordered, &[])?;
+        let end = &output[output.len() - 1];
+        let rule = Sessions::new((op.gap, op.lateness), op.by_clock, timers, end)?;
         let layout = RowLayout::new(input.clone());
         let stored = Arc::new(RowLayout::new(session.clone()));
         let places = calls.calls.iter().map(|call| {
@@ -124,12 +111,9 @@ impl SessionAggregateOp {
             keys: KeyEncoder::new(&layout, &op.keys),
             inputs: places.collect(),
             time: layout.column(op.time),
-            gap: op.gap,
-            lateness: op.lateness,
-            by_clock: op.by_clock,
+            rule,
             site: op.site,
             sessions: plan.table(op.sessions, TableKind::Ordered, &data(&session))?,
-            timers: plan.table(op.timers, TableKind::Ordered, &[])?,
             runs: Runs::new(state),
             columns: stored.columns().to_vec(),
             row: BatchBuilder::new(stored),
@@ -140,8 +124,6 @@ impl SessionAggregateOp {
                 rows: BatchBuilder::new(Arc::new(RowLayout::new(output.clone()))),
                 net: (op.lateness > 0).then(|| NetRows::new(&output)),
             },
-            whole_millis: whole_millis(&output[output.len() - 1])
-                && op.gap % WINDOW_TIME_MICROS == 0,
             calls,
         })
     }
@@ -153,10 +135,7 @@ impl SessionAggregateOp {
         order.clear();
         for (i, row) in rows.rows().enumerate() {
             if row.is_null(self.time) {
-                let code = ErrorCode::UnexpectedNull;
-                let detail = Some("event time".into());
-                let error = RowError { row: 0, site: self.site, code, detail };
-                cx.reports.fail(rows.layout(), row, rows.weight(i), error);
+                cx.reports.without_time(rows, i, self.site);
             } else {
                 order.push(i as u32);
             }
@@ -171,7 +150,7 @@ impl SessionAggregateOp {
             let at = time(i);
             match all.last_mut() {
                 Some((first, _, last))
-                    if row_keys.key(*first) == key(i) && at <= last.saturating_add(self.gap) =>
+                    if row_keys.key(*first) == key(i) && at <= self.rule.end(*last) =>
                 {
                     *last = at;
                 }
@@ -199,7 +178,7 @@ impl SessionAggregateOp {
         let ((row, start, last), slot) = (self.runs.all[run], self.runs.slots[run]);
         let key = self.runs.row_keys.key(row).to_vec();
         let group = key_group(self.runs.row_keys.hash(row));
-        let (mut from, mut to) = (start, last.saturating_add(self.gap));
+        let (mut from, mut to) = (start, self.rule.end(last));
         let (mut before, mut is_new, mut parts) = (to.saturating_add(1), true, Vec::new());
         while let Some(session) = self.touching(from, before, &key, group, cx)? {
             before = session.start;
@@ -226,7 +205,7 @@ impl SessionAggregateOp {
         let joined = self.row.take();
         cx.state.ordered(self.sessions).put(group, &numbered(&key, from), joined.row(0))?;
         self.row.recycle(joined);
-        if is_new { self.set_timer(to, &key, group, cx) } else { Ok(()) }
+        if is_new { self.rule.set_timer(to, &key, group, cx) } else { Ok(()) }
     }
 
     /// Adds what a session comes to to a run.
@@ -261,13 +240,6 @@ impl SessionAggregateOp {
         session(&mut self.row, &self.columns, key, last).map(Some)
     }
 
-    fn set_timer(&self, due: i64, key: &[u8], group: u8, cx: &mut OpCx<'_>) -> Result<(), OpError> {
-        let mut timer = Vec::with_capacity(NUMBER_BYTES + key.len());
-        push_i64(due, &mut timer);
-        timer.extend_from_slice(key);
-        Ok(cx.state.ordered(self.timers).put(group, &timer, empty_row())?)
-    }
-
     /// Looks at the sessions of a key: gives the results of those that are over, drops those to
     /// which no row can come, and sets a timer for what is left.
     fn look(&mut self, key: &[u8], group: u8, mark: i64, cx: &mut OpCx<'_>) -> Result<(), OpError> {
@@ -278,16 +250,15 @@ impl SessionAggregateOp {
         let mut next: Option<i64> = None;
         for session in sessions {
             let at = numbered(key, session.start);
-            let gone = session.end.saturating_add(self.lateness);
-            let is_over = is_past(session.end, mark);
-            if is_over && !session.is_out {
+            let turn = self.rule.turn(session.end, session.is_out, mark);
+            if turn.shows {
                 self.output.show(&self.calls, &self.columns, key, &session, true, cx)?;
             }
-            if is_past(gone, mark) {
+            if turn.is_gone {
                 cx.state.ordered(self.sessions).delete(group, &at)?;
                 continue;
             }
-            if is_over && !session.is_out {
+            if turn.shows {
                 self.row.begin();
                 for (index, column) in self.columns.iter().enumerate() {
                     self.row.copy_column(index, session.row.row(0), *column);
@@ -297,10 +268,9 @@ impl SessionAggregateOp {
                 let out = self.row.take();
                 cx.state.ordered(self.sessions).put(group, &at, out.row(0))?;
             }
-            let due = if is_over { gone } else { session.end };
-            next = Some(next.map_or(due, |next| next.min(due)));
+            next = Some(next.map_or(turn.due, |next| next.min(turn.due)));
         }
-        next.map_or(Ok(()), |due| self.set_timer(due, key, group, cx))
+        next.map_or(Ok(()), |due| self.rule.set_timer(due, key, group, cx))
     }
 }
 
@@ -379,18 +349,8 @@ impl Operator for SessionAggregateOp {
     }
 
     fn on_watermark(&mut self, mark: i64, cx: &mut OpCx<'_>) -> Result<(), OpError> {
-        let mark = time_of(self.by_clock, mark, cx);
-        if mark == i64::MIN {
-            return Ok(());
-        }
-        let mut until = Vec::new();
-        push_i64(mark, &mut until);
-        let to = if mark == i64::MAX { Unbounded } else { Excluded(&until[..]) };
-        let mut due = BTreeSet::new();
-        cx.state.ordered(self.timers).drain(None, Unbounded, to, |entry| {
-            due.insert((entry.group, entry.key[NUMBER_BYTES..].to_vec()));
-        })?;
-        for (group, key) in due {
+        let mark = self.rule.time(mark, cx);
+        for (group, key) in self.rule.due(mark, cx)? {
             self.look(&key, group, mark, cx)?;
         }
         Ok(())
@@ -404,8 +364,6 @@ impl Operator for SessionAggregateOp {
     }
 
     fn watermark_out(&self, mark: i64) -> i64 {
-        // A session that ends at the mark is still to come.
-        let reached = if mark == i64::MAX { mark } else { mark.saturating_sub(1) };
-        behind_windows(reached, self.whole_millis)
+        self.rule.watermark_out(mark)
     }
 }

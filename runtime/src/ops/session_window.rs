@@ -2,51 +2,35 @@
 //!
 //! Rows lie in a table by key and time; beside them the sessions that they make up, of a key in
 //! order and apart from each other. A row joins the sessions that its own time and gap touch into
-//! one. When the watermark has passed the end of a session, its rows go out with its bounds: a row
-//! at the end itself would still join it. With allowed lateness they stay until the watermark is
-//! past end + lateness; a row that still comes takes back what went out of the sessions that it
+//! one. When a session is over, its rows go out with its bounds. With allowed lateness they stay
+//! until it is gone; a row that still comes takes back what went out of the sessions that it
 //! touches.
-//!
-//! What is due when says a table of timers: for each session of a key there is one at its due time
-//! or before it. A timer that comes too early, since its session has grown, is set anew.
 
-use std::collections::BTreeSet;
-use std::ops::Bound::{Excluded, Included, Unbounded};
+use std::ops::Bound::{Excluded, Included};
 
 use flow_ir::ids::{SiteId, TableId};
-use flow_ir::kernel::{ErrorCode, RowError};
 use flow_ir::physical::{SessionWindow, TableKind};
 use flow_ir::row::{BatchBuilder, Column, RowBatch, RowLayout, RowRef, key_group, key_hash};
 use flow_ir::types::{DataType, Type};
-use flow_stdlib::windows::check_length;
 
-use super::aggregation::{push_i64, read_i64};
+use super::aggregation::read_i64;
 use super::changes::NetRows;
 use super::pairs::Side;
+use super::sessions::{Sessions, numbered};
 use super::window_expand::WINDOW_TIME_MICROS;
-use super::{OpCx, OpError, Operator, Plan, behind_windows, time_of, whole_millis, words_of};
-
-/// Bytes of a number in a key, as `push_i64` writes it.
-pub(super) const NUMBER_BYTES: usize = 9;
-/// A row without columns: its length in bytes.
-const EMPTY_ROW: [u64; 1] = [8];
+use super::{OpCx, OpError, Operator, Plan, words_of};
 
 pub(super) struct SessionWindowOp {
     side: Side,
     time: Column,
-    gap: i64,
-    lateness: i64,
-    by_clock: bool,
+    rule: Sessions,
     site: Option<SiteId>,
     sessions: TableId,
     rows: TableId,
-    timers: TableId,
     /// Columns of a session's row: its end, and whether its rows are out.
     end: Column,
     is_out: Column,
     output: Output,
-    /// Whether the sessions' bounds lie on milliseconds.
-    whole_millis: bool,
 }
 
 /// Rows with the bounds of their sessions.
@@ -69,10 +53,6 @@ impl SessionWindowOp {
     pub(super) fn new(op: &SessionWindow, plan: &Plan<'_>) -> Result<Self, String> {
         let (input, output) = (plan.input(0)?, plan.output());
         words_of(&[op.time], &input)?;
-        check_length("gap", op.gap)?;
-        if op.lateness < 0 {
-            return Err("the allowed lateness is negative".into());
-        }
         let width = input.len();
         words_of(&[width, width + 1, width + 2], &output)?;
         if output.len() != width + 3 {
@@ -82,6 +62,8 @@ impl SessionWindowOp {
         let layout = RowLayout::new(session.clone().map(Type::not_null).to_vec());
         let table = |id, value: &[DataType]| plan.table(id, TableKind::Ordered, value);
         let side = Side::new(input, &op.keys)?;
+        let timers = table(op.timers, &[])?;
+        let rule = Sessions::new((op.gap, op.lateness), op.by_clock, timers, &output[width + 1])?;
         Ok(Self {
             time: side.layout.column(op.time),
             output: Output {
@@ -90,14 +72,10 @@ impl SessionWindowOp {
                 net: (op.lateness > 0).then(|| NetRows::new(&output)),
             },
             side,
-            gap: op.gap,
-            lateness: op.lateness,
-            by_clock: op.by_clock,
+            rule,
             site: op.site,
             sessions: table(op.sessions, &session)?,
             rows: table(op.rows, &[DataType::BigInt])?,
-            timers: table(op.timers, &[])?,
-            whole_millis: whole_millis(&output[width + 1]) && op.gap % WINDOW_TIME_MICROS == 0,
             end: layout.column(0),
             is_out: layout.column(1),
         })
@@ -113,7 +91,7 @@ impl SessionWindowOp {
     ) -> Result<(), OpError> {
         let time = row.i64(self.time);
         let group = key_group(key_hash(key));
-        let end = time.saturating_add(self.gap);
+        let end = self.rule.end(time);
         let mut joined = Session { start: time, end, is_out: false };
         let (mut before, mut is_new, mut is_same) = (end.saturating_add(1), true, false);
         let mut parts = Vec::new();
@@ -140,7 +118,7 @@ impl SessionWindowOp {
             self.put(joined, key, group, cx)?;
         }
         if is_new {
-            self.set_timer(joined.end, key, group, cx)?;
+            self.rule.set_timer(joined.end, key, group, cx)?;
         }
         let mut at = numbered(key, time);
         self.side.append_row(row, &mut at);
@@ -182,13 +160,6 @@ impl SessionWindowOp {
         Ok(cx.state.ordered(self.sessions).put(group, &at, RowRef::new(&row))?)
     }
 
-    fn set_timer(&self, due: i64, key: &[u8], group: u8, cx: &mut OpCx<'_>) -> Result<(), OpError> {
-        let mut timer = Vec::with_capacity(NUMBER_BYTES + key.len());
-        push_i64(due, &mut timer);
-        timer.extend_from_slice(key);
-        Ok(cx.state.ordered(self.timers).put(group, &timer, empty_row())?)
-    }
-
     /// Gives the rows of a session with its bounds, or takes them back (`sign`).
     fn show(
         &mut self,
@@ -222,42 +193,23 @@ impl SessionWindowOp {
         }
         let mut next: Option<i64> = None;
         for mut session in sessions {
-            if is_past(session.end, mark) && !session.is_out {
+            let turn = self.rule.turn(session.end, session.is_out, mark);
+            if turn.shows {
                 self.show(session, key, group, 1, cx)?;
                 session.is_out = true;
                 self.put(session, key, group, cx)?;
             }
-            let gone = session.end.saturating_add(self.lateness);
-            if is_past(gone, mark) {
+            if turn.is_gone {
                 let (from, to) = (numbered(key, session.start), numbered(key, session.end));
                 let rows = cx.state.ordered(self.rows);
                 rows.drain(Some(group), Included(&from), Excluded(&to), |_| {})?;
                 cx.state.ordered(self.sessions).delete(group, &from)?;
                 continue;
             }
-            let due = if session.is_out { gone } else { session.end };
-            next = Some(next.map_or(due, |next| next.min(due)));
+            next = Some(next.map_or(turn.due, |next| next.min(turn.due)));
         }
-        next.map_or(Ok(()), |due| self.set_timer(due, key, group, cx))
+        next.map_or(Ok(()), |due| self.rule.set_timer(due, key, group, cx))
     }
-}
-
-/// What timers are: they say nothing beside their keys.
-pub(super) fn empty_row() -> RowRef<'static> {
-    RowRef::new(&EMPTY_ROW)
-}
-
-/// Whether no row that comes under the watermark `mark` has this time, or one before it.
-pub(super) fn is_past(time: i64, mark: i64) -> bool {
-    time < mark || mark == i64::MAX
-}
-
-/// The key with a number behind it.
-pub(super) fn numbered(key: &[u8], number: i64) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(key.len() + NUMBER_BYTES);
-    bytes.extend_from_slice(key);
-    push_i64(number, &mut bytes);
-    bytes
 }
 
 impl Output {
@@ -304,10 +256,7 @@ impl Operator for SessionWindowOp {
         self.side.key.encode(rows, &mut keys);
         for (i, row) in rows.rows().enumerate() {
             if row.is_null(self.time) {
-                let code = ErrorCode::UnexpectedNull;
-                let detail = Some("event time".into());
-                let error = RowError { row: 0, site: self.site, code, detail };
-                cx.reports.fail(rows.layout(), row, rows.weight(i), error);
+                cx.reports.without_time(rows, i, self.site);
             } else {
                 self.take(row, rows.weight(i), keys.key(i), cx)?;
             }
@@ -317,18 +266,8 @@ impl Operator for SessionWindowOp {
     }
 
     fn on_watermark(&mut self, mark: i64, cx: &mut OpCx<'_>) -> Result<(), OpError> {
-        let mark = time_of(self.by_clock, mark, cx);
-        if mark == i64::MIN {
-            return Ok(());
-        }
-        let mut until = Vec::new();
-        push_i64(mark, &mut until);
-        let to = if mark == i64::MAX { Unbounded } else { Excluded(&until[..]) };
-        let mut due = BTreeSet::new();
-        cx.state.ordered(self.timers).drain(None, Unbounded, to, |entry| {
-            due.insert((entry.group, entry.key[NUMBER_BYTES..].to_vec()));
-        })?;
-        for (group, key) in due {
+        let mark = self.rule.time(mark, cx);
+        for (group, key) in self.rule.due(mark, cx)? {
             self.look(&key, group, mark, cx)?;
         }
         Ok(())
@@ -342,8 +281,6 @@ impl Operator for SessionWindowOp {
     }
 
     fn watermark_out(&self, mark: i64) -> i64 {
-        // A session that ends at the mark is still to come.
-        let reached = if mark == i64::MAX { mark } else { mark.saturating_sub(1) };
-        behind_windows(reached, self.whole_millis)
+        self.rule.watermark_out(mark)
     }
 }

@@ -2,7 +2,6 @@
 
 use flow_ir::aggregate::WindowSpec;
 use flow_ir::ids::SiteId;
-use flow_ir::kernel::{ErrorCode, RowError};
 use flow_ir::physical::WindowExpand;
 use flow_ir::row::{Column, RowBatch, RowLayout};
 use flow_stdlib::windows;
@@ -50,10 +49,7 @@ impl Operator for WindowExpandOp {
     fn on_batch(&mut self, _: usize, rows: &RowBatch, cx: &mut OpCx<'_>) -> Result<(), OpError> {
         for (i, row) in rows.rows().enumerate() {
             if row.is_null(self.time) {
-                let code = ErrorCode::UnexpectedNull;
-                let detail = Some("event time".into());
-                let error = RowError { row: 0, site: self.site, code, detail };
-                cx.reports.fail(rows.layout(), row, rows.weight(i), error);
+                cx.reports.without_time(rows, i, self.site);
                 continue;
             }
             let watermark = self.watermark.filter(|column| !row.is_null(*column));

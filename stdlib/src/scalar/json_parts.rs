@@ -31,7 +31,8 @@ macro_rules! of_json {
     };
 }
 
-const fn signature(
+/// An overload whose result may be NULL.
+pub(super) const fn signature(
     params: &'static [P],
     returns: P,
     name: &'static str,

@@ -5,25 +5,17 @@ use serde_json::Value as Json;
 
 use super::arrays::{elements, put, put_texts};
 use super::json::parse;
+use super::json_parts::signature;
 use super::maps::put_map;
 use super::pg_arrays::items_of;
 use crate::builtin::{Builtin, Family};
-use crate::host::{HostArg, HostCx, HostError, HostOut, host};
-use crate::signature::{Pattern as P, Signature, sig};
+use crate::host::{HostArg, HostCx, HostError, HostOut};
+use crate::signature::Pattern as P;
 
 const JSON: Builtin = Builtin { family: Family::Json, ..Builtin::STRICT };
 const TEXTS: P = P::Array(&P::String);
 
 type Done = Result<(), HostError>;
-
-const fn of(
-    params: &'static [P],
-    returns: P,
-    name: &'static str,
-    call: crate::host::HostCall,
-) -> Signature {
-    sig(params, returns, host(name, call)).may_be_null()
-}
 
 /// The functions.
 pub(super) static BUILTINS: &[Builtin] = &[
@@ -31,8 +23,8 @@ pub(super) static BUILTINS: &[Builtin] = &[
         name: "JSONB_CONTAINS",
         doc: "Whether the first JSON contains the second (@>): members and elements, at any depth.",
         overloads: &[
-            of(&[P::Json, P::Json], P::Boolean, "jsonb_contains", jsonb_contains),
-            of(&[P::String, P::String], P::Boolean, "jsonb_contains", jsonb_contains),
+            signature(&[P::Json, P::Json], P::Boolean, "jsonb_contains", jsonb_contains),
+            signature(&[P::String, P::String], P::Boolean, "jsonb_contains", jsonb_contains),
         ],
         examples: &[
             (r#"JSONB_CONTAINS('{"a": [1, 2], "b": 3}', '{"a": [2]}')"#, "TRUE"),
@@ -45,8 +37,8 @@ pub(super) static BUILTINS: &[Builtin] = &[
         name: "JSONB_EXISTS",
         doc: "Whether a text is a member's name or an element of an array (?).",
         overloads: &[
-            of(&[P::Json, P::String], P::Boolean, "jsonb_exists", jsonb_exists),
-            of(&[P::String, P::String], P::Boolean, "jsonb_exists", jsonb_exists),
+            signature(&[P::Json, P::String], P::Boolean, "jsonb_exists", jsonb_exists),
+            signature(&[P::String, P::String], P::Boolean, "jsonb_exists", jsonb_exists),
         ],
         examples: &[
             (r#"JSONB_EXISTS('{"a": null}', 'a')"#, "TRUE"),
@@ -59,8 +51,8 @@ pub(super) static BUILTINS: &[Builtin] = &[
         name: "JSONB_EXISTS_ANY",
         doc: "Whether any of these texts is a member's name or an element of an array (?|).",
         overloads: &[
-            of(&[P::Json, TEXTS], P::Boolean, "jsonb_exists_any", jsonb_exists_any),
-            of(&[P::String, TEXTS], P::Boolean, "jsonb_exists_any", jsonb_exists_any),
+            signature(&[P::Json, TEXTS], P::Boolean, "jsonb_exists_any", jsonb_exists_any),
+            signature(&[P::String, TEXTS], P::Boolean, "jsonb_exists_any", jsonb_exists_any),
         ],
         examples: &[
             (r#"JSONB_EXISTS_ANY('{"a": 1}', ARRAY['x', 'a'])"#, "TRUE"),
@@ -72,8 +64,8 @@ pub(super) static BUILTINS: &[Builtin] = &[
         name: "JSONB_EXISTS_ALL",
         doc: "Whether all of these texts are members' names or elements of an array (?&).",
         overloads: &[
-            of(&[P::Json, TEXTS], P::Boolean, "jsonb_exists_all", jsonb_exists_all),
-            of(&[P::String, TEXTS], P::Boolean, "jsonb_exists_all", jsonb_exists_all),
+            signature(&[P::Json, TEXTS], P::Boolean, "jsonb_exists_all", jsonb_exists_all),
+            signature(&[P::String, TEXTS], P::Boolean, "jsonb_exists_all", jsonb_exists_all),
         ],
         examples: &[
             (r#"JSONB_EXISTS_ALL('{"a": 1}', ARRAY['x', 'a'])"#, "FALSE"),
@@ -85,10 +77,10 @@ pub(super) static BUILTINS: &[Builtin] = &[
         name: "JSONB_AT_PATH",
         doc: "What a path of names and indexes from 0 reaches (#>): '{a,0}' or an array.",
         overloads: &[
-            of(&[P::Json, P::String], P::Json, "jsonb_path", at_path),
-            of(&[P::String, P::String], P::Json, "jsonb_path", at_path),
-            of(&[P::Json, TEXTS], P::Json, "jsonb_path_of", at_path_of),
-            of(&[P::String, TEXTS], P::Json, "jsonb_path_of", at_path_of),
+            signature(&[P::Json, P::String], P::Json, "jsonb_path", at_path),
+            signature(&[P::String, P::String], P::Json, "jsonb_path", at_path),
+            signature(&[P::Json, TEXTS], P::Json, "jsonb_path_of", at_path_of),
+            signature(&[P::String, TEXTS], P::Json, "jsonb_path_of", at_path_of),
         ],
         examples: &[
             (r#"JSONB_AT_PATH('{"a": [{"b": 1}]}', '{a,0}')"#, r#"{"b":1}"#),
@@ -100,10 +92,10 @@ pub(super) static BUILTINS: &[Builtin] = &[
         name: "JSONB_AT_PATH_TEXT",
         doc: "As JSONB_AT_PATH, as text (#>>): a string without its quotes, NULL for null.",
         overloads: &[
-            of(&[P::Json, P::String], P::String, "jsonb_path_text", at_path_text),
-            of(&[P::String, P::String], P::String, "jsonb_path_text", at_path_text),
-            of(&[P::Json, TEXTS], P::String, "jsonb_path_text_of", at_path_text_of),
-            of(&[P::String, TEXTS], P::String, "jsonb_path_text_of", at_path_text_of),
+            signature(&[P::Json, P::String], P::String, "jsonb_path_text", at_path_text),
+            signature(&[P::String, P::String], P::String, "jsonb_path_text", at_path_text),
+            signature(&[P::Json, TEXTS], P::String, "jsonb_path_text_of", at_path_text_of),
+            signature(&[P::String, TEXTS], P::String, "jsonb_path_text_of", at_path_text_of),
         ],
         examples: &[
             (r#"JSONB_AT_PATH_TEXT('{"a": [{"b": "x"}]}', '{a,0,b}')"#, "x"),
@@ -115,8 +107,8 @@ pub(super) static BUILTINS: &[Builtin] = &[
         name: "JSONB_CONCAT",
         doc: "Two objects as one, the second's members winning, or arrays end to end (||).",
         overloads: &[
-            of(&[P::Json, P::Json], P::Json, "jsonb_concat", jsonb_concat),
-            of(&[P::String, P::String], P::Json, "jsonb_concat", jsonb_concat),
+            signature(&[P::Json, P::Json], P::Json, "jsonb_concat", jsonb_concat),
+            signature(&[P::String, P::String], P::Json, "jsonb_concat", jsonb_concat),
         ],
         examples: &[
             (r#"JSONB_CONCAT('{"a": 1}', '{"b": 2}')"#, r#"{"a":1,"b":2}"#),
@@ -129,12 +121,12 @@ pub(super) static BUILTINS: &[Builtin] = &[
         name: "JSONB_DELETE",
         doc: "JSON without a member, an equal text of an array, or the element at an index (-).",
         overloads: &[
-            of(&[P::Json, P::BigInt], P::Json, "jsonb_delete_at", jsonb_delete_at),
-            of(&[P::String, P::BigInt], P::Json, "jsonb_delete_at", jsonb_delete_at),
-            of(&[P::Json, P::String], P::Json, "jsonb_delete", jsonb_delete),
-            of(&[P::String, P::String], P::Json, "jsonb_delete", jsonb_delete),
-            of(&[P::Json, TEXTS], P::Json, "jsonb_delete_all", jsonb_delete_all),
-            of(&[P::String, TEXTS], P::Json, "jsonb_delete_all", jsonb_delete_all),
+            signature(&[P::Json, P::BigInt], P::Json, "jsonb_delete_at", jsonb_delete_at),
+            signature(&[P::String, P::BigInt], P::Json, "jsonb_delete_at", jsonb_delete_at),
+            signature(&[P::Json, P::String], P::Json, "jsonb_delete", jsonb_delete),
+            signature(&[P::String, P::String], P::Json, "jsonb_delete", jsonb_delete),
+            signature(&[P::Json, TEXTS], P::Json, "jsonb_delete_all", jsonb_delete_all),
+            signature(&[P::String, TEXTS], P::Json, "jsonb_delete_all", jsonb_delete_all),
         ],
         examples: &[
             (r#"JSONB_DELETE('{"a": 1, "b": 2}', 'a')"#, r#"{"b":2}"#),
@@ -147,10 +139,10 @@ pub(super) static BUILTINS: &[Builtin] = &[
         name: "JSONB_SET",
         doc: "JSON with a new value at a path; a member that is missing there is made.",
         overloads: &[
-            of(&[P::Json, P::String, P::Json], P::Json, "jsonb_set", jsonb_set),
-            of(&[P::String, P::String, P::String], P::Json, "jsonb_set", jsonb_set),
-            of(&[P::Json, TEXTS, P::Json], P::Json, "jsonb_set_of", jsonb_set_of),
-            of(&[P::String, TEXTS, P::String], P::Json, "jsonb_set_of", jsonb_set_of),
+            signature(&[P::Json, P::String, P::Json], P::Json, "jsonb_set", jsonb_set),
+            signature(&[P::String, P::String, P::String], P::Json, "jsonb_set", jsonb_set),
+            signature(&[P::Json, TEXTS, P::Json], P::Json, "jsonb_set_of", jsonb_set_of),
+            signature(&[P::String, TEXTS, P::String], P::Json, "jsonb_set_of", jsonb_set_of),
         ],
         examples: &[
             (r#"JSONB_SET('{"a": [1, 2]}', '{a,1}', '9')"#, r#"{"a":[1,9]}"#),
@@ -164,8 +156,8 @@ pub(super) static BUILTINS: &[Builtin] = &[
         aliases: &["JSON_ARRAY_ELEMENTS"],
         doc: "The elements of a JSON array; in FROM and SELECT a row for each.",
         overloads: &[
-            of(&[P::Json], P::Array(&P::Json), "jsonb_elements", jsonb_elements),
-            of(&[P::String], P::Array(&P::Json), "jsonb_elements", jsonb_elements),
+            signature(&[P::Json], P::Array(&P::Json), "jsonb_elements", jsonb_elements),
+            signature(&[P::String], P::Array(&P::Json), "jsonb_elements", jsonb_elements),
         ],
         examples: &[
             (r#"JSONB_ARRAY_ELEMENTS('[1, "a"]')"#, r#"[1, "a"]"#),
@@ -178,8 +170,8 @@ pub(super) static BUILTINS: &[Builtin] = &[
         aliases: &["JSON_ARRAY_ELEMENTS_TEXT"],
         doc: "The elements of a JSON array as text: strings without quotes, NULL for null.",
         overloads: &[
-            of(&[P::Json], TEXTS, "jsonb_elements_text", jsonb_elements_text),
-            of(&[P::String], TEXTS, "jsonb_elements_text", jsonb_elements_text),
+            signature(&[P::Json], TEXTS, "jsonb_elements_text", jsonb_elements_text),
+            signature(&[P::String], TEXTS, "jsonb_elements_text", jsonb_elements_text),
         ],
         examples: &[
             (r#"JSONB_ARRAY_ELEMENTS_TEXT('["x", null, 1]')"#, "[x, NULL, 1]"),
@@ -192,8 +184,8 @@ pub(super) static BUILTINS: &[Builtin] = &[
         aliases: &["JSON_EACH"],
         doc: "The members of a JSON object; in FROM a row of key and value for each.",
         overloads: &[
-            of(&[P::Json], P::Map(&P::String, &P::Json), "jsonb_each", jsonb_each),
-            of(&[P::String], P::Map(&P::String, &P::Json), "jsonb_each", jsonb_each),
+            signature(&[P::Json], P::Map(&P::String, &P::Json), "jsonb_each", jsonb_each),
+            signature(&[P::String], P::Map(&P::String, &P::Json), "jsonb_each", jsonb_each),
         ],
         examples: &[
             (r#"JSONB_EACH('{"a": "x", "b": 1}')"#, r#"{a="x", b=1}"#),
@@ -206,8 +198,18 @@ pub(super) static BUILTINS: &[Builtin] = &[
         aliases: &["JSON_EACH_TEXT"],
         doc: "The members of a JSON object as text: strings without quotes, NULL for null.",
         overloads: &[
-            of(&[P::Json], P::Map(&P::String, &P::String), "jsonb_each_text", jsonb_each_text),
-            of(&[P::String], P::Map(&P::String, &P::String), "jsonb_each_text", jsonb_each_text),
+            signature(
+                &[P::Json],
+                P::Map(&P::String, &P::String),
+                "jsonb_each_text",
+                jsonb_each_text,
+            ),
+            signature(
+                &[P::String],
+                P::Map(&P::String, &P::String),
+                "jsonb_each_text",
+                jsonb_each_text,
+            ),
         ],
         examples: &[
             (r#"JSONB_EACH_TEXT('{"a": "x", "b": 1}')"#, "{a=x, b=1}"),
