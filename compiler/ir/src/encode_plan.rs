@@ -85,13 +85,15 @@ pub enum AvroWrite {
     },
 }
 
-/// A JSON object of some columns.
+/// A JSON object of some columns, or the value of one.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct JsonWriter {
     /// The columns that are its members, in order, under their own names.
     pub columns: Vec<u32>,
     /// How times are written.
     pub timestamps: JsonTimestamps,
+    /// Whether the only column's value is written, with no object around it.
+    pub bare: bool,
 }
 
 /// A record of delimited text of some columns.
@@ -131,10 +133,14 @@ impl EncodePlan {
                 let ty = &column_type(&self.columns, *column)?.data;
                 ensure(raw_reads_as(ty), || format!("{ty} cannot be written raw"))
             }
-            PayloadWriter::Json(writer) => writer.columns.iter().try_for_each(|&column| {
-                let ty = &column_type(&self.columns, column)?.data;
-                ensure(json_reads_as(ty), || format!("{ty} cannot be written as JSON"))
-            }),
+            PayloadWriter::Json(writer) => {
+                let one = writer.columns.len() == 1;
+                ensure(!writer.bare || one, || "a bare JSON value is of one column".into())?;
+                writer.columns.iter().try_for_each(|&column| {
+                    let ty = &column_type(&self.columns, column)?.data;
+                    ensure(json_reads_as(ty), || format!("{ty} cannot be written as JSON"))
+                })
+            }
             PayloadWriter::Csv(writer) => writer.columns.iter().try_for_each(|&column| {
                 let ty = &column_type(&self.columns, column)?.data;
                 ensure(csv_reads_as(ty), || format!("{ty} cannot be written as CSV"))
@@ -208,6 +214,7 @@ impl Display for EncodePlan {
             PayloadWriter::Raw(column) => writeln!(f, "raw c{column}"),
             PayloadWriter::Json(writer) => {
                 write!(f, "json {:?}", writer.timestamps)?;
+                write!(f, "{}", if writer.bare { " bare" } else { "" })?;
                 writer.columns.iter().try_for_each(|c| write!(f, " c{c}"))?;
                 writeln!(f)
             }

@@ -27,5 +27,5 @@ pub use declared::{DeclaredProblem, Problem, check_declared};
 pub use derive::derive;
 pub use plan::{
     CsvFormat, EncodeFormat, Envelope, PayloadFormat, PlanError, csv_dialect, csv_format,
-    decode_plan, encode_plan, envelope, json_timestamps, skips,
+    decode_plan, encode_plan, envelope, is_bare_json, json_format, json_timestamps, skips,
 };

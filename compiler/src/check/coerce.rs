@@ -6,13 +6,16 @@ use flow_ir::span::Span;
 use flow_ir::types::{DataType, Type};
 use flow_ir::value::Value;
 use flow_stdlib::builtin::lookup;
-use flow_stdlib::coerce::{assignable, castable, common_type, widens};
+use flow_stdlib::coerce::{assignable, castable, common_type, decimal_of, decimal_parts, widens};
 use flow_stdlib::text::format_value;
 
 use super::Checker;
 use super::aggregate_call::MEANS;
 use super::literal::constant;
 use crate::diagnostics::types;
+
+/// Precision and scale of a DECIMAL of which nothing is known.
+const ANY_DECIMAL: (u32, u32) = (38, 18);
 
 /// Whether an expression is text or NULL whose type its place decides.
 pub(super) fn is_untyped(expr: &Expr) -> bool {
@@ -36,6 +39,25 @@ pub(super) fn cast(arg: Expr, to: &DataType, lenient: bool, span: Span) -> Expr 
     let nullable = arg.ty.nullable || lenient;
     let ty = Type { data: to.clone(), nullable };
     Expr { kind: ExprKind::Cast { arg: Box::new(arg), lenient }, ty, span }
+}
+
+/// What `x::NUMERIC` makes of a type: as Postgres has it, it keeps what there is.
+pub(super) fn any_decimal(arg: &Expr) -> DataType {
+    let written = match constant(arg) {
+        Some(Value::String(text)) => digits(text.trim()),
+        Some(_) | None => decimal_parts(&arg.ty.data),
+    };
+    let (precision, scale) = written.unwrap_or(ANY_DECIMAL);
+    decimal_of(precision, scale)
+}
+
+/// Precision and scale of a plain number.
+fn digits(text: &str) -> Option<(u32, u32)> {
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let plain = whole.bytes().chain(fraction.bytes()).all(|b| b.is_ascii_digit());
+    let scale = fraction.len() as u32;
+    plain.then_some((whole.len() as u32 + scale, scale))
 }
 
 /// Integer literals that are compared with decimals as the least DECIMAL that holds them, so that

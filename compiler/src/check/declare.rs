@@ -1,12 +1,13 @@
 //! CREATE STREAM and CREATE TABLE: columns, keys, watermark. A declaration without columns of the
 //! record stays open until it is first read (the registry gives them) or written (the query does).
 
-use flow_ir::connector::FILE;
+use flow_ir::connector::{FILE, FormatSpec};
 use flow_ir::decode_plan::{Metadata, Origin};
 use flow_ir::expr::{Expr, ExprKind};
 use flow_ir::physical::{Stream, StreamColumn, StreamSchemas};
 use flow_ir::span::Span;
 use flow_ir::types::{DataType, Field, Type};
+use flow_schema::is_bare_json;
 
 use super::expr::ExprCx;
 use super::ksql_options::{RecordTime, Written};
@@ -191,6 +192,7 @@ impl<'a> Checker<'a> {
             }
         }
         self.compute_columns(create, &mut drafts, &name.text);
+        self.header_columns(create, &mut drafts);
         let mut watermark = self.watermark(create, &drafts, &name.text);
         let ksql = self.declared(id).ksql;
         let mut primary_key = self.primary_key(create, &drafts, ksql);
@@ -209,7 +211,9 @@ impl<'a> Checker<'a> {
     fn draft(&mut self, id: RelationId, column: &ColumnDef) -> Draft {
         let (ty, source) = match &column.kind {
             ColumnKind::Physical(ty) => (self.type_of(ty), DraftSource::Field),
-            ColumnKind::Computed(_) => (None, DraftSource::Computed(None)),
+            ColumnKind::Computed(_) | ColumnKind::Headers { .. } => {
+                (None, DraftSource::Computed(None))
+            }
             ColumnKind::Metadata { ty, from, is_virtual } => {
                 if !is_virtual {
                     self.declared(id).writable_metadata = Some(column.span);
@@ -416,20 +420,27 @@ impl<'a> Checker<'a> {
             && (!primary_key.is_empty()
                 || declared.options.get("value.fields-include") == Some("EXCEPT_KEY"));
         let prefix = declared.options.get("key.fields-prefix").unwrap_or("").to_string();
-        let raw = |f: Option<&flow_ir::connector::FormatSpec>| f.is_some_and(|f| f.name == "raw");
-        let raw_value = raw(declared.options.value_format);
-        let raw_key = raw(declared.options.key_format);
+        let is = |f: Option<&FormatSpec>, name: &str| f.is_some_and(|f| f.name == name);
+        let bare = |side: &str, format: Option<&FormatSpec>, columns: usize| {
+            let option = |name: &str| declared.options.get(name);
+            let json = columns == 1 && is(format, "json") && is_bare_json(option, side);
+            is(format, "raw") || json
+        };
+        let fields = drafts.iter().filter(|d| matches!(d.source, DraftSource::Field)).count();
+        let in_key = if from_key { keys.len() } else { 0 };
+        let bare_value = bare("value", declared.options.value_format, fields - in_key);
+        let bare_key = bare("key", declared.options.key_format, in_key);
         let relation = &mut self.module.relations[id.0 as usize];
         let mut positions = vec![0; drafts.len()];
         for (at, draft) in drafts.into_iter().enumerate() {
             let ty = draft.ty.unwrap_or(Type::nullable(DataType::Null));
-            let path = |name: String, raw: bool| if raw { Vec::new() } else { vec![name] };
+            let path = |name: String, bare: bool| if bare { Vec::new() } else { vec![name] };
             let origin = match draft.source {
                 DraftSource::Field if from_key && keys.contains(&at) => {
                     let name = draft.name.strip_prefix(&prefix).unwrap_or(&draft.name).to_string();
-                    Some(Origin::Key(path(name, raw_key)))
+                    Some(Origin::Key(path(name, bare_key)))
                 }
-                DraftSource::Field => Some(Origin::Value(path(draft.name.clone(), raw_value))),
+                DraftSource::Field => Some(Origin::Value(path(draft.name.clone(), bare_value))),
                 DraftSource::Metadata(metadata) => Some(Origin::Metadata(metadata)),
                 DraftSource::Computed(_) => None,
             };

@@ -7,8 +7,10 @@ use flow_ir::types::{DataType, Field, Type};
 
 use super::Checker;
 use super::aggregate::{AggregateExpr, GroupWindow, alike};
+use super::coerce::any_decimal;
 use super::over::OverExpr;
 use super::scope::{Found, Scope, find};
+use super::star::whole_row;
 use crate::diagnostics::{names, types};
 use crate::syntax::ast::{
     self, BinaryOp, Ident, IsTest, LikeKind, NamedWindow, ObjectName, TrimSide, UnaryOp,
@@ -117,7 +119,9 @@ impl Checker<'_> {
             K::Case { operand, branches, otherwise } => {
                 self.case(operand.as_deref(), branches, otherwise.as_deref(), span, cx)
             }
-            K::Cast { arg, ty, lenient } => self.cast(arg, ty, *lenient, span, cx),
+            K::Cast { arg, ty, lenient, colons } => {
+                self.cast(arg, (ty, *colons), *lenient, span, cx)
+            }
             K::AtTimeZone { arg, zone } => {
                 self.spelled("AT TIME ZONE", &[Some(&**arg), Some(&**zone)], span, cx)
             }
@@ -178,14 +182,16 @@ impl Checker<'_> {
     fn cast(
         &mut self,
         arg: &ast::Expr,
-        ty: &ast::TypeExpr,
+        (written, colons): (&ast::TypeExpr, bool),
         lenient: bool,
         span: Span,
         cx: &mut ExprCx<'_>,
     ) -> Option<Expr> {
         let arg = self.expr(arg, cx);
-        let written = ty;
-        let ty = self.type_of(ty)?;
+        let mut ty = self.type_of(written)?;
+        if let (true, Some(arg)) = (colons && written.is_open_decimal(), &arg) {
+            ty.data = any_decimal(arg);
+        }
         self.cast_lints(arg.as_ref(), &ty, span);
         let cast = self.explicit_cast(arg?, &ty.data, lenient, span)?;
         self.to_length(cast, written, span)
@@ -275,6 +281,9 @@ impl Checker<'_> {
         }
         if let Some(value) = self.pseudo_column(name, cx) {
             return value;
+        }
+        if let Some(row) = whole_row(name, cx.scope) {
+            return Some(row);
         }
         let (at, used) = self.resolve(name, cx.scope)?;
         let span = name.parts[..used].iter().fold(name.parts[0].span, |all, p| all.to(p.span));

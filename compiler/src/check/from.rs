@@ -233,6 +233,13 @@ impl<'a> Checker<'a> {
     ) -> Option<(Tree, Scope)> {
         let mut failed = false;
         for join in joins {
+            let nearest;
+            let join = if join.asof {
+                nearest = self.nearest(join)?;
+                &nearest
+            } else {
+                join
+            };
             if reads_left(&join.right) {
                 let how = (join.kind, &join.constraint);
                 (tree, scope) = self.join_lateral((tree, scope), how, &join.right, base)?;

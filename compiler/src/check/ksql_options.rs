@@ -61,6 +61,24 @@ pub(super) struct Written {
     pub ksql: bool,
     /// TIMESTAMP.
     pub time: Option<RecordTime>,
+    /// Where WRAP_SINGLE_VALUE = false stands, until the format is known.
+    pub bare_value: Option<Span>,
+}
+
+impl Written {
+    /// The format of a side, `key` or `value`, as far as it is said.
+    pub(super) fn format_of(&self, side: &str) -> Option<&str> {
+        let own = format!("{side}.format");
+        let said = |name: &str| self.entries.iter().find(|entry| entry.key.value == name);
+        said(&own).or_else(|| said("format")).map(|entry| entry.value.text.as_str())
+    }
+
+    /// A key of one column in JSON is its value, as in ksqlDB.
+    pub(super) fn bare_key(&mut self, columns: usize, at: Span) {
+        if self.ksql && columns == 1 && self.format_of("key") == Some("json") {
+            self.entries.push(entry("key.json.wrap-single-value", "false", at));
+        }
+    }
 }
 
 /// The column that has a record's time.
@@ -86,8 +104,7 @@ impl Checker<'_> {
             } else if is(entry, "timestamp_format") {
                 pattern = Some(value_text(entry));
             } else if is(entry, "wrap_single_value") && !is_true(entry) {
-                let what = "WRAP_SINGLE_VALUE = false";
-                self.found.push(plans::not_available(what, entry.value.span, None));
+                written.bare_value = Some(entry.value.span);
             } else {
                 written.entries.extend(ours(entry));
             }
@@ -95,8 +112,22 @@ impl Checker<'_> {
         if let Some(time) = &mut written.time {
             time.pattern = pattern;
         }
+        if create.query.is_none() {
+            self.bare_value(&mut written);
+        }
         self.keyed_options(create, &mut written);
         written
+    }
+
+    /// Takes WRAP_SINGLE_VALUE = false, once the format is known.
+    pub(super) fn bare_value(&mut self, written: &mut Written) {
+        let Some(at) = written.bare_value.take() else { return };
+        if written.format_of("value") == Some("json") {
+            written.entries.push(entry("value.json.wrap-single-value", "false", at));
+        } else {
+            let what = "WRAP_SINGLE_VALUE = false in another format than JSON";
+            self.found.push(plans::not_available(what, at, None));
+        }
     }
 
     /// Adds what a declaration of ksqlDB leaves out, and what `KEY` behind a column says: its key
@@ -128,7 +159,9 @@ impl Checker<'_> {
         if written.ksql && !has(written, "key.format") && !has(written, "format") {
             let plain = |column: &&ColumnDef| match &column.kind {
                 ColumnKind::Physical(ty) => is_plain(ty),
-                ColumnKind::Computed(_) | ColumnKind::Metadata { .. } => false,
+                ColumnKind::Computed(_)
+                | ColumnKind::Metadata { .. }
+                | ColumnKind::Headers { .. } => false,
             };
             let format = match keys[..] {
                 [ref only] if plain(only) => "raw",
@@ -136,6 +169,7 @@ impl Checker<'_> {
             };
             written.entries.push(entry("key.format", format, at));
         }
+        written.bare_key(keys.len(), at);
     }
 }
 

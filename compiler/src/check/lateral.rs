@@ -10,7 +10,7 @@ use flow_stdlib::builtin::lookup;
 use super::Checker;
 use super::expr::{ExprCx, all_of};
 use super::from::Tree;
-use super::scope::{Scope, ScopeTable};
+use super::scope::{Found, Scope, ScopeTable};
 use super::typed::{QueryId, Unnest};
 use super::window::window_function;
 use crate::diagnostics::{plans, types};
@@ -40,12 +40,23 @@ fn function_call(name: &ObjectName, args: &[Arg], span: Span) -> ast::Expr {
     ast::Expr { kind: ast::ExprKind::Call(Box::new(call)), span }
 }
 
+/// The name of a function in FROM.
+fn function_of(factor: &TableFactor) -> Option<Ident> {
+    let (text, span) = match &factor.kind {
+        TableFactorKind::Function { name, .. } => (name.last().text.to_lowercase(), name.span()),
+        TableFactorKind::Unnest { .. } => (String::from("unnest"), factor.span),
+        TableFactorKind::Named { .. }
+        | TableFactorKind::Query(_)
+        | TableFactorKind::Nested(_)
+        | TableFactorKind::MatchRecognize { .. } => return None,
+    };
+    Some(Ident { text, quoted: false, span })
+}
+
 /// What the only column of a function in FROM is called.
-fn own_name(function: &ObjectName) -> Ident {
-    let name = function.last();
-    let text = name.text.to_lowercase();
-    let elements = text.starts_with("json") && text.contains("_array_elements");
-    Ident { text: if elements { String::from("value") } else { text }, ..name.clone() }
+fn own_name(function: Ident) -> Ident {
+    let elements = function.text.starts_with("json") && function.text.contains("_array_elements");
+    if elements { Ident { text: String::from("value"), ..function } } else { function }
 }
 
 impl Checker<'_> {
@@ -84,7 +95,12 @@ impl Checker<'_> {
         let joined = self.named_elements(joined, width, factor)?;
         let mut right = self.scope_of(joined, None);
         let columns = right.columns.split_off(width);
-        let name = factor.alias.as_ref().map(|alias| alias.name.clone());
+        // A function names its rows where no other relation is called so.
+        let free = |name: &Ident| scope.table(&name.text) == Found::None;
+        let name = match &factor.alias {
+            Some(alias) => Some(alias.name.clone()),
+            None => function_of(factor).filter(free),
+        };
         let table = ScopeTable { name, columns: 0..columns.len(), level: 0 };
         let right = Scope { tables: vec![table], columns };
         if let Some(alias) = &factor.alias {
@@ -180,10 +196,7 @@ impl Checker<'_> {
     ) -> Option<QueryId> {
         let made = self.query_node(joined).columns.len() - width;
         let unnested = !matches!(factor.kind, TableFactorKind::Query(_));
-        let of_function = match &factor.kind {
-            TableFactorKind::Function { name, .. } => Some(own_name(name)),
-            _ => None,
-        };
+        let of_function = function_of(factor).map(own_name);
         let none = Vec::new();
         let (name, columns) = match (&factor.alias, &of_function) {
             (Some(TableAlias { name, columns }), _) => (name, columns),

@@ -61,7 +61,9 @@ fn written_out(
         TableElement::Column(column) => match &column.kind {
             ColumnKind::Physical(_) => true,
             ColumnKind::Computed(_) => how("GENERATED") != LikeBehaviour::Excluding,
-            ColumnKind::Metadata { .. } => how("METADATA") != LikeBehaviour::Excluding,
+            ColumnKind::Metadata { .. } | ColumnKind::Headers { .. } => {
+                how("METADATA") != LikeBehaviour::Excluding
+            }
         },
         TableElement::Watermark(_) => how("WATERMARKS") != LikeBehaviour::Excluding,
         TableElement::PrimaryKey(_) => how("CONSTRAINTS") != LikeBehaviour::Excluding,
@@ -102,7 +104,9 @@ fn replaces(own: &TableElement, taken: &TableElement, how: impl Fn(&str) -> Like
                 && match &taken.kind {
                     ColumnKind::Physical(_) => false,
                     ColumnKind::Computed(_) => overwrites("GENERATED"),
-                    ColumnKind::Metadata { .. } => overwrites("METADATA"),
+                    ColumnKind::Metadata { .. } | ColumnKind::Headers { .. } => {
+                        overwrites("METADATA")
+                    }
                 }
         }
         (

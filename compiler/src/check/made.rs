@@ -16,7 +16,8 @@ use super::select::default_name;
 use super::typed::{Bound, QueryId, QueryOp, RelationId};
 use crate::diagnostics::names;
 use crate::syntax::ast::{
-    self, CreateTable, ExprKind, Literal, Select, SelectItemKind, SetExprKind, TableKind,
+    self, CreateTable, ExprKind, Ident, Literal, Select, SelectItem, SelectItemKind, SetExprKind,
+    TableKind,
 };
 
 /// Names of a window's bounds in the key of a table that has them nowhere else.
@@ -34,10 +35,11 @@ pub(super) struct Made {
 impl Checker<'_> {
     /// The query of a declaration; options that it leaves open are added.
     pub(super) fn made(&mut self, create: &CreateTable, written: &mut Written) -> Option<Made> {
-        let query = create.query.as_ref()?;
+        let query = &self.with_keys(create.query.as_ref()?);
         let found = self.whole_query(query)?;
         let mut made = Made { query: found, key: Vec::new(), at: query.span };
         self.goes_with_its_source(found, written, create);
+        self.bare_value(written);
         let is = |key: &str, value: &str| {
             written.entries.iter().any(|e| e.key.value == key && e.value.text == value)
         };
@@ -132,6 +134,7 @@ impl Checker<'_> {
             };
             written.entries.push(entry("key.format", format, at));
         }
+        written.bare_key(key.len(), at);
         let beside = columns.iter().any(|c| visible(&c.name) && !key.contains(&c.name));
         if beside && !has(written, "value.fields-include") {
             written.entries.push(entry("value.fields-include", "EXCEPT_KEY", at));
@@ -236,6 +239,30 @@ impl Checker<'_> {
             return Some(Vec::new());
         }
         select.key_by.iter().map(|key| self.key_item(key, select, found)).collect()
+    }
+
+    /// A query of which `*` does not give what PARTITION BY says, with that behind it.
+    fn with_keys(&self, query: &ast::Query) -> ast::Query {
+        let mut query = query.clone();
+        let SetExprKind::Select(select) = &mut query.body.kind else { return query };
+        let starred =
+            select.items.iter().any(|i| matches!(i.kind, SelectItemKind::Wildcard { .. }));
+        let text = |e: &ast::Expr| self.sources.text(e.span).to_lowercase();
+        for (at, key) in select.key_by.iter().enumerate().filter(|_| starred) {
+            let is_key = |item: &SelectItem| match &item.kind {
+                SelectItemKind::Expr { expr, .. } => text(expr) == text(key),
+                SelectItemKind::Wildcard { .. } => false,
+            };
+            let plain = matches!(key.kind, ExprKind::Name(_) | ExprKind::Literal(_));
+            if plain || select.items.iter().any(is_key) {
+                continue;
+            }
+            let text = default_name(key).unwrap_or_else(|| format!("KSQL_COL_{at}"));
+            let alias = Some(Ident { text, quoted: true, span: key.span });
+            let kind = SelectItemKind::Expr { expr: key.clone(), alias };
+            select.items.push(SelectItem { kind, span: key.span });
+        }
+        query
     }
 
     /// The name of the column that an expression of PARTITION BY is.

@@ -25,7 +25,7 @@ use crate::syntax::ast::{self, BinaryOp, Ident, ObjectName, TableKind};
 pub(super) const GRACE_DEFAULT: i64 = 86_400_000_000;
 
 /// The hidden columns of a record.
-const ROWTIME: &str = "$rowtime";
+pub(super) const ROWTIME: &str = "$rowtime";
 const ROWPARTITION: &str = "$rowpartition";
 const ROWOFFSET: &str = "$rowoffset";
 

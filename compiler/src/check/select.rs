@@ -10,8 +10,9 @@ use super::expr::{ExprCx, all_of, conjuncts};
 use super::from::{plain_column, same_name};
 use super::grouping::{Above, Sets, null_keys, with_key};
 use super::join_order::add_implied;
+use super::ksql_names;
 use super::scope::{Scope, visible};
-use super::set_returning::take_arrays;
+use super::set_returning::{lifted, take_arrays};
 use super::subquery::{Outer, asks};
 use super::typed::QueryId;
 use super::window::{Kind, window_function};
@@ -44,6 +45,9 @@ impl Checker<'_> {
     pub(super) fn select(&mut self, select: &Select) -> Option<QueryId> {
         if let Distinct::On(_) = select.distinct {
             return self.distinct_on(select);
+        }
+        if let Some(lifted) = lifted(select) {
+            return self.select(&lifted);
         }
         let outer = self.outer.take();
         self.note_scope(select.span, &Scope::default(), &[]);
@@ -81,7 +85,6 @@ impl Checker<'_> {
             input = self.filter(input, condition, span);
         }
         input = self.settle_conditions(input, asked, &|_, e| Some(e))?;
-        input = self.exploded(select, &mut items, &scope, input)?;
         self.exprs(&select.key_by, &mut ExprCx::rows(&scope, "PARTITION BY"))?;
         self.body.outer = outer.as_ref().map_or(0, |outer| outer.scope.columns.len());
         let named: Vec<Option<Span>> = items.iter().map(|item| item.named).collect();
@@ -272,9 +275,9 @@ impl Checker<'_> {
                 SelectItemKind::Expr { expr, alias } => {
                     let name = match alias {
                         Some(alias) => alias.text.clone(),
-                        None => {
-                            default_name(expr).unwrap_or_else(|| format!("expr{}", items.len() + 1))
-                        }
+                        None => ksql_names::of_item(expr, scope)
+                            .or_else(|| default_name(expr))
+                            .unwrap_or_else(|| format!("expr{}", items.len() + 1)),
                     };
                     let value = Value::Written(expr);
                     let named = Some(alias.as_ref().map_or(expr.span, |alias| alias.span));

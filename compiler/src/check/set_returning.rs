@@ -1,15 +1,24 @@
 //! Functions in SELECT that give a row for each element: `SELECT unnest(xs) FROM t`, as Postgres
-//! has them. Several of one SELECT go side by side, the shorter ones filled up with NULL.
+//! has them, ksqlDB's EXPLODE. Several of one SELECT go side by side, the shorter ones filled up
+//! with NULL.
 
 use flow_ir::expr::Expr;
 use flow_ir::span::Span;
 use flow_ir::types::DataType;
 
 use super::Checker;
-use super::select::{Item, Value};
+use super::select::{Item, Value, default_name};
 use super::typed::{QueryId, Unnest};
 use crate::diagnostics::types;
-use crate::syntax::ast::{self, ArgValue, Call};
+use crate::syntax::ast::{
+    self, Arg, ArgValue, Call, Ident, ObjectName, Select, SelectItem, SelectItemKind,
+};
+
+/// Functions that give the elements of their argument.
+const ELEMENTS: &[&str] = &["UNNEST", "EXPLODE"];
+
+/// What an element is called in the lambda around an item.
+const ELEMENT: &str = "$element";
 
 /// Functions whose arrays Postgres has as rows.
 const ROWS: &[&str] = &[
@@ -25,22 +34,74 @@ fn array_of(item: &ast::Expr) -> Option<&ast::Expr> {
     let Call { args, over: None, filter: None, distinct: false, .. } = &**call else { return None };
     let name = call.name.as_single()?.text.to_uppercase();
     match args.as_slice() {
-        [ast::Arg { name: None, value: ArgValue::Expr(array), .. }] if name == "UNNEST" => {
+        [ast::Arg { name: None, value: ArgValue::Expr(array), .. }]
+            if ELEMENTS.contains(&name.as_str()) =>
+        {
             Some(array)
         }
         _ => ROWS.contains(&name.as_str()).then_some(item),
     }
 }
 
+/// A SELECT in which such a call stands inside an item, with the item as a call around it:
+/// `unnest(xs) + k` is `unnest(TRANSFORM(xs, x -> x + k))`.
+pub(super) fn lifted(select: &Select) -> Option<Select> {
+    let mut lifted = None;
+    for (at, item) in select.items.iter().enumerate() {
+        let SelectItemKind::Expr { expr, alias } = &item.kind else { continue };
+        if array_of(expr).is_some() {
+            continue;
+        }
+        let mut body = expr.clone();
+        let Some(array) = take_array(&mut body) else { continue };
+        let name = default_name(expr).unwrap_or_else(|| format!("expr{}", at + 1));
+        let alias = alias.clone().unwrap_or_else(|| own(&name, expr.span));
+        let lambda = ArgValue::Lambda { params: vec![own(ELEMENT, expr.span)], body };
+        let elements = call("TRANSFORM", vec![ArgValue::Expr(array), lambda], expr.span);
+        let rows = call(ELEMENTS[0], vec![ArgValue::Expr(elements)], expr.span);
+        let kind = SelectItemKind::Expr { expr: rows, alias: Some(alias) };
+        lifted.get_or_insert_with(|| select.clone()).items[at] =
+            SelectItem { kind, span: item.span };
+    }
+    lifted
+}
+
+/// Takes the first array out of an expression; its element stands in its place.
+fn take_array(e: &mut ast::Expr) -> Option<ast::Expr> {
+    // x IN (UNNEST(xs)) asks the elements themselves.
+    if let ast::ExprKind::InList { arg, .. } = &mut e.kind {
+        return take_array(arg);
+    }
+    e.children_mut().into_iter().find_map(|child| match array_of(child).cloned() {
+        Some(array) => {
+            let name = ObjectName::single(own(ELEMENT, child.span));
+            child.kind = ast::ExprKind::Name(name);
+            Some(array)
+        }
+        None => take_array(child),
+    })
+}
+
+/// A name that the program does not write.
+fn own(name: &str, span: Span) -> Ident {
+    Ident { text: name.to_owned(), quoted: true, span }
+}
+
+fn call(function: &str, args: Vec<ArgValue>, span: Span) -> ast::Expr {
+    let args = args.into_iter().map(|value| Arg { name: None, value, span }).collect();
+    let call = Call::plain(ObjectName::single(own(function, span)), args);
+    ast::Expr { kind: ast::ExprKind::Call(Box::new(call)), span }
+}
+
 /// Puts the arrays in the place of such calls: which items are to become their elements.
-pub(super) fn take_arrays(items: &mut [Item<'_>]) -> Vec<usize> {
+pub(super) fn take_arrays(items: &mut [Item<'_>]) -> Vec<(usize, Span)> {
     let mut found = Vec::new();
     for (at, item) in items.iter_mut().enumerate() {
         if let Value::Written(written) = item.value
             && let Some(array) = array_of(written)
         {
             item.value = Value::Written(array);
-            found.push(at);
+            found.push((at, array.span));
         }
     }
     found
@@ -51,19 +112,23 @@ impl Checker<'_> {
     pub(super) fn rows_of_items(
         &mut self,
         input: QueryId,
-        columns: Vec<usize>,
+        arrays: Vec<(usize, Span)>,
         span: Span,
     ) -> Option<QueryId> {
-        if columns.is_empty() {
+        if arrays.is_empty() {
             return Some(input);
         }
         let width = self.query_node(input).columns.len();
-        for at in &columns {
+        for (at, written) in &arrays {
             let ty = self.query_node(input).columns[*at].ty.clone();
+            if self.poisoned.contains(&(input, *at)) {
+                return None;
+            }
             if !matches!(ty.data, DataType::Array(_)) {
-                return self.report(types::no_parts("elements", &ty, span));
+                return self.report(types::no_parts("elements", &ty, *written));
             }
         }
+        let columns: Vec<usize> = arrays.into_iter().map(|(at, _)| at).collect();
         let unnest = Unnest { input, columns: columns.clone(), ordinality: false, outer: false };
         let rows = self.unnest(unnest, span);
         let mut items = Vec::with_capacity(width);

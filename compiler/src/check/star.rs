@@ -1,11 +1,12 @@
 //! `*`, `t.*`, and `r.*` where `r` is a ROW, as items; EXCLUDE, REPLACE and RENAME.
 
-use flow_ir::expr::Expr;
+use flow_ir::expr::{Expr, ExprKind};
 use flow_ir::span::Span;
-use flow_ir::types::DataType;
+use flow_ir::types::{DataType, Field, Type};
 
 use super::Checker;
 use super::expr::ExprCx;
+use super::ksql_names;
 use super::scope::{Found, Scope, find, visible};
 use super::select::{Item, Value};
 use crate::diagnostics::{names, types};
@@ -17,6 +18,27 @@ struct Part {
     /// `None` is poisoned.
     value: Option<Expr>,
     declared: Option<Span>,
+}
+
+/// The row of a relation that is named like a column, where no column has the name.
+pub(super) fn whole_row(name: &ObjectName, scope: &Scope) -> Option<Expr> {
+    let name = name.as_single()?;
+    let (Found::None, Found::One(table)) = (scope.bare(&name.text), scope.table(&name.text)) else {
+        return None;
+    };
+    let table = scope.tables.get(table).filter(|table| table.level == 0)?;
+    let columns = table.columns.clone().filter(|at| {
+        let column = &scope.columns[*at];
+        visible(&column.name) && !column.poisoned
+    });
+    let part = |at: usize| {
+        let column = &scope.columns[at];
+        let value = Expr::column(at, column.ty.clone(), name.span);
+        (Field::new(column.name.clone(), column.ty.clone()), value)
+    };
+    let (fields, values): (Vec<Field>, Vec<Expr>) = columns.map(part).unzip();
+    let ty = Type::not_null(DataType::Row(fields.into()));
+    Some(Expr { kind: ExprKind::Row(values), ty, span: name.span })
 }
 
 impl Checker<'_> {
@@ -94,7 +116,8 @@ impl Checker<'_> {
         let part = |at: usize| {
             let column = &scope.columns[at];
             let value = (!column.poisoned).then(|| Expr::column(at, column.ty.clone(), span));
-            Part { name: column.name.clone(), value, declared: column.declared }
+            let name = ksql_names::starred(scope, at).unwrap_or_else(|| column.name.clone());
+            Part { name, value, declared: column.declared }
         };
         Some(at.into_iter().map(part).collect())
     }

@@ -8,7 +8,9 @@ use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{F32, F64, I64};
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value};
 use flow_ir::decode_plan::AvroScalar;
-use flow_ir::encode_plan::{AvroPut, AvroWrite, EncodePlan, JsonTimestamps, PayloadWriter};
+use flow_ir::encode_plan::{
+    AvroPut, AvroWrite, EncodePlan, JsonTimestamps, JsonWriter, PayloadWriter,
+};
 use flow_ir::kernel::{Encoder, ErrorBuffer, KernelError, PayloadArena, RowError};
 use flow_ir::row::{BatchBuilder, RowBatch, RowLayout};
 use flow_ir::types::{DataType, Type};
@@ -78,6 +80,13 @@ pub(super) fn body(e: &mut Emit<'_>, plan: &EncodePlan) -> Result<(), KernelErro
                 piece(e, cell, datum, &plan.columns[*number as usize].ty.data)
             }
         })),
+        PayloadWriter::Json(JsonWriter { columns, timestamps, bare: true }) => {
+            for &number in columns {
+                let cell = column(e, number);
+                let ty = &plan.columns[number as usize].ty.data;
+                pieces.push(member(e, cell, ty, *timestamps));
+            }
+        }
         PayloadWriter::Json(writer) => {
             let mut name = b"{".to_vec();
             for (i, &number) in writer.columns.iter().enumerate() {

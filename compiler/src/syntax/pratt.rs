@@ -101,9 +101,10 @@ impl Precedence {
             | ExprKind::Like { .. } => Precedence::Range,
             ExprKind::Unary { .. } => Precedence::Sign,
             ExprKind::AtTimeZone { .. } => Precedence::AtZone,
-            ExprKind::Index { .. } | ExprKind::Slice { .. } | ExprKind::Field { .. } => {
-                Precedence::Access
-            }
+            ExprKind::Index { .. }
+            | ExprKind::Slice { .. }
+            | ExprKind::Field { .. }
+            | ExprKind::Cast { colons: true, .. } => Precedence::Access,
             ExprKind::Literal(_)
             | ExprKind::Name(_)
             | ExprKind::Exists(_)

@@ -156,6 +156,7 @@ impl Scanner<'_> {
             '\'' => self.string(0, false),
             'e' | 'E' if self.peek(1) == Some('\'') => self.string(1, true),
             'x' | 'X' if self.peek(1) == Some('\'') => self.string(1, false),
+            '$' if self.peek(1) == Some('$') => self.dollar_string(),
             '"' | '`' => self.quoted_name(first),
             '0'..='9' => self.number(),
             '.' if self.peek(1).is_some_and(|c| c.is_ascii_digit()) => self.number(),
@@ -184,6 +185,20 @@ impl Scanner<'_> {
             Some(len) => self.at += len,
             None => {
                 self.report(syntax::unterminated_string(self.span(open, open + 1)));
+                self.at = self.text.len();
+            }
+        }
+        TokenKind::String
+    }
+
+    /// `$$…$$`, in which quotes mean nothing.
+    fn dollar_string(&mut self) -> TokenKind {
+        let open = self.at;
+        self.at = open + 2;
+        match self.rest().find("$$") {
+            Some(len) => self.at += len + 2,
+            None => {
+                self.report(syntax::unterminated_string(self.span(open, open + 2)));
                 self.at = self.text.len();
             }
         }

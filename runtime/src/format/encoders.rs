@@ -10,7 +10,7 @@ use flow_ir::physical::{Sink, Stream, SubjectSchema};
 use flow_ir::row::RowBatch;
 use flow_ir::types::Field;
 use flow_registry::{Registry, RegistryError, Schema};
-use flow_schema::{EncodeFormat, csv_dialect, encode_plan, json_timestamps};
+use flow_schema::{EncodeFormat, csv_dialect, encode_plan, json_format};
 
 use super::{DEFAULT_FORMAT, frame_prefix};
 use crate::error::{Result, RuntimeError};
@@ -88,7 +88,7 @@ impl Maker<'_> {
                     .map_err(|(name, takes)| self.refuse(&format!("'{name}' takes {takes}")))?;
                 EncodeFormat::Csv(&dialect)
             }
-            "json" | "debezium-json" => EncodeFormat::Json(json_timestamps(self.stream)),
+            "json" | "debezium-json" => json_format(self.stream, side, columns.len()),
             other => return Err(self.refuse(&format!("format {other} cannot be written"))),
         };
         let mut plan =

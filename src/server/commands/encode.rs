@@ -14,7 +14,7 @@ use flow_ir::types::Field;
 use flow_registry::Registry;
 use flow_runtime::format::frame_prefix;
 use flow_schema::{
-    EncodeFormat, PayloadFormat, csv_dialect, decode_plan, encode_plan, json_timestamps,
+    EncodeFormat, PayloadFormat, csv_dialect, decode_plan, encode_plan, json_format,
 };
 use flow_stdlib::interp::Interpreter;
 use serde_json::{Map, Value};
@@ -177,7 +177,7 @@ impl<R: Fn() -> Result<Arc<dyn Registry>, String>> Maker<'_, R> {
                     .map_err(|(name, takes)| format!("'{name}' takes {takes}"))?;
                 EncodeFormat::Csv(&dialect)
             }
-            ("json", _) => EncodeFormat::Json(json_timestamps(self.stream)),
+            ("json", _) => json_format(self.stream, side, columns.len()),
             (other, _) => return Err(format!("format {other} cannot be written")),
         };
         let mut plan = encode_plan(format, self.fields, columns).map_err(|e| e.to_string())?;

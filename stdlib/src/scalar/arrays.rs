@@ -18,7 +18,7 @@ type Done = Result<(), HostError>;
 pub(super) static BUILTINS: &[Builtin] = &[
     Builtin {
         name: "CARDINALITY",
-        aliases: &["ARRAY_SIZE", "SIZE"],
+        aliases: &["ARRAY_SIZE", "SIZE", "MAP_LENGTH"],
         doc: "How many elements an array, or entries a map, has.",
         overloads: &[
             sig(&[ARRAY], P::Int, host("array_cardinality", cardinality)),

@@ -72,6 +72,7 @@ pub(super) static BUILTINS: &[Builtin] = &[
     },
     Builtin {
         name: "ENCODE",
+        aliases: &["CONVERT_TO"],
         doc: "A text as bytes of a character set, or bytes as text ('hex', 'base64'); with two \
               encodings a text from the first to the second: 'utf8', 'ascii', 'hex', 'base64'.",
         overloads: &[
@@ -89,6 +90,7 @@ pub(super) static BUILTINS: &[Builtin] = &[
     },
     Builtin {
         name: "DECODE",
+        aliases: &["CONVERT_FROM"],
         doc: "Bytes of a character set as text, or text ('hex', 'base64') as bytes.",
         overloads: &[
             sig(&[P::Bytes, P::String], P::String, host("decode_bytes", decode_bytes)),

@@ -1,7 +1,7 @@
 //! Choice between values. COALESCE, IF and their kin compute only the argument that is taken.
 
 use flow_ir::scalar::CompareOp;
-use flow_ir::types::Type;
+use flow_ir::types::{DataType, Type};
 
 use crate::builder::{Lazy, Operand, ScalarBuilder};
 use crate::builtin::{Builtin, Family, Meaning, NullRule};
@@ -103,6 +103,26 @@ pub(super) static BUILTINS: &[Builtin] = &[
         ..CONDITIONAL
     },
     Builtin {
+        name: "PG_TYPEOF",
+        doc: "The name that Postgres has for the argument's type.",
+        overloads: &[sig(
+            &[P::Anything],
+            P::String,
+            Meaning::Ops(|b, a, _| {
+                let name = pg_name(&b.ty(a[0]).data);
+                b.text(&name)
+            }),
+        )
+        .nullability(Nullability::Never)],
+        examples: &[
+            ("PG_TYPEOF(1)", "integer"),
+            ("PG_TYPEOF(1.5)", "numeric"),
+            ("PG_TYPEOF(ARRAY['a'])", "text[]"),
+            ("PG_TYPEOF(CAST(NULL AS TIMESTAMP))", "timestamp without time zone"),
+        ],
+        ..CONDITIONAL
+    },
+    Builtin {
         name: "AS_VALUE",
         doc: "The argument as it is.",
         overloads: &[sig(&[ANY], ANY, Meaning::Ops(|_, a, _| a[0]))],
@@ -111,6 +131,34 @@ pub(super) static BUILTINS: &[Builtin] = &[
         ..CONDITIONAL
     },
 ];
+
+/// A type's name in Postgres; a map has none there.
+fn pg_name(ty: &DataType) -> String {
+    let name = match ty {
+        DataType::Null => "unknown",
+        DataType::Boolean => "boolean",
+        DataType::TinyInt => "\"char\"",
+        DataType::SmallInt => "smallint",
+        DataType::Int => "integer",
+        DataType::BigInt => "bigint",
+        DataType::Real => "real",
+        DataType::Double => "double precision",
+        DataType::Decimal { .. } => "numeric",
+        DataType::String => "text",
+        DataType::Bytes => "bytea",
+        DataType::Date => "date",
+        DataType::Time { .. } => "time without time zone",
+        DataType::Timestamp { .. } => "timestamp without time zone",
+        DataType::TimestampLtz { .. } => "timestamp with time zone",
+        DataType::Interval => "interval",
+        DataType::Uuid => "uuid",
+        DataType::Json => "jsonb",
+        DataType::Array(item) => return format!("{}[]", pg_name(&item.data)),
+        DataType::Map(..) => "map",
+        DataType::Row(_) => "record",
+    };
+    name.to_owned()
+}
 
 /// Each argument is computed where all before it are NULL.
 fn coalesce(b: &mut ScalarBuilder, args: &[Lazy<'_>], ty: &Type) -> Operand {

@@ -127,6 +127,32 @@ pub(super) fn mul_interval(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut Host
     interval_mul(cx, &[args[1], args[0]], out)
 }
 
+/// INTERVAL × DOUBLE: a part of a month is of 30 days, as in Postgres.
+pub(super) fn interval_scale(_: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
+    scaled(args[0].interval(), args[1].f64(), out)
+}
+
+/// DOUBLE × INTERVAL.
+pub(super) fn scale_interval(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
+    interval_scale(cx, &[args[1], args[0]], out)
+}
+
+/// INTERVAL ÷ DOUBLE, likewise.
+pub(super) fn interval_part(_: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
+    let by = args[1].f64();
+    if by == 0.0 {
+        return Err(ErrorCode::DivisionByZero.into());
+    }
+    scaled(args[0].interval(), by.recip(), out)
+}
+
+fn scaled((months, micros): (i64, i64), by: f64, out: &mut HostOut<'_>) -> Done {
+    let all = months as f64 * by;
+    let days = (all - all.trunc()) * 30.0 * DAY as f64;
+    let whole = |number: f64| (number.abs() < i64::MAX as f64).then(|| number.round() as i64);
+    put(out, whole(all.trunc()), whole(micros as f64 * by + days))
+}
+
 /// INTERVAL ÷ BIGINT, both parts cut toward zero.
 pub(super) fn interval_div(_: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
     let ((months, micros), by) = (args[0].interval(), args[1].i64());

@@ -19,7 +19,7 @@ const ENTRIES: P = P::Array(&P::Entry(&ANY, &OTHER));
 pub(super) static BUILTINS: &[Builtin] = &[
     Builtin {
         name: "MAP_FROM_ARRAYS",
-        aliases: &["AS_MAP"],
+        aliases: &["AS_MAP", "MAP_FROM_KEY_VALUES"],
         doc: "The map from one array's elements to another's: what MAP[k, v, …] means.",
         overloads: &[sig(
             &[ARRAY, P::Array(&OTHER)],
@@ -60,7 +60,7 @@ pub(super) static BUILTINS: &[Builtin] = &[
     },
     Builtin {
         name: "MAP_CONCAT",
-        aliases: &["MAP_UNION"],
+        aliases: &["MAP_UNION", "MAP_CAT"],
         doc: "The entries of all maps; of equal keys the last map's.",
         overloads: &[sig(&[MAP], MAP, host("map_concat", map_concat)).variadic()],
         examples: &[

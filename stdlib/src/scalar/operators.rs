@@ -102,11 +102,23 @@ pub(super) static BUILTINS: &[Builtin] = &[
             sig(&[P::Decimal, P::Decimal], P::Double, MUL).returns(product_type),
             sig(&[P::Interval, P::BigInt], P::Interval, host("interval_mul", time::interval_mul)),
             sig(&[P::BigInt, P::Interval], P::Interval, host("mul_interval", time::mul_interval)),
+            sig(
+                &[P::Interval, P::Double],
+                P::Interval,
+                host("interval_scale", time::interval_scale),
+            ),
+            sig(
+                &[P::Double, P::Interval],
+                P::Interval,
+                host("scale_interval", time::scale_interval),
+            ),
         ],
         examples: &[
             ("6 * 7", "42"),
             ("0.908 * 100", "90.800"),
             ("INTERVAL '5' SECOND * 3", "00:00:15"),
+            ("INTERVAL '1' HOUR * 1.5", "01:30:00"),
+            ("0.5 * INTERVAL '3' MONTH", "1 month 15 days"),
             ("NULL * 2", "NULL"),
         ],
         ..OPERATOR
@@ -119,6 +131,7 @@ pub(super) static BUILTINS: &[Builtin] = &[
             sig(&[FLOAT, FLOAT], FLOAT, DIV),
             sig(&[P::Decimal, P::Decimal], P::Double, DIV).returns(quotient_type),
             sig(&[P::Interval, P::BigInt], P::Interval, host("interval_div", time::interval_div)),
+            sig(&[P::Interval, P::Double], P::Interval, host("interval_part", time::interval_part)),
         ],
         examples: &[
             ("7 / 2", "3"),

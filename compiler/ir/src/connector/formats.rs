@@ -142,6 +142,11 @@ const NULLS: &str = "NULL is written as null.";
 const JSON_OPTIONS: &[OptionSpec] = &[
     JSON_TIMESTAMP,
     of("json.timestamp-format.standard", STANDARDS, STANDARD),
+    of(
+        "json.wrap-single-value",
+        OptionKind::Boolean,
+        "Whether a single column is a member of an object; if `false` it is the whole value.",
+    ),
     of("json.ignore-parse-errors", OptionKind::Boolean, IGNORE_ERRORS),
     of(
         "json.fail-on-missing-field",

@@ -5,7 +5,7 @@ use flow_ir::decode_plan::{JsonMember, JsonStep};
 use flow_ir::encode_plan::JsonTimestamps;
 use flow_ir::physical::Stream;
 
-use super::Wanted;
+use super::{EncodeFormat, Wanted};
 
 /// The steps that read these columns from one JSON value.
 pub(super) fn steps(wanted: &[Wanted<'_>]) -> Vec<JsonStep> {
@@ -50,5 +50,21 @@ pub fn json_timestamps(stream: &Stream) -> JsonTimestamps {
         (Some("millis"), _) => JsonTimestamps::Millis,
         (None, Some("SQL")) => JsonTimestamps::Sql,
         (Some(_) | None, _) => JsonTimestamps::Iso,
+    }
+}
+
+/// Whether options say that a side's single column is the whole value in JSON. `side` is `key` or
+/// `value`.
+pub fn is_bare_json<'o>(option: impl Fn(&str) -> Option<&'o str>, side: &str) -> bool {
+    const WRAPS: &str = "json.wrap-single-value";
+    option(&format!("{side}.{WRAPS}")).or_else(|| option(WRAPS)) == Some("false")
+}
+
+/// How a stream's options say that so many columns are written in JSON.
+pub fn json_format(stream: &Stream, side: &str, columns: usize) -> EncodeFormat<'static> {
+    let timestamps = json_timestamps(stream);
+    match columns == 1 && is_bare_json(|name| stream.option(name), side) {
+        true => EncodeFormat::BareJson(timestamps),
+        false => EncodeFormat::Json(timestamps),
     }
 }

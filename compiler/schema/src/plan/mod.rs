@@ -24,7 +24,7 @@ use flow_ir::types::{DataType, Field, Type};
 pub(crate) use avro_read::readable;
 pub use csv::{csv_dialect, csv_format};
 pub use envelope::{Envelope, envelope};
-pub use json::json_timestamps;
+pub use json::{is_bare_json, json_format, json_timestamps};
 
 /// How the payloads to read are written.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +61,8 @@ pub enum EncodeFormat<'a> {
     Avro(&'a Schema),
     /// A JSON object. `debezium-json` writes its rows so and puts the envelope around them.
     Json(JsonTimestamps),
+    /// One column's value in JSON, with no object around it.
+    BareJson(JsonTimestamps),
     /// One column's bytes.
     Raw,
     /// Delimited text of the columns in order.
@@ -258,9 +260,10 @@ pub fn encode_plan(
         EncodeFormat::Avro(schema) => {
             PayloadWriter::Avro(avro_write::avro_puts(schema, columns, written)?)
         }
-        EncodeFormat::Json(timestamps) => {
+        EncodeFormat::Json(timestamps) | EncodeFormat::BareJson(timestamps) => {
+            let bare = matches!(format, EncodeFormat::BareJson(_));
             let columns = with_form("json", json_reads_as, columns, written)?;
-            PayloadWriter::Json(JsonWriter { columns, timestamps })
+            PayloadWriter::Json(JsonWriter { columns, timestamps, bare })
         }
         EncodeFormat::Csv(dialect) => {
             let columns = with_form("csv", csv_reads_as, columns, written)?;

@@ -139,6 +139,8 @@ pub enum ExprKind {
         ty: TypeExpr,
         /// TRY_CAST.
         lenient: bool,
+        /// `x::T`.
+        colons: bool,
     },
     /// `x AT TIME ZONE zone`.
     AtTimeZone {

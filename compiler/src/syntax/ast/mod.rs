@@ -4,6 +4,7 @@
 //! No tree is deeper than `syntax::DEPTH_MAX` levels, whatever the input, so a recursive walk of
 //! modest frames is safe.
 
+mod children;
 mod expr;
 mod operator;
 mod query;

@@ -341,6 +341,8 @@ pub struct Join {
     pub kind: JoinKind,
     /// NATURAL.
     pub natural: bool,
+    /// ASOF: with the nearest row of the right side.
+    pub asof: bool,
     /// The right side.
     pub right: TableFactor,
     /// WITHIN.

@@ -233,6 +233,13 @@ pub enum ColumnKind {
         /// VIRTUAL: never written.
         is_virtual: bool,
     },
+    /// `HEADERS`, `HEADER('key')`: of the record's headers.
+    Headers {
+        /// Its type.
+        ty: TypeExpr,
+        /// The key of the header; all headers when left out.
+        key: Option<Text>,
+    },
 }
 
 /// WATERMARK FOR.

@@ -15,6 +15,14 @@ pub struct TypeExpr {
     pub span: Span,
 }
 
+impl TypeExpr {
+    /// Whether it is NUMERIC, or DECIMAL, without digits.
+    pub fn is_open_decimal(&self) -> bool {
+        let TypeKind::Named { name, params, .. } = &self.kind else { return false };
+        params.is_empty() && ["numeric", "decimal", "dec"].iter().any(|word| name.is_word(word))
+    }
+}
+
 /// The forms of a type.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TypeKind {

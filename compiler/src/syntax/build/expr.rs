@@ -162,6 +162,7 @@ impl Builder<'_> {
                 arg: Box::new(self.first_expr(&pair)),
                 ty: self.first_type(&pair),
                 lenient: has(&pair, Rule::k_try_cast),
+                colons: false,
             },
             Rule::exists => match self.paren(&must(child(&pair, Rule::paren))) {
                 Paren::Query(query) => ExprKind::Exists(query),
@@ -263,6 +264,7 @@ impl Builder<'_> {
                 arg: Box::new(arg),
                 ty: self.type_expr(must(child(&part, Rule::bare_type))),
                 lenient: false,
+                colons: true,
             },
             _ => ExprKind::AtTimeZone {
                 arg: Box::new(arg),
@@ -400,13 +402,8 @@ impl Builder<'_> {
                 }
             },
             _ => {
-                let kind = if has(&part, Rule::k_like) {
-                    LikeKind::Like
-                } else if has(&part, Rule::k_ilike) {
-                    LikeKind::ILike
-                } else {
-                    LikeKind::SimilarTo
-                };
+                let (kind, not) = like(&part);
+                negated ^= not;
                 let mut sides = children(&part, Rule::arith);
                 let pattern = Box::new(self.expr(must(sides.next())));
                 let escape = sides.next().map(|c| Box::new(self.expr(c)));
@@ -545,4 +542,17 @@ fn comparison(text: &str) -> BinaryOp {
         "<>" | "!=" => BinaryOp::NotEq,
         _ => BinaryOp::Eq,
     }
+}
+
+/// Which of LIKE and its kin it is, and whether its sign negates it.
+fn like(pair: &Node<'_>) -> (LikeKind, bool) {
+    let sign = child(pair, Rule::like_sign).map_or("", |sign| sign.as_str());
+    let kind = if has(pair, Rule::k_ilike) || sign.ends_with('*') {
+        LikeKind::ILike
+    } else if has(pair, Rule::k_similar) {
+        LikeKind::SimilarTo
+    } else {
+        LikeKind::Like
+    };
+    (kind, sign.starts_with('!'))
 }

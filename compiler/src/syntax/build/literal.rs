@@ -92,8 +92,11 @@ pub(super) fn number(text: &str) -> Literal {
     Literal::Number { text: text.to_owned(), kind }
 }
 
-/// The text of a string literal: `'it''s'`, or `E'a\tb'` with backslash escapes.
+/// The text of a string literal: `'it''s'`, `$$it's$$`, or `E'a\tb'` with backslash escapes.
 pub(super) fn unquote(raw: &str) -> String {
+    if let Some(plain) = raw.strip_prefix("$$") {
+        return plain.strip_suffix("$$").unwrap_or(plain).to_owned();
+    }
     if let Some(plain) = raw.strip_prefix('\'') {
         return plain.strip_suffix('\'').unwrap_or(plain).replace("''", "'");
     }

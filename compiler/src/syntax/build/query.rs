@@ -292,7 +292,8 @@ impl Builder<'_> {
         };
         let natural = has(&words, Rule::k_natural);
         let within = child(pair, Rule::join_within).map(|c| self.join_within(&c));
-        Join { kind, natural, right, within, constraint, span: self.span(pair) }
+        let asof = has(&words, Rule::k_asof);
+        Join { kind, natural, asof, right, within, constraint, span: self.span(pair) }
     }
 
     fn table_factor(&mut self, pair: &Node<'_>) -> TableFactor {

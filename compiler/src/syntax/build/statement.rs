@@ -208,13 +208,17 @@ impl Builder<'_> {
             (None, column_type) => {
                 let column_type = must(column_type);
                 let ty = self.first_type(&column_type);
-                match child(&column_type, Rule::metadata) {
-                    Some(metadata) => ColumnKind::Metadata {
+                let headers = child(&column_type, Rule::of_headers);
+                match (child(&column_type, Rule::metadata), headers) {
+                    (Some(metadata), _) => ColumnKind::Metadata {
                         ty,
                         from: self.first_text(&metadata),
                         is_virtual: has(&metadata, Rule::k_virtual),
                     },
-                    None => ColumnKind::Physical(ty),
+                    (None, Some(headers)) => {
+                        ColumnKind::Headers { ty, key: self.first_text(&headers) }
+                    }
+                    (None, None) => ColumnKind::Physical(ty),
                 }
             }
         };

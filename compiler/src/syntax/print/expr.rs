@@ -107,7 +107,11 @@ impl Printer {
             ExprKind::Case { operand, branches, otherwise } => {
                 self.case(operand.as_deref(), branches, otherwise.as_deref());
             }
-            ExprKind::Cast { arg, ty, lenient } => {
+            ExprKind::Cast { arg, ty, colons: true, .. } => {
+                self.around(arg, Precedence::Access, "::");
+                self.data_type(ty);
+            }
+            ExprKind::Cast { arg, ty, lenient, .. } => {
                 self.push(if *lenient { "TRY_CAST(" } else { "CAST(" });
                 self.around(arg, Precedence::Lowest, " AS ");
                 self.data_type(ty);

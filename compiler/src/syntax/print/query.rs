@@ -307,6 +307,7 @@ impl Printer {
 
     fn join(&mut self, join: &Join) {
         self.push(if join.natural { "NATURAL " } else { "" });
+        self.push(if join.asof { "ASOF " } else { "" });
         self.push(match join.kind {
             JoinKind::Inner => "JOIN ",
             JoinKind::Left => "LEFT JOIN ",

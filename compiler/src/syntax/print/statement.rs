@@ -211,6 +211,18 @@ impl Printer {
                 self.push(" AS ");
                 self.expr(expr, Precedence::Lowest);
             }
+            ColumnKind::Headers { ty, key } => {
+                self.push(" ");
+                self.data_type(ty);
+                match key {
+                    None => self.push(" HEADERS"),
+                    Some(key) => {
+                        self.push(" HEADER(");
+                        self.text(key);
+                        self.push(")");
+                    }
+                }
+            }
             ColumnKind::Metadata { ty, from, is_virtual } => {
                 self.push(" ");
                 self.data_type(ty);

@@ -10,7 +10,7 @@ mod raw;
 
 use std::sync::Arc;
 
-use flow_ir::encode_plan::{EncodePlan, PayloadWriter};
+use flow_ir::encode_plan::{EncodePlan, JsonWriter, PayloadWriter};
 use flow_ir::kernel::{Encoder, ErrorBuffer, ErrorCode, KernelError, PayloadArena};
 use flow_ir::row::{RowBatch, RowLayout, RowRef};
 use flow_ir::types::{DataType, Type};
@@ -21,7 +21,7 @@ pub use json::{write_json_scalar, write_string};
 
 use avro::AvroPuts;
 use csv::CsvRecord;
-use json::JsonObject;
+use json::{Form, JsonObject};
 
 use crate::text::field_of;
 
@@ -64,6 +64,7 @@ enum Writer {
     Empty,
     Avro(AvroPuts),
     Json(JsonObject),
+    JsonValue(usize, Form),
     Csv(CsvRecord),
     Raw(usize, DataType),
 }
@@ -79,6 +80,10 @@ impl PlanEncoder {
         let writer = match &plan.payload {
             PayloadWriter::Empty => Writer::Empty,
             PayloadWriter::Avro(puts) => Writer::Avro(AvroPuts::new(puts, &plan.columns)),
+            PayloadWriter::Json(JsonWriter { columns, timestamps, bare: true }) => {
+                let column = columns[0] as usize;
+                Writer::JsonValue(column, Form::new(&types[column].data, *timestamps))
+            }
             PayloadWriter::Json(writer) => Writer::Json(JsonObject::new(writer, &plan.columns)),
             PayloadWriter::Csv(writer) => Writer::Csv(CsvRecord::new(writer, &plan.columns)),
             PayloadWriter::Raw(column) => {
@@ -95,6 +100,9 @@ impl PlanEncoder {
             Writer::Empty => Ok(()),
             Writer::Avro(puts) => puts.write(row, out),
             Writer::Json(object) => object.write(row, out),
+            Writer::JsonValue(column, form) => {
+                form.write(field_of(row, &self.layout, *column), out)
+            }
             Writer::Csv(record) => record.write(row, out),
             Writer::Raw(column, ty) => {
                 raw::write(field_of(row, &self.layout, *column), ty, out);
