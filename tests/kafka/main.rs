@@ -4,6 +4,8 @@
 mod command;
 #[path = "../support/conformance.rs"]
 mod conformance;
+#[path = "../support/full_disk.rs"]
+mod full_disk;
 #[path = "../support/growing.rs"]
 mod growing;
 #[path = "../support/server.rs"]
@@ -16,6 +18,7 @@ mod support;
 mod survival;
 
 mod crash;
+mod disk;
 mod formats;
 mod infra;
 mod job;

@@ -136,6 +136,9 @@ impl Attempt<'_> {
         coordinator.raise_floor();
         let ended = coordinator.run();
         coordinator.crew.dismiss();
+        if ended.is_ok() {
+            coordinator.flush_store();
+        }
         ended.map_err(|error| self.name_successor(error, &coordinator.committer.epochs_topic))
     }
 
@@ -423,6 +426,17 @@ impl Coordinator<'_> {
         let published = self.follow.committed(seal, bytes, stored);
         self.crew.tell(|| Command::Published(published));
         Ok(())
+    }
+
+    /// Brings the local store to disk. Where that fails nothing is lost: all that the store is to
+    /// hold is in the changelog.
+    fn flush_store(&self) {
+        if let Err(error) = self.committer.disk.flush() {
+            tracing::warn!(
+                "all is committed, but what the next start would find here it has to read from \
+                 the changelog: {error}"
+            );
+        }
     }
 
     /// Puts together what the workers made of the epoch.

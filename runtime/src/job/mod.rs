@@ -2,6 +2,7 @@
 
 mod assign;
 mod attempt;
+mod begun;
 mod discovery;
 mod first;
 mod floor;

@@ -24,6 +24,7 @@ use flow_registry::Registry;
 
 use super::assign::{self, FILES, Partition};
 use super::attempt::Attempt;
+use super::begun;
 use super::outputs::Outputs;
 use super::restore::{Changelog, open_store};
 use crate::commit::{CommitState, Committer, CrashPoint, EpochRecord, RECORD_VERSION, TableEntry};
@@ -69,10 +70,7 @@ pub(crate) fn start(attempt: &Attempt<'_>) -> Result<Started> {
     let store_folder = attempt.config.state_dir.join("store");
     let Begun { internal, writer, record, forgotten } = begin(attempt, &home, &id, &store_folder)?;
     attempt.written.note(&*home, &[internal.epochs.clone(), internal.changelog.clone()])?;
-    if let Some(record) = &record {
-        check_program(graph, record)?;
-        check_changelog(graph, &internal.changelog, record)?;
-    }
+    check_standing(attempt, &home, &internal, record.as_ref())?;
     let directory = directory(graph, record.as_ref());
     let numbers: Vec<u32> =
         graph.tables.iter().map(|t| directory[&graph.table_name(t)].number).collect();
@@ -384,6 +382,27 @@ fn fingerprint(graph: &JobGraph) -> u64 {
     names.extend(graph.vertices.iter().map(mark_name));
     names.sort();
     key_hash(names.join("\n").as_bytes())
+}
+
+/// Refuses a program, or topics, that what the log says is not about; and to begin again what only
+/// seems not to have begun.
+fn check_standing(
+    attempt: &Attempt<'_>,
+    home: &Arc<dyn Log>,
+    internal: &Internal,
+    record: Option<&EpochRecord>,
+) -> Result<()> {
+    let (graph, state_dir) = (attempt.graph, &attempt.config.state_dir);
+    let Internal { epochs, changelog } = internal;
+    match record {
+        Some(record) => {
+            check_program(graph, record)?;
+            check_changelog(graph, changelog, record)?;
+        }
+        None if attempt.fresh => {}
+        None => begun::must_be_first(state_dir, home, epochs, changelog)?,
+    }
+    begun::note(state_dir, home, epochs)
 }
 
 /// Refuses to go on without the state: a changelog that was deleted and made again has none of it.

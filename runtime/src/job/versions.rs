@@ -6,6 +6,7 @@ use std::path::Path;
 
 use flow_ir::physical::JobGraph;
 
+use super::begun;
 use super::start::{
     delete_if_allowed, forget_epochs, internal_names, remove_store, why_other, writer_id,
 };
@@ -80,6 +81,7 @@ pub fn forget(graph: &JobGraph, state_dir: &Path, world: &World) -> Result<()> {
         let mut writer = home.writer(&writer_id(&graph.name))?;
         forget_epochs(&mut *writer, &epochs)?;
     }
+    begun::forget(state_dir)?;
     delete_if_allowed(&home, &[&changelog, &epochs])?;
     remove_store(&state_dir.join("store"))
 }

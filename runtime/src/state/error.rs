@@ -29,7 +29,7 @@ pub enum StateError {
     },
     /// The bytes on disk are not what was written.
     #[error(
-        "the state in {} is damaged ({what}): delete the folder, and the next start restores it",
+        "the state in {} is damaged ({what}): the next start restores it from the changelog",
         path.display()
     )]
     Corrupt {
@@ -61,7 +61,7 @@ impl StateError {
             || lower.contains("while lock file")
         {
             Self::Locked { path }
-        } else if kind == ErrorKind::Corruption {
+        } else if kind == ErrorKind::Corruption || lower.contains("no such file or directory") {
             Self::Corrupt { path, what: message }
         } else {
             Self::Io { path, message }

@@ -43,6 +43,8 @@ const MULTI_GET_KEYS_MAX: usize = 1024;
 const FAMILY: &str = "default";
 /// Version of what is written; another one is refused.
 const FORMAT: &[u8] = b"flow state 1";
+/// A file that is there when the store was found to be damaged, and says how.
+const DAMAGED: &str = "DAMAGED";
 /// The store's own entries, under the table number that no table has.
 const FORMAT_KEY: &[u8] = b"\xff\xff\xff\xff\0format";
 const POSITION_KEY: &[u8] = b"\xff\xff\xff\xff\0position";
@@ -64,6 +66,9 @@ impl Disk {
     /// Opens the store in this folder, or makes it. Refuses one that another process has open, and
     /// one whose own entries are damaged.
     pub fn open(path: &Path) -> Result<Self, StateError> {
+        if let Ok(what) = std::fs::read_to_string(path.join(DAMAGED)) {
+            return Err(StateError::Corrupt { path: path.to_path_buf(), what });
+        }
         let options = options();
         let db = DB::open_cf_with_opts(&options, path, [(FAMILY, options.clone())])
             .map_err(|error| StateError::from_rocks(path, error))?;
@@ -116,13 +121,21 @@ impl Disk {
         self.db.write_opt(batch.batch, &options).map_err(|error| self.error(error))
     }
 
+    /// Brings to disk what was written, as closing the store does; but that tells no errors.
+    ///
+    /// # Errors
+    /// If it cannot be written, now or before in the background.
+    pub fn flush(&self) -> Result<(), StateError> {
+        self.db.flush().map_err(|error| self.error(error))
+    }
+
     /// Deletes everything, the position too.
     pub fn wipe(&self) -> Result<(), StateError> {
         let mut batch = WriteBatch::default();
         batch.delete_range(&[][..], FORMAT_KEY);
         batch.delete(POSITION_KEY);
         self.write(DiskBatch { batch })?;
-        self.db.flush().map_err(|error| self.error(error))?;
+        self.flush()?;
         self.db.compact_range(None::<&[u8]>, None::<&[u8]>);
         Ok(())
     }
@@ -236,13 +249,22 @@ impl Disk {
 
     /// An error that says what is wrong with this store's bytes.
     pub(super) fn corrupt(&self, what: String) -> StateError {
-        self.failed.store(true, Ordering::Relaxed);
-        StateError::Corrupt { path: self.path.clone(), what }
+        self.failed(StateError::Corrupt { path: self.path.clone(), what })
     }
 
     fn error(&self, error: rocksdb::Error) -> StateError {
+        self.failed(StateError::from_rocks(&self.path, error))
+    }
+
+    /// Notes that an operation has failed. What was found to be damaged opens no more, also where
+    /// opening reads nothing of it.
+    fn failed(&self, error: StateError) -> StateError {
         self.failed.store(true, Ordering::Relaxed);
-        StateError::from_rocks(&self.path, error)
+        if let StateError::Corrupt { what, .. } = &error {
+            // Where even that cannot be written it is found to be damaged again.
+            let _ = std::fs::write(self.path.join(DAMAGED), what);
+        }
+        error
     }
 
     fn get_own(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {

@@ -5,7 +5,7 @@
 //! * Nobody joins a group, and nothing is committed: the position of a job is in its epoch record.
 //! * A broker that goes away is waited for. After `DOWN_MAX` the reader asks for it, and fails.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -55,6 +55,8 @@ pub(super) struct KafkaReader {
     queue: FetchQueue,
     client: Arc<Client>,
     shared: Arc<Shared>,
+    /// Identities of the topics, by name.
+    topics: BTreeMap<String, String>,
     /// Whose turn it is.
     turn: usize,
     /// Topic handle, partition and position of the last message's partition.
@@ -65,7 +67,7 @@ pub(super) struct KafkaReader {
 
 impl KafkaReader {
     pub(super) fn new(shared: Arc<Shared>, assignment: &[Assignment]) -> Result<Self> {
-        check_topics(&shared, assignment)?;
+        let topics = check_topics(&shared, assignment)?;
         let config = shared.config.reader();
         let made = config.create_with_context(Context::default());
         let client: Arc<Client> = Arc::new(made.map_err(|e| Config::refused(&e))?);
@@ -75,6 +77,7 @@ impl KafkaReader {
             queue,
             client,
             shared,
+            topics,
             turn: 0,
             last: None,
             down_since: None,
@@ -225,8 +228,20 @@ impl KafkaReader {
             Some(topic) if self.shared.admin.is_gone(&topic) => {
                 Err(self.shared.at.deleted(&topic, READ))
             }
+            Some(topic) => self.other_topic(&topic).map_or(Ok(()), Err),
+            None => Ok(()),
+        }
+    }
+
+    /// Why a topic is not the one that was found, if that can be told.
+    fn other_topic(&self, name: &str) -> Option<RuntimeError> {
+        match self.shared.admin.topic(name) {
+            Ok(Some(now)) if self.topics.get(name).is_some_and(|id| *id != now.id) => {
+                Some(self.shared.at.replaced(name, READ))
+            }
+            Ok(None) if self.shared.admin.is_gone(name) => Some(self.shared.at.deleted(name, READ)),
             // The client finds it again by itself.
-            Some(_) | None => Ok(()),
+            Ok(_) | Err(_) => None,
         }
     }
 
@@ -248,6 +263,10 @@ impl KafkaReader {
     fn failure(&self, index: usize, code: RDKafkaErrorCode, why: Option<&[u8]>) -> RuntimeError {
         let Partition { topic, partition, .. } = &self.partitions[index];
         let at = self.partitions[index].fetched_until();
+        // Whatever else is told of another topic is a consequence.
+        if let Some(error) = self.other_topic(topic) {
+            return error;
+        }
         match code {
             RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange => {
                 self.gone(topic, *partition, at)
@@ -328,7 +347,7 @@ impl Reader for KafkaReader {
     }
 
     fn add(&mut self, assignment: &[Assignment]) -> Result<()> {
-        check_topics(&self.shared, assignment)?;
+        self.topics.append(&mut check_topics(&self.shared, assignment)?);
         self.learn(assignment)?;
         self.assign(assignment)
     }
@@ -362,8 +381,10 @@ impl Drop for KafkaReader {
     }
 }
 
-/// Fails with the name of a topic or partition that is not there.
-fn check_topics(shared: &Shared, assignment: &[Assignment]) -> Result<()> {
+/// The identities of the topics, by name. Fails with the name of a topic or partition that is not
+/// there.
+fn check_topics(shared: &Shared, assignment: &[Assignment]) -> Result<BTreeMap<String, String>> {
+    let mut identities = BTreeMap::new();
     let names: BTreeSet<&str> = assignment.iter().map(|a| a.topic.as_str()).collect();
     for name in names {
         let topic = shared.admin.topic(name)?.ok_or_else(|| shared.at.missing(name))?;
@@ -374,8 +395,9 @@ fn check_topics(shared: &Shared, assignment: &[Assignment]) -> Result<()> {
                 absent.partition, topic.partitions
             )));
         }
+        identities.insert(topic.name, topic.id);
     }
-    Ok(())
+    Ok(identities)
 }
 
 /// A record that came with the events, in memory of its own.
