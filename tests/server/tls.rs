@@ -63,3 +63,63 @@ fn a_key_that_does_not_belong_to_the_certificate_is_refused_at_start() {
         sandbox.flow(&started).expect(4, &[part]);
     }
 }
+
+/// A registry without subjects that asks for certificates of its authority.
+struct Registry {
+    process: std::process::Child,
+    port: String,
+}
+
+impl Registry {
+    fn start(sandbox: &Sandbox) -> Self {
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n";
+        sandbox.write("subjects", format!("{head}Connection: close\r\n\r\n[]"));
+        let mut process = Command::new("openssl")
+            .args(["s_server", "-accept", "127.0.0.1:0", "-cert", "cert.pem", "-key", "key.pem"])
+            .args(["-CAfile", "ca.pem", "-Verify", "1", "-verify_return_error", "-HTTP"])
+            .current_dir(sandbox.path("."))
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .expect("openssl can be run");
+        let mut said = std::io::BufReader::new(process.stdout.take().expect("it is a pipe"));
+        let mut line = String::new();
+        while !line.starts_with("ACCEPT") {
+            line.clear();
+            let read = std::io::BufRead::read_line(&mut said, &mut line).expect("it is text");
+            assert!(read > 0, "openssl ended before it listened");
+        }
+        // Whatever else it says is taken, so that it never waits for a reader.
+        std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
+        let port = line.trim().rsplit(':').next().expect("an address has a port").to_string();
+        Self { process, port }
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn a_registry_that_asks_who_comes_is_shown_a_certificate() {
+    let sandbox = certified();
+    let registry = Registry::start(&sandbox);
+    let address = format!("https://127.0.0.1:{}", registry.port);
+    let ask = |options: &[&str]| {
+        let mut arguments = vec!["schema", "list", "--registry", &address];
+        for option in [&["ssl.ca.location=ca.pem"], options].concat() {
+            arguments.extend(["--registry-option", option]);
+        }
+        sandbox.flow(&arguments)
+    };
+    let (certificate, key) = ("ssl.certificate.location=cert.pem", "ssl.key.location=key.pem");
+    ask(&[certificate, key]).expect(0, &[]);
+    ask(&[]).expect(4, &["CertificateRequired", "ssl.certificate.location", "ssl.key.location"]);
+    ask(&[certificate, "ssl.key.location=ca.key"]).expect(4, &["ssl.key.location", "ca.key"]);
+    ask(&[certificate]).expect(4, &["ssl.certificate.location", "no private key in it"]);
+    ask(&[key]).expect(4, &["ssl.key.location", "needs the certificate"]);
+    ask(&[certificate, "ssl.key.location=none.key"]).expect(4, &["none.key", "No such file"]);
+}

@@ -47,6 +47,8 @@ pub const SETTINGS: &[OptionSpec] = &[
     setting("avro-confluent.basic-auth.user-info", OptionKind::Text, "USER:PASSWORD for it."),
     setting("avro-confluent.bearer-auth.token", OptionKind::Text, "Token for it."),
     setting("avro-confluent.ssl.ca.location", OptionKind::Text, "PEM file of whom to trust."),
+    setting("avro-confluent.ssl.certificate.location", OptionKind::Text, "PEM file to show it."),
+    setting("avro-confluent.ssl.key.location", OptionKind::Text, "PEM file of the key of that."),
     setting("properties.*", OptionKind::Text, "Passed to the Kafka client."),
 ];
 

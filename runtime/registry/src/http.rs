@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use ureq::Agent;
 use ureq::tls::{PemItem, RootCerts, TlsConfig};
 
+use crate::identity::identity;
 use crate::options::Address;
 use crate::rest::{
     Answer, Exchange, MEDIA_TYPE, WireId, WireLevel, WireSchema, WireVerdict, WireVersion,
@@ -55,16 +56,16 @@ impl HttpRegistry {
     /// A client for a list of addresses separated by commas. Connects only when asked something.
     pub fn new(addresses: &str, options: &Options) -> Result<HttpRegistry> {
         let addresses = options.addresses(addresses)?;
-        let tls = match &options.ca_file {
-            Some(file) => TlsConfig::builder().root_certs(certificates(file, options)?).build(),
-            None => TlsConfig::default(),
-        };
+        let mut tls = TlsConfig::builder().client_cert(identity(options)?);
+        if let Some(file) = &options.ca_file {
+            tls = tls.root_certs(certificates(file, options)?);
+        }
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .timeout_connect(Some(CONNECT_TIMEOUT))
             .timeout_global(Some(options.timeout))
             .user_agent(concat!("flow/", env!("CARGO_PKG_VERSION")))
-            .tls_config(tls)
+            .tls_config(tls.build())
             .build();
         let shown = addresses.iter().map(|address| address.url.as_str()).collect::<Vec<_>>();
         Ok(HttpRegistry {
@@ -96,8 +97,8 @@ impl HttpRegistry {
                 }
                 Exchange::Untrusted { reason } => Err(RegistryError::Untrusted {
                     address: address.url.clone(),
+                    settings: self.options.certificate_settings(reason.contains(ALERT)),
                     reason,
-                    settings: format!("`{}`", self.options.sibling("ssl.ca.location")),
                 }),
                 Exchange::Failed { reason, .. } => Err(RegistryError::Unreachable {
                     address: address.url.clone(),
@@ -294,11 +295,14 @@ impl Registry for HttpRegistry {
     }
 }
 
-/// What is wrong with the registry's certificate, if that is it: the TLS library's words, which
-/// come as an error of reading or writing.
+/// How the TLS library says that the other side has ended a connection.
+const ALERT: &str = "received fatal alert";
+
+/// What is wrong with the registry's certificate, or in its eyes with this client's, if that is it:
+/// the TLS library's words, which come as an error of reading or writing.
 fn untrusted(error: &ureq::Error) -> Option<String> {
     let told = error.to_string();
-    told.contains("certificate").then_some(told)
+    (told.contains("certificate") || told.contains(ALERT)).then_some(told)
 }
 
 /// Whether another try may fare better. The foreign enum can grow; what is not known here is final.

@@ -8,6 +8,7 @@ mod cache;
 mod error;
 mod folder;
 mod http;
+mod identity;
 mod options;
 mod percent;
 mod rest;

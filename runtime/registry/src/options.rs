@@ -20,6 +20,10 @@ pub struct Options {
     pub credentials: Option<Credentials>,
     /// A PEM file with the certificates to trust, in place of the usual authorities.
     pub ca_file: Option<PathBuf>,
+    /// A PEM file with the certificate that this client shows, and those that it rests on.
+    pub certificate_file: Option<PathBuf>,
+    /// A PEM file with its private key; left out, the key is in the certificate's file.
+    pub key_file: Option<PathBuf>,
     /// How long one try may take in all.
     pub timeout: Duration,
     /// How long to wait after the first failed try; doubles with each.
@@ -81,20 +85,25 @@ impl Options {
             setting: setting.into(),
             credentials: None,
             ca_file: None,
+            certificate_file: None,
+            key_file: None,
             timeout: Options::TIMEOUT,
             first_backoff: Options::FIRST_BACKOFF,
         }
     }
 
     /// Takes one setting, named as Flink names it behind the prefix of the address's setting
-    /// (`avro-confluent.`): `basic-auth.user-info`, `bearer-auth.token`, `ssl.ca.location`, and the
-    /// two `…credentials-source`, which say nothing that the others do not. `false`: no such
+    /// (`avro-confluent.`): `basic-auth.user-info`, `bearer-auth.token`, and the two
+    /// `…credentials-source`, which say nothing that the others do not; and, as Kafka clients name
+    /// them, `ssl.ca.location`, `ssl.certificate.location`, `ssl.key.location`. `false`: no such
     /// setting.
     pub fn set(&mut self, name: &str, value: &str) -> bool {
         match name {
             "basic-auth.user-info" => self.credentials = Some(Credentials::Basic(value.into())),
             "bearer-auth.token" => self.credentials = Some(Credentials::Bearer(value.into())),
             "ssl.ca.location" => self.ca_file = Some(value.into()),
+            "ssl.certificate.location" => self.certificate_file = Some(value.into()),
+            "ssl.key.location" => self.key_file = Some(value.into()),
             "basic-auth.credentials-source" | "bearer-auth.credentials-source" => {}
             _ => return false,
         }
@@ -114,6 +123,18 @@ impl Options {
             self.sibling("basic-auth.user-info"),
             self.sibling("bearer-auth.token"),
         )
+    }
+
+    /// Where certificates come from, for a message: whom to trust, or what this client shows.
+    pub(crate) fn certificate_settings(&self, is_own: bool) -> String {
+        match is_own {
+            false => format!("`{}`", self.sibling("ssl.ca.location")),
+            true => format!(
+                "`{}` and `{}`",
+                self.sibling("ssl.certificate.location"),
+                self.sibling("ssl.key.location"),
+            ),
+        }
     }
 
     /// Reads addresses separated by commas.

@@ -102,6 +102,14 @@ const TOKEN_SOURCE: OptionSpec =
     text("avro-confluent.bearer-auth.credentials-source", "Taken for Flink's sake.");
 const CA: OptionSpec =
     text("avro-confluent.ssl.ca.location", "PEM file with the certificates to trust.");
+const CERTIFICATE: OptionSpec = text(
+    "avro-confluent.ssl.certificate.location",
+    "PEM file with the certificate that is shown to the registry.",
+);
+const KEY: OptionSpec = text(
+    "avro-confluent.ssl.key.location",
+    "PEM file with its private key, if that is not in the same file.",
+);
 
 const AVRO_OPTIONS: &[OptionSpec] = &[
     URL,
@@ -111,6 +119,8 @@ const AVRO_OPTIONS: &[OptionSpec] = &[
     TOKEN,
     TOKEN_SOURCE,
     CA,
+    CERTIFICATE,
+    KEY,
     of("avro.bare", OptionKind::Boolean, "Payloads without the registry's framing."),
     of(
         "avro.codec",
@@ -127,6 +137,8 @@ const REGISTRY_OPTIONS: &[OptionSpec] = &[
     TOKEN,
     TOKEN_SOURCE,
     CA,
+    CERTIFICATE,
+    KEY,
     text("debezium-avro-confluent.*", "Flink's names: as the option without `debezium-`."),
 ];
 

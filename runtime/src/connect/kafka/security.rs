@@ -86,8 +86,10 @@ fn mechanism(properties: &Properties) -> Result<()> {
     };
     match named(properties, MECHANISM) {
         None => Err(wrong(&format!("{protocol} needs one"))),
+        Some("PLAIN" | "SCRAM-SHA-256" | "SCRAM-SHA-512") => Ok(()),
         Some("GSSAPI") => Err(wrong("Kerberos (GSSAPI) is not supported")),
-        Some(_) => Ok(()),
+        Some("OAUTHBEARER") => Err(wrong("tokens of OAuth (OAUTHBEARER) are not supported")),
+        Some(other) => Err(wrong(&format!("{other} is not supported"))),
     }
 }
 
@@ -292,6 +294,10 @@ mod tests {
         let protocol = ("security.protocol", "SASL_SSL");
         refuses(&[protocol], &["'properties.sasl.mechanism'", "SASL_SSL needs one"]);
         refuses(&[protocol, ("sasl.mechanism", "GSSAPI")], &["Kerberos", "SCRAM-SHA-512"]);
+        let tokens = ("sasl.mechanism", "OAUTHBEARER");
+        refuses(&[protocol, tokens], &["OAuth (OAUTHBEARER) are not supported", "SCRAM-SHA-256"]);
+        let unknown = ("sasl.mechanisms", "AWS_MSK_IAM");
+        refuses(&[protocol, unknown], &["AWS_MSK_IAM is not supported", "PLAIN"]);
         assert!(translated(&[protocol, ("sasl.mechanisms", "PLAIN")]).is_ok());
         assert!(translated(&[("security.protocol", "SSL")]).is_ok());
     }
