@@ -7,7 +7,7 @@ use flow_stdlib::builtin::{self, Builtin};
 
 /// A function.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Function {
+pub(crate) struct Function {
     /// Its name, upper case.
     pub name: &'static str,
     /// Its argument lists, one a line.
@@ -132,7 +132,7 @@ pub(super) fn tables() -> Vec<Function> {
 }
 
 /// The function of this name, in any case; operators are none.
-pub(super) fn find(name: &str) -> Option<Function> {
+pub(crate) fn find(name: &str) -> Option<Function> {
     let windows = TABLE_FUNCTIONS.iter().chain(GROUP_FUNCTIONS);
     let window = windows.clone().find(|w| w.0.eq_ignore_ascii_case(name)).map(of_window);
     let aggregate = || {

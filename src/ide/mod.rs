@@ -35,6 +35,8 @@ use flow_compiler::syntax::parse;
 
 pub use call::{Call, call};
 pub use complete::{Completion, Completions, Kind, complete};
+#[cfg(feature = "run")]
+pub(crate) use functions::find as function;
 pub use hover::{Hover, hover};
 pub use outline::{Symbol, SymbolKind, declaration, symbols};
 

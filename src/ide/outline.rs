@@ -88,6 +88,7 @@ fn of_statement(statement: &Statement) -> Vec<Symbol> {
         | StatementKind::Control { .. }
         | StatementKind::Show { .. }
         | StatementKind::Describe { .. }
+        | StatementKind::DescribeFunction { .. }
         | StatementKind::Drop { .. }
         | StatementKind::Set(_)
         | StatementKind::Reset(_)

@@ -51,9 +51,7 @@ impl Shell {
             ShowWhat::Schemas => {
                 self.show_list("/v1/schemas", "subjects", &[("subject", "STRING")], like)
             }
-            ShowWhat::Indexes => self.mistake(
-                "indexes are shown with their view\nhelp: Write DESCRIBE EXTENDED and its name.",
-            ),
+            ShowWhat::Indexes(of) => self.show_indexes(of.as_ref(), like),
             ShowWhat::Columns(name) => self.describe(name, false),
             ShowWhat::Create(_, name) => self.show_create(&name.last().text),
         }
@@ -95,6 +93,58 @@ impl Shell {
         }
         rows.retain(|row| fits(&row[0].shown(), like));
         self.show_rows(&[("name", "STRING"), ("kind", "STRING"), ("job", "STRING")], rows)
+    }
+
+    /// The indexes of the server's materialized views, or of one of them.
+    fn show_indexes(&mut self, of: Option<&ObjectName>, like: Option<&str>) -> Done {
+        let views = match self.list("/v1/views", "views") {
+            Ok(views) => views,
+            Err(problem) => return self.problem(&problem),
+        };
+        let meant: Vec<&Value> =
+            views.iter().filter(|view| of.is_none_or(|of| is_view(view, of))).collect();
+        if let Some(of) = of.filter(|_| meant.is_empty()) {
+            return self.mistake(&format!("no materialized view is named {of}"));
+        }
+        let mut rows = Vec::new();
+        for view in meant {
+            let indexes = view.get("indexes").and_then(Value::as_array);
+            for index in indexes.into_iter().flatten() {
+                let columns = index.get("columns").and_then(Value::as_array);
+                let columns: Vec<&str> =
+                    columns.into_iter().flatten().filter_map(Value::as_str).collect();
+                let columns = Cell::text(columns.join(", "));
+                rows.push(vec![field(index, "name"), field(view, "name"), columns]);
+            }
+        }
+        rows.retain(|row| row.first().is_some_and(|name| fits(&name.shown(), like)));
+        self.show_rows(&[("name", "STRING"), ("view", "STRING"), ("columns", "STRING")], rows)
+    }
+
+    /// DESCRIBE FUNCTION; EXTENDED: with an example.
+    pub(super) fn describe_function(&mut self, name: &str, extended: bool) -> Done {
+        let row = |about: &str, value: &str| vec![Cell::text(about), Cell::text(value)];
+        let own = {
+            let session = self.session();
+            let own = session.find(name).filter(|d| d.kind == ObjectKind::Function);
+            own.map(|d| vec![row("name", &d.name), row("made by", d.text.trim())])
+        };
+        let known = || {
+            let function = crate::ide::function(name)?;
+            let mut rows = vec![row("name", function.name)];
+            rows.extend(function.signatures.iter().map(|usage| row("usage", usage)));
+            rows.push(row("what it gives", function.doc));
+            if let Some((call, result)) = function.example.filter(|_| extended) {
+                rows.push(row("example", &format!("{call} gives {result}")));
+            }
+            Some(rows)
+        };
+        match own.or_else(known) {
+            Some(rows) => self.show_rows(&[("about", "STRING"), ("value", "STRING")], rows),
+            None => self.mistake(&format!(
+                "no function is named {name}\nhelp: SHOW FUNCTIONS LIKE '%…%' looks for one."
+            )),
+        }
     }
 
     fn list(&self, path: &str, field: &str) -> Result<Vec<Value>, Problem> {
@@ -257,14 +307,8 @@ impl Shell {
             Ok(views) => views,
             Err(problem) => return self.problem(&problem),
         };
-        let is = |view: &Value, field: &str, text: &str| {
-            view.get(field).and_then(Value::as_str).is_some_and(|n| n.eq_ignore_ascii_case(text))
-        };
-        let job = name.parts.iter().rev().nth(1);
-        let of_name = |view: &&Value| {
-            is(view, "name", &name.last().text) && job.is_none_or(|job| is(view, "job", &job.text))
-        };
-        let fields = views.iter().find(of_name).and_then(Value::as_object);
+        let of_name = views.iter().find(|view| is_view(view, name));
+        let fields = of_name.and_then(Value::as_object);
         let rows = fields.into_iter().flatten().filter(|(key, _)| *key != "columns");
         let rows = rows.map(|(key, value)| vec![Cell::text(key), Cell::read(&value.to_string())]);
         self.show_rows(&[("about", "STRING"), ("value", "STRING")], rows.collect())
@@ -323,6 +367,15 @@ impl Shell {
 fn keys(relation: &Relation) -> Vec<&str> {
     let name = |at: &usize| relation.columns.get(*at).map(|c| c.name.as_str());
     relation.primary_key.iter().filter_map(name).collect()
+}
+
+/// Whether a view of the server is the one of this name, which may have its job before it.
+fn is_view(view: &Value, name: &ObjectName) -> bool {
+    let is = |field: &str, text: &str| {
+        view.get(field).and_then(Value::as_str).is_some_and(|n| n.eq_ignore_ascii_case(text))
+    };
+    let job = name.parts.iter().rev().nth(1);
+    is("name", &name.last().text) && job.is_none_or(|job| is("job", &job.text))
 }
 
 fn is_secret(key: &str) -> bool {

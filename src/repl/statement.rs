@@ -127,16 +127,16 @@ impl Shell {
                 "a query has done nothing yet\nhelp: EXPLAIN shows its plan; EXPLAIN ANALYZE JOB \
                  and a name what the operators of a running job do.",
             ),
-            StatementKind::Explain { statement, .. } => {
-                let span = statement.span.start as usize..statement.span.end as usize;
-                self.explain(typed.script, &typed.script.alone(&span))
-            }
+            StatementKind::Explain { statement, .. } => self.explain_statement(typed, statement),
             StatementKind::AnalyzeJob(job) => self.analyze_job(&job_of(job)),
             StatementKind::Control { verb, job } => self.control_job(*verb, &job_of(job)),
             StatementKind::Show { what, like } => {
                 self.show(what, like.as_ref().map(|t| t.value.as_str()))
             }
             StatementKind::Describe { name, extended } => self.describe(name, *extended),
+            StatementKind::DescribeFunction { name, extended } => {
+                self.describe_function(&name.text, *extended)
+            }
             StatementKind::Drop { kind, if_exists, name, .. } => {
                 self.drop_object(*kind, name, *if_exists)
             }
@@ -405,7 +405,27 @@ impl Shell {
         }
     }
 
-    /// Shows the plan of a query or an insert, of which `alone` is the text at its place.
+    /// EXPLAIN: of what runs, or of the query that a view stands for.
+    fn explain_statement(&mut self, typed: &Typed<'_>, statement: &Statement) -> Done {
+        let runs = match &statement.kind {
+            StatementKind::CreateView(create) if !create.materialized => Some(create.query.span),
+            StatementKind::CreateTable(create) if create.query.is_none() => None,
+            StatementKind::CreateIndex(_)
+            | StatementKind::CreateFunction(_)
+            | StatementKind::CreateType(_) => None,
+            _ => Some(statement.span),
+        };
+        let Some(span) = runs else {
+            return self.mistake(
+                "this statement declares, and has no plan\nhelp: EXPLAIN takes a query, INSERT \
+                 INTO, a statement set, CREATE VIEW and CREATE … AS.",
+            );
+        };
+        let alone = typed.script.alone(&(span.start as usize..span.end as usize));
+        self.explain(typed.script, &alone)
+    }
+
+    /// Shows the plan of what runs, of which `alone` is the text at its place.
     pub(super) fn explain(&mut self, script: &Script, alone: &str) -> Done {
         self.learn_views();
         let (ast, _) = parse(TYPED_FILE, alone);

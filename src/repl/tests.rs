@@ -379,6 +379,54 @@ fn the_plan_of_a_query_is_shown() {
 }
 
 #[test]
+fn the_plan_of_what_is_created_is_shown_and_nothing_is_made() {
+    let of_query = |text: &str| {
+        let (ok, written, asked) = pipe(Listed::default(), &format!("{DECLARED}{text};\n"));
+        assert!(ok && asked.is_empty(), "{text}: {}", written.err());
+        written.out()
+    };
+    let kept = "SELECT id, COUNT(*) AS n FROM orders GROUP BY id";
+    let plan = of_query(&format!("EXPLAIN CREATE MATERIALIZED VIEW v AS {kept}"));
+    assert!(plan.contains("GroupAggregate") && plan.contains("Materialize"), "{plan}");
+    let plan = of_query(&format!("EXPLAIN CREATE VIEW v AS {kept}"));
+    assert_eq!(plan, of_query(&format!("EXPLAIN PLAN FOR {kept}")));
+    let made = "CREATE STREAM o WITH (connector = 'blackhole') AS SELECT id FROM orders";
+    assert!(of_query(&format!("EXPLAIN {made}")).contains("Sink o"));
+    let (ok, written, _) = pipe(Listed::default(), "EXPLAIN CREATE FUNCTION f(x) AS x;\n");
+    assert!(!ok && written.err().contains("has no plan"), "{}", written.err());
+}
+
+#[test]
+fn a_function_is_described() {
+    let text = "\\format csv\nDESCRIBE FUNCTION left;\nDESC FUNCTION EXTENDED `sum`;\n\
+                CREATE FUNCTION twice(x BIGINT) AS 2 * x;\nDESCRIBE FUNCTION TWICE;\n";
+    let (ok, written, asked) = pipe(Listed::default(), text);
+    assert!(ok && asked.is_empty(), "{}", written.err());
+    let out = written.out();
+    for part in ["name,LEFT\nusage,", "name,SUM\n", "example,", "name,twice\nmade by,"] {
+        assert!(out.contains(part), "{part}: {out}");
+    }
+    let (ok, written, _) = pipe(Listed::default(), "DESCRIBE FUNCTION nothing;\n");
+    assert!(!ok && written.err().contains("no function is named nothing"), "{}", written.err());
+}
+
+#[test]
+fn indexes_are_listed_with_their_views() {
+    let views = r#"[{"name":"a","job":"j","indexes":[{"name":"by_x","columns":["x","y"]}]},
+        {"name":"b","job":"j","indexes":[{"name":"by_z","columns":["z"]}]}]"#;
+    let listed = |text: &str| {
+        let server = Listed { views, ..Listed::default() };
+        pipe(server, &format!("\\format csv\n{text};\n"))
+    };
+    let (_, written, _) = listed("SHOW INDEXES");
+    assert_eq!(written.out(), "name,view,columns\nby_x,a,\"x, y\"\nby_z,b,z\n");
+    let (_, written, _) = listed("SHOW INDEXES FROM j.B");
+    assert_eq!(written.out(), "name,view,columns\nby_z,b,z\n");
+    let (ok, written, _) = listed("SHOW INDEXES FROM c");
+    assert!(!ok && written.err().contains("no materialized view is named c"), "{}", written.err());
+}
+
+#[test]
 fn what_the_operators_of_a_job_did_is_asked_of_the_server() {
     let answering =
         |text: &str| Listed { answers: vec![Ok(text.into())].into(), ..Listed::default() };

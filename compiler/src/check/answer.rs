@@ -90,6 +90,7 @@ impl<'a> Checker<'a> {
             | StatementKind::Control { .. }
             | StatementKind::Show { .. }
             | StatementKind::Describe { .. }
+            | StatementKind::DescribeFunction { .. }
             | StatementKind::Drop { .. }
             | StatementKind::Set(_)
             | StatementKind::Reset(_)
@@ -118,6 +119,7 @@ impl<'a> Checker<'a> {
             | StatementKind::Control { .. }
             | StatementKind::Show { .. }
             | StatementKind::Describe { .. }
+            | StatementKind::DescribeFunction { .. }
             | StatementKind::Drop { .. }
             | StatementKind::Set(_)
             | StatementKind::Reset(_)

@@ -48,6 +48,7 @@ impl<'a> Checker<'a> {
             | StatementKind::AnalyzeJob(_)
             | StatementKind::Show { .. }
             | StatementKind::Describe { .. }
+            | StatementKind::DescribeFunction { .. }
             | StatementKind::Drop { .. }
             | StatementKind::Set(_)
             | StatementKind::Reset(_)

@@ -331,7 +331,7 @@ impl<'a> Checker<'a> {
                 self.drop_type(name, *if_exists);
             }
             StatementKind::Drop { if_exists, name, .. } => self.drop_name(name, *if_exists),
-            // SET was read before all else; RESET and what only looks belongs to the shell.
+            // SET was read before all else.
             StatementKind::Set(_) => {}
             StatementKind::CreateIndex(create) if create.search => {
                 self.found.push(later("CREATE SEARCH INDEX"));
@@ -339,38 +339,26 @@ impl<'a> Checker<'a> {
             StatementKind::CreateIndex(create) => {
                 self.create_index(create, span);
             }
-            StatementKind::Subscribe(_) => self.found.push(plans::not_available(
-                "SUBSCRIBE in a program",
-                span,
-                Some("Write the query alone: it prints its changes. Ask a server by `flow query`."),
-            )),
             StatementKind::CreateFunction(create) => self.create_function(create, span),
             StatementKind::CreateType(create) => self.create_type(create),
-            StatementKind::Explain { .. } => self.found.push(plans::not_available(
-                "EXPLAIN in a program",
-                span,
-                Some("Use `flow explain FILE`."),
-            )),
-            StatementKind::AnalyzeJob(_) => self.found.push(plans::not_available(
-                "EXPLAIN ANALYZE JOB in a program",
-                span,
-                Some("Ask a server: `flow jobs plan NAME --analyze`."),
-            )),
-            StatementKind::Control { .. } => self.found.push(plans::not_available(
-                "STOP, PAUSE and RESUME of a job in a program",
-                span,
-                Some("Use `flow jobs stop NAME`, or the shell, `flow repl`."),
-            )),
-            StatementKind::Show { .. } => self.found.push(later("SHOW in a program")),
-            StatementKind::Describe { .. } => self.found.push(later("DESCRIBE in a program")),
-            StatementKind::Reset(_) => self.found.push(later("RESET")),
             StatementKind::Import(_) if self.options.imported => {}
             StatementKind::Import(_) => self.found.push(plans::not_available(
                 "IMPORT here",
                 span,
                 Some("It is read where a program is a file: `flow run`, `flow check`."),
             )),
-            StatementKind::Print { .. } => self.found.push(later("PRINT in a program")),
+            looks @ (StatementKind::Subscribe(_)
+            | StatementKind::Explain { .. }
+            | StatementKind::AnalyzeJob(_)
+            | StatementKind::Control { .. }
+            | StatementKind::Show { .. }
+            | StatementKind::Describe { .. }
+            | StatementKind::DescribeFunction { .. }
+            | StatementKind::Reset(_)
+            | StatementKind::Print { .. }) => {
+                let (name, instead) = of_the_shell(looks);
+                self.found.push(plans::of_the_shell(name, span, instead));
+            }
         }
     }
 
@@ -487,6 +475,36 @@ impl<'a> Checker<'a> {
 /// Checks a program and prints the typed module: `flow explain --stage typed`.
 pub fn print(module: &TypedModule) -> String {
     print::module(module)
+}
+
+/// How a statement that belongs to the shell is called, and what a program's user writes instead.
+fn of_the_shell(statement: &StatementKind) -> (&'static str, Option<&'static str>) {
+    match statement {
+        StatementKind::Subscribe(_) => (
+            "SUBSCRIBE",
+            Some("Write the query alone: it prints its changes. Ask a server by `flow query`."),
+        ),
+        StatementKind::Explain { .. } => (
+            "EXPLAIN",
+            Some(
+                "Use `flow explain FILE`, which shows the plan of a program; in `flow repl` \
+                 EXPLAIN shows that of a statement.",
+            ),
+        ),
+        StatementKind::AnalyzeJob(_) => {
+            ("EXPLAIN ANALYZE JOB", Some("Ask a server: `flow jobs plan NAME --analyze`."))
+        }
+        StatementKind::Control { .. } => (
+            "STOP, PAUSE or RESUME of a job",
+            Some("Use `flow jobs stop NAME`, or the shell, `flow repl`."),
+        ),
+        StatementKind::Print { .. } => {
+            ("PRINT", Some("Use `flow topic consume TOPIC --follow`, or the shell, `flow repl`."))
+        }
+        StatementKind::Show { .. } => ("SHOW", None),
+        StatementKind::Reset(_) => ("RESET", None),
+        _ => ("DESCRIBE", None),
+    }
 }
 
 #[cfg(test)]

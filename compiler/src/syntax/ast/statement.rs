@@ -38,7 +38,7 @@ pub enum StatementKind {
     Explain {
         /// Details asked for: `EXPLAIN CHANGELOG_MODE, …`.
         details: Vec<Ident>,
-        /// A query, an insert or a statement set.
+        /// A query, an insert, a CREATE or a statement set.
         statement: Box<Statement>,
     },
     /// EXPLAIN ANALYZE JOB: what a job's operators did.
@@ -62,6 +62,13 @@ pub enum StatementKind {
         /// Of what.
         name: ObjectName,
         /// DESCRIBE EXTENDED.
+        extended: bool,
+    },
+    /// DESCRIBE FUNCTION.
+    DescribeFunction {
+        /// Its name.
+        name: Ident,
+        /// DESCRIBE FUNCTION EXTENDED.
         extended: bool,
     },
     /// DROP.
@@ -135,8 +142,8 @@ pub enum ShowWhat {
     Views,
     /// FUNCTIONS.
     Functions,
-    /// SEARCH INDEXES.
-    Indexes,
+    /// INDEXES, SEARCH INDEXES; FROM v: of one view.
+    Indexes(Option<ObjectName>),
     /// JOBS, QUERIES.
     Jobs,
     /// TOPICS.

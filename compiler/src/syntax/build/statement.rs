@@ -53,10 +53,7 @@ impl Builder<'_> {
                 what: self.show_what(&must(child(&inner, Rule::show_what))),
                 like: child(&inner, Rule::show_like).and_then(|c| self.first_text(&c)),
             },
-            Rule::describe => StatementKind::Describe {
-                name: self.first_name(&inner),
-                extended: has(&inner, Rule::extended),
-            },
+            Rule::describe => self.describe(&inner),
             Rule::set => StatementKind::Set(has(&inner, Rule::option_key).then(|| OptionEntry {
                 key: self.option_key(&inner),
                 value: self.option_value(&inner),
@@ -85,17 +82,33 @@ impl Builder<'_> {
         }
         let details = child(pair, Rule::explain_details);
         let details = details.map_or_else(Vec::new, |c| self.idents(&c));
-        let (span, kind) = match child(pair, Rule::insert) {
-            Some(insert) => {
-                let insert = self.insert(&insert);
-                (insert.span, StatementKind::Insert(Box::new(insert)))
-            }
-            None => {
-                let query = self.first_query(pair);
-                (query.span, StatementKind::Query(Box::new(query)))
-            }
+        let (span, kind) = if let Some(insert) = child(pair, Rule::insert) {
+            let insert = self.insert(&insert);
+            (insert.span, StatementKind::Insert(Box::new(insert)))
+        } else if let Some(create) = child(pair, Rule::create) {
+            (self.span(&create), self.create(&create))
+        } else {
+            let query = self.first_query(pair);
+            (query.span, StatementKind::Query(Box::new(query)))
         };
         StatementKind::Explain { details, statement: Box::new(Statement { kind, span }) }
+    }
+
+    fn describe(&mut self, pair: &Node<'_>) -> StatementKind {
+        match child(pair, Rule::describe_function) {
+            Some(function) => {
+                // Also a word that is reserved elsewhere, such as LEFT.
+                let name = child(&function, Rule::word).or_else(|| child(&function, Rule::ident));
+                StatementKind::DescribeFunction {
+                    name: self.ident(&must(name)),
+                    extended: has(&function, Rule::extended),
+                }
+            }
+            None => StatementKind::Describe {
+                name: self.first_name(pair),
+                extended: has(pair, Rule::extended),
+            },
+        }
     }
 
     fn control(&self, pair: &Node<'_>) -> StatementKind {
@@ -363,7 +376,8 @@ impl Builder<'_> {
                 let words: Vec<String> =
                     self.idents(&inner).iter().map(|word| word.text.to_uppercase()).collect();
                 let words = words.join(" ");
-                shown(&words).unwrap_or_else(|| {
+                let of = child(&inner, Rule::show_of).map(|of| self.first_name(&of));
+                shown(&words, of).unwrap_or_else(|| {
                     let at = self.span(&inner);
                     self.report(syntax::unknown_object_kind(at, "SHOW", &words, SHOWN));
                     ShowWhat::Tables
@@ -373,13 +387,15 @@ impl Builder<'_> {
     }
 }
 
-fn shown(words: &str) -> Option<ShowWhat> {
+/// What the words stand for; only indexes are shown `of` something.
+fn shown(words: &str, of: Option<ObjectName>) -> Option<ShowWhat> {
     let what = match words {
+        "INDEX" | "INDEXES" | "SEARCH INDEXES" => ShowWhat::Indexes(of),
+        _ if of.is_some() => return None,
         "STREAMS" => ShowWhat::Streams,
         "TABLES" => ShowWhat::Tables,
         "VIEWS" | "MATERIALIZED VIEWS" => ShowWhat::Views,
         "FUNCTIONS" => ShowWhat::Functions,
-        "INDEXES" | "SEARCH INDEXES" => ShowWhat::Indexes,
         "JOBS" | "QUERIES" => ShowWhat::Jobs,
         "TOPICS" => ShowWhat::Topics,
         "SCHEMAS" => ShowWhat::Schemas,

@@ -43,16 +43,13 @@ impl Printer {
                 self.push(control(*verb));
                 self.name(job);
             }
-            StatementKind::Show { what, like } => {
-                self.show(what);
-                if let Some(like) = like {
-                    self.push(" LIKE ");
-                    self.text(like);
-                }
-            }
+            StatementKind::Show { what, like } => self.show(what, like.as_ref()),
             StatementKind::Describe { name, extended } => {
                 self.push(if *extended { "DESCRIBE EXTENDED " } else { "DESCRIBE " });
                 self.name(name);
+            }
+            StatementKind::DescribeFunction { name, extended } => {
+                self.describe_function(name, *extended);
             }
             StatementKind::Drop { kind, temporary, if_exists, name } => {
                 self.push(if *temporary { "DROP TEMPORARY " } else { "DROP " });
@@ -86,6 +83,15 @@ impl Printer {
         self.push(if from_beginning { " FROM BEGINNING" } else { "" });
         if let Some(limit) = limit {
             self.push(&format!(" LIMIT {limit}"));
+        }
+    }
+
+    fn describe_function(&mut self, name: &Ident, extended: bool) {
+        self.push("DESCRIBE FUNCTION ");
+        self.push(if extended { "EXTENDED " } else { "" });
+        match name.quoted {
+            true => self.ident(name),
+            false => self.push(&name.text),
         }
     }
 
@@ -334,14 +340,20 @@ impl Printer {
         self.query(&insert.query);
     }
 
-    fn show(&mut self, what: &ShowWhat) {
+    fn show(&mut self, what: &ShowWhat, like: Option<&Text>) {
         self.push("SHOW ");
         match what {
             ShowWhat::Streams => self.push("STREAMS"),
             ShowWhat::Tables => self.push("TABLES"),
             ShowWhat::Views => self.push("VIEWS"),
             ShowWhat::Functions => self.push("FUNCTIONS"),
-            ShowWhat::Indexes => self.push("INDEXES"),
+            ShowWhat::Indexes(of) => {
+                self.push("INDEXES");
+                if let Some(of) = of {
+                    self.push(" FROM ");
+                    self.name(of);
+                }
+            }
             ShowWhat::Jobs => self.push("JOBS"),
             ShowWhat::Topics => self.push("TOPICS"),
             ShowWhat::Schemas => self.push("SCHEMAS"),
@@ -356,6 +368,10 @@ impl Printer {
                 self.push(" ");
                 self.name(name);
             }
+        }
+        if let Some(like) = like {
+            self.push(" LIKE ");
+            self.text(like);
         }
     }
 }
