@@ -6,13 +6,14 @@ use std::collections::BTreeSet;
 use flow_ir::connector;
 use flow_ir::logical::Plan;
 use flow_ir::physical::{Direction, JobGraph, PhysicalOp};
+use flow_ir::span::{FileId, Span};
 use flow_ir::types::Field;
 
 use crate::check::answer::check_query;
 use crate::check::catalog::Catalog;
 use crate::check::typed::TypedModule;
 use crate::check::{CheckOptions, check};
-use crate::diagnostics::{self, Diagnostic, has_errors};
+use crate::diagnostics::{self, Diagnostic, has_errors, plans};
 use crate::lower::{lower, unbounded_state};
 use crate::optimize::{OptimizeOptions, PassTiming, optimize};
 use crate::plan::plan;
@@ -105,7 +106,8 @@ pub fn compile(
     }
     let logical = plan(&typed);
     let (optimized, passes) = optimize(logical.clone(), &options.optimize);
-    let graph = verified(lower(&optimized, &typed, sources, &job_name(&typed, sources), None));
+    let graph = lower(&optimized, &typed, sources, &job_name(&typed, sources), None);
+    let graph = verified(graph).map_err(|too_large| vec![too_large])?;
     Ok(Compiled { typed, logical, optimized, passes, graph, diagnostics: found })
 }
 
@@ -136,7 +138,8 @@ pub fn compile_query(
     let columns = typed.query(output.query).fields().into_iter().take(answer.visible).collect();
     let (optimized, _) = optimize(plan(&typed), &options.optimize);
     let name = job_name(&typed, sources);
-    let graph = verified(lower(&optimized, &typed, sources, &name, options.asked_at));
+    let graph = lower(&optimized, &typed, sources, &name, options.asked_at);
+    let graph = verified(graph).map_err(|too_large| vec![too_large])?;
     let read = graph.vertices.iter().filter_map(|vertex| {
         let PhysicalOp::Source(source) = &vertex.op else { return None };
         Some(graph.stream(source.stream))
@@ -170,11 +173,18 @@ fn parse_all(sources: &SourceMap) -> (Ast, Vec<Diagnostic>) {
     (ast, found)
 }
 
-fn verified(graph: JobGraph) -> JobGraph {
-    if let Err(broken) = flow_ir::physical::verify(&graph) {
-        panic!("lowering made a graph that breaks a rule: {broken}");
+/// The graph, unless the program asks for a larger one than there may be.
+fn verified(graph: JobGraph) -> Result<JobGraph, Diagnostic> {
+    match flow_ir::physical::verify(&graph) {
+        Ok(()) => Ok(graph),
+        Err(broken) if broken.is_too_large() => {
+            let at = broken.vertex.map(|vertex| &graph.vertices[vertex.index()]);
+            let at = at.or(graph.vertices.last()).map(|vertex| vertex.span);
+            let at = at.unwrap_or(Span::new(FileId(0), 0, 0));
+            Err(plans::too_large(&broken.why, at))
+        }
+        Err(broken) => panic!("lowering made a graph that breaks a rule: {broken}"),
     }
-    graph
 }
 
 /// The job's name: what the program or the caller says, else that of the first file.

@@ -98,3 +98,22 @@ SELECT a / b AS q FROM pairs;",
     sandbox.flow(&null).expect(0, &["divide finished"]);
     assert_eq!(sandbox.all("quotients"), ["{\"q\":3}", "{\"q\":4}", "{\"q\":null}"]);
 }
+
+#[test]
+fn a_program_that_is_larger_than_a_job_may_be() {
+    let sandbox = Sandbox::new();
+    let many = |n: u32, each: &dyn Fn(u32) -> String| -> String {
+        (0..n).map(each).collect::<Vec<_>>().join(", ")
+    };
+    let wide = format!("SELECT {};", many(5_000, &|n| format!("{n} AS c{n}")));
+    let numbers = "CREATE STREAM d (n BIGINT) WITH (connector = 'datagen', 'number-of-rows' = '1')";
+    let listed = many(40_000, &|n| n.to_string());
+    let long = format!("{numbers};\nSELECT n FROM d WHERE n IN ({listed});");
+    for (program, why) in [(wide, "too many columns"), (long, "too many instructions")] {
+        sandbox.write("large.flow", program);
+        let told = sandbox.flow(&["run", "large.flow", "--local", "data"]);
+        told.expect(1, &["E0901", "a larger job than there may be", why, "help: "]);
+        // A line of so many bytes is not repeated.
+        assert!(told.stderr.len() < 1_000, "{}", told.stderr.len());
+    }
+}

@@ -13,6 +13,7 @@ mod start_modes;
 mod terminal;
 
 mod bad_input;
+mod damage;
 mod disk;
 mod files;
 mod formats;

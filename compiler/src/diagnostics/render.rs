@@ -13,6 +13,9 @@ use crate::source::SourceMap;
 /// Columns of a report that is not for a terminal.
 const PLAIN_WIDTH_COLUMNS: usize = 100;
 
+/// A longer line is not shown.
+const LINE_BYTES_MAX: usize = 4_000;
+
 /// How diagnostics are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RenderStyle {
@@ -68,6 +71,13 @@ fn report(
     columns: usize,
     out: &mut String,
 ) {
+    if !has_short_lines(diagnostic, sources) {
+        out.push_str(&short(diagnostic, sources));
+        if let Some(help) = &diagnostic.help {
+            out.push_str(&format!("  help: {help}\n"));
+        }
+        return;
+    }
     let handler = GraphicalReportHandler::new_themed(theme)
         .with_width(columns)
         .with_links(false)
@@ -77,6 +87,22 @@ fn report(
     if handler.render_report(out, &adapter).is_err() {
         out.push_str(&short(diagnostic, sources));
     }
+}
+
+/// Whether the lines that a report of it shows can be shown: of a program that a program has
+/// written one alone may be megabytes.
+fn has_short_lines(diagnostic: &Diagnostic, sources: &SourceMap) -> bool {
+    let mut labels = std::iter::once(&diagnostic.at).chain(&diagnostic.related);
+    labels.all(|label| {
+        let text = sources.get(label.span.file).map_or("", |file| file.text());
+        let part = |from, to| text.get(from..to).unwrap_or("");
+        let (start, end) = (label.span.start as usize, label.span.end as usize);
+        // Whole lines, and one more on either side.
+        let before = part(0, start).rmatch_indices('\n').nth(1).map_or(0, |(at, _)| at);
+        let after = part(end, text.len()).match_indices('\n').nth(1);
+        let after = after.map_or(text.len(), |(at, _)| end + at);
+        part(before, after).lines().all(|line| line.len() <= LINE_BYTES_MAX)
+    })
 }
 
 /// One diagnostic as miette wants it: labels of its own file, and a child for each other file.

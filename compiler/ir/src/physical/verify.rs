@@ -30,6 +30,13 @@ pub struct InvalidGraph {
     pub why: String,
 }
 
+impl InvalidGraph {
+    /// Whether it is sound, and only larger than a graph may be.
+    pub fn is_too_large(&self) -> bool {
+        self.why.contains("too many")
+    }
+}
+
 impl fmt::Display for InvalidGraph {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.vertex {
@@ -66,7 +73,6 @@ fn verify_whole(graph: &JobGraph) -> Result<(), String> {
     ensure(shards.is_power_of_two() && shards <= 256, || "shards: a power of two to 256".into())?;
     ensure(graph.vertices.len() <= VERTICES_MAX, || "too many vertices".into())?;
     for (i, vertex) in graph.vertices.iter().enumerate() {
-        ensure(vertex.columns.len() <= COLUMNS_MAX, || format!("vertex {i}: too many columns"))?;
         let deep = vertex.columns.iter().any(|c| c.ty.data.depth() > TYPE_DEPTH_MAX);
         ensure(!deep, || format!("vertex {i}: a type is nested too deeply"))?;
     }
@@ -100,6 +106,7 @@ fn verify_columns<'a>(
 }
 
 fn verify_vertex(graph: &JobGraph, id: VertexId, vertex: &Vertex) -> Result<(), String> {
+    ensure(vertex.columns.len() <= COLUMNS_MAX, || "too many columns".into())?;
     let edges = graph.inputs(id);
     let ports_ok = edges.iter().enumerate().all(|(i, e)| usize::from(e.port) == i);
     ensure(ports_ok && edges.len() == arity(&vertex.op), || "wrong number of inputs".into())?;

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::RwLock;
 
 use rocksdb::{
-    DB, DBCompressionType, Direction, IteratorMode, Options, WriteBatch, WriteBatchIterator,
-    WriteOptions,
+    DB, DBCompressionType, DBRecoveryMode, Direction, ErrorKind, IteratorMode, Options, WriteBatch,
+    WriteBatchIterator, WriteOptions,
 };
 
 use crate::error::{Result, RuntimeError};
@@ -62,6 +62,10 @@ impl Changes {
     }
 }
 
+/// The way out of a damaged log.
+const DAMAGED_HELP: &str = "Nothing else holds what is in it: put the folder back as it was from a \
+    copy, or begin with another one by --local.";
+
 /// An ordered store with atomic batches.
 pub(super) enum Kv {
     /// On disk.
@@ -78,8 +82,14 @@ impl Kv {
 
     /// The store in a folder, made when missing.
     pub(super) fn open(dir: &Path) -> Result<Self> {
+        // RocksDB would begin an empty one beside the files of the old one.
+        if !dir.join("CURRENT").exists() && holds_records(dir) {
+            return Err(damaged(dir, "the file CURRENT, which names the others, is gone"));
+        }
         let mut options = Options::default();
         options.create_if_missing(true);
+        // What was synced is there, or is missed. A crash cuts off the last record alone.
+        options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
         options.set_compression_type(DBCompressionType::Lz4);
         options.set_keep_log_file_num(2);
         // Batches of records are written out once, and not again by each compaction of their keys.
@@ -87,9 +97,12 @@ impl Kv {
         options.set_min_blob_size(BLOB_BYTES_MIN);
         options.set_blob_compression_type(DBCompressionType::None);
         options.set_enable_blob_gc(true);
-        DB::open(&options, dir)
-            .map(|db| Kv::Rocks(Box::new(db)))
-            .map_err(|e| RuntimeError::external(format!("cannot open {}: {e}", dir.display())))
+        DB::open(&options, dir).map(|db| Kv::Rocks(Box::new(db))).map_err(|error| {
+            match is_damage(&error) {
+                true => damaged(dir, error.as_ref()),
+                false => RuntimeError::external(format!("cannot open {}: {error}", dir.display())),
+            }
+        })
     }
 
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
@@ -204,12 +217,34 @@ fn read(
     map.read().unwrap_or_else(|e| e.into_inner())
 }
 
+/// Whether a folder has files with records of a log.
+fn holds_records(dir: &Path) -> bool {
+    let files = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let mut files = files.map(|file| (file.path(), file.metadata().map_or(0, |m| m.len())));
+    files.any(|(path, bytes)| {
+        let end = path.extension().and_then(|end| end.to_str());
+        bytes > 0 && matches!(end, Some("sst" | "blob" | "log"))
+    })
+}
+
+/// Whether bytes, or files, are not there as they were written.
+fn is_damage(error: &rocksdb::Error) -> bool {
+    error.kind() == ErrorKind::Corruption || error.as_ref().contains("No such file or directory")
+}
+
+fn damaged(dir: &Path, why: &str) -> RuntimeError {
+    RuntimeError::user(format!("the embedded log in {} is damaged: {why}", dir.display()))
+        .with_help(DAMAGED_HELP)
+}
+
 /// A failure of the disk under the log. A full disk is not repaired by trying again at once.
 fn disk_error(error: rocksdb::Error) -> RuntimeError {
-    let text = error.to_string();
+    let (text, is_damage) = (error.to_string(), is_damage(&error));
     let full = ["No space left", "Disk quota", "File too large"].iter().any(|t| text.contains(t));
     let error = RuntimeError::external(format!("the embedded log cannot be used: {text}"));
-    if full {
+    if is_damage {
+        error.fatal().with_help(DAMAGED_HELP)
+    } else if full {
         error.fatal().with_help("The disk is full: free space and start the job again.")
     } else {
         error
