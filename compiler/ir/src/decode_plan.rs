@@ -23,7 +23,7 @@ use crate::value::Value;
 
 pub use avro::AvroScalar;
 pub(crate) use verify::ensure;
-pub use verify::{InvalidPlan, csv_reads_as, json_reads_as, raw_reads_as};
+pub use verify::{InvalidPlan, csv_reads_as, json_reads_as, json_writes_as, raw_reads_as};
 
 /// Steps and data of one plan at most.
 pub const PLAN_STEPS_MAX: usize = 100_000;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::csv::CsvDialect;
 use crate::decode_plan::{
-    AvroScalar, InvalidPlan, PLAN_STEPS_MAX, csv_reads_as, ensure, json_reads_as, raw_reads_as,
+    AvroScalar, InvalidPlan, PLAN_STEPS_MAX, csv_reads_as, ensure, json_writes_as, raw_reads_as,
 };
 use crate::types::{DataType, Field, TYPE_DEPTH_MAX, Type};
 
@@ -138,7 +138,7 @@ impl EncodePlan {
                 ensure(!writer.bare || one, || "a bare JSON value is of one column".into())?;
                 writer.columns.iter().try_for_each(|&column| {
                     let ty = &column_type(&self.columns, column)?.data;
-                    ensure(json_reads_as(ty), || format!("{ty} cannot be written as JSON"))
+                    ensure(json_writes_as(ty), || format!("{ty} cannot be written as JSON"))
                 })
             }
             PayloadWriter::Csv(writer) => writer.columns.iter().try_for_each(|&column| {

@@ -14,6 +14,7 @@ use super::Checker;
 use super::coerce::{cast, fit_literals, open_type};
 use super::expr::ExprCx;
 use super::grouping::is_grouping;
+use super::json::json_parts;
 use super::literal::constant;
 use crate::diagnostics::{aggregates as problems, names, plans, types};
 use crate::syntax::ast::{ArgValue, Call};
@@ -71,6 +72,7 @@ impl Checker<'_> {
         let args = args.into_iter().collect::<Option<Vec<Expr>>>()?;
         let args = match builtin.name {
             "CONCAT" | "CONCAT_WS" => Self::texts(args),
+            "JSON_OBJECT" | "JSON_ARRAY" | "JSON_BUILD_ARRAY" => json_parts(args),
             "TO_TIMESTAMP" if args.len() == 1 && args[0].ty.data.is_numeric() => {
                 return self.of_seconds(args, span);
             }

@@ -35,9 +35,10 @@ impl Checker<'_> {
             "ARRAY" | "LIST_VALUE" | "LIST_PACK" | "ARRAY_VALUE" => {
                 Some(self.typed_args(name, args, cx).and_then(|items| self.array_of(items, span)))
             }
-            "JSON" if args.len() == 1 => {
+            "JSON" | "PARSE_JSON" | "TRY_PARSE_JSON" if args.len() == 1 => {
+                let lenient = name.starts_with("TRY_");
                 Some(self.typed_args(name, args, cx).and_then(|mut args| {
-                    self.explicit_cast(args.pop()?, &DataType::Json, false, span)
+                    self.explicit_cast(args.pop()?, &DataType::Json, lenient, span)
                 }))
             }
             "OVERLAPS" if args.len() == 4 => Some(self.overlaps(name, args, span, cx)),

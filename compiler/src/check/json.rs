@@ -1,7 +1,7 @@
 //! The clauses of the SQL standard's JSON functions: RETURNING, wrappers, ON EMPTY, ON ERROR, ON
 //! NULL. A call with clauses is a CASE over what `JSON … STATUS` says of it.
 
-use flow_ir::expr::Expr;
+use flow_ir::expr::{Expr, ExprKind};
 use flow_ir::span::Span;
 use flow_ir::types::{DataType, Type};
 use flow_ir::value::Value;
@@ -11,6 +11,10 @@ use super::coerce::cast;
 use super::expr::ExprCx;
 use crate::diagnostics::types;
 use crate::syntax::ast::{Call, JsonClauses, JsonOn, JsonWrapper};
+
+/// What makes JSON, if only as a text.
+const MADE: &[&str] =
+    &["JSON_OBJECT", "JSON_OBJECT ABSENT ON NULL", "JSON_ARRAY", "JSON_BUILD_ARRAY"];
 
 /// What `JSON … STATUS` says: nothing is reached; the text, the path or the value is wrong.
 const EMPTY: i64 = 1;
@@ -58,7 +62,7 @@ impl Checker<'_> {
                     (_, true) => "JSON_BUILD_ARRAY",
                     (_, false) => "JSON_ARRAY",
                 };
-                self.operator(function, args, span)
+                self.operator(function, json_parts(args), span)
             }
             _ => self.clause_not_taken(name, first_clause(json), span),
         }
@@ -97,7 +101,7 @@ impl Checker<'_> {
         let converted = if value.ty.data == to {
             value
         } else {
-            let converted = cast(value.clone(), &to, true, span);
+            let converted = self.returned(value.clone(), &to, span)?;
             let missing = self.operator("IS DISTINCT FROM", vec![value, null(span)], span)?;
             let failed =
                 self.operator("IS NOT DISTINCT FROM", vec![converted.clone(), null(span)], span)?;
@@ -110,6 +114,22 @@ impl Checker<'_> {
             converted
         };
         self.case_of(conditions, results, Some(converted), name, span)
+    }
+
+    /// What RETURNING makes of a text; of a JSON array, the array of its elements.
+    fn returned(&mut self, value: Expr, to: &DataType, span: Span) -> Option<Expr> {
+        let value = match to {
+            DataType::Array(_) => self.operator("JSON_ARRAY_ELEMENTS_TEXT", vec![value], span)?,
+            _ => value,
+        };
+        if !flow_stdlib::coerce::castable(&value.ty.data, to) {
+            let to = Type::nullable(to.clone());
+            return self.report(types::no_cast(&value.ty, &to, span));
+        }
+        Some(match value.ty.data == *to {
+            true => value,
+            false => cast(value, to, true, span),
+        })
     }
 
     /// What a clause puts in place of a value.
@@ -129,7 +149,7 @@ impl Checker<'_> {
             None | Some(JsonOn::Null | JsonOn::Unknown) => return Some(missing),
             Some(JsonOn::True) => boolean(true),
             Some(JsonOn::False) => boolean(false),
-            Some(JsonOn::EmptyArray) => text("[]", span),
+            Some(JsonOn::EmptyArray) => return self.returned(text("[]", span), to, span),
             Some(JsonOn::EmptyObject) => text("{}", span),
             Some(JsonOn::Error) => {
                 let why = text(&format!("{name} has no value"), span);
@@ -148,6 +168,22 @@ impl Checker<'_> {
         let at = value.span;
         Some(cast(value, to, false, at))
     }
+}
+
+/// The values of JSON_OBJECT and JSON_ARRAY: those that such calls make are JSON and no texts.
+pub(super) fn json_parts(args: Vec<Expr>) -> Vec<Expr> {
+    let made = |arg: &Expr| match &arg.kind {
+        ExprKind::Call { function, .. } => MADE.contains(&function.as_str()),
+        _ => false,
+    };
+    let part = |arg: Expr| match made(&arg) && arg.ty.data == DataType::String {
+        true => {
+            let span = arg.span;
+            cast(arg, &DataType::Json, false, span)
+        }
+        false => arg,
+    };
+    args.into_iter().map(part).collect()
 }
 
 fn text(value: &str, span: Span) -> Expr {

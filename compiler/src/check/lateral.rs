@@ -10,13 +10,14 @@ use flow_stdlib::builtin::lookup;
 use super::Checker;
 use super::expr::{ExprCx, all_of};
 use super::from::Tree;
+use super::rows::plain_select;
 use super::scope::{Found, Scope, ScopeTable};
 use super::typed::{QueryId, Unnest};
 use super::window::window_function;
 use crate::diagnostics::{plans, types};
 use crate::syntax::ast::{
-    self, Arg, Call, Ident, JoinConstraint, JoinKind, Literal, ObjectName, TableAlias, TableFactor,
-    TableFactorKind,
+    self, Arg, Call, Ident, JoinConstraint, JoinKind, Literal, ObjectName, SelectItem,
+    SelectItemKind, TableAlias, TableFactor, TableFactorKind,
 };
 
 /// Whether a table of FROM is made for each row to its left.
@@ -59,9 +60,38 @@ fn own_name(function: Ident) -> Ident {
     if elements { Ident { text: String::from("value"), ..function } } else { function }
 }
 
+/// Whether so many names are those of the elements of a multiset, which COLLECT makes as a map
+/// from them to how often each is there.
+fn is_multiset(ty: &DataType, names: usize) -> bool {
+    let DataType::Map(key, count) = ty else { return false };
+    let fields = match &key.data {
+        DataType::Row(fields) => fields.len(),
+        _ => 1,
+    };
+    count.data == DataType::Int && names == fields
+}
+
+/// The condition of ON, unless it is TRUE.
+fn asked(constraint: &JoinConstraint) -> Option<&ast::Expr> {
+    let JoinConstraint::On(condition) = constraint else { return None };
+    let always = ast::ExprKind::Literal(Literal::Boolean(true));
+    (condition.kind != always).then_some(condition)
+}
+
+/// The rows of a table for which a condition holds, as `LATERAL (SELECT * FROM … WHERE …)`.
+fn chosen(factor: &TableFactor, condition: &ast::Expr) -> TableFactor {
+    let span = factor.span;
+    let (exclude, replace, rename) = (Vec::new(), Vec::new(), Vec::new());
+    let kind = SelectItemKind::Wildcard { qualifier: None, row: None, exclude, replace, rename };
+    let every = vec![SelectItem { kind, span }];
+    let query = plain_select(every, factor.clone(), Some(condition.clone()), span);
+    let named = |alias: &TableAlias| TableAlias { name: alias.name.clone(), columns: Vec::new() };
+    let alias = factor.alias.as_ref().map(named);
+    TableFactor { kind: TableFactorKind::Query(Box::new(query)), alias, lateral: true, span }
+}
+
 impl Checker<'_> {
-    /// `left CROSS | INNER | LEFT JOIN factor`, whose condition is TRUE or, of an inner join, any.
-    /// The left tree's first column has position `base`.
+    /// `left CROSS | INNER | LEFT JOIN factor`. The left tree's first column has position `base`.
     pub(super) fn join_lateral(
         &mut self,
         (tree, mut scope): (Tree, Scope),
@@ -77,16 +107,23 @@ impl Checker<'_> {
                 return self.report(plans::not_available(what, factor.span, None));
             }
         };
+        if let (Kept::Left, Some(condition)) = (kept, asked(constraint)) {
+            let chosen = chosen(factor, condition);
+            let always = (kind, &JoinConstraint::None);
+            return self.join_lateral((tree, scope), always, &chosen, base);
+        }
         let left = self.assemble_apart(&tree, base)?;
         let width = scope.columns.len();
         let joined = match &factor.kind {
             TableFactorKind::Query(query) => self.lateral(left, &scope, query, kept)?,
             TableFactorKind::Unnest { args, ordinality } => {
-                self.unnested(left, &scope, (args, *ordinality), kept, factor.span)?
+                let names = factor.alias.as_ref().map_or(0, |alias| alias.columns.len());
+                let names = names.saturating_sub(usize::from(*ordinality));
+                self.unnested(left, &scope, (args, *ordinality, names), kept, factor.span)?
             }
             TableFactorKind::Function { name, args } => {
                 let call = function_call(name, args, factor.span);
-                self.unnested(left, &scope, (&[call], false), kept, factor.span)?
+                self.unnested(left, &scope, (&[call], false, 0), kept, factor.span)?
             }
             TableFactorKind::Named { .. }
             | TableFactorKind::Nested(_)
@@ -109,49 +146,25 @@ impl Checker<'_> {
         self.unique_tables(&scope, &right)?;
         scope.append(right);
         let mut joined = joined;
-        if let Some(condition) = self.on(constraint, &scope, kept, factor.span)? {
+        if let JoinConstraint::Using(_) = constraint {
+            let what = "USING with rows made for each left row";
+            return self.report(plans::not_available(what, factor.span, None));
+        }
+        if let Some(condition) = asked(constraint) {
+            let condition = self.condition(condition, &mut ExprCx::rows(&scope, "ON"))?;
             let span = condition.span;
             joined = self.filter(joined, condition, span);
         }
         Some((Tree::Leaf(joined, scope.columns.len()), scope))
     }
 
-    /// ON of such a join; the inner `None` for TRUE.
-    fn on(
-        &mut self,
-        constraint: &JoinConstraint,
-        scope: &Scope,
-        kept: Kept,
-        span: Span,
-    ) -> Option<Option<Expr>> {
-        match constraint {
-            JoinConstraint::None => Some(None),
-            JoinConstraint::On(ast::Expr {
-                kind: ast::ExprKind::Literal(Literal::Boolean(true)),
-                ..
-            }) => Some(None),
-            JoinConstraint::On(condition) if kept == Kept::Inner => {
-                self.condition(condition, &mut ExprCx::rows(scope, "ON")).map(Some)
-            }
-            JoinConstraint::On(_) => {
-                let instead = "Put the condition into the subquery, and write ON TRUE.";
-                let what = "a condition in a LEFT JOIN with rows made for each left row";
-                self.report(plans::not_available(what, span, Some(instead)))
-            }
-            JoinConstraint::Using(_) => {
-                let what = "USING with rows made for each left row";
-                self.report(plans::not_available(what, span, None))
-            }
-        }
-    }
-
     /// The rows with the elements of containers behind them; elements that are ROWs as their
-    /// fields.
+    /// fields. Where the names are those of a map's keys alone it is a multiset.
     fn unnested(
         &mut self,
         left: QueryId,
         scope: &Scope,
-        (args, ordinality): (&[ast::Expr], bool),
+        (args, ordinality, names): (&[ast::Expr], bool, usize),
         kept: Kept,
         span: Span,
     ) -> Option<QueryId> {
@@ -162,6 +175,10 @@ impl Checker<'_> {
             if !matches!(expr.ty.data, DataType::Array(_) | DataType::Map(..)) {
                 return self.report(types::no_parts("elements", &expr.ty, written.span));
             }
+            let expr = match is_multiset(&expr.ty.data, names) {
+                true => self.operator("MULTISET_ELEMENTS", vec![expr], written.span)?,
+                false => expr,
+            };
             items.push((format!("$unnest{}", items.len()), Some(expr)));
         }
         let count = items.len();

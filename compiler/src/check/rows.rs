@@ -287,9 +287,19 @@ fn select_from(
     let alias = Some(TableAlias { name, columns });
     let kind = TableFactorKind::Query(Box::new(query));
     let first = TableFactor { kind, alias, lateral: false, span };
+    plain_select(items.into_iter().map(item).collect(), first, filter, span)
+}
+
+/// `SELECT items FROM first WHERE filter`.
+pub(super) fn plain_select(
+    items: Vec<SelectItem>,
+    first: TableFactor,
+    filter: Option<ast::Expr>,
+    span: Span,
+) -> Query {
     let select = Select {
         distinct: Distinct::All,
-        items: items.into_iter().map(item).collect(),
+        items,
         from: vec![TableRef { first, joins: Vec::new(), span }],
         time_window: None,
         filter,

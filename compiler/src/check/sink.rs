@@ -27,16 +27,50 @@ impl<'a> Checker<'a> {
         if insert.overwrite {
             self.found.push(plans::not_available("INSERT OVERWRITE", insert.span, None));
         }
-        if let Some((key, _)) = insert.partition.first() {
-            self.found.push(plans::not_available("PARTITION of INSERT", key.span, None));
-        }
         let target = self.target(insert);
         if let Some(target) = target {
             self.values_are_for(target, insert);
         }
         let query = self.whole_query(&insert.query);
         let (Some(target), Some(query)) = (target, query) else { return };
-        self.output(target, query, &insert.columns, insert.query.span, insert.span);
+        let (query, columns) = self.partitioned(target, query, insert);
+        self.output(target, query, &columns, insert.query.span, insert.span);
+    }
+
+    /// The query with the values of PARTITION behind its columns, and what these are called in the
+    /// target: nothing where they are all of them in order.
+    fn partitioned(
+        &mut self,
+        target: RelationId,
+        query: QueryId,
+        insert: &Insert,
+    ) -> (QueryId, Vec<Ident>) {
+        if insert.partition.is_empty() {
+            return (query, insert.columns.clone());
+        }
+        let span = insert.query.span;
+        let width = self.query_node(query).columns.len();
+        let mut items: Vec<_> = (0..width).map(|at| self.pass_column(query, at, span)).collect();
+        for (key, value) in &insert.partition {
+            let ty = Type::not_null(DataType::String);
+            let value = Expr::literal(Value::String(value.text.clone()), ty, value.span);
+            items.push((key.text.clone(), Some(value)));
+        }
+        let query = self.project(query, items, span);
+        let given = |name: &str| {
+            insert.partition.iter().any(|(key, _)| key.text.eq_ignore_ascii_case(name))
+        };
+        let columns = &self.module.relation(target).stream.columns;
+        let others = columns.iter().filter(|c| !is_metadata(&c.origin) && !given(&c.name));
+        let other = |c: &StreamColumn| Ident { text: c.name.clone(), quoted: true, span };
+        let mut named: Vec<Ident> = match insert.columns.is_empty() {
+            true => others.map(other).collect(),
+            false => insert.columns.clone(),
+        };
+        if !self.declared(target).open {
+            named.extend(insert.partition.iter().map(|(key, _)| key.clone()));
+        }
+        (query, named)
     }
 
     fn target(&mut self, insert: &Insert) -> Option<RelationId> {

@@ -155,8 +155,10 @@ pub(super) fn top_n_reads(top: &TopN, needed: &BTreeSet<usize>, input: &Schema) 
 pub(super) fn is_total_order(keys: &[usize], order: &[(usize, Direction)], input: &Schema) -> bool {
     let mut columns = keys.to_vec();
     columns.extend(order.iter().map(|&(column, _)| column));
-    let offset = input.hidden(Hidden::Offset);
-    offset.is_some_and(|offset| columns.contains(&offset)) || input.is_unique(&columns)
+    let ordered = |at: usize| columns.contains(&at);
+    let place = input.hidden(Hidden::Offset).is_some_and(ordered)
+        && input.hidden(Hidden::Element).is_none_or(ordered);
+    place || input.is_unique(&columns)
 }
 
 fn join_reads(join: &Join, needed: &BTreeSet<usize>, inputs: &[&Schema]) -> Vec<Vec<usize>> {

@@ -68,6 +68,9 @@ impl Relation {
     }
 }
 
+/// What says where a row stands in the log.
+const PLACE: [Hidden; 3] = [Hidden::Partition, Hidden::Offset, Hidden::Element];
+
 /// Whether a call takes the rows of a log in an order.
 fn in_order(call: &AggregateCall) -> bool {
     let order = aggregates::lookup(&call.function).map(|def| def.order);
@@ -206,21 +209,45 @@ impl<'a> Planner<'a> {
         self.add(LogicalOp::Project(project), relation.node, origin)
     }
 
-    /// A record's place in the log tells records apart and not their elements: it goes.
+    /// A record's place in the log and an element's among its elements tell rows apart. Of elements
+    /// of elements nothing does: the place goes.
     fn unnest(&mut self, unnest: &typed::Unnest, span: Span) -> Relation {
         let input = self.relation(unnest.input).clone();
-        let kept = [Hidden::Watermark, Hidden::Position, Hidden::Timestamp];
+        let schema = self.plan.schema(input.node);
+        let hidden = |h| schema.hidden(h).is_some();
+        let placed = hidden(Hidden::Offset) && !hidden(Hidden::Element);
+        let mut kept = vec![Hidden::Watermark, Hidden::Position, Hidden::Timestamp];
+        if placed {
+            kept.extend([Hidden::Partition, Hidden::Offset]);
+        }
         let width = input.columns.len();
         let node = self.shape(&input, &kept);
         let all = self.plan.schema(node).width();
         let op = Unnest {
             columns: unnest.columns.clone(),
-            ordinality: unnest.ordinality,
+            ordinality: unnest.ordinality || placed,
             outer: unnest.outer,
         };
         let node = self.add(LogicalOp::Unnest(op), node, span);
-        let columns = (0..width).chain(all..self.plan.schema(node).width()).collect();
-        Relation { node, columns }
+        let mut end = self.plan.schema(node).width();
+        if !placed {
+            return Relation { node, columns: (0..width).chain(all..end).collect() };
+        }
+        let fields = &self.plan.schema(node).columns;
+        let column = |at: usize| Expr::column(at, fields[at].ty.clone(), span);
+        let mut exprs: Vec<Expr> = (0..end).map(column).collect();
+        let mut names: Vec<String> = fields.iter().map(|field| field.name.clone()).collect();
+        match unnest.ordinality {
+            true => exprs.push(column(end - 1)),
+            false => {
+                end -= 1;
+                names.pop();
+            }
+        }
+        names.push(Hidden::Element.name().to_string());
+        let project = Project { exprs, names, time: None };
+        let node = self.add(LogicalOp::Project(project), node, span);
+        Relation { node, columns: (0..width).chain(all..end).collect() }
     }
 
     fn window(&mut self, window: &typed::Window, span: Span) -> Relation {
@@ -274,7 +301,7 @@ impl<'a> Planner<'a> {
         let mut keys: Vec<usize> = aggregate.keys.iter().map(|&k| input.columns[k]).collect();
         let mut calls = aggregate.calls.clone();
         let schema = self.plan.schema(input.node);
-        let places = [Hidden::Partition, Hidden::Offset].map(|h| schema.hidden(h));
+        let places = PLACE.map(|h| schema.hidden(h));
         for call in &mut calls {
             call.map_columns(|c| input.columns[c]);
             // Rows of equal order count as the log has them.

@@ -1,11 +1,12 @@
 //! The rows that come first in an order: what the order leaves equal goes by the log's order where
 //! rows are records, by the columns that say it.
 
+use flow_ir::expr::ExprKind;
 use flow_ir::ids::NodeId;
-use flow_ir::logical::{Deduplicate, Hidden, LogicalOp, Over, TopN};
+use flow_ir::logical::{Deduplicate, LogicalOp, Over, Plan, TopN};
 use flow_ir::physical::{Changelog, Direction, Keep, LateRule, Numbering};
 
-use super::{Planner, Relation};
+use super::{PLACE, Planner, Relation};
 use crate::check::typed::{self, Query, QueryId};
 
 impl Planner<'_> {
@@ -84,8 +85,8 @@ impl Planner<'_> {
     }
 
     /// The rows of an append-only query in its columns, with the hidden ones that break ties, and
-    /// the order with these. Ties go in the direction of event time where it is asked for, else
-    /// in the one that is given.
+    /// the order with these. Ties go in the direction of event time or of the clock where that is
+    /// asked for, else in the one that is given.
     pub(super) fn ranked(
         &mut self,
         input: QueryId,
@@ -93,15 +94,36 @@ impl Planner<'_> {
         order: &[(usize, Direction)],
         descending: bool,
     ) -> (NodeId, Vec<(usize, Direction)>) {
-        let node = self.shape(relation, &[Hidden::Partition, Hidden::Offset]);
+        let node = self.shape(relation, &PLACE);
         let time = self.module.query(input).columns.iter().position(|c| c.event_time);
         let by_time = order.iter().find(|(column, _)| Some(*column) == time);
-        let descending = by_time.map_or(descending, |(_, direction)| direction.descending);
+        // Records of one epoch have one clock: their order by it is the log's.
+        let by_clock = order.iter().find(|(column, _)| is_clock(&self.plan, node, *column));
+        let descending = by_time.or(by_clock).map_or(descending, |(_, d)| d.descending);
         let schema = self.plan.schema(node);
-        let places = [Hidden::Partition, Hidden::Offset].map(|h| schema.hidden(h));
-        let time = time.filter(|_| by_time.is_none() && places[0].is_some());
+        let places = PLACE.map(|h| schema.hidden(h));
+        let asked = by_time.is_some() || by_clock.is_some();
+        let time = time.filter(|_| !asked && places[0].is_some());
         let direction = Direction { descending, nulls_first: false };
         let ties = time.into_iter().chain(places.into_iter().flatten());
         (node, order.iter().copied().chain(ties.map(|column| (column, direction))).collect())
+    }
+}
+
+/// Whether a column is the clock, read for the row in the pipeline that the node ends.
+fn is_clock(plan: &Plan, mut node: NodeId, mut column: usize) -> bool {
+    loop {
+        let this = plan.node(node);
+        if let LogicalOp::Project(project) = &this.op {
+            if matches!(project.exprs[column].kind, ExprKind::Clock) {
+                return true;
+            }
+            let Some(below) = project.passes(column) else { return false };
+            (node, column) = (this.inputs[0], below);
+        } else if matches!(this.op, LogicalOp::Filter(_) | LogicalOp::Late(_)) {
+            node = this.inputs[0];
+        } else {
+            return false;
+        }
     }
 }

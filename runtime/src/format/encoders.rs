@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use flow_ir::connector::{ANSWER, VIEW, VIEW_OF};
-use flow_ir::decode_plan::json_reads_as;
+use flow_ir::decode_plan::json_writes_as;
 use flow_ir::encode_plan::JsonTimestamps;
 use flow_ir::kernel::{Encoder, ErrorBuffer, KernelFactory, PayloadArena};
 use flow_ir::physical::{Sink, Stream, SubjectSchema};
@@ -119,7 +119,7 @@ pub(crate) fn row_json(
     let types = rows.layout().types();
     let fits = columns.len() == types.len()
         && columns.iter().zip(types.iter()).all(|(column, ty)| column.ty.data == ty.data);
-    let has_form = |&i: &usize| json_reads_as(&columns[i].ty.data);
+    let has_form = |&i: &usize| json_writes_as(&columns[i].ty.data);
     let shown: Vec<usize> = (0..columns.len()).filter(has_form).collect();
     let plan = encode_plan(EncodeFormat::Json(JsonTimestamps::Iso), columns, &shown).ok()?;
     let mut encoder = factory.encoder(&plan).ok().filter(|_| fits)?;

@@ -83,6 +83,9 @@ fn pair(name: &str, args: &[Type]) -> Result<(), String> {
     }
 }
 
+/// What stands behind a member's name.
+const NAME_END: &[u8] = b"\":";
+
 /// One of the four.
 #[derive(Clone, Debug)]
 pub(super) struct Json {
@@ -120,6 +123,8 @@ impl Json {
         self.gather.each(values, |row| {
             let mut name = Vec::new();
             write_json_name(row, values.layout(), 0, &mut name);
+            // Without the quote and the colon behind it names order as their texts do.
+            name.truncate(name.len() - NAME_END.len());
             members.insert(name, row);
             true
         });
@@ -129,6 +134,7 @@ impl Json {
                 out.push(b',');
             }
             out.extend_from_slice(name);
+            out.extend_from_slice(NAME_END);
             write_json(*row, values.layout(), 1, &mut out);
             if out.len() > RESULT_BYTES_MAX {
                 return Gathered::TooLong;

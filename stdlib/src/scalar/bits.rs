@@ -95,6 +95,7 @@ pub(super) static BUILTINS: &[Builtin] = &[
     },
     Builtin {
         name: "SHIFT_LEFT",
+        aliases: &["SHIFTLEFT"],
         doc: "The 64-bit integer with its bits moved up by 0 to 63.",
         overloads: &[sig(
             &[P::BigInt, P::BigInt],
@@ -109,6 +110,7 @@ pub(super) static BUILTINS: &[Builtin] = &[
     },
     Builtin {
         name: "SHIFT_RIGHT",
+        aliases: &["SHIFTRIGHT"],
         doc: "The 64-bit integer with its bits moved down by 0 to 63, the sign kept.",
         overloads: &[sig(
             &[P::BigInt, P::BigInt],

@@ -147,6 +147,62 @@ pub(super) static BUILTINS: &[Builtin] = &[
         ..TEXT
     },
     Builtin {
+        name: "URL_DECODE_RECURSIVE",
+        doc: "The text decoded as by URL_DECODE until nothing changes, or as often as is said.",
+        overloads: &[
+            sig(&[P::String], P::String, host("url_decode_recursive", url_decode_recursive))
+                .may_be_null(),
+            sig(
+                &[P::String, P::Int],
+                P::String,
+                host("url_decode_recursive", url_decode_recursive),
+            )
+            .may_be_null(),
+        ],
+        examples: &[
+            ("URL_DECODE_RECURSIVE('a%252Fb')", "a/b"),
+            ("URL_DECODE_RECURSIVE('a%25252Fb', 2)", "a%2Fb"),
+            ("URL_DECODE_RECURSIVE(NULL)", "NULL"),
+        ],
+        ..TEXT
+    },
+    Builtin {
+        name: "IS_VALID_UTF8",
+        doc: "Whether bytes are a text in UTF-8.",
+        overloads: &[sig(
+            &[P::Bytes],
+            P::Boolean,
+            host("is_valid_utf8", |_, a, out| {
+                out.bool(std::str::from_utf8(a[0].bytes()).is_ok());
+                Ok(())
+            }),
+        )],
+        examples: &[
+            ("IS_VALID_UTF8(UNHEX('68C3A9'))", "TRUE"),
+            ("IS_VALID_UTF8(UNHEX('68FF'))", "FALSE"),
+            ("IS_VALID_UTF8(CAST(NULL AS BYTES))", "NULL"),
+        ],
+        ..TEXT
+    },
+    Builtin {
+        name: "MAKE_VALID_UTF8",
+        doc: "Bytes as text, what is no UTF-8 as the character U+FFFD.",
+        overloads: &[sig(
+            &[P::Bytes],
+            P::String,
+            host("make_valid_utf8", |_, a, out| {
+                out.str(&String::from_utf8_lossy(a[0].bytes()));
+                Ok(())
+            }),
+        )],
+        examples: &[
+            ("MAKE_VALID_UTF8(UNHEX('6869'))", "hi"),
+            ("LENGTH(MAKE_VALID_UTF8(UNHEX('68FF69')))", "3"),
+            ("MAKE_VALID_UTF8(CAST(NULL AS BYTES))", "NULL"),
+        ],
+        ..TEXT
+    },
+    Builtin {
         name: "PARSE_URL",
         doc: "HOST, PATH, QUERY, REF, PROTOCOL, FILE, AUTHORITY, USERINFO or a query key of a URL.",
         overloads: &[
@@ -403,6 +459,22 @@ pub(super) fn url_decode(text: &str) -> Option<String> {
         }
     }
     String::from_utf8(decoded).ok()
+}
+
+/// Decodes again what decoding gave, at most so many times; what is malformed ends it.
+const DECODE_TIMES: i64 = 10;
+
+fn url_decode_recursive(_: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
+    let times = args.get(1).map_or(DECODE_TIMES, |times| times.i64());
+    let Some(mut text) = url_decode(args[0].str()).filter(|_| times > 0) else { return Ok(()) };
+    for _ in 1..times {
+        match url_decode(&text) {
+            Some(next) if next != text => text = next,
+            Some(_) | None => break,
+        }
+    }
+    out.str(&text);
+    Ok(())
 }
 
 fn parse_url(_: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {

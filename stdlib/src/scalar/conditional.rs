@@ -86,15 +86,11 @@ pub(super) static BUILTINS: &[Builtin] = &[
     Builtin {
         name: "TYPEOF",
         doc: "The name of the argument's type.",
-        overloads: &[sig(
-            &[P::Anything],
-            P::String,
-            Meaning::Ops(|b, a, _| {
-                let name = b.ty(a[0]).data.to_string();
-                b.text(&name)
-            }),
-        )
-        .nullability(Nullability::Never)],
+        overloads: &[
+            sig(&[P::Anything], P::String, Meaning::Ops(type_of)).nullability(Nullability::Never),
+            sig(&[P::Anything, P::Boolean], P::String, Meaning::Ops(type_of))
+                .nullability(Nullability::Never),
+        ],
         examples: &[
             ("TYPEOF(1.50)", "DECIMAL(3, 2)"),
             ("TYPEOF(ARRAY['a'])", "ARRAY<STRING NOT NULL>"),
@@ -184,6 +180,11 @@ fn nvl2(b: &mut ScalarBuilder, args: &[Lazy<'_>], ty: &Type) -> Operand {
 
 fn if_else(b: &mut ScalarBuilder, args: &[Lazy<'_>], ty: &Type) -> Operand {
     b.case(&[(args[0], args[1])], Some(args[2]), ty)
+}
+
+fn type_of(b: &mut ScalarBuilder, args: &[Operand], _: &Type) -> Operand {
+    let name = b.ty(args[0]).data.to_string();
+    b.text(&name)
 }
 
 fn nullif(b: &mut ScalarBuilder, args: &[Operand], ty: &Type) -> Operand {

@@ -5,9 +5,9 @@ use flow_ir::types::{DataType, Type};
 
 use crate::builtin::{Builtin, Family, NullRule};
 use crate::host::{HostArg, HostCx, HostError, HostOut, check_size, host, host_sees_nulls};
-use crate::interp::encode::{write_json_scalar, write_string};
+use crate::interp::encode::{write_json_scalar, write_name, write_string};
 use crate::signature::{Nullability, Pattern as P, sig};
-use crate::text::{field_of, write_value};
+use crate::text::field_of;
 
 const JSON: Builtin = Builtin { family: Family::Json, ..Builtin::STRICT };
 
@@ -128,7 +128,7 @@ pub(super) fn write(value: HostArg<'_>, ty: &DataType, out: &mut Vec<u8>) {
             out.push(b'{');
             for i in 0..map.len() {
                 separate(i, out);
-                name(HostArg::element(keys, i, key), &key.data, out);
+                write_name(HostArg::element(keys, i, key), &key.data, out);
                 write(HostArg::element(values, i, item), &item.data, out);
             }
             out.push(b'}');
@@ -162,21 +162,13 @@ pub(crate) fn write_json_name(
     column: usize,
     out: &mut Vec<u8>,
 ) {
-    name(field_of(row, layout, column), &layout.types()[column].data, out);
+    write_name(field_of(row, layout, column), &layout.types()[column].data, out);
 }
 
 fn separate(index: usize, out: &mut Vec<u8>) {
     if index > 0 {
         out.push(b',');
     }
-}
-
-/// A member's name and the colon.
-fn name(value: HostArg<'_>, ty: &DataType, out: &mut Vec<u8>) {
-    let mut text = Vec::new();
-    write_value(value, ty, &mut text);
-    write_string(&text, out);
-    out.push(b':');
 }
 
 fn json_string(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
@@ -201,7 +193,7 @@ fn object(cx: &HostCx, args: &[HostArg<'_>], nulls: bool, out: &mut HostOut<'_>)
         }
         separate(written, out);
         written += 1;
-        name(pair[0], &types[0].data, out);
+        write_name(pair[0], &types[0].data, out);
         write(pair[1], &types[1].data, out);
         check_size(out.len() - start)?;
     }

@@ -1,11 +1,13 @@
 //! Maps. Entries stand in the order of their keys.
 
+use std::iter::repeat_n;
+
 use flow_ir::row::{ContainerBuilder, RowLayout, RowRef};
 use flow_ir::types::{DataType, Type};
 
 use super::arrays::{elements, key_of, put};
 use crate::builtin::{Builtin, Family};
-use crate::host::{HostArg, HostCx, HostError, HostOut, host};
+use crate::host::{HostArg, HostCx, HostError, HostOut, check_size, host};
 use crate::signature::{ANY, ARRAY, MAP, OTHER, Pattern as P, sig};
 
 const MAPS: Builtin = Builtin { family: Family::Map, ..Builtin::STRICT };
@@ -38,6 +40,21 @@ pub(super) static BUILTINS: &[Builtin] = &[
         doc: "The keys of a map, in order.",
         overloads: &[sig(&[MAP], ARRAY, host("map_keys", map_keys))],
         examples: &[("MAP_KEYS(MAP['a', 1, 'b', 2])", "[a, b]"), ("MAP_KEYS(NULL)", "NULL")],
+        ..MAPS
+    },
+    Builtin {
+        name: "MULTISET_ELEMENTS",
+        doc: "The keys of a map, each as often as its value says: what COLLECT collected.",
+        overloads: &[sig(
+            &[P::Map(&ANY, &P::Int)],
+            ARRAY,
+            host("multiset_elements", multiset_elements),
+        )],
+        examples: &[
+            ("MULTISET_ELEMENTS(MAP['a', 1, 'b', 2])", "[a, b, b]"),
+            ("MULTISET_ELEMENTS(MAP['a', -1])", "[]"),
+            ("MULTISET_ELEMENTS(NULL)", "NULL"),
+        ],
         ..MAPS
     },
     Builtin {
@@ -202,6 +219,19 @@ fn map_keys(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Don
     let keys: Vec<_> = entries(args[0], &cx.args[0]).into_iter().map(|(k, _)| k).collect();
     let slot = parts(&cx.args[0]).0.slot();
     put(cx, out, slot, keys);
+    Ok(())
+}
+
+fn multiset_elements(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
+    let counted = entries(args[0], &cx.args[0]).into_iter().map(|(key, count)| {
+        let count = if count.is_null() { 0 } else { count.i64() };
+        (key, usize::try_from(count).unwrap_or(0))
+    });
+    let counted: Vec<_> = counted.collect();
+    let all = counted.iter().fold(0, |all: usize, (_, count)| all.saturating_add(*count));
+    check_size(all.saturating_mul(size_of::<u64>()))?;
+    let slot = parts(&cx.args[0]).0.slot();
+    put(cx, out, slot, counted.into_iter().flat_map(|(key, count)| repeat_n(key, count)));
     Ok(())
 }
 

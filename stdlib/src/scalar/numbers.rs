@@ -123,8 +123,22 @@ pub(super) static BUILTINS: &[Builtin] = &[
     Builtin {
         name: "CONV",
         doc: "The digits of a number in one base of 2 to 36 as those of another.",
-        overloads: &[sig(&[P::String, P::BigInt, P::BigInt], P::String, host("conv", conv))],
+        overloads: &[
+            sig(
+                &[P::String, P::BigInt, P::BigInt],
+                P::String,
+                host("conv", |_, args, out| conv(args[0].str(), args[1], args[2], out)),
+            ),
+            sig(
+                &[P::BigInt, P::BigInt, P::BigInt],
+                P::String,
+                host("conv_number", |_, args, out| {
+                    conv(&args[0].i64().to_string(), args[1], args[2], out)
+                }),
+            ),
+        ],
         examples: &[
+            ("CONV(10, 10, 2)", "1010"),
             ("CONV('ff', 16, 2)", "11111111"),
             ("CONV('-10', 10, 16)", "-A"),
             ("CONV(NULL, 10, 2)", "NULL"),
@@ -241,14 +255,13 @@ fn width_bucket_of(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>)
     Ok(())
 }
 
-fn conv(_: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
+fn conv(text: &str, from: HostArg<'_>, to: HostArg<'_>, out: &mut HostOut<'_>) -> Done {
     let base = |arg: HostArg<'_>| {
         let base = u32::try_from(arg.i64()).ok().filter(|base| (2..=36).contains(base));
         base.ok_or_else(|| HostError::bad_argument(format!("a base of {}", arg.i64())))
     };
-    let (from, to) = (base(args[1])?, base(args[2])?);
-    let text = args[0].str().trim();
-    let mut value = i128::from_str_radix(text, from)
+    let (from, to) = (base(from)?, base(to)?);
+    let mut value = i128::from_str_radix(text.trim(), from)
         .map_err(|_| HostError::bad_argument(format!("no digits of base {from}")))?;
     let negative = value < 0;
     let mut digits = Vec::new();

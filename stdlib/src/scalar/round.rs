@@ -81,7 +81,7 @@ pub(super) static BUILTINS: &[Builtin] = &[
     Builtin {
         name: "CEIL",
         aliases: &["CEILING"],
-        doc: "The least whole number not below; a timestamp's next start of a unit.",
+        doc: "The least whole number not below; a time's next start of a unit, weeks from Sunday.",
         overloads: &[
             sig(&[INTEGER], INTEGER, Meaning::Ops(|_, a, _| a[0])),
             sig(
@@ -94,18 +94,21 @@ pub(super) static BUILTINS: &[Builtin] = &[
             ),
             sig(&[P::Decimal], P::Double, host("ceil_decimal", ceil_decimal)).returns(whole_type),
             sig(&[P::Date, P::String], P::Date, host("time_ceil", super::time_unit::ceil)),
+            sig(&[P::Time, P::String], P::Time, host("ceil_time", super::time_unit::ceil_time))
+                .returns(same_type),
             sig(&[INSTANT, P::String], INSTANT, host("time_ceil", super::time_unit::ceil)),
         ],
         examples: &[
             ("CEIL(1.2)", "2"),
             ("CEIL(TIMESTAMP '2026-01-15 00:00:00' TO MONTH)", "2026-02-01 00:00:00"),
+            ("CEIL(TIME '23:15:00' TO HOUR)", "00:00:00"),
             ("CEIL(NULL)", "NULL"),
         ],
         ..MATH
     },
     Builtin {
         name: "FLOOR",
-        doc: "The greatest whole number not above; a timestamp's start of a unit.",
+        doc: "The greatest whole number not above; a time's start of a unit, weeks from Sunday.",
         overloads: &[
             sig(&[INTEGER], INTEGER, Meaning::Ops(|_, a, _| a[0])),
             sig(
@@ -118,11 +121,15 @@ pub(super) static BUILTINS: &[Builtin] = &[
             ),
             sig(&[P::Decimal], P::Double, host("floor_decimal", floor_decimal)).returns(whole_type),
             sig(&[P::Date, P::String], P::Date, host("time_floor", super::time_unit::floor)),
+            sig(&[P::Time, P::String], P::Time, host("floor_time", super::time_unit::floor_time))
+                .returns(same_type),
             sig(&[INSTANT, P::String], INSTANT, host("time_floor", super::time_unit::floor)),
         ],
         examples: &[
             ("FLOOR(-1.2)", "-2"),
             ("FLOOR(TIMESTAMP '2026-01-15 10:30:00' TO HOUR)", "2026-01-15 10:00:00"),
+            ("FLOOR(DATE '2026-01-15' TO WEEK)", "2026-01-11"),
+            ("FLOOR(TIME '10:31:59' TO MINUTE)", "10:31:00"),
             ("FLOOR(NULL)", "NULL"),
         ],
         ..MATH
@@ -194,6 +201,10 @@ fn parts(ty: &DataType) -> (u32, u32) {
 }
 
 /// The type of a DECIMAL rounded to a whole number, which may take a digit more.
+fn same_type(args: &[Type], _: &[Option<&Value>]) -> DataType {
+    args.first().map_or(DataType::Null, |ty| ty.data.clone())
+}
+
 fn whole_type(args: &[Type], _: &[Option<&Value>]) -> DataType {
     let (precision, scale) = args.first().map_or((38, 0), |ty| parts(&ty.data));
     decimal_of((precision - scale + u32::from(scale > 0)).min(38), 0)

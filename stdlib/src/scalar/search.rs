@@ -112,15 +112,33 @@ pub(super) static BUILTINS: &[Builtin] = &[
     },
     Builtin {
         name: "SPLIT_INDEX",
-        doc: "The piece at an index, counted from 0, between delimiters; NULL if there is none.",
-        overloads: &[sig(
-            &[P::String, P::String, P::BigInt],
-            P::String,
-            host("split_index", split_index),
-        )
-        .may_be_null()],
+        doc: "The piece at an index, counted from 0, between delimiters, a text or the code of a \
+              character; NULL if there is none.",
+        overloads: &[
+            sig(
+                &[P::String, P::String, P::BigInt],
+                P::String,
+                host("split_index", |_, args, out| {
+                    split_index(args[0].str(), args[1].str(), args[2].i64(), out)
+                }),
+            )
+            .may_be_null(),
+            sig(
+                &[P::String, P::BigInt, P::BigInt],
+                P::String,
+                host("split_index_code", |_, args, out| {
+                    let code = u32::try_from(args[1].i64()).ok().and_then(char::from_u32);
+                    let Some(code) = code else { return Ok(()) };
+                    let mut bytes = [0; 4];
+                    let delimiter: &str = code.encode_utf8(&mut bytes);
+                    split_index(args[0].str(), delimiter, args[2].i64(), out)
+                }),
+            )
+            .may_be_null(),
+        ],
         examples: &[
             ("SPLIT_INDEX('a/b/c', '/', 1)", "b"),
+            ("SPLIT_INDEX('a/b/c', 47, 1)", "b"),
             ("SPLIT_INDEX('a/b/c', '/', 3)", "NULL"),
             ("SPLIT_INDEX(NULL, '/', 0)", "NULL"),
         ],
@@ -220,9 +238,8 @@ fn instr_from(_: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Do
     Ok(())
 }
 
-fn split_index(_: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
-    let (text, delimiter) = (args[0].str(), args[1].str());
-    let Ok(index) = usize::try_from(args[2].i64()) else { return Ok(()) };
+fn split_index(text: &str, delimiter: &str, index: i64, out: &mut HostOut<'_>) -> Done {
+    let Ok(index) = usize::try_from(index) else { return Ok(()) };
     if delimiter.is_empty() {
         return Ok(());
     }

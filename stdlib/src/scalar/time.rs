@@ -65,6 +65,8 @@ macro_rules! clock {
     };
 }
 
+const ADD: Meaning = host("timestampadd", time_unit::timestamp_add);
+
 /// The functions.
 pub(super) static BUILTINS: &[Builtin] = &[
     Builtin {
@@ -158,13 +160,14 @@ pub(super) static BUILTINS: &[Builtin] = &[
     Builtin {
         name: "TIMESTAMPADD",
         doc: "A date or timestamp so many units later.",
-        overloads: &[sig(
-            &[P::String, P::BigInt, INSTANT],
-            INSTANT,
-            host("timestampadd", time_unit::timestamp_add),
-        )],
+        overloads: &[
+            sig(&[P::String, P::BigInt, P::Date], P::Date, ADD).returns(time_unit::added_type),
+            sig(&[P::String, P::BigInt, INSTANT], INSTANT, ADD),
+        ],
         examples: &[
             ("TIMESTAMPADD(MONTH, 1, TIMESTAMP '2026-01-31 00:00:00')", "2026-02-28 00:00:00"),
+            ("TIMESTAMPADD(WEEK, 1, DATE '2026-01-31')", "2026-02-07"),
+            ("TIMESTAMPADD(HOUR, 1, DATE '2026-01-31')", "2026-01-31 01:00:00"),
             ("TIMESTAMPADD(DAY, NULL, TIMESTAMP '2026-01-31 00:00:00')", "NULL"),
         ],
         ..TIME

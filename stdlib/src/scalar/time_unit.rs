@@ -2,7 +2,8 @@
 //! weeks, from Monday; everything is in UTC (`AT TIME ZONE` shifts).
 
 use flow_ir::kernel::ErrorCode;
-use flow_ir::types::DataType;
+use flow_ir::types::{DataType, TIME_MAX_PRECISION, Type};
+use flow_ir::value::Value;
 
 use crate::calendar::{
     Civil, DAY, HOUR, MINUTE, SECOND, add_interval, civil_of_days, day_of_year, days_of_civil,
@@ -239,14 +240,28 @@ pub(super) fn extract(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'
 
 /// DATE_TRUNC: (unit, value).
 pub(super) fn date_trunc(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
-    floor(cx, &[args[1], args[0]], out)
+    let unit = *cx.cached(args[0].bytes(), Unit::parse)?;
+    let micros = instant(args[1].i64(), &cx.result.data)?;
+    put(cx, unit.start(micros)?, out);
+    Ok(())
+}
+
+/// The start of the unit as FLOOR and CEIL have it: their weeks begin on Sunday.
+fn floored(unit: Unit, micros: i64) -> Result<i64, HostError> {
+    match unit {
+        Unit::Week => {
+            let next = micros.checked_add(DAY).ok_or_else(HostError::overflow)?;
+            Ok(unit.start(next)? - DAY)
+        }
+        _ => unit.start(micros),
+    }
 }
 
 /// FLOOR … TO: (value, unit).
 pub(super) fn floor(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
     let unit = *cx.cached(args[1].bytes(), Unit::parse)?;
     let micros = instant(args[0].i64(), &cx.result.data)?;
-    put(cx, unit.start(micros)?, out);
+    put(cx, floored(unit, micros)?, out);
     Ok(())
 }
 
@@ -254,11 +269,45 @@ pub(super) fn floor(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>
 pub(super) fn ceil(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
     let unit = *cx.cached(args[1].bytes(), Unit::parse)?;
     let micros = instant(args[0].i64(), &cx.result.data)?;
-    let start = unit.start(micros)?;
+    let start = floored(unit, micros)?;
     let (months, length) = unit.counted()?;
     let end = if start == micros { micros } else { add_interval(start, months, length)? };
     put(cx, end, out);
     Ok(())
+}
+
+/// FLOOR of a time of day: (value, unit).
+pub(super) fn floor_time(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
+    let length = of_a_day(*cx.cached(args[1].bytes(), Unit::parse)?)?;
+    out.i64(args[0].i64() / length * length);
+    Ok(())
+}
+
+/// CEIL of a time of day: (value, unit). Midnight comes after the last hour.
+pub(super) fn ceil_time(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
+    let length = of_a_day(*cx.cached(args[1].bytes(), Unit::parse)?)?;
+    out.i64((args[0].i64() + length - 1) / length * length % DAY);
+    Ok(())
+}
+
+/// The length of a unit that days are made of.
+fn of_a_day(unit: Unit) -> Result<i64, HostError> {
+    match unit.counted()? {
+        (0, length) if length < DAY => Ok(length),
+        _ => Err(HostError::bad_argument(format!("a time of day has no {unit:?}"))),
+    }
+}
+
+/// The type of a date moved by a unit: DATE if that is known to be of whole days.
+pub(super) fn added_type(_: &[Type], literals: &[Option<&Value>]) -> DataType {
+    let unit = match literals.first() {
+        Some(Some(Value::String(unit))) => Unit::parse(unit).ok(),
+        _ => None,
+    };
+    match unit.and_then(Unit::length) {
+        Some((_, length)) if length % DAY == 0 => DataType::Date,
+        _ => DataType::Timestamp { precision: TIME_MAX_PRECISION },
+    }
 }
 
 /// TIMESTAMPADD: (unit, count, value).

@@ -1,4 +1,6 @@
-//! Parts of URLs, a function each.
+//! Parts of URLs, a function each; addresses as numbers.
+
+use std::net::Ipv4Addr;
 
 use super::codec::{url_decode, url_part};
 use crate::builtin::{Builtin, Family};
@@ -77,7 +79,64 @@ pub(super) static BUILTINS: &[Builtin] = &[
         ],
         ..TEXT
     },
+    Builtin {
+        name: "INET_ATON",
+        doc: "An IPv4 address as a number, a.b as a.0.0.b, a.b.c as a.b.0.c; NULL if it is none.",
+        overloads: &[sig(
+            &[P::String],
+            P::BigInt,
+            host("inet_aton", |_, a, out| {
+                if let Some(address) = address(a[0].str()) {
+                    out.i64(i64::from(address));
+                }
+                Ok(())
+            }),
+        )
+        .may_be_null()],
+        examples: &[
+            ("INET_ATON('10.0.0.1')", "167772161"),
+            ("INET_ATON('10.1')", "167772161"),
+            ("INET_ATON('10.0.0.256')", "NULL"),
+        ],
+        ..TEXT
+    },
+    Builtin {
+        name: "INET_NTOA",
+        doc: "The IPv4 address that a number is; NULL if it is none.",
+        overloads: &[sig(
+            &[P::BigInt],
+            P::String,
+            host("inet_ntoa", |_, a, out| {
+                if let Ok(address) = u32::try_from(a[0].i64()) {
+                    out.str(&Ipv4Addr::from(address).to_string());
+                }
+                Ok(())
+            }),
+        )
+        .may_be_null()],
+        examples: &[("INET_NTOA(167772161)", "10.0.0.1"), ("INET_NTOA(-1)", "NULL")],
+        ..TEXT
+    },
 ];
+
+/// The number of an address; its last part fills what is left.
+fn address(text: &str) -> Option<u32> {
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    let parts: Vec<&str> = text.split('.').collect();
+    let (last, first) = parts.split_last()?;
+    if parts.len() > 4 || !parts.iter().all(|part| digits(part)) {
+        return None;
+    }
+    if first.is_empty() {
+        return last.parse().ok();
+    }
+    let mut bytes = [0; 4];
+    for (byte, part) in bytes.iter_mut().zip(first) {
+        *byte = part.parse().ok()?;
+    }
+    bytes[3] = last.parse().ok()?;
+    Some(u32::from_be_bytes(bytes))
+}
 
 fn put(part: Option<&str>, out: &mut HostOut<'_>) {
     if let Some(part) = part {

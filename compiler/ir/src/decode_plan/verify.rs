@@ -244,6 +244,19 @@ pub fn csv_reads_as(ty: &DataType) -> bool {
     }
 }
 
+/// Whether values of this type can be written as JSON: as what reads back, and a MAP with keys of
+/// any type that is not built of others, as their texts.
+pub fn json_writes_as(ty: &DataType) -> bool {
+    match ty {
+        DataType::Array(item) => json_writes_as(&item.data),
+        DataType::Map(key, value) => {
+            !key.data.is_container() && json_reads_as(&key.data) && json_writes_as(&value.data)
+        }
+        DataType::Row(fields) => fields.iter().all(|f| json_writes_as(&f.ty.data)),
+        scalar => json_reads_as(scalar),
+    }
+}
+
 /// Whether JSON has a form for this type: all but a bare NULL, and MAP only with STRING keys.
 pub fn json_reads_as(ty: &DataType) -> bool {
     match ty {

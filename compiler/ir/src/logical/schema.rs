@@ -47,11 +47,13 @@ pub enum Hidden {
     Timestamp,
     /// Of a view whose equal rows are counted: how often the record's row is there.
     Weight,
+    /// Of rows that a record's elements are: which one, from 1.
+    Element,
 }
 
 impl Hidden {
     /// All of them.
-    pub const ALL: [Hidden; 7] = [
+    pub const ALL: [Hidden; 8] = [
         Hidden::Watermark,
         Hidden::Position,
         Hidden::Tombstone,
@@ -59,6 +61,7 @@ impl Hidden {
         Hidden::Offset,
         Hidden::Timestamp,
         Hidden::Weight,
+        Hidden::Element,
     ];
 
     /// The column's name.
@@ -71,6 +74,7 @@ impl Hidden {
             Hidden::Offset => "$offset",
             Hidden::Timestamp => "$timestamp",
             Hidden::Weight => "$weight",
+            Hidden::Element => "$element",
         }
     }
 
@@ -88,10 +92,15 @@ impl Hidden {
             }
             // The whole value of such a view's record is the number.
             Hidden::Weight => (Origin::Value(Vec::new()), DataType::BigInt),
+            // No scan has one.
+            Hidden::Element => (Origin::Value(Vec::new()), DataType::BigInt),
         };
         DecodeColumn {
             name: self.name().to_string(),
-            ty: Type { data, nullable: matches!(self, Hidden::Timestamp | Hidden::Weight) },
+            ty: Type {
+                data,
+                nullable: matches!(self, Hidden::Timestamp | Hidden::Weight | Hidden::Element),
+            },
             origin,
         }
     }

@@ -16,7 +16,7 @@ use apache_avro::Schema;
 use flow_ir::csv::CsvDialect;
 use flow_ir::decode_plan::{
     AvroSkip, CsvPlan, DecodeColumn, DecodePlan, Origin, PayloadPlan, Sign, csv_reads_as,
-    json_reads_as, raw_reads_as,
+    json_reads_as, json_writes_as, raw_reads_as,
 };
 use flow_ir::encode_plan::{CsvWriter, EncodePlan, JsonTimestamps, JsonWriter, PayloadWriter};
 use flow_ir::types::{DataType, Field, Type};
@@ -262,7 +262,7 @@ pub fn encode_plan(
         }
         EncodeFormat::Json(timestamps) | EncodeFormat::BareJson(timestamps) => {
             let bare = matches!(format, EncodeFormat::BareJson(_));
-            let columns = with_form("json", json_reads_as, columns, written)?;
+            let columns = with_form("json", json_writes_as, columns, written)?;
             PayloadWriter::Json(JsonWriter { columns, timestamps, bare })
         }
         EncodeFormat::Csv(dialect) => {

@@ -21,13 +21,21 @@ pub(super) fn cast(value: &str, to: &DataType, out: &mut HostOut<'_>) -> Result<
     })
 }
 
+/// The integer in a text; of a fraction the nearest one, half away from zero.
+fn whole(value: &str) -> Result<i64, ErrorCode> {
+    text::parse_i64(value).or_else(|code| {
+        let rounded = text::parse_decimal(value, Digits { precision: 38, scale: 0 });
+        rounded.ok().and_then(|v| i64::try_from(v).ok()).ok_or(code)
+    })
+}
+
 fn parse(value: &str, to: &DataType, out: &mut HostOut<'_>) -> Result<(), ErrorCode> {
     let bad = ErrorCode::BadCast;
     match to {
         DataType::Boolean => out.bool(text::parse_bool(value).ok_or(bad)?),
         DataType::TinyInt | DataType::SmallInt | DataType::Int | DataType::BigInt => {
             let bits = to.integer_bits().unwrap_or(64);
-            out.i64(check_bits(text::parse_i64(value)?, bits)?);
+            out.i64(check_bits(whole(value)?, bits)?);
         }
         DataType::Real => out.f64(to_real(text::parse_f64(value).ok_or(bad)?)?),
         DataType::Double => out.f64(text::parse_f64(value).ok_or(bad)?),

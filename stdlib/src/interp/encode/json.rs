@@ -14,7 +14,7 @@ use super::Unfit;
 use crate::host::HostArg;
 use crate::text::{
     TimeStyle, field_of, write_date, write_decimal, write_f32, write_f64, write_i64,
-    write_interval, write_time, write_timestamp, write_uuid,
+    write_interval, write_time, write_timestamp, write_uuid, write_value,
 };
 
 /// Fields of a row, written as one object.
@@ -37,7 +37,8 @@ struct Member {
 pub(super) enum Form {
     Scalar(DataType, JsonTimestamps),
     Array(Type, Box<Form>),
-    Map(Type, Box<Form>),
+    /// The types of keys and values.
+    Map(Type, Type, Box<Form>),
     Row(JsonObject),
 }
 
@@ -82,8 +83,9 @@ impl Form {
             DataType::Array(item) => {
                 Form::Array((**item).clone(), Box::new(Form::new(&item.data, timestamps)))
             }
-            DataType::Map(_, value) => {
-                Form::Map((**value).clone(), Box::new(Form::new(&value.data, timestamps)))
+            DataType::Map(key, value) => {
+                let form = Box::new(Form::new(&value.data, timestamps));
+                Form::Map((**key).clone(), (**value).clone(), form)
             }
             DataType::Row(fields) => Form::Row(JsonObject::of(fields, 0..fields.len(), timestamps)),
             scalar => Form::Scalar(scalar.clone(), timestamps),
@@ -115,17 +117,15 @@ impl Form {
                 }
                 out.push(b']');
             }
-            Form::Map(ty, form) => {
-                let string = Type::not_null(DataType::String);
-                let map = MapRef::new(value.container(), string.slot(), ty.slot());
+            Form::Map(key, ty, form) => {
+                let map = MapRef::new(value.container(), key.slot(), ty.slot());
                 let (keys, values) = (map.keys(), map.values());
                 out.push(b'{');
                 for i in 0..map.len() {
                     if i > 0 {
                         out.push(b',');
                     }
-                    write_string(keys.var(i), out);
-                    out.push(b':');
+                    write_name(HostArg::element(keys, i, key), &key.data, out);
                     form.write(HostArg::element(values, i, ty), out)?;
                 }
                 out.push(b'}');
@@ -133,6 +133,19 @@ impl Form {
         }
         Ok(())
     }
+}
+
+/// A member's name and the colon; of a key that is no text, its text.
+pub(crate) fn write_name(value: HostArg<'_>, ty: &DataType, out: &mut Vec<u8>) {
+    match ty {
+        DataType::String => write_string(value.bytes(), out),
+        other => {
+            let mut text = Vec::new();
+            write_value(value, other, &mut text);
+            write_string(&text, out);
+        }
+    }
+    out.push(b':');
 }
 
 /// A value that is no container; timestamps in ISO form.

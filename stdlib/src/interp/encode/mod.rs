@@ -17,6 +17,7 @@ use flow_ir::types::{DataType, Type};
 
 pub use csv::csv_header;
 pub use field::FieldWriter;
+pub(crate) use json::write_name;
 pub use json::{write_json_scalar, write_string};
 
 use avro::AvroPuts;
