@@ -76,6 +76,10 @@ impl Checker<'_> {
             "TO_TIMESTAMP" if args.len() == 1 && args[0].ty.data.is_numeric() => {
                 return self.of_seconds(args, span);
             }
+            "JSON_EXTRACT" if args.len() > 2 => return self.at_names("JSONB_AT_PATH", args, span),
+            "JSON_EXTRACT_STRING" if args.len() > 2 => {
+                return self.at_names("JSONB_AT_PATH_TEXT", args, span);
+            }
             "SUBSTRING" if args.len() == 2 && is_pattern(&args[1]) => {
                 let groups = self.operator("REGEXP_MATCH", args, span)?;
                 let one = Expr::literal(Value::Int(1), Type::not_null(DataType::Int), span);
@@ -88,6 +92,14 @@ impl Checker<'_> {
         // What Postgres builds is JSON, not its text.
         let builds = name.starts_with("JSON_BUILD_") || name.starts_with("JSONB_BUILD_");
         Some(if builds { cast(made, &DataType::Json, false, span) } else { made })
+    }
+
+    /// JSONB_EXTRACT_PATH(json, name, …).
+    fn at_names(&mut self, function: &str, args: Vec<Expr>, span: Span) -> Option<Expr> {
+        let mut names = args.into_iter();
+        let json = names.next()?;
+        let path = self.array_of(names.collect(), span)?;
+        self.operator(function, vec![json, path], span)
     }
 
     fn unknown_function(&mut self, name: &str, span: Span) -> Option<Expr> {
@@ -315,7 +327,13 @@ fn clock(name: &str, bare: bool, span: Span) -> Option<Expr> {
     let clock = Expr { kind: ExprKind::Clock, ty, span };
     let to = match name {
         _ if !bare => return None,
-        "NOW" | "PROCTIME" | "CURRENT_TIMESTAMP" | "CURRENT_ROW_TIMESTAMP" => return Some(clock),
+        "NOW"
+        | "PROCTIME"
+        | "CURRENT_TIMESTAMP"
+        | "CURRENT_ROW_TIMESTAMP"
+        | "CLOCK_TIMESTAMP"
+        | "STATEMENT_TIMESTAMP"
+        | "TRANSACTION_TIMESTAMP" => return Some(clock),
         "LOCALTIMESTAMP" => DataType::Timestamp { precision },
         "CURRENT_DATE" => DataType::Date,
         "CURRENT_TIME" | "LOCALTIME" => DataType::Time { precision: 0 },

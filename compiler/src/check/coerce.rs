@@ -11,8 +11,10 @@ use flow_stdlib::text::format_value;
 
 use super::Checker;
 use super::aggregate_call::MEANS;
+use super::expr::ExprCx;
 use super::literal::constant;
 use crate::diagnostics::types;
+use crate::syntax::ast;
 
 /// Precision and scale of a DECIMAL of which nothing is known.
 const ANY_DECIMAL: (u32, u32) = (38, 18);
@@ -164,6 +166,28 @@ impl Checker<'_> {
             return self.widen(arg, to).map(|e| Expr { span, ..e });
         }
         Some(cast(arg, to, lenient, span))
+    }
+
+    /// CAST as written.
+    pub(super) fn written_cast(
+        &mut self,
+        arg: &ast::Expr,
+        (written, colons): (&ast::TypeExpr, bool),
+        lenient: bool,
+        span: Span,
+        cx: &mut ExprCx<'_>,
+    ) -> Option<Expr> {
+        let arg = self.expr(arg, cx);
+        let mut ty = self.type_of(written)?;
+        if let (true, Some(arg)) = (colons && written.is_open_decimal(), &arg) {
+            ty.data = any_decimal(arg);
+        }
+        self.cast_lints(arg.as_ref(), &ty, span);
+        let cast = self.explicit_cast(arg?, &ty.data, lenient, span)?;
+        if written.is_jsonb() {
+            return self.operator("JSON_CANONICAL", vec![cast], span);
+        }
+        self.to_length(cast, written, span)
     }
 
     /// The expression as a value of a sink's column: what widens, and numbers that narrow.

@@ -7,7 +7,6 @@ use flow_ir::types::{DataType, Field, Type};
 
 use super::Checker;
 use super::aggregate::{AggregateExpr, GroupWindow, alike};
-use super::coerce::any_decimal;
 use super::over::OverExpr;
 use super::scope::{Found, Scope, find};
 use super::star::whole_row;
@@ -120,7 +119,7 @@ impl Checker<'_> {
                 self.case(operand.as_deref(), branches, otherwise.as_deref(), span, cx)
             }
             K::Cast { arg, ty, lenient, colons } => {
-                self.cast(arg, (ty, *colons), *lenient, span, cx)
+                self.written_cast(arg, (ty, *colons), *lenient, span, cx)
             }
             K::AtTimeZone { arg, zone } => {
                 self.spelled("AT TIME ZONE", &[Some(&**arg), Some(&**zone)], span, cx)
@@ -177,24 +176,6 @@ impl Checker<'_> {
             }
         };
         Some(negate_if(negated, found, span))
-    }
-
-    fn cast(
-        &mut self,
-        arg: &ast::Expr,
-        (written, colons): (&ast::TypeExpr, bool),
-        lenient: bool,
-        span: Span,
-        cx: &mut ExprCx<'_>,
-    ) -> Option<Expr> {
-        let arg = self.expr(arg, cx);
-        let mut ty = self.type_of(written)?;
-        if let (true, Some(arg)) = (colons && written.is_open_decimal(), &arg) {
-            ty.data = any_decimal(arg);
-        }
-        self.cast_lints(arg.as_ref(), &ty, span);
-        let cast = self.explicit_cast(arg?, &ty.data, lenient, span)?;
-        self.to_length(cast, written, span)
     }
 
     /// A builtin that has a syntax of its own; parts that are left out are no arguments.

@@ -25,6 +25,10 @@ impl Checker<'_> {
         let is_array = |e: &Expr| matches!(e.ty.data, DataType::Array(_));
         let name = match op {
             BinaryOp::Concat => return self.concatenated(left, right, span),
+            BinaryOp::Eq | BinaryOp::NotEq if is_json(&left) || is_json(&right) => {
+                let sides = vec![self.canonical(left)?, self.canonical(right)?];
+                return self.operator(symbol(op), sides, span);
+            }
             BinaryOp::Subtract if is_json(&left) => "JSONB_DELETE",
             BinaryOp::Matches | BinaryOp::NotMatches => {
                 let found = self.operator("REGEXP_LIKE", vec![left, right], span)?;
@@ -46,6 +50,19 @@ impl Checker<'_> {
             _ => symbol(op),
         };
         self.operator(name, vec![left, right], span)
+    }
+
+    /// JSON as it is compared: by what it says, not by its text.
+    fn canonical(&mut self, side: Expr) -> Option<Expr> {
+        let span = side.span;
+        let side = match is_untyped(&side) {
+            true => self.widen(side, &DataType::Json)?,
+            false => side,
+        };
+        match side.ty.data {
+            DataType::Json => self.operator("JSON_CANONICAL", vec![side], span),
+            _ => Some(side),
+        }
     }
 
     /// `left || right`: of arrays and their elements, of JSON, else of texts.
@@ -177,6 +194,7 @@ pub(super) fn symbol(op: BinaryOp) -> &'static str {
         BinaryOp::HasAllKeys => "JSONB_EXISTS_ALL",
         BinaryOp::Path => "JSONB_AT_PATH",
         BinaryOp::PathText => "JSONB_AT_PATH_TEXT",
+        BinaryOp::DeletePath => "JSONB_DELETE_PATH",
         BinaryOp::StartsWith => "STARTS_WITH",
         BinaryOp::Eq => "=",
         BinaryOp::NotEq => "<>",

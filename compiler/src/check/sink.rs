@@ -76,14 +76,20 @@ impl<'a> Checker<'a> {
     fn target(&mut self, insert: &Insert) -> Option<RelationId> {
         let named = self.lookup(&insert.table)?;
         match named.meaning {
-            Meaning::Relation(id) => Some(id),
+            Meaning::Relation(id) => match self.declared(id).create {
+                Some(create) if create.source => {
+                    let (at, declared) = (insert.table.span(), Some(named.span));
+                    self.report(plans::not_a_target(&named.name, "a SOURCE", at, declared))
+                }
+                Some(_) | None => Some(id),
+            },
             Meaning::View(_) => {
                 let at = insert.table.span();
-                self.report(plans::not_a_target(&named.name, at, Some(named.span)))
+                self.report(plans::not_a_target(&named.name, "a view", at, Some(named.span)))
             }
             Meaning::Served(_) => {
                 let at = insert.table.span();
-                self.report(plans::not_a_target(&named.name, at, None))
+                self.report(plans::not_a_target(&named.name, "a view", at, None))
             }
             Meaning::Index => {
                 let at = insert.table.span();

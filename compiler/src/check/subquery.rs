@@ -547,6 +547,7 @@ fn negated(op: BinaryOp) -> Option<BinaryOp> {
         | BinaryOp::HasAllKeys
         | BinaryOp::Path
         | BinaryOp::PathText
+        | BinaryOp::DeletePath
         | BinaryOp::StartsWith => return None,
     })
 }

@@ -38,10 +38,10 @@ pub fn nothing_runs(span: Span) -> Diagnostic {
         .with_help("Add INSERT INTO … SELECT …, or a SELECT, which prints.")
 }
 
-/// INSERT INTO something that is not a stream or table.
-pub fn not_a_target(name: &str, span: Span, declared: Option<Span>) -> Diagnostic {
-    let message = format!("{name} is a view and cannot be written");
-    let found = Diagnostic::new(Code::E0806, message, span, "a view")
+/// INSERT INTO something that is not a stream or table: `a view`, `a SOURCE`.
+pub fn not_a_target(name: &str, what: &str, span: Span, declared: Option<Span>) -> Diagnostic {
+    let message = format!("{name} is {what} and cannot be written");
+    let found = Diagnostic::new(Code::E0806, message, span, what)
         .with_help("Declare a stream or table: CREATE STREAM … WITH (…).");
     match declared {
         Some(declared) => found.with_related(declared, "declared here"),

@@ -76,6 +76,7 @@ impl Precedence {
             | BinaryOp::HasAllKeys
             | BinaryOp::Path
             | BinaryOp::PathText
+            | BinaryOp::DeletePath
             | BinaryOp::StartsWith => Precedence::Concat,
             BinaryOp::Eq
             | BinaryOp::NotEq

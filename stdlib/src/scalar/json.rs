@@ -68,6 +68,7 @@ pub(super) static BUILTINS: &[Builtin] = &[
     },
     Builtin {
         name: "JSON_EXISTS",
+        aliases: &["JSONB_PATH_EXISTS"],
         doc: "Whether a path reaches a value.",
         overloads: &[
             sig(&[P::String, P::String], P::Boolean, host("json_exists", json_exists)),

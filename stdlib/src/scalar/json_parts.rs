@@ -78,7 +78,7 @@ pub(super) static BUILTINS: &[Builtin] = &[
     },
     Builtin {
         name: "JSON_EXTRACT",
-        aliases: &["JSON_EXTRACT_PATH", "JSONB_EXTRACT_PATH"],
+        aliases: &["JSON_EXTRACT_PATH", "JSONB_EXTRACT_PATH", "JSONB_PATH_QUERY_FIRST"],
         doc: "The JSON at a path, or of a member's name.",
         overloads: of_json!(P::String, P::Json, "json_member", json_member),
         examples: &[

@@ -104,6 +104,31 @@ pub(super) static BUILTINS: &[Builtin] = &[
         ..JSON
     },
     Builtin {
+        name: "JSONB_DELETE_PATH",
+        doc: "JSON without what is at a path of names and indexes (#-).",
+        overloads: &[
+            signature(&[P::Json, P::String], P::Json, "jsonb_delete_path", jsonb_delete_path),
+            signature(&[P::Json, TEXTS], P::Json, "jsonb_delete_path_of", jsonb_delete_path_of),
+        ],
+        examples: &[
+            (r#"JSONB_DELETE_PATH('{"a": [1, 2]}', '{a,0}')"#, r#"{"a":[2]}"#),
+            (r#"JSONB_DELETE_PATH('{"a": {"b": 1}}', ARRAY['a', 'c'])"#, r#"{"a":{"b":1}}"#),
+            ("JSONB_DELETE_PATH(NULL, '{a}')", "NULL"),
+        ],
+        ..JSON
+    },
+    Builtin {
+        name: "JSON_CANONICAL",
+        doc: "JSON without blanks, its names in order and each of them once, the last one: what is \
+              equal has equal texts then. `x::JSONB` and comparisons make it.",
+        overloads: &[signature(&[P::Json], P::Json, "json_canonical", json_canonical)],
+        examples: &[
+            (r#"JSON_CANONICAL('{"b": 1, "a": [ 2 ], "b": 3}')"#, r#"{"a":[2],"b":3}"#),
+            ("JSON_CANONICAL(NULL)", "NULL"),
+        ],
+        ..JSON
+    },
+    Builtin {
         name: "JSONB_CONCAT",
         doc: "Two objects as one, the second's members winning, or arrays end to end (||).",
         overloads: &[
@@ -337,6 +362,51 @@ fn at_path_of(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> D
 
 fn at_path_text_of(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
     found(args[0].str(), &texts(cx, args[1], 1), true, out);
+    Ok(())
+}
+
+fn jsonb_delete_path(_: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
+    let steps = steps(args[1].str())?;
+    deleted(args[0].str(), &steps.iter().map(String::as_str).collect::<Vec<_>>(), out);
+    Ok(())
+}
+
+fn jsonb_delete_path_of(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
+    deleted(args[0].str(), &texts(cx, args[1], 1), out);
+    Ok(())
+}
+
+fn deleted(text: &str, path: &[&str], out: &mut HostOut<'_>) {
+    if let Some(mut json) = parse(text) {
+        delete_at(&mut json, path);
+        out.str(&json.to_string());
+    }
+}
+
+fn delete_at(json: &mut Json, path: &[&str]) {
+    let Some((first, rest)) = path.split_first() else { return };
+    match json {
+        Json::Object(members) if rest.is_empty() => {
+            members.remove(*first);
+        }
+        Json::Object(members) => members.get_mut(*first).into_iter().for_each(|member| {
+            delete_at(member, rest);
+        }),
+        Json::Array(items) => match position(first, items.len()) {
+            Some(at) if rest.is_empty() => {
+                items.remove(at);
+            }
+            Some(at) => delete_at(&mut items[at], rest),
+            None => {}
+        },
+        _ => {}
+    }
+}
+
+fn json_canonical(_: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
+    if let Some(json) = parse(args[0].str()) {
+        out.str(&json.to_string());
+    }
     Ok(())
 }
 

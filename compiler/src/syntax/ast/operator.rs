@@ -66,6 +66,8 @@ pub enum BinaryOp {
     Path,
     /// `#>>`.
     PathText,
+    /// `#-`.
+    DeletePath,
     /// `^@`.
     StartsWith,
     /// `=`, `==`.

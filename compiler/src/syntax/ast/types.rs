@@ -16,6 +16,11 @@ pub struct TypeExpr {
 }
 
 impl TypeExpr {
+    /// Whether it is JSONB.
+    pub fn is_jsonb(&self) -> bool {
+        matches!(&self.kind, TypeKind::Named { name, .. } if name.is_word("jsonb"))
+    }
+
     /// Whether it is NUMERIC, or DECIMAL, without digits.
     pub fn is_open_decimal(&self) -> bool {
         let TypeKind::Named { name, params, .. } = &self.kind else { return false };

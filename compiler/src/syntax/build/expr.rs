@@ -523,6 +523,7 @@ fn operator(item: &Node<'_>) -> Operator {
         "?&" => BinaryOp::HasAllKeys,
         "#>" => BinaryOp::Path,
         "#>>" => BinaryOp::PathText,
+        "#-" => BinaryOp::DeletePath,
         "^@" => BinaryOp::StartsWith,
         "/" => BinaryOp::Divide,
         "%" => BinaryOp::Modulo,

@@ -81,9 +81,9 @@ impl Builder<'_> {
                     query.offset.replace(offset).map(|_| "OFFSET")
                 }
                 Rule::emit => {
-                    let mode = match has(&part, Rule::k_final) {
-                        true => EmitMode::Final,
-                        false => EmitMode::Changes,
+                    let mode = match has(&part, Rule::k_changes) {
+                        true => EmitMode::Changes,
+                        false => EmitMode::Final,
                     };
                     query.emit.replace(Emit { mode, span: at }).map(|_| "EMIT")
                 }

@@ -526,6 +526,7 @@ fn binary(op: BinaryOp) -> &'static str {
         BinaryOp::HasAllKeys => " ?& ",
         BinaryOp::Path => " #> ",
         BinaryOp::PathText => " #>> ",
+        BinaryOp::DeletePath => " #- ",
         BinaryOp::StartsWith => " ^@ ",
         BinaryOp::Eq => " = ",
         BinaryOp::NotEq => " <> ",
