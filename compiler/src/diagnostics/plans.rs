@@ -117,23 +117,26 @@ pub fn unbounded_state(keeps: &str, remedy: &str, span: Span) -> Diagnostic {
 /// A statement that looks at what runs, and is no part of it.
 pub fn of_the_shell(statement: &str, span: Span, instead: Option<&str>) -> Diagnostic {
     let message = format!("{statement} is a statement of the shell, not of a program");
-    Diagnostic::new(Code::E0901, message, span, "not part of a program")
-        .with_help(instead.unwrap_or("Write it in the shell, `flow repl`, or ask `flow query`."))
+    let instead = instead.unwrap_or("Write it in the shell, `flow repl`, or ask `flow query`.");
+    lacking(message, span, "not part of a program", Some(instead))
 }
 
 /// More than a job may hold.
 pub fn too_large(why: &str, span: Span) -> Diagnostic {
     let message = format!("this takes a larger job than there may be: {why}");
-    Diagnostic::new(Code::E0901, message, span, "too large").with_help(
-        "A relation has 4,000 columns at most, an expression 100,000 operations, a job 10,000 \
-         operators. Split it; a long list of constants can be a table to join with.",
-    )
+    let instead = "A relation has 4,000 columns at most, an expression 100,000 operations, a job \
+                   10,000 operators. Split it; a long list of constants can be a table to join \
+                   with.";
+    lacking(message, span, "too large", Some(instead))
 }
 
 /// Parsed, planned, not there yet.
 pub fn not_available(feature: &str, span: Span, instead: Option<&str>) -> Diagnostic {
-    let message = format!("{feature} is not available yet");
-    let found = Diagnostic::new(Code::E0901, message, span, "not available yet");
+    lacking(format!("{feature} is not available yet"), span, "not available yet", instead)
+}
+
+fn lacking(message: String, span: Span, label: &str, instead: Option<&str>) -> Diagnostic {
+    let found = Diagnostic::new(Code::E0901, message, span, label);
     match instead {
         Some(instead) => found.with_help(instead),
         None => found,

@@ -114,7 +114,10 @@ struct Problem {
 fn excerpt(body: &[u8]) -> String {
     const EXCERPT_BYTES_MAX: usize = 200;
     let text = String::from_utf8_lossy(body.get(..EXCERPT_BYTES_MAX).unwrap_or(body));
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    match text.split_whitespace().collect::<Vec<_>>().join(" ") {
+        empty if empty.is_empty() => "without a word".to_string(),
+        text => text,
+    }
 }
 
 /// A schema in a request or an answer; Avro and no references go without saying.

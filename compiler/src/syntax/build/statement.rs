@@ -376,7 +376,7 @@ impl Builder<'_> {
                 let words: Vec<String> =
                     self.idents(&inner).iter().map(|word| word.text.to_uppercase()).collect();
                 let words = words.join(" ");
-                let of = child(&inner, Rule::show_of).map(|of| self.first_name(&of));
+                let of = child(pair, Rule::show_of).map(|of| self.first_name(&of));
                 shown(&words, of).unwrap_or_else(|| {
                     let at = self.span(&inner);
                     self.report(syntax::unknown_object_kind(at, "SHOW", &words, SHOWN));
