@@ -98,6 +98,8 @@ pub struct StateStore {
     pending: VecDeque<Arc<Overlay>>,
     /// What the epoch before changed: about as much as the next will.
     room: Room,
+    /// What the sealed epochs changed that the disk has not followed, keys again and again.
+    behind: Room,
 }
 
 /// A sealed epoch.
@@ -209,6 +211,7 @@ impl StateStore {
             stored_until: epoch - 1,
             pending: VecDeque::new(),
             room: Room::default(),
+            behind: Room::default(),
         }
     }
 
@@ -257,13 +260,13 @@ impl StateStore {
                 Rows::Windowed(rows) => rows.seal(to_disk && is_both, &mut out),
             }
         }
-        let (changes, for_disk) = match (to_disk, is_both) {
-            (true, true) => {
-                let both = Arc::new(out.finish_for_disk(self.epoch));
-                (both.clone(), Some(both))
-            }
-            (true, false) => (Arc::new(out.finish(self.epoch)), Some(self.seal_for_disk())),
-            (false, _) => (Arc::new(out.finish(self.epoch)), None),
+        let (changes, for_disk) = if to_disk && is_both {
+            let both = Arc::new(out.finish_for_disk(self.epoch));
+            (both.clone(), Some(both))
+        } else {
+            let changes = Arc::new(out.finish(self.epoch));
+            self.behind.add(changes.room());
+            (changes, to_disk.then(|| self.seal_for_disk()))
         };
         if let Some(overlay) = &for_disk {
             self.pending.push_back(overlay.clone());
@@ -276,7 +279,7 @@ impl StateStore {
 
     /// What has changed in the tables, all sealed, since the disk last followed.
     fn seal_for_disk(&mut self) -> Arc<Overlay> {
-        let mut out = OverlayBuilder::default();
+        let mut out = OverlayBuilder::with_room(std::mem::take(&mut self.behind));
         for table in &mut self.tables {
             match &mut table.rows {
                 Rows::Point(rows) => rows.seal_for_disk(table.number, &[], &mut out),

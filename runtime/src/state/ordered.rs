@@ -390,17 +390,15 @@ impl OrderedTable {
             let key = &self.touched_keys[touched.key_at..touched.key_at + touched.key_len];
             let entry = self.tree.get_mut(key).expect("a touched key stays in the tree");
             entry.stored |= for_disk && entry.row.is_some() && self.disk.is_some();
-            let (row, stored) = (entry.row.as_ref().map(Row::row), entry.stored);
+            let (row, stored) = (entry.row.as_ref(), entry.stored);
             let written = match (row, &touched.before) {
                 (None, Before::Absent) => false,
-                (Some(now), Before::Row(then)) => now.words() != then.row().words(),
+                (Some(now), Before::Row(then)) => now.row().words() != then.row().words(),
                 (Some(_), Before::Absent | Before::Gone)
                 | (None, Before::Row(_) | Before::Gone) => true,
             };
             if written {
-                out.push(table, touched.group, [key, &[]], |words| {
-                    words.extend_from_slice(row.map_or(&[], RowRef::words));
-                });
+                out.push_row(table, touched.group, key, row);
             }
             // A mark stays only for what may still be on disk.
             if row.is_none() && !stored {
@@ -423,10 +421,7 @@ impl OrderedTable {
         }
         for (key, entry) in self.tree.iter_mut().filter(|(_, entry)| entry.epoch > since) {
             entry.stored = true;
-            let row = entry.row.as_ref().map(Row::row);
-            out.push(table, entry.group, [key.bytes(), &[]], |words| {
-                words.extend_from_slice(row.map_or(&[], RowRef::words));
-            });
+            out.push_row(table, entry.group, key.bytes(), entry.row.as_ref());
         }
     }
 

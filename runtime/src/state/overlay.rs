@@ -4,8 +4,15 @@
 //! A full key is table number (u32, big-endian), key group, key bytes. The same bytes are the
 //! record key in the changelog and the key on disk, so nobody copies them again. In an overlay for
 //! the disk entries ascend by it, one a key; else the last entry of a key counts.
+//!
+//! Short rows are copied. Long ones of ordered tables are shared with the table, which never
+//! changes them in place.
+
+use std::sync::Arc;
 
 use flow_ir::row::RowRef;
+
+use super::small::Row;
 
 /// Bytes of a full key before the table's own key: table number and key group.
 pub const KEY_PREFIX_BYTES: usize = 5;
@@ -17,23 +24,47 @@ pub struct Overlay {
     entries: Vec<Entry>,
     keys: Vec<u8>,
     words: Vec<u64>,
+    shared: Vec<Arc<[u64]>>,
+    /// Words of the shared rows.
+    shared_words: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     key_at: usize,
     key_len: u32,
-    /// Words of the row; 0: the key is gone.
-    row_len: u32,
-    row_at: usize,
+    row: Place,
 }
 
-/// Room for changes: their number, bytes of keys, words of rows.
+/// Where the row of an entry is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// Nowhere: the key is gone.
+    Gone,
+    /// In `words`.
+    Words { at: usize, len: u32 },
+    /// In `shared`.
+    Shared(usize),
+}
+
+/// Room for changes: their number, bytes of keys, words of rows, shared rows.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Room {
     entries: usize,
     keys: usize,
     words: usize,
+    shared: usize,
+}
+
+impl Room {
+    /// Takes what `other` would need in addition.
+    pub(super) fn add(&mut self, other: Self) {
+        let Self { entries, keys, words, shared } = other;
+        self.entries += entries;
+        self.keys += keys;
+        self.words += words;
+        self.shared += shared;
+    }
 }
 
 /// One changed key.
@@ -79,8 +110,9 @@ impl Overlay {
 
     /// How much there is in it.
     pub(super) fn room(&self) -> Room {
-        let Self { entries, keys, words, .. } = self;
-        Room { entries: entries.len(), keys: keys.len(), words: words.len() }
+        let Self { entries, keys, words, shared, .. } = self;
+        let (entries, keys, words) = (entries.len(), keys.len(), words.len());
+        Room { entries, keys, words, shared: shared.len() }
     }
 
     /// Changed keys.
@@ -93,9 +125,10 @@ impl Overlay {
         self.entries.is_empty()
     }
 
-    /// Memory in bytes.
+    /// Memory in bytes, shared rows too: the table may let them go first.
     pub fn bytes(&self) -> usize {
-        self.entries.len() * size_of::<Entry>() + self.keys.len() + self.words.len() * 8
+        let own = self.entries.len() * size_of::<Entry>() + self.keys.len();
+        own + (self.words.len() + self.shared_words) * 8
     }
 
     /// All changes; of one for the disk in the order of their full keys.
@@ -105,8 +138,12 @@ impl Overlay {
 
     fn change(&self, entry: &Entry) -> Change<'_> {
         let key = &self.keys[entry.key_at..entry.key_at + entry.key_len as usize];
-        let words = &self.words[entry.row_at..entry.row_at + entry.row_len as usize];
-        Change { full_key: key, row: (!words.is_empty()).then(|| RowRef::new(words)) }
+        let row = match entry.row {
+            Place::Gone => None,
+            Place::Words { at, len } => Some(&self.words[at..at + len as usize]),
+            Place::Shared(at) => Some(&*self.shared[at]),
+        };
+        Change { full_key: key, row: row.map(RowRef::new) }
     }
 }
 
@@ -139,12 +176,34 @@ impl OverlayBuilder {
         parts: [&[u8]; 2],
         write: impl FnOnce(&mut Vec<u64>),
     ) {
-        let (key_at, row_at) = (self.overlay.keys.len(), self.overlay.words.len());
-        push_full_key(table, group, parts, &mut self.overlay.keys);
+        let at = self.overlay.words.len();
         write(&mut self.overlay.words);
+        let len = u32::try_from(self.overlay.words.len() - at).expect("rows stay < 32 GiB");
+        let row = if len == 0 { Place::Gone } else { Place::Words { at, len } };
+        self.push_entry(table, group, parts, row);
+    }
+
+    /// Adds a key and its row; `None`: the key is gone.
+    pub(super) fn push_row(&mut self, table: u32, group: u8, key: &[u8], row: Option<&Row>) {
+        let key = [key, &[]];
+        match row {
+            Some(Row::Shared(row)) => {
+                let place = Place::Shared(self.overlay.shared.len());
+                self.overlay.shared.push(row.clone());
+                self.overlay.shared_words += row.len();
+                self.push_entry(table, group, key, place);
+            }
+            Some(Row::Inline { .. }) | None => self.push(table, group, key, |words| {
+                words.extend_from_slice(row.map_or(&[], |row| row.row().words()));
+            }),
+        }
+    }
+
+    fn push_entry(&mut self, table: u32, group: u8, key: [&[u8]; 2], row: Place) {
+        let key_at = self.overlay.keys.len();
+        push_full_key(table, group, key, &mut self.overlay.keys);
         let key_len = u32::try_from(self.overlay.keys.len() - key_at).expect("keys stay < 4 GiB");
-        let row_len = u32::try_from(self.overlay.words.len() - row_at).expect("rows stay < 32 GiB");
-        self.overlay.entries.push(Entry { key_at, key_len, row_len, row_at });
+        self.overlay.entries.push(Entry { key_at, key_len, row });
     }
 
     /// An empty one with room for so much, and some more.
@@ -155,6 +214,8 @@ impl OverlayBuilder {
             entries: Vec::with_capacity(more(room.entries)),
             keys: Vec::with_capacity(more(room.keys)),
             words: Vec::with_capacity(more(room.words)),
+            shared: Vec::with_capacity(more(room.shared)),
+            shared_words: 0,
         };
         Self { overlay }
     }
@@ -166,15 +227,21 @@ impl OverlayBuilder {
 
     /// Adds all changes of another part.
     pub(super) fn append(&mut self, part: Self) {
-        let Overlay { entries, keys, words, .. } = part.overlay;
-        let (keys_at, words_at) = (self.overlay.keys.len(), self.overlay.words.len());
+        let Overlay { entries, keys, words, shared, shared_words, .. } = part.overlay;
+        let Room { keys: keys_at, words: words_at, shared: shared_at, .. } = self.overlay.room();
         self.overlay.entries.extend(entries.into_iter().map(|entry| Entry {
             key_at: entry.key_at + keys_at,
-            row_at: entry.row_at + words_at,
+            row: match entry.row {
+                Place::Gone => Place::Gone,
+                Place::Words { at, len } => Place::Words { at: at + words_at, len },
+                Place::Shared(at) => Place::Shared(at + shared_at),
+            },
             ..entry
         }));
         self.overlay.keys.extend_from_slice(&keys);
         self.overlay.words.extend_from_slice(&words);
+        self.overlay.shared.extend(shared);
+        self.overlay.shared_words += shared_words;
     }
 
     /// Closes it for the changelog.
@@ -193,7 +260,7 @@ impl OverlayBuilder {
             a_prefix
                 .cmp(b_prefix)
                 .then_with(|| overlay.change(a).full_key.cmp(overlay.change(b).full_key))
-                .then_with(|| b.row_len.cmp(&a.row_len))
+                .then_with(|| (a.row == Place::Gone).cmp(&(b.row == Place::Gone)))
         });
         order.dedup_by(|(_, later), (_, first)| {
             overlay.change(later).full_key == overlay.change(first).full_key

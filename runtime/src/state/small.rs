@@ -2,15 +2,18 @@
 //! multiset then needs no allocation beyond the tree's nodes.
 
 use std::borrow::Borrow;
+use std::sync::Arc;
 
 use flow_ir::row::RowRef;
 
 /// Keys up to this many bytes lie in the tree's nodes.
-const INLINE_KEY_BYTES: usize = 38;
+const INLINE_KEY_BYTES: usize = 30;
 /// Rows up to this many words do: length, null bits, two one-word columns.
 const INLINE_ROW_WORDS: usize = 4;
 /// What an allocation takes beside its bytes, about.
 const ALLOCATION_BYTES: usize = 16;
+/// The two counts in front of what is shared.
+const COUNTS_BYTES: usize = 16;
 
 /// Key bytes; equal and ordered as the bytes are.
 #[derive(Clone, Debug)]
@@ -73,11 +76,11 @@ impl Ord for Key {
     }
 }
 
-/// The words of a row.
+/// The words of a row. Those of a long one never change, and overlays hold them as well.
 #[derive(Clone, Debug)]
 pub(super) enum Row {
     Inline { len: u8, words: [u64; INLINE_ROW_WORDS] },
-    Heap(Box<[u64]>),
+    Shared(Arc<[u64]>),
 }
 
 impl Row {
@@ -89,14 +92,14 @@ impl Row {
                 words[..row.len()].copy_from_slice(row);
                 Self::Inline { len, words }
             }
-            Ok(_) | Err(_) => Self::Heap(row.into()),
+            Ok(_) | Err(_) => Self::Shared(row.into()),
         }
     }
 
     pub(super) fn row(&self) -> RowRef<'_> {
         match self {
             Self::Inline { len, words } => RowRef::new(&words[..usize::from(*len)]),
-            Self::Heap(words) => RowRef::new(words),
+            Self::Shared(words) => RowRef::new(words),
         }
     }
 
@@ -104,7 +107,7 @@ impl Row {
     pub(super) fn heap_bytes(&self) -> usize {
         match self {
             Self::Inline { .. } => 0,
-            Self::Heap(words) => words.len() * 8 + ALLOCATION_BYTES,
+            Self::Shared(words) => words.len() * 8 + COUNTS_BYTES + ALLOCATION_BYTES,
         }
     }
 }

@@ -29,13 +29,15 @@ impl OrderedTable {
         from: Bound<&[u8]>,
         to: Bound<&[u8]>,
     ) -> Result<(), StateError> {
-        let Some(disk) = self.disk.clone() else { return Ok(()) };
-        let (low, high) = disk_range(from, to);
-        for &g in disk.groups() {
-            let wanted = group.is_none_or(|group| group == g);
-            if !wanted || !self.only_on_disk[usize::from(g)].any() {
-                continue;
-            }
+        let Some(disk) = &self.disk else { return Ok(()) };
+        let is_read = |g: u8| group.is_none_or(|group| group == g);
+        let is_read = |g: &u8| is_read(*g) && self.only_on_disk[usize::from(*g)].any();
+        let groups: Vec<u8> = disk.groups().iter().copied().filter(is_read).collect();
+        if groups.is_empty() {
+            return Ok(());
+        }
+        let (disk, (low, high)) = (disk.clone(), disk_range(from, to));
+        for g in groups {
             disk.scan(g, &low, high.as_deref(), Direction::Forward, |key, row| {
                 if !self.tree.contains_key(key) {
                     self.came_back(g, key, RowRef::new(row));
@@ -57,10 +59,10 @@ impl OrderedTable {
         from: Bound<&[u8]>,
         to: Bound<&[u8]>,
     ) -> Result<Option<Vec<u8>>, StateError> {
-        let Some(disk) = self.disk.clone() else { return Ok(None) };
         if !self.only_on_disk[usize::from(group)].any() || is_empty(from, to) {
             return Ok(None);
         }
+        let Some(disk) = self.disk.clone() else { return Ok(None) };
         let (low, high) = disk_range(from, to);
         let (mut left, mut last) = (ENTRIES_READ_AT_ONCE, None);
         disk.scan(group, &low, high.as_deref(), Direction::Forward, |key, row| {
@@ -85,10 +87,10 @@ impl OrderedTable {
         to: Bound<&[u8]>,
         direction: Direction,
     ) -> Result<(), StateError> {
-        let Some(disk) = self.disk.clone() else { return Ok(()) };
         if !self.only_on_disk[usize::from(group)].any() || is_empty(from, to) {
             return Ok(());
         }
+        let Some(disk) = self.disk.clone() else { return Ok(()) };
         let (low, high) = disk_range(from, to);
         disk.scan(group, &low, high.as_deref(), direction, |key, row| {
             match self.tree.get(key) {
