@@ -4,8 +4,12 @@
 //! that was written up to some moment: the rows up to some position, and perhaps some that are
 //! newer, which come again when the changelog is read from that position.
 //!
+//! Many changes at once are a sorted file that RocksDB takes in as it is: they are written once,
+//! and not to a memtable first.
+//!
 //! The position is kept with its hash: what `publish` wrote is what `open` accepts.
 
+use std::io::ErrorKind;
 use std::ops::{ControlFlow, RangeInclusive};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +17,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use flow_ir::row::{RowRef, key_hash};
 use rocksdb::{
     BlockBasedOptions, Cache, DB, DBCompressionType, DBPinnableSlice, DBRawIterator, Direction,
-    Options, ReadOptions, SnapshotWithThreadMode, WriteBatch, WriteOptions,
+    IngestExternalFileOptions, Options, ReadOptions, SnapshotWithThreadMode, SstFileWriter,
+    WriteBatch, WriteOptions,
 };
 
 use super::error::StateError;
@@ -36,6 +41,12 @@ const BACKGROUND_JOBS: i32 = 2;
 const OPEN_FILES_MAX: i32 = 512;
 /// Changes are written in pieces of about this size, bytes.
 pub(super) const BATCH_BYTES: usize = 4 << 20;
+/// So many changes at once become a file, bytes.
+const FILE_BYTES_MIN: usize = 8 << 20;
+/// The file that is about to be taken in.
+const INCOMING: &str = "incoming";
+/// Files of the youngest level before they are compacted: one is what comes at once.
+const YOUNG_FILES_MAX: i32 = 8;
 /// Keys of one multi-get.
 const MULTI_GET_KEYS_MAX: usize = 1024;
 
@@ -101,6 +112,9 @@ impl Disk {
     /// Writes changes and then the position that includes them. The overlays are of workers that
     /// own different key groups, and for the disk.
     pub fn publish(&self, overlays: &[&Overlay], position: &[u8]) -> Result<(), StateError> {
+        if overlays.iter().map(|overlay| overlay.bytes()).sum::<usize>() >= FILE_BYTES_MIN {
+            return self.take_in(overlays, position);
+        }
         let mut writer = DiskBatch::default();
         for change in in_key_order(overlays) {
             writer.push(change.full_key(), change.row().map(RowRef::bytes));
@@ -112,6 +126,44 @@ impl Disk {
         self.write(writer)?;
         debug_assert_eq!(self.position().ok().flatten().as_deref(), Some(position));
         Ok(())
+    }
+
+    /// Publishes changes by way of a file.
+    pub(super) fn take_in(&self, overlays: &[&Overlay], position: &[u8]) -> Result<(), StateError> {
+        // The file with its position outlives a crash. So must all that came before it.
+        self.db.flush().map_err(|error| self.error(error))?;
+        let path = self.path.join(INCOMING);
+        // What a crash left may be a file of the database under a second name, not to be written.
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(self.io_error(error)),
+            Ok(()) | Err(_) => {}
+        }
+        let options = file_options();
+        self.write_file(&options, &path, overlays, position).map_err(|error| self.error(error))?;
+        let mut take_in = IngestExternalFileOptions::default();
+        take_in.set_move_files(true);
+        let taken = self.db.ingest_external_file_opts(&take_in, vec![path]);
+        taken.map_err(|error| self.error(error))
+    }
+
+    fn write_file(
+        &self,
+        options: &Options,
+        path: &Path,
+        overlays: &[&Overlay],
+        position: &[u8],
+    ) -> Result<(), rocksdb::Error> {
+        let mut file = SstFileWriter::create(options);
+        file.open(path)?;
+        for change in in_key_order(overlays) {
+            match change.row() {
+                Some(row) => file.put(change.full_key(), row.bytes())?,
+                None => file.delete(change.full_key())?,
+            }
+        }
+        // No table comes after the store's own.
+        file.put(POSITION_KEY, hashed(position))?;
+        file.finish()
     }
 
     /// Writes a batch, all or nothing.
@@ -267,6 +319,11 @@ impl Disk {
         error
     }
 
+    fn io_error(&self, error: std::io::Error) -> StateError {
+        self.failed.store(true, Ordering::Relaxed);
+        StateError::Io { path: self.path.clone(), message: error.to_string() }
+    }
+
     fn get_own(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
         Ok(self.get(key)?.map(|value| value.to_vec()))
     }
@@ -363,10 +420,13 @@ impl DiskBatch {
 
     /// Adds the position that includes the entries.
     pub(super) fn position(&mut self, position: &[u8]) {
-        let mut value = key_hash(position).to_le_bytes().to_vec();
-        value.extend_from_slice(position);
-        self.batch.put(POSITION_KEY, value);
+        self.batch.put(POSITION_KEY, hashed(position));
     }
+}
+
+/// A position behind its hash.
+fn hashed(position: &[u8]) -> Vec<u8> {
+    [&key_hash(position).to_le_bytes(), position].concat()
 }
 
 /// The changes of all overlays by full key. Each (table, group) is of one overlay only, so whole
@@ -384,10 +444,25 @@ fn in_key_order<'a>(overlays: &[&'a Overlay]) -> impl Iterator<Item = Change<'a>
     changes.into_iter()
 }
 
-fn options() -> Options {
+fn blocks() -> BlockBasedOptions {
     let mut blocks = BlockBasedOptions::default();
-    blocks.set_block_cache(&Cache::new_lru_cache(BLOCK_CACHE_BYTES));
     blocks.set_bloom_filter(BLOOM_BITS_PER_KEY, false);
+    blocks
+}
+
+/// Of a file that is to be taken in. It is young, and soon compacted.
+fn file_options() -> Options {
+    let mut blocks = blocks();
+    blocks.disable_cache();
+    let mut options = Options::default();
+    options.set_block_based_table_factory(&blocks);
+    options.set_compression_type(DBCompressionType::None);
+    options
+}
+
+fn options() -> Options {
+    let mut blocks = blocks();
+    blocks.set_block_cache(&Cache::new_lru_cache(BLOCK_CACHE_BYTES));
     blocks.set_cache_index_and_filter_blocks(true);
     blocks.set_pin_l0_filter_and_index_blocks_in_cache(true);
     let mut options = Options::default();
@@ -399,6 +474,7 @@ fn options() -> Options {
     options.set_compression_per_level(&[&levels[..], &others[..]].concat());
     options.set_write_buffer_size(MEMTABLE_BYTES);
     options.set_max_write_buffer_number(MEMTABLES_MAX);
+    options.set_level_zero_file_num_compaction_trigger(YOUNG_FILES_MAX);
     options.set_max_background_jobs(BACKGROUND_JOBS);
     options.set_max_open_files(OPEN_FILES_MAX);
     options.set_keep_log_file_num(2);

@@ -43,6 +43,33 @@ fn the_position_survives_and_goes_with_the_rows() {
 }
 
 #[test]
+fn a_file_that_a_crash_left_is_not_written_again() {
+    let (folder, disk) = disk();
+    let mut writer = store(ALL_GROUPS, Some(&disk), usize::MAX);
+    put(&mut writer, &[1], 4);
+    disk.publish(&[&writer.seal(true).changes], b"few").expect("the disk works");
+    put(&mut writer, &[2, 3], 4);
+    disk.take_in(&[&writer.seal(true).changes], b"many").expect("the disk works");
+    // It died before it took the second name of its new file away.
+    let files = std::fs::read_dir(folder.path()).expect("a folder").map(|file| file.expect("one"));
+    let paths = files.map(|file| file.path());
+    let newest = paths.filter(|path| path.extension().is_some_and(|e| e == "sst")).max();
+    std::fs::hard_link(newest.expect("a file"), folder.path().join("incoming")).expect("linked");
+    drop((writer, disk));
+    let disk = Arc::new(Disk::open(folder.path()).expect("it opens again"));
+    assert_eq!(disk.position(), Ok(Some(b"many".to_vec())), "with the file, what came before");
+    let mut writer = store(ALL_GROUPS, Some(&disk), usize::MAX);
+    writer.load().expect("our own rows");
+    put(&mut writer, &[3, 4], 5);
+    disk.take_in(&[&writer.seal(true).changes], b"more").expect("the disk works");
+    drop((writer, disk));
+    let disk = Arc::new(Disk::open(folder.path()).expect("it opens again"));
+    let mut reader = store(ALL_GROUPS, Some(&disk), usize::MAX);
+    reader.load().expect("our own rows");
+    assert_eq!(reader.point(POINT).len(), 4);
+}
+
+#[test]
 fn workers_share_a_disk_by_key_group() {
     let (_folder, disk) = disk();
     let numbers: Vec<u8> = (0..100).collect();
