@@ -291,3 +291,55 @@ fn a_deleted_topic_takes_all_that_is_its_own_with_it() {
     let mut reader = log.reader(&[at()]).expect("made");
     assert!(reader.poll(Duration::ZERO).expect("read").is_none());
 }
+
+/// Files of large batches in the folder of a log.
+fn files(dir: &std::path::Path) -> usize {
+    std::fs::read_dir(dir.join("segments")).expect("a folder").count()
+}
+
+#[test]
+fn large_batches_lie_in_files_that_go_with_them() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut log = LocalLog::open(dir.path()).expect("opens");
+    for (name, compacted) in [("long", false), ("c", true)] {
+        let topic = NewTopic { name: name.into(), partitions: 1, compacted, config: vec![] };
+        log.create_topic(&topic).expect("created");
+    }
+    let value = vec![b'v'; 40 << 10];
+    for round in 0u8..12 {
+        if round % 4 == 0 {
+            drop(log);
+            log = LocalLog::open(dir.path()).expect("opens again");
+            log.limit_tails(100 << 10);
+        }
+        let mut writer = log.writer("w").expect("a writer");
+        writer.begin().expect("begins");
+        for topic in ["long", "c"] {
+            let key = [round % 3];
+            let (key, value) = (Some(&key[..]), Some(&value[..]));
+            writer.send(&Outgoing { topic, key, value, ..Outgoing::default() }).expect("taken");
+        }
+        assert_eq!(writer.commit(), Outcome::Committed);
+    }
+    let start = |topic: &str| Assignment { topic: topic.into(), partition: 0, offset: 0 };
+    let mut reader = log.reader(&[start("long")]).expect("a reader");
+    let mut read = 0;
+    while let Some(fetched) = reader.poll(Duration::ZERO).expect("read") {
+        let mut records: Vec<Record<'_>> = Vec::new();
+        fetched.batch.records(&mut records);
+        assert!(records.iter().all(|record| record.value == Some(&value)));
+        read += records.len();
+    }
+    assert_eq!(read, 12, "of a topic that keeps all");
+    drop(reader);
+    let mut reader = log.reader_of_last(&[start("c")]).expect("a reader");
+    assert!(last_records(&log, &mut *reader).len() >= 3, "of each key the last");
+    drop(reader);
+    assert!(files(dir.path()) <= 6, "one of each kind a start, and none that is not needed");
+    let kept = files(dir.path());
+    log.delete_topics(&["long", "c"]).expect("deleted");
+    assert!(files(dir.path()) < kept);
+    drop(log);
+    LocalLog::open(dir.path()).expect("opens again");
+    assert_eq!(files(dir.path()), 0, "nothing names them");
+}

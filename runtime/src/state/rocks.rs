@@ -131,7 +131,7 @@ impl Disk {
     /// Publishes changes by way of a file.
     pub(super) fn take_in(&self, overlays: &[&Overlay], position: &[u8]) -> Result<(), StateError> {
         // The file with its position outlives a crash. So must all that came before it.
-        self.db.flush().map_err(|error| self.error(error))?;
+        self.flush()?;
         let path = self.path.join(INCOMING);
         // What a crash left may be a file of the database under a second name, not to be written.
         match std::fs::remove_file(&path) {
@@ -320,8 +320,7 @@ impl Disk {
     }
 
     fn io_error(&self, error: std::io::Error) -> StateError {
-        self.failed.store(true, Ordering::Relaxed);
-        StateError::Io { path: self.path.clone(), message: error.to_string() }
+        self.failed(StateError::Io { path: self.path.clone(), message: error.to_string() })
     }
 
     fn get_own(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {

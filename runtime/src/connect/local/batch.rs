@@ -7,6 +7,8 @@
 //!  bytes   u32 length + 1 and the bytes; 0 for NULL
 //! ```
 
+use std::sync::Arc;
+
 use flow_ir::kernel::{Headers, Record};
 
 use crate::connect::{Outgoing, RecordBatch};
@@ -38,9 +40,9 @@ impl Batch {
         self.bytes.len()
     }
 
-    pub(super) fn finish(mut self) -> Vec<u8> {
+    pub(super) fn finish(mut self) -> Arc<Vec<u8>> {
         self.bytes[..4].copy_from_slice(&self.count.to_le_bytes());
-        self.bytes
+        Arc::new(self.bytes)
     }
 }
 

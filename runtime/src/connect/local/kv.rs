@@ -1,19 +1,27 @@
-//! The ordered key-value store under the embedded log: RocksDB on disk, a tree in memory.
+//! The ordered key-value store under the embedded log: on disk RocksDB, with large values in files
+//! beside it, else a tree in memory.
 
 use std::collections::BTreeMap;
+use std::fs::DirEntry;
+use std::io;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::RwLock;
+use std::sync::{Arc, RwLock};
 
 use rocksdb::{
     DB, DBCompressionType, DBRecoveryMode, Direction, ErrorKind, IteratorMode, Options, WriteBatch,
     WriteBatchIterator, WriteOptions,
 };
 
+use thiserror::Error;
+
+use super::segments::{Keep, Place, Segments};
 use crate::error::{Result, RuntimeError};
 
 /// Values of this size lie in files of their own, bytes.
-const BLOB_BYTES_MIN: u64 = 16 << 10;
+const LARGE_BYTES_MIN: usize = 16 << 10;
+/// Where, in the store's folder.
+const SEGMENTS: &str = "segments";
 
 /// Writes that become visible and durable together: one buffer, whatever the store. Ranges that are
 /// deleted are so before all else.
@@ -21,14 +29,17 @@ const BLOB_BYTES_MIN: u64 = 16 << 10;
 pub(super) struct Changes {
     deleted: Vec<Range<Vec<u8>>>,
     batch: WriteBatch,
+    large: Vec<Large>,
+}
+
+/// A large value.
+struct Large {
+    key: Vec<u8>,
+    value: Arc<Vec<u8>>,
+    keep: Keep,
 }
 
 impl Changes {
-    /// None, with room for so many bytes.
-    pub(super) fn with_room(bytes: usize) -> Self {
-        Self { deleted: Vec::new(), batch: WriteBatch::with_capacity_bytes(bytes) }
-    }
-
     /// A single write.
     pub(super) fn one(key: &[u8], value: &[u8]) -> Self {
         let mut changes = Self::default();
@@ -38,6 +49,14 @@ impl Changes {
 
     pub(super) fn put(&mut self, key: &[u8], value: &[u8]) {
         self.batch.put(key, value);
+    }
+
+    /// Puts a batch of records, which may be large.
+    pub(super) fn put_batch(&mut self, key: Vec<u8>, value: Arc<Vec<u8>>, keep: Keep) {
+        match value.len() < LARGE_BYTES_MIN {
+            true => self.put(&key, &value),
+            false => self.large.push(Large { key, value, keep }),
+        }
     }
 
     pub(super) fn delete(&mut self, key: &[u8]) {
@@ -51,11 +70,11 @@ impl Changes {
 }
 
 impl Changes {
-    /// One batch of all. (What reads a batch back knows nothing of ranges.)
-    fn with_ranges_first(self) -> WriteBatch {
+    /// One batch of all but the large values. (What reads a batch back knows nothing of ranges.)
+    fn with_ranges_first(&self) -> WriteBatch {
         let mut whole = WriteBatch::default();
-        for keys in self.deleted {
-            whole.delete_range(keys.start, keys.end);
+        for keys in &self.deleted {
+            whole.delete_range(&keys.start, &keys.end);
         }
         self.batch.iterate(&mut Append(&mut whole));
         whole
@@ -69,9 +88,103 @@ const DAMAGED_HELP: &str = "Nothing else holds what is in it: put the folder bac
 /// An ordered store with atomic batches.
 pub(super) enum Kv {
     /// On disk.
-    Rocks(Box<DB>),
+    Rocks(Box<OnDisk>),
     /// In memory.
     Memory(RwLock<BTreeMap<Vec<u8>, Vec<u8>>>),
+}
+
+/// A store in a folder.
+pub(super) struct OnDisk {
+    db: DB,
+    segments: Segments,
+}
+
+impl OnDisk {
+    fn open(dir: &Path) -> std::result::Result<Self, StoreError> {
+        let mut options = Options::default();
+        options.create_if_missing(true);
+        // What was synced is there, or is missed. A crash cuts off the last record alone.
+        options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+        options.set_compression_type(DBCompressionType::Lz4);
+        options.set_keep_log_file_num(2);
+        let db = DB::open(&options, dir)?;
+        let segments = Segments::open(&dir.join(SEGMENTS), &places(&db, DATA..AFTER_DATA)?)?;
+        Ok(Self { db, segments })
+    }
+
+    fn write(&self, mut changes: Changes) -> Result<()> {
+        let values: Vec<_> =
+            changes.large.iter().map(|large| (large.keep, large.value.as_slice())).collect();
+        let written = self.segments.append(&values).map_err(disk_error)?;
+        for (large, place) in changes.large.iter().zip(written) {
+            changes.batch.put(&large.key, [&PLACE[..], &place.to_bytes()].concat());
+        }
+        let mut freed = Vec::new();
+        for keys in &changes.deleted {
+            freed.extend(places(&self.db, &keys.start..&keys.end).map_err(disk_error)?);
+        }
+        let batch = match changes.deleted.is_empty() {
+            true => changes.batch,
+            false => changes.with_ranges_first(),
+        };
+        let mut options = WriteOptions::default();
+        options.set_sync(true);
+        self.db.write_opt(batch, &options).map_err(disk_error)?;
+        match freed.is_empty() {
+            true => Ok(()),
+            false => self.segments.release(&freed).map_err(disk_error),
+        }
+    }
+
+    fn scan(
+        &self,
+        prefix: &[u8],
+        from: &[u8],
+        mut visit: impl FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<()> {
+        // What the iterator sees stays until it has been read.
+        let files = self.segments.files();
+        for entry in self.db.iterator(IteratorMode::From(from, Direction::Forward)) {
+            let (key, value) = entry.map_err(disk_error)?;
+            if !key.starts_with(prefix) {
+                break;
+            }
+            let goes_on = match place(&key, &value) {
+                Some(place) => visit(&key, &files.read(place).map_err(disk_error)?),
+                None => visit(&key, &value),
+            };
+            if !goes_on {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How the keys of batches begin, and what comes after them (`log`).
+const DATA: &[u8] = b"d";
+const AFTER_DATA: &[u8] = b"e";
+
+/// What stands under a batch's key where the batch lies elsewhere: a batch of no records, which is
+/// never written, and the place.
+const PLACE: [u8; 4] = [0; 4];
+
+/// The place of a value that lies elsewhere.
+fn place(key: &[u8], value: &[u8]) -> Option<Place> {
+    if key.starts_with(DATA) { Place::read(value.strip_prefix(&PLACE)?) } else { None }
+}
+
+/// The places under a range of keys.
+fn places(db: &DB, keys: Range<&[u8]>) -> std::result::Result<Vec<Place>, rocksdb::Error> {
+    let mut places = Vec::new();
+    for entry in db.iterator(IteratorMode::From(keys.start, Direction::Forward)) {
+        let (key, value) = entry?;
+        if &*key >= keys.end {
+            break;
+        }
+        places.extend(place(&key, &value));
+    }
+    Ok(places)
 }
 
 impl Kv {
@@ -86,28 +199,18 @@ impl Kv {
         if !dir.join("CURRENT").exists() && holds_records(dir) {
             return Err(damaged(dir, "the file CURRENT, which names the others, is gone"));
         }
-        let mut options = Options::default();
-        options.create_if_missing(true);
-        // What was synced is there, or is missed. A crash cuts off the last record alone.
-        options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
-        options.set_compression_type(DBCompressionType::Lz4);
-        options.set_keep_log_file_num(2);
-        // Batches of records are written out once, and not again by each compaction of their keys.
-        options.set_enable_blob_files(true);
-        options.set_min_blob_size(BLOB_BYTES_MIN);
-        options.set_blob_compression_type(DBCompressionType::None);
-        options.set_enable_blob_gc(true);
-        DB::open(&options, dir).map(|db| Kv::Rocks(Box::new(db))).map_err(|error| {
-            match is_damage(&error) {
-                true => damaged(dir, error.as_ref()),
+        OnDisk::open(dir).map(|on_disk| Kv::Rocks(Box::new(on_disk))).map_err(|error| {
+            match error.is_damage() {
+                true => damaged(dir, &error.to_string()),
                 false => RuntimeError::external(format!("cannot open {}: {error}", dir.display())),
             }
         })
     }
 
+    /// The value of a key, of any but a batch's.
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
         match self {
-            Kv::Rocks(db) => db.get(key).map_err(disk_error),
+            Kv::Rocks(on_disk) => on_disk.db.get(key).map_err(disk_error),
             Kv::Memory(map) => Ok(read(map).get(key).cloned()),
         }
     }
@@ -115,21 +218,15 @@ impl Kv {
     /// Writes all changes, or none; on disk they are synced when this returns.
     pub(super) fn write(&self, changes: Changes) -> Result<()> {
         match self {
-            Kv::Rocks(db) => {
-                let mut options = WriteOptions::default();
-                options.set_sync(true);
-                let batch = match changes.deleted.is_empty() {
-                    true => changes.batch,
-                    false => changes.with_ranges_first(),
-                };
-                db.write_opt(batch, &options).map_err(disk_error)
-            }
+            Kv::Rocks(on_disk) => on_disk.write(changes),
             Kv::Memory(map) => {
                 let mut map = map.write().unwrap_or_else(|e| e.into_inner());
                 for keys in &changes.deleted {
                     map.retain(|key, _| !keys.contains(key));
                 }
                 changes.batch.iterate(&mut Apply(&mut map));
+                let large = changes.large.into_iter();
+                map.extend(large.map(|large| (large.key, Arc::unwrap_or_clone(large.value))));
                 Ok(())
             }
         }
@@ -144,14 +241,7 @@ impl Kv {
         mut visit: impl FnMut(&[u8], &[u8]) -> bool,
     ) -> Result<()> {
         match self {
-            Kv::Rocks(db) => {
-                for entry in db.iterator(IteratorMode::From(from, Direction::Forward)) {
-                    let (key, value) = entry.map_err(disk_error)?;
-                    if !key.starts_with(prefix) || !visit(&key, &value) {
-                        break;
-                    }
-                }
-            }
+            Kv::Rocks(on_disk) => on_disk.scan(prefix, from, visit)?,
             Kv::Memory(map) => {
                 for (key, value) in read(map).range(from.to_vec()..) {
                     if !key.starts_with(prefix) || !visit(key, value) {
@@ -163,25 +253,21 @@ impl Kv {
         Ok(())
     }
 
-    /// The last entry before `before` that begins with `prefix`.
-    pub(super) fn last_before(
-        &self,
-        prefix: &[u8],
-        before: &[u8],
-    ) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
+    /// The last key before `before` that begins with `prefix`.
+    pub(super) fn last_before(&self, prefix: &[u8], before: &[u8]) -> Result<Option<Vec<u8>>> {
         let found = match self {
-            Kv::Rocks(db) => db
+            Kv::Rocks(on_disk) => on_disk
+                .db
                 .iterator(IteratorMode::From(before, Direction::Reverse))
                 .find(|entry| entry.as_ref().map_or(true, |(key, _)| &**key < before))
                 .transpose()
                 .map_err(disk_error)?
-                .map(|(key, value)| (key.into_vec(), value.into_vec())),
-            Kv::Memory(map) => read(map)
-                .range(..before.to_vec())
-                .next_back()
-                .map(|(key, value)| (key.clone(), value.clone())),
+                .map(|(key, _)| key.into_vec()),
+            Kv::Memory(map) => {
+                read(map).range(..before.to_vec()).next_back().map(|(key, _)| key.clone())
+            }
         };
-        Ok(found.filter(|(key, _)| key.starts_with(prefix)))
+        Ok(found.filter(|key| key.starts_with(prefix)))
     }
 }
 
@@ -219,17 +305,39 @@ fn read(
 
 /// Whether a folder has files with records of a log.
 fn holds_records(dir: &Path) -> bool {
-    let files = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    let mut files = files.map(|file| (file.path(), file.metadata().map_or(0, |m| m.len())));
-    files.any(|(path, bytes)| {
-        let end = path.extension().and_then(|end| end.to_str());
-        bytes > 0 && matches!(end, Some("sst" | "blob" | "log"))
-    })
+    let files = |dir: &Path| std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let is_filled = |file: &DirEntry| file.metadata().is_ok_and(|m| m.len() > 0);
+    let of_store = |file: &DirEntry| {
+        let path = file.path();
+        matches!(path.extension().and_then(|end| end.to_str()), Some("sst" | "blob" | "log"))
+    };
+    files(dir).any(|file| is_filled(&file) && of_store(&file))
+        || files(&dir.join(SEGMENTS)).any(|file| is_filled(&file))
 }
 
-/// Whether bytes, or files, are not there as they were written.
-fn is_damage(error: &rocksdb::Error) -> bool {
-    error.kind() == ErrorKind::Corruption || error.as_ref().contains("No such file or directory")
+/// What the store, or a file beside it, says.
+#[derive(Debug, Error)]
+enum StoreError {
+    #[error(transparent)]
+    Rocks(#[from] rocksdb::Error),
+    #[error(transparent)]
+    File(#[from] io::Error),
+}
+
+impl StoreError {
+    /// Whether bytes, or files, are not there as they were written.
+    fn is_damage(&self) -> bool {
+        match self {
+            Self::Rocks(error) => {
+                let text = error.as_ref();
+                error.kind() == ErrorKind::Corruption || text.contains("No such file or directory")
+            }
+            Self::File(error) => matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
+            ),
+        }
+    }
 }
 
 fn damaged(dir: &Path, why: &str) -> RuntimeError {
@@ -238,8 +346,9 @@ fn damaged(dir: &Path, why: &str) -> RuntimeError {
 }
 
 /// A failure of the disk under the log. A full disk is not repaired by trying again at once.
-fn disk_error(error: rocksdb::Error) -> RuntimeError {
-    let (text, is_damage) = (error.to_string(), is_damage(&error));
+fn disk_error(error: impl Into<StoreError>) -> RuntimeError {
+    let error: StoreError = error.into();
+    let (text, is_damage) = (error.to_string(), error.is_damage());
     let full = ["No space left", "Disk quota", "File too large"].iter().any(|t| text.contains(t));
     let error = RuntimeError::external(format!("the embedded log cannot be used: {text}"));
     if is_damage {

@@ -5,7 +5,8 @@
 //! ```text
 //!  n                             number of the next topic: none is given twice
 //!  t NAME                        topic: number, partitions, identity, compacted (JSON)
-//!  d TOPIC PARTITION OFFSET      a batch of records; OFFSET of its first
+//!  d TOPIC PARTITION OFFSET      a batch of records; OFFSET of its first. A large one lies in a
+//!                                file, and here stands where (`kv`, `segments`)
 //!  m TOPIC PARTITION             compacted topic: where its tail begins, and the tail's bytes
 //!  c TOPIC PARTITION KEY         compacted topic: the last record of KEY before the tail, offset
 //!  in
@@ -290,10 +291,16 @@ impl State {
     }
 
     /// Keeps a batch of a compacted topic for its readers.
-    pub(super) fn keep_recent(&mut self, topic: &str, partition: u32, base: i64, batch: Vec<u8>) {
+    pub(super) fn keep_recent(
+        &mut self,
+        topic: &str,
+        partition: u32,
+        base: i64,
+        batch: Arc<Vec<u8>>,
+    ) {
         let topic = self.topics.get_mut(topic);
         if let Some(recent) = topic.and_then(|topic| topic.recent.get_mut(partition as usize)) {
-            recent.push(base, batch.into());
+            recent.push(base, batch);
         }
     }
 

@@ -21,6 +21,7 @@ mod log;
 mod reader;
 mod recent;
 mod remote;
+mod segments;
 mod server;
 mod wire;
 mod writer;

@@ -114,7 +114,7 @@ impl Partition {
         let at = data_key(self.number, self.partition, self.position);
         let after = data_key(self.number, self.partition, self.position.saturating_add(1));
         // The batch that holds the position may begin before it.
-        let from = shared.kv.last_before(&prefix, &after)?.map_or(at, |(key, _)| key);
+        let from = shared.kv.last_before(&prefix, &after)?.unwrap_or(at);
         let mut stored = Stored::new(self.position);
         let stable = self.stable;
         let position = &mut self.position;

@@ -13,13 +13,13 @@ const RECENT_BYTES: usize = 4 << 20;
 /// The last batches of a partition, without gap up to its end, oldest first.
 #[derive(Clone, Default)]
 pub(super) struct Recent {
-    batches: VecDeque<(i64, Arc<[u8]>)>,
+    batches: VecDeque<(i64, Arc<Vec<u8>>)>,
     bytes: usize,
 }
 
 impl Recent {
     /// Adds the batch that was written next.
-    pub(super) fn push(&mut self, base: i64, batch: Arc<[u8]>) {
+    pub(super) fn push(&mut self, base: i64, batch: Arc<Vec<u8>>) {
         self.bytes += batch.len();
         self.batches.push_back((base, batch));
         while self.bytes > RECENT_BYTES

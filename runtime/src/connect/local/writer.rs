@@ -10,6 +10,7 @@ use super::log::{
     Shared, State, Tail, compacted_prefix, data_key, data_prefix, end_key, group_key, offset_of,
     tail_key, tombstone_key, tombstone_prefix,
 };
+use super::segments::Keep;
 use crate::connect::{Assignment, Outcome, Outgoing, Writer};
 use crate::error::{Result, RuntimeError};
 
@@ -25,9 +26,6 @@ const KEYED_BYTES: u64 = 16 << 10;
 
 /// A tail that is too long is taken apart a piece a commit, this part of what is too long.
 const TAIL_PIECES: u64 = 4;
-
-/// What an entry takes in a write beside its value, bytes, about.
-const ENTRY_BYTES: usize = 64;
 
 /// Writes transactions under one transactional id.
 pub(super) struct LocalWriter {
@@ -53,7 +51,7 @@ struct Transaction {
 type End = (String, u32, i64, Tail);
 
 /// A batch for the readers of a compacted topic: topic, partition, offset of its first record.
-type Followed = (String, u32, i64, Vec<u8>);
+type Followed = (String, u32, i64, Arc<Vec<u8>>);
 
 /// What a transaction comes to.
 #[derive(Default)]
@@ -85,9 +83,7 @@ impl LocalWriter {
 
     /// What the transaction writes, and where its partitions end with it.
     fn make(&self, transaction: Transaction, state: &State) -> Result<Made> {
-        let batches = transaction.topics.values().flat_map(BTreeMap::values).flatten();
-        let bytes = batches.map(|batch| batch.len() + ENTRY_BYTES).sum();
-        let mut made = Made { changes: Changes::with_room(bytes), ..Made::default() };
+        let mut made = Made::default();
         let changes = &mut made.changes;
         for (name, partitions) in transaction.topics {
             let topic = state.topic(&name).ok_or_else(|| self.shared.gone(&name))?;
@@ -108,7 +104,7 @@ impl LocalWriter {
                     let at = (number, partition, state.tail_bytes);
                     tail = self.put_in_tail(at, tail, end, &stored, changes)?;
                 } else {
-                    put_batches(number, partition, &stored, changes);
+                    put_batches((number, partition), &stored, Keep::Long, changes);
                 }
                 changes.put(&end_key(number, partition), &end.to_be_bytes());
                 made.ends.push((name.clone(), partition, end, tail));
@@ -133,7 +129,7 @@ impl LocalWriter {
         (topic, partition, most): (u32, u32, u64),
         mut tail: Tail,
         end: i64,
-        batches: &[(i64, Vec<u8>)],
+        batches: &[(i64, Arc<Vec<u8>>)],
         changes: &mut Changes,
     ) -> Result<Tail> {
         let bytes: u64 = batches.iter().map(|(_, batch)| batch.len() as u64).sum();
@@ -145,7 +141,7 @@ impl LocalWriter {
                 let piece = (most / TAIL_PIECES).max(1);
                 tail = self.take_apart((topic, partition), tail, piece, changes)?;
             }
-            put_batches(topic, partition, batches, changes);
+            put_batches((topic, partition), batches, Keep::Short, changes);
             tail.bytes += bytes;
         }
         changes.put(&tail_key(topic, partition), &tail.stored());
@@ -168,7 +164,7 @@ impl LocalWriter {
                 return false;
             }
             bytes += batch.len() as u64;
-            batches.push((offset_of(key), batch.to_vec()));
+            batches.push((offset_of(key), Arc::new(batch.to_vec())));
             true
         })?;
         // The last batch stays: it tells where the tail begins.
@@ -184,7 +180,7 @@ impl LocalWriter {
         &self,
         topic: u32,
         partition: u32,
-        batches: &[(i64, Vec<u8>)],
+        batches: &[(i64, Arc<Vec<u8>>)],
         changes: &mut Changes,
     ) -> Result<()> {
         let last = last_of_each_key(batches);
@@ -246,14 +242,19 @@ impl LocalWriter {
     }
 }
 
-fn put_batches(topic: u32, partition: u32, batches: &[(i64, Vec<u8>)], changes: &mut Changes) {
+fn put_batches(
+    (topic, partition): (u32, u32),
+    batches: &[(i64, Arc<Vec<u8>>)],
+    keep: Keep,
+    changes: &mut Changes,
+) {
     for (offset, batch) in batches {
-        changes.put(&data_key(topic, partition, *offset), batch);
+        changes.put_batch(data_key(topic, partition, *offset), batch.clone(), keep);
     }
 }
 
 /// The last record of each key, in the order of the keys.
-fn last_of_each_key(batches: &[(i64, Vec<u8>)]) -> Vec<Keyed<'_>> {
+fn last_of_each_key(batches: &[(i64, Arc<Vec<u8>>)]) -> Vec<Keyed<'_>> {
     let mut records = Vec::new();
     for (first, batch) in batches {
         let mut walk = Walk::new(batch);
