@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use flow_ir::ids::{StreamId, VertexId};
 use flow_ir::kernel::{ErrorBuffer, KernelCx, OnError};
-use flow_ir::physical::{JobGraph, Partitioning, PhysicalOp};
+use flow_ir::physical::{Edge, JobGraph, Partitioning, PhysicalOp};
 use flow_ir::row::{BatchBuilder, Column, KeyEncoder, RowBatch, RowLayout, key_group, key_hash};
 
 use super::asides::Failed;
@@ -76,8 +76,21 @@ enum Role {
 
 /// Where a vertex's output goes.
 enum Route {
-    Local { to: VertexId, port: usize },
-    Hash { to: VertexId, port: usize, keys: KeyEncoder, waiting: Vec<BatchBuilder> },
+    Local {
+        to: VertexId,
+        port: usize,
+    },
+    /// An exchange that moves nothing.
+    Settled {
+        to: VertexId,
+        port: usize,
+    },
+    Hash {
+        to: VertexId,
+        port: usize,
+        keys: KeyEncoder,
+        waiting: Vec<BatchBuilder>,
+    },
 }
 
 /// How far an input of a vertex has ended in this epoch.
@@ -132,6 +145,11 @@ impl Wiring {
             (None, None) => Role::Source,
         });
         let is_local = local(graph);
+        // One worker owns everything.
+        let settled = match workers {
+            1 => vec![true; graph.edges.len()],
+            _ => graph.settled_edges(),
+        };
         let done_by = done_by(graph);
         let nodes = roles.enumerate().zip(parts.marks).map(|((i, role), mark)| {
             let (id, vertex) = (VertexId::from(i), &graph.vertices[i]);
@@ -140,9 +158,9 @@ impl Wiring {
             Node {
                 name: vertex.name.clone(),
                 role,
-                routes: routes(graph, id, &layout, workers),
+                routes: routes(graph, &settled, id, &layout, workers),
                 emit: BatchBuilder::new(layout),
-                ports: ports(graph, id, workers),
+                ports: ports(graph, &settled, id, workers),
                 ended: false,
                 mark,
                 is_local: is_local[i],
@@ -302,6 +320,10 @@ impl Wiring {
                     let (to, port) = (*to, *port);
                     self.deliver(to, port, rows, partition)?;
                 }
+                Route::Settled { to, port } => {
+                    let (to, port) = (*to, *port);
+                    self.deliver(to, port, rows, None)?;
+                }
                 Route::Hash { to, port, keys, waiting } => {
                     let begun = Instant::now();
                     let mut key = Vec::new();
@@ -433,7 +455,7 @@ impl Wiring {
         self.ended += 1;
         for route in 0..self.nodes[vertex.index()].routes.len() {
             match &mut self.nodes[vertex.index()].routes[route] {
-                Route::Local { to, port } => {
+                Route::Local { to, port } | Route::Settled { to, port } => {
                     let (to, port) = (*to, *port);
                     self.end_input(to, port, out)?;
                 }
@@ -488,11 +510,18 @@ impl Wiring {
     }
 }
 
-fn routes(graph: &JobGraph, id: VertexId, layout: &Arc<RowLayout>, workers: usize) -> Vec<Route> {
-    let route = |edge: &flow_ir::physical::Edge| {
+fn routes(
+    graph: &JobGraph,
+    settled: &[bool],
+    id: VertexId,
+    layout: &Arc<RowLayout>,
+    workers: usize,
+) -> Vec<Route> {
+    let route = |(edge, settled): (&Edge, &bool)| {
         let (to, port) = (edge.to, usize::from(edge.port));
         match &edge.partitioning {
             Partitioning::Forward => Route::Local { to, port },
+            Partitioning::Hash(_) if *settled => Route::Settled { to, port },
             Partitioning::Hash(columns) => Route::Hash {
                 to,
                 port,
@@ -501,27 +530,31 @@ fn routes(graph: &JobGraph, id: VertexId, layout: &Arc<RowLayout>, workers: usiz
             },
         }
     };
-    graph.outputs(id).map(route).collect()
+    graph.edges.iter().zip(settled).filter(|(edge, _)| edge.from == id).map(route).collect()
 }
 
-fn ports(graph: &JobGraph, id: VertexId, workers: usize) -> Vec<Port> {
-    let port = |edge: &flow_ir::physical::Edge| {
-        let marks = match edge.partitioning {
-            Partitioning::Forward => 1,
-            Partitioning::Hash(_) => workers,
-        };
-        Port { marks, missing: marks, watermark: i64::MAX }
-    };
-    graph.inputs(id).into_iter().map(port).collect()
+fn ports(graph: &JobGraph, settled: &[bool], id: VertexId, workers: usize) -> Vec<Port> {
+    let into = graph.edges.iter().zip(settled).filter(|(edge, _)| edge.to == id);
+    let mut ports: Vec<(u8, Port)> = into
+        .map(|(edge, settled)| {
+            let marks = match edge.partitioning {
+                Partitioning::Forward => 1,
+                Partitioning::Hash(_) if *settled => 1,
+                Partitioning::Hash(_) => workers,
+            };
+            (edge.port, Port { marks, missing: marks, watermark: i64::MAX })
+        })
+        .collect();
+    ports.sort_by_key(|(port, _)| *port);
+    ports.into_iter().map(|(_, port)| port).collect()
 }
 
 /// By vertex, whether it gets its rows from sources of the same worker and keeps nothing.
 fn local(graph: &JobGraph) -> Vec<bool> {
     let mut local: Vec<bool> = Vec::with_capacity(graph.vertices.len());
     for (i, vertex) in graph.vertices.iter().enumerate() {
-        let here = |edge: &flow_ir::physical::Edge| {
-            edge.partitioning == Partitioning::Forward && local[edge.from.index()]
-        };
+        let here =
+            |edge: &Edge| edge.partitioning == Partitioning::Forward && local[edge.from.index()];
         let inputs = graph.inputs(VertexId::from(i));
         let is_source = matches!(vertex.op, PhysicalOp::Source(_));
         let is_fed = inputs.into_iter().any(here) && vertex.op.tables().is_empty();
@@ -534,7 +567,7 @@ fn local(graph: &JobGraph) -> Vec<bool> {
 /// by its number.
 fn is_first(graph: &JobGraph, id: VertexId) -> bool {
     let by_row = matches!(graph.vertices[id.index()].op, PhysicalOp::Map(_) | PhysicalOp::Sink(_));
-    let of_source = |edge: &flow_ir::physical::Edge| {
+    let of_source = |edge: &Edge| {
         let from = &graph.vertices[edge.from.index()].op;
         edge.partitioning == Partitioning::Forward && matches!(from, PhysicalOp::Source(_))
     };

@@ -4,6 +4,7 @@
 mod codec;
 mod joins;
 mod ops;
+mod placed;
 mod ranked;
 mod stream;
 mod verify;
