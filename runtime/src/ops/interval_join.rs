@@ -19,10 +19,11 @@ use super::join::PAIRS_MAX;
 use super::kept::KeptRows;
 use super::pairs::{Keys, Pairs, Side, check_keys, product, strict};
 use super::{OpCx, OpError, Operator, Plan, data, words_of};
-use crate::state::prefix_end;
 
 /// Bytes of a number in a key.
 const NUMBER_BYTES: usize = 9;
+/// Behind a place: more than any row's number, by which its key goes on.
+const BEHIND_ROWS: [u8; 16] = [0xff; 16];
 /// A row without columns: its length in bytes.
 const EMPTY_ROW: [u64; 1] = [8];
 /// The numbers of a kept row.
@@ -48,6 +49,8 @@ pub(super) struct IntervalJoinOp {
     /// Of each pair, the partner's key in its table if it was not matched before.
     partners: Keys,
     key: Vec<u8>,
+    /// Of a range of keys.
+    bounds: [Vec<u8>; 2],
 }
 
 impl IntervalJoinOp {
@@ -84,6 +87,7 @@ impl IntervalJoinOp {
             origins: Vec::new(),
             partners: Keys::default(),
             key: Vec::new(),
+            bounds: Default::default(),
         })
     }
 
@@ -123,10 +127,11 @@ impl IntervalJoinOp {
         let wants_flag = self.kind.counts_partners(1 - side);
         let (table, kept) = (cx.state.ordered(self.tables[1 - side]), &self.kept[1 - side]);
         for span in first.div_euclid(self.span)..=last.div_euclid(self.span) {
-            let from = place(span, key, first);
-            let to = prefix_end(&place(span, key, last));
-            let to = to.as_deref().map_or(Unbounded, Excluded);
-            for entry in table.range(Some(group), Included(&from), to)? {
+            let [from, to] = &mut self.bounds;
+            place(span, key, first, from);
+            place(span, key, last, to);
+            to.extend_from_slice(&BEHIND_ROWS);
+            for entry in table.range(Some(group), Included(from), Excluded(to))? {
                 self.origins.push((i, kept.number(entry.row, COUNT)));
                 let unmatched = wants_flag && kept.number(entry.row, MATCHED) == 0;
                 self.partners.push(if unmatched { entry.key } else { &[] });
@@ -186,7 +191,7 @@ impl IntervalJoinOp {
         cx: &mut OpCx<'_>,
     ) -> Result<(), OpError> {
         let time = row.i64(self.times[side]);
-        self.key = place(time.div_euclid(self.span), key, time);
+        place(time.div_euclid(self.span), key, time, &mut self.key);
         let (table, kept) = (cx.state.ordered(self.tables[side]), &mut self.kept[side]);
         let known = kept.find(table, group, &mut self.key, row)?;
         let [count, flag] = known.unwrap_or_default();
@@ -213,11 +218,13 @@ impl IntervalJoinOp {
             return Err(OpError::Internal("a timer cannot be read back"));
         };
         let side = usize::from(side != 0);
-        let from = place(time.div_euclid(self.span), key, time);
-        let to = prefix_end(&from);
-        let to = to.as_deref().map_or(Unbounded, Excluded);
+        let [from, to] = &mut self.bounds;
+        place(time.div_euclid(self.span), key, time, from);
+        place(time.div_euclid(self.span), key, time, to);
+        to.extend_from_slice(&BEHIND_ROWS);
+        let (from, to) = (Included(&from[..]), Excluded(&to[..]));
         let (kept, pairs) = (&self.kept[side], &self.pairs);
-        cx.state.ordered(self.tables[side]).drain(Some(group), Included(&from), to, |entry| {
+        cx.state.ordered(self.tables[side]).drain(Some(group), from, to, |entry| {
             if kept.number(entry.row, MATCHED) == 0 {
                 let (row, count) = (kept.row(entry.row), kept.number(entry.row, COUNT));
                 pairs.emit_alone(side, row, count, cx.emit);
@@ -236,9 +243,12 @@ impl IntervalJoinOp {
     }
 }
 
-/// How the keys of rows begin that fall into a span and have this key and time.
-fn place(span: i64, key: &[u8], time: i64) -> Vec<u8> {
-    [&order_i64(span), key, &order_i64(time)].concat()
+/// Replaces `out` with how the keys of rows begin that fall into a span and have this key and time.
+fn place(span: i64, key: &[u8], time: i64, out: &mut Vec<u8>) {
+    out.clear();
+    out.extend_from_slice(&order_i64(span));
+    out.extend_from_slice(key);
+    out.extend_from_slice(&order_i64(time));
 }
 
 impl Operator for IntervalJoinOp {

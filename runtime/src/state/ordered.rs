@@ -88,6 +88,9 @@ pub struct OrderedTable {
     /// The last sealed epoch that touched anything; 0: none.
     last_touch: u32,
     touched: Vec<Touched>,
+    /// Keys that were there when the epoch began, never on disk, and left the tree: group, where
+    /// they lie in `touched_keys`, length. Some may have come again since.
+    gone: Vec<(u8, usize, usize)>,
     touched_keys: Vec<u8>,
     disk: Option<DiskTable>,
     /// By key group.
@@ -108,6 +111,7 @@ impl OrderedTable {
             stored_until: epoch - 1,
             last_touch: 0,
             touched: Vec::new(),
+            gone: Vec::new(),
             touched_keys: Vec::new(),
             disk,
             only_on_disk: vec![OnlyOnDisk::default(); KEY_GROUPS as usize].into(),
@@ -276,7 +280,7 @@ impl OrderedTable {
     }
 
     /// Removes the entries of a group, or of all groups, in the range; calls `each` with them
-    /// first, in key order.
+    /// first, in key order. Those of earlier epochs that are not on disk leave the tree at once.
     pub fn drain(
         &mut self,
         group: Option<u8>,
@@ -284,15 +288,35 @@ impl OrderedTable {
         to: Bound<&[u8]>,
         mut each: impl FnMut(OrderedEntry<'_>),
     ) -> Result<(), StateError> {
-        let (mut keys, mut ends) = (Vec::new(), Vec::new());
-        for entry in self.range(group, from, to)? {
-            each(entry);
-            keys.extend_from_slice(entry.key);
-            ends.push((entry.group, keys.len()));
+        self.read_range(group, from, to)?;
+        if is_empty(from, to) {
+            return Ok(());
+        }
+        let Self { tree, gone, touched_keys, heap_bytes, epoch, .. } = self;
+        let (mut kept, mut ends) = (Vec::new(), Vec::new());
+        let range = (from.map(Key::new), to.map(Key::new));
+        let left = tree.extract_if(range, |key, entry| {
+            let Some(row) = &entry.row else { return false };
+            if group.is_some_and(|group| group != entry.group) {
+                return false;
+            }
+            let (group, bytes) = (entry.group, key.bytes());
+            each(OrderedEntry { group, key: bytes, row: row.row() });
+            if entry.stored || entry.epoch == *epoch {
+                kept.extend_from_slice(bytes);
+                ends.push((group, kept.len()));
+                return false;
+            }
+            gone.push((group, touched_keys.len(), bytes.len()));
+            touched_keys.extend_from_slice(bytes);
+            true
+        });
+        for (key, entry) in left {
+            *heap_bytes -= key.heap_bytes() + entry.row.as_ref().map_or(0, Row::heap_bytes);
         }
         let mut start = 0;
         for (group, end) in ends {
-            self.write(group, &keys[start..end], None);
+            self.write(group, &kept[start..end], None);
             start = end;
         }
         Ok(())
@@ -313,6 +337,7 @@ impl OrderedTable {
         self.tree.len() * ENTRY_BYTES
             + self.heap_bytes
             + self.touched.len() * size_of::<Touched>()
+            + self.gone.len() * size_of::<(u8, usize, usize)>()
             + self.touched_keys.len()
     }
 
@@ -385,6 +410,10 @@ impl OrderedTable {
     pub(super) fn seal(&mut self, table: u32, for_disk: bool, out: &mut OverlayBuilder) {
         if !self.touched.is_empty() {
             self.last_touch = self.epoch;
+        }
+        // In the changelog what came last of a key counts, so these go first.
+        for (group, at, len) in std::mem::take(&mut self.gone) {
+            out.push(table, group, [&self.touched_keys[at..at + len], &[]], |_| {});
         }
         for touched in std::mem::take(&mut self.touched) {
             let key = &self.touched_keys[touched.key_at..touched.key_at + touched.key_len];
