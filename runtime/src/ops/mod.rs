@@ -16,6 +16,7 @@
 mod aggregation;
 mod changes;
 mod deduplicate;
+mod first_rows;
 mod group_aggregate;
 mod groups;
 mod interval_join;

@@ -11,8 +11,8 @@ use flow_ir::row::{Column, KeyBatch, KeyDecoder, KeyEncoder, RowBatch, RowLayout
 use flow_ir::types::DataType;
 
 use super::aggregation::push_i64;
+use super::first_rows::{Arena, Numbers, Placed};
 use super::sorted::SortedRows;
-use super::top_n::Numbers;
 use super::{
     OpCx, OpError, Operator, Plan, behind_windows, columns_of, time_of, whole_millis, words_of,
 };
@@ -37,6 +37,8 @@ pub(super) struct WindowTopNOp {
     touched: BTreeSet<(u8, Vec<u8>)>,
     key_batch: KeyBatch,
     key: Vec<u8>,
+    /// Rows that were read.
+    arena: Arena,
 }
 
 impl WindowTopNOp {
@@ -52,7 +54,7 @@ impl WindowTopNOp {
             keys: KeyEncoder::new(&layout, &op.keys),
             key_decoder: KeyDecoder::new(op.keys.iter().map(|key| input[*key].clone()).collect()),
             sorted: SortedRows::new(&input, &op.order),
-            numbers: Numbers::new(op.numbering, op.offset, limit),
+            numbers: Numbers::new(op.numbering, op.offset, Some(limit)),
             rank: op.rank.then_some(input.len()),
             end: layout.column(window.end),
             by_clock: window.by_clock,
@@ -61,6 +63,7 @@ impl WindowTopNOp {
             touched: BTreeSet::new(),
             key_batch: KeyBatch::default(),
             key: Vec::new(),
+            arena: Arena::default(),
         })
     }
 
@@ -68,8 +71,9 @@ impl WindowTopNOp {
     fn trim(&mut self, cx: &mut OpCx<'_>) -> Result<(), OpError> {
         let table = cx.state.ordered(self.rows);
         for (group, prefix) in std::mem::take(&mut self.touched) {
-            let first = self.numbers.read(table, group, &prefix)?;
-            let last = first.last().map_or(&[][..], |(row, _)| row);
+            self.arena.clear();
+            let first = self.numbers.read(table, group, &prefix, &mut self.arena)?;
+            let last = first.last().map_or(&[][..], |row| self.arena.row(*row));
             let from = [&prefix[..], last].concat();
             let to = prefix_end(&prefix);
             let to = to.as_deref().map_or(Unbounded, Excluded);
@@ -84,37 +88,40 @@ impl WindowTopNOp {
         push_i64(mark, &mut until);
         let to = prefix_end(&until);
         let to = to.as_deref().map_or(Unbounded, Excluded);
-        let (mut partition, mut rows) = (Vec::new(), Vec::new());
-        let mut entries: Vec<(Vec<u8>, i64)> = Vec::new();
+        let Self { arena, key_decoder, .. } = self;
+        arena.clear();
         let table = cx.state.ordered(self.rows);
         let weight = table.layout().column(0);
+        let (mut entries, mut unreadable) = (Vec::new(), false);
         table.drain(None, Unbounded, to, |entry| {
-            entries.push((entry.key.to_vec(), entry.row.i64(weight)));
+            let length = entry.key.get(NUMBER_BYTES..);
+            let length = length.and_then(|key| key_decoder.prefix_len(key));
+            unreadable |= length.is_none();
+            let partition = length.map_or(0, |length| NUMBER_BYTES + length);
+            let row = arena.push_key(entry.key, partition, entry.row.i64(weight));
+            entries.push((partition, row));
         })?;
-        for (key, weight) in entries {
-            let length = key.get(NUMBER_BYTES..).and_then(|key| self.key_decoder.prefix_len(key));
-            let length = length.ok_or(OpError::Internal("a partition cannot be read back"))?;
-            let (of, row) = key.split_at(NUMBER_BYTES + length);
-            if of != partition {
-                self.show(&rows, cx)?;
-                rows.clear();
-                partition = of.to_vec();
-            }
-            rows.push((row.to_vec(), weight));
+        if unreadable {
+            return Err(OpError::Internal("a partition cannot be read back"));
         }
-        self.show(&rows, cx)
+        let partition = |&(length, row): &(usize, Placed)| &self.arena.key(row, length)[..length];
+        for rows in entries.chunk_by(|a, b| partition(a) == partition(b)) {
+            let rows: Vec<Placed> = rows.iter().map(|(_, row)| *row).collect();
+            self.show(&rows, cx)?;
+        }
+        Ok(())
     }
 
     /// Gives the rows of a partition that stay.
-    fn show(&self, rows: &Vec<(Vec<u8>, i64)>, cx: &mut OpCx<'_>) -> Result<(), OpError> {
-        for (row, number, weight) in self.numbers.shown(rows, self.rank.is_some())? {
+    fn show(&self, rows: &[Placed], cx: &mut OpCx<'_>) -> Result<(), OpError> {
+        for shown in self.numbers.shown(rows, self.rank.is_some(), &self.arena)? {
             // The input is append-only, and so is the output: so often is the row there.
-            for _ in 0..weight {
+            for _ in 0..shown.row.weight {
                 cx.refuse_too_much(0)?;
                 cx.emit.begin();
-                self.sorted.read(row, cx.emit)?;
+                self.sorted.read(self.arena.row(shown.row), cx.emit)?;
                 if let Some(column) = self.rank {
-                    cx.emit.set_i64(column, i64::try_from(number).unwrap_or(i64::MAX));
+                    cx.emit.set_i64(column, i64::try_from(shown.number).unwrap_or(i64::MAX));
                 }
                 cx.emit.finish(1);
             }
