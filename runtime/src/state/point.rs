@@ -148,11 +148,16 @@ impl PointTable {
 
     /// Marks an entry as changed: at the first touch in an epoch the row that it has is kept for
     /// `before`. `value`, `set_row` and `remove` do it themselves.
+    #[inline]
     pub fn touch(&mut self, slot: SlotId) {
-        let meta = self.slots.meta_mut(slot.0);
-        if meta.epoch == self.epoch {
-            return;
+        if self.slots.meta(slot.0).epoch != self.epoch {
+            self.touch_first(slot);
         }
+    }
+
+    #[inline(never)]
+    fn touch_first(&mut self, slot: SlotId) {
+        let meta = self.slots.meta_mut(slot.0);
         meta.epoch = self.epoch;
         meta.touch = self.touched.len() as u32;
         let before = match meta.state {
@@ -169,11 +174,13 @@ impl PointTable {
     }
 
     /// Whether `upsert` inserted the entry and nobody has asked for its value since.
+    #[inline]
     pub fn is_new(&self, slot: SlotId) -> bool {
         self.slots.meta(slot.0).fresh
     }
 
     /// Whether the key is there: false after `remove`.
+    #[inline]
     pub fn is_live(&self, slot: SlotId) -> bool {
         self.slots.meta(slot.0).state == State::Live
     }
@@ -184,6 +191,7 @@ impl PointTable {
     }
 
     /// The value of an entry that is there, to change; touches it.
+    #[inline]
     pub fn value(&mut self, slot: SlotId) -> ValueMut<'_> {
         self.touch(slot);
         debug_assert!(self.is_live(slot), "a removed entry has no value");
@@ -192,6 +200,7 @@ impl PointTable {
     }
 
     /// The value of an entry, to read; all NULL after `remove`.
+    #[inline]
     pub fn value_ref(&self, slot: SlotId) -> ValueRef<'_> {
         self.slots.value(slot.0)
     }

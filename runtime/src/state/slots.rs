@@ -103,16 +103,19 @@ impl Slots {
     }
 
     /// What is known of a slot.
+    #[inline]
     pub(super) fn meta(&self, slot: u32) -> &Meta {
         &self.metas[slot as usize]
     }
 
     /// The same, to change.
+    #[inline]
     pub(super) fn meta_mut(&mut self, slot: u32) -> &mut Meta {
         &mut self.metas[slot as usize]
     }
 
     /// The key of a slot.
+    #[inline]
     pub(super) fn key(&self, slot: u32) -> &[u8] {
         let meta = self.meta(slot);
         let start = meta.key_at as usize * 8;
@@ -120,12 +123,14 @@ impl Slots {
     }
 
     /// The value of a slot.
+    #[inline]
     pub(super) fn value(&self, slot: u32) -> ValueRef<'_> {
         let at = slot as usize * self.blank.len();
         ValueRef::new(&self.layout, &self.words[at..at + self.blank.len()], &self.heap)
     }
 
     /// The value of a slot, to change.
+    #[inline]
     pub(super) fn value_mut(&mut self, slot: u32) -> ValueMut<'_> {
         let at = slot as usize * self.blank.len();
         let words = &mut self.words[at..at + self.blank.len()];

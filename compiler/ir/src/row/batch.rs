@@ -43,6 +43,7 @@ impl RowBatch {
     }
 
     /// Rows.
+    #[inline]
     pub fn len(&self) -> usize {
         self.starts.len() - 1
     }
@@ -53,11 +54,13 @@ impl RowBatch {
     }
 
     /// Memory of the rows in bytes.
+    #[inline]
     pub fn bytes(&self) -> usize {
         self.words.len() * 8
     }
 
     /// Row `index`.
+    #[inline]
     pub fn row(&self, index: usize) -> RowRef<'_> {
         let (start, end) = (self.starts[index] as usize, self.starts[index + 1] as usize);
         RowRef { words: &self.words[start..end] }
@@ -69,6 +72,7 @@ impl RowBatch {
     }
 
     /// Multiplicity of row `index`: 1 where the batch has no weights.
+    #[inline]
     pub fn weight(&self, index: usize) -> i64 {
         self.weights.as_ref().map_or(1, |w| w[index])
     }
@@ -79,6 +83,7 @@ impl RowBatch {
     }
 
     /// The words of all rows, for loops over a fixed slot.
+    #[inline]
     pub fn words(&self) -> &[u64] {
         &self.words
     }
@@ -110,47 +115,56 @@ pub struct RowRef<'a> {
 
 impl<'a> RowRef<'a> {
     /// A row over words that a builder wrote, or that `verify` accepted.
+    #[inline]
     pub fn new(words: &'a [u64]) -> Self {
         Self { words }
     }
 
     /// All its words.
+    #[inline]
     pub fn words(self) -> &'a [u64] {
         self.words
     }
 
     /// All its bytes.
+    #[inline]
     pub fn bytes(self) -> &'a [u8] {
         bytemuck::cast_slice(self.words)
     }
 
     /// Whether the column is NULL.
+    #[inline]
     pub fn is_null(self, column: Column) -> bool {
         self.words[column.null_word as usize] & column.null_mask != 0
     }
 
     /// The word of a one-word slot; 0 where the column is NULL.
+    #[inline]
     pub fn word(self, column: Column) -> u64 {
         self.words[column.word as usize]
     }
 
     /// A one-word slot as a signed integer.
+    #[inline]
     pub fn i64(self, column: Column) -> i64 {
         self.word(column) as i64
     }
 
     /// A one-word slot as a float.
+    #[inline]
     pub fn f64(self, column: Column) -> f64 {
         f64::from_bits(self.word(column))
     }
 
     /// A two-word slot, low word first.
+    #[inline]
     pub fn wide(self, column: Column) -> [u64; 2] {
         let word = column.word as usize;
         [self.words[word], self.words[word + 1]]
     }
 
     /// The bytes of a variable value.
+    #[inline]
     pub fn var(self, column: Column) -> &'a [u8] {
         let (offset, len) = unpack_var(self.word(column));
         self.bytes().get(offset..offset + len).unwrap_or(&[])

@@ -19,6 +19,7 @@ impl VarHeap {
     }
 
     /// The bytes behind a handle.
+    #[inline]
     pub fn get(&self, handle: u64) -> &[u8] {
         match handle {
             0 => &[],
@@ -77,6 +78,7 @@ pub struct ValueMut<'a> {
 
 impl<'a> ValueMut<'a> {
     /// The value in `words` (`layout.fixed_words()` of them).
+    #[inline]
     pub fn new(layout: &'a RowLayout, words: &'a mut [u64], heap: &'a mut VarHeap) -> Self {
         assert_eq!(words.len(), layout.fixed_words(), "the words are of this layout");
         Self { layout, words, heap }
@@ -95,6 +97,7 @@ impl<'a> ValueMut<'a> {
     }
 
     /// Whether a column is NULL.
+    #[inline]
     pub fn is_null(&self, index: usize) -> bool {
         let column = self.layout.column(index);
         self.words[column.null_word as usize] & column.null_mask != 0
@@ -112,29 +115,34 @@ impl<'a> ValueMut<'a> {
     }
 
     /// A one-word column; 0 where it is NULL.
+    #[inline]
     pub fn word(&self, index: usize) -> u64 {
         self.words[self.layout.column(index).word as usize]
     }
 
     /// Sets a one-word column.
+    #[inline]
     pub fn set_word(&mut self, index: usize, value: u64) {
         let word = self.not_null(index);
         self.words[word] = value;
     }
 
     /// Adds to a one-word column, which is 0 where it is NULL. Wraps at 64 bits.
+    #[inline]
     pub fn add_word(&mut self, index: usize, more: u64) {
         let word = self.not_null(index);
         self.words[word] = self.words[word].wrapping_add(more);
     }
 
     /// A two-word column as a 128-bit integer; 0 where it is NULL.
+    #[inline]
     pub fn i128(&self, index: usize) -> i128 {
         let word = self.layout.column(index).word as usize;
         i128::from(self.words[word]) | (i128::from(self.words[word + 1] as i64) << 64)
     }
 
     /// Sets a two-word column.
+    #[inline]
     pub fn set_i128(&mut self, index: usize, value: i128) {
         let word = self.not_null(index);
         self.words[word] = value as u64;
@@ -142,6 +150,7 @@ impl<'a> ValueMut<'a> {
     }
 
     /// A variable column; empty where it is NULL.
+    #[inline]
     pub fn var(&self, index: usize) -> &[u8] {
         self.heap.get(self.word(index))
     }
@@ -183,6 +192,7 @@ impl<'a> ValueMut<'a> {
         ValueRef { layout: self.layout, words: self.words, heap: self.heap }
     }
 
+    #[inline]
     fn not_null(&mut self, index: usize) -> usize {
         let column = self.layout.column(index);
         self.words[column.null_word as usize] &= !column.null_mask;
@@ -200,29 +210,34 @@ pub struct ValueRef<'a> {
 
 impl<'a> ValueRef<'a> {
     /// The value in `words` (`layout.fixed_words()` of them).
+    #[inline]
     pub fn new(layout: &'a RowLayout, words: &'a [u64], heap: &'a VarHeap) -> Self {
         assert_eq!(words.len(), layout.fixed_words(), "the words are of this layout");
         Self { layout, words, heap }
     }
 
     /// Whether a column is NULL.
+    #[inline]
     pub fn is_null(self, index: usize) -> bool {
         let column = self.layout.column(index);
         self.words[column.null_word as usize] & column.null_mask != 0
     }
 
     /// A one-word column; 0 where it is NULL.
+    #[inline]
     pub fn word(self, index: usize) -> u64 {
         self.words[self.layout.column(index).word as usize]
     }
 
     /// A two-word column as a 128-bit integer; 0 where it is NULL.
+    #[inline]
     pub fn i128(self, index: usize) -> i128 {
         let word = self.layout.column(index).word as usize;
         i128::from(self.words[word]) | (i128::from(self.words[word + 1] as i64) << 64)
     }
 
     /// A variable column; empty where it is NULL.
+    #[inline]
     pub fn var(self, index: usize) -> &'a [u8] {
         self.heap.get(self.word(index))
     }

@@ -30,11 +30,13 @@ const MORE: u8 = 1;
 const END: u8 = 0;
 
 /// The hash of key bytes that partitioning and hash tables use.
+#[inline]
 pub fn key_hash(key: &[u8]) -> u64 {
     xxh3_64(key)
 }
 
 /// The key group of a key's hash.
+#[inline]
 pub fn key_group(hash: u64) -> u8 {
     (hash % KEY_GROUPS) as u8
 }
@@ -66,6 +68,7 @@ impl KeyBatch {
     }
 
     /// Keys.
+    #[inline]
     pub fn len(&self) -> usize {
         self.ends.len()
     }
@@ -76,23 +79,27 @@ impl KeyBatch {
     }
 
     /// The bytes of key `index`.
+    #[inline]
     pub fn key(&self, index: usize) -> &[u8] {
         let start = if index == 0 { 0 } else { self.ends[index - 1] as usize };
         &self.bytes[start..self.ends[index] as usize]
     }
 
     /// The hash of key `index`.
+    #[inline]
     pub fn hash(&self, index: usize) -> u64 {
         self.hashes[index]
     }
 
     /// Appends a key.
+    #[inline]
     pub fn push(&mut self, key: &[u8]) {
         self.bytes.extend_from_slice(key);
         self.close();
     }
 
     /// Appends a key, in parts end to end, that lies in this key group.
+    #[inline]
     pub fn push_in(&mut self, group: u8, parts: [&[u8]; 3]) {
         parts.into_iter().for_each(|part| self.bytes.extend_from_slice(part));
         self.close();
@@ -101,6 +108,7 @@ impl KeyBatch {
         }
     }
 
+    #[inline]
     fn close(&mut self) {
         let start = self.ends.last().map_or(0, |&end| end as usize);
         self.hashes.push(key_hash(&self.bytes[start..]));
@@ -155,6 +163,7 @@ impl KeyEncoder {
     }
 }
 
+#[inline]
 fn append_column(row: RowRef<'_>, column: Column, ty: &Type, out: &mut Vec<u8>) {
     if row.is_null(column) {
         out.push(TAG_NULL);
@@ -171,6 +180,7 @@ fn append_column(row: RowRef<'_>, column: Column, ty: &Type, out: &mut Vec<u8>) 
     }
 }
 
+#[inline]
 fn append_word(word: u64, ty: &DataType, out: &mut Vec<u8>) {
     let ordered = if ty.is_float() { float_order(word) } else { word ^ (1 << 63) };
     out.extend_from_slice(&ordered.to_be_bytes());
@@ -335,6 +345,7 @@ fn set(out: &mut BatchBuilder, column: usize, value: Decoded) -> bool {
     true
 }
 
+#[inline]
 fn push(out: &mut ContainerBuilder, slot: Slot, value: Decoded) {
     match value {
         Decoded::Null => out.push_null(slot),

@@ -56,6 +56,7 @@ impl RowLayout {
     }
 
     /// Where the columns lie, in order.
+    #[inline]
     pub fn columns(&self) -> &[Column] {
         &self.columns
     }
@@ -67,6 +68,7 @@ impl RowLayout {
     }
 
     /// Columns.
+    #[inline]
     pub fn len(&self) -> usize {
         self.columns.len()
     }
@@ -77,6 +79,7 @@ impl RowLayout {
     }
 
     /// Words before the tail: length, null bits, slots.
+    #[inline]
     pub fn fixed_words(&self) -> usize {
         self.fixed_words
     }
