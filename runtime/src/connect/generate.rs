@@ -127,7 +127,8 @@ impl Generated {
             clock,
         });
         let step = u64::from(numbers.partitions.max(1));
-        Ok(GeneratedReader { generate, next, step, end: numbers.count, pace, paused: false })
+        let end = numbers.count;
+        Ok(GeneratedReader { generate, next, step, end, pace, paused: false, room: 0 })
     }
 }
 
@@ -162,6 +163,8 @@ pub(crate) struct GeneratedReader {
     end: Option<u64>,
     pace: Option<Pace>,
     paused: bool,
+    /// Bytes that the next batch will take: some more than the last.
+    room: usize,
 }
 
 /// Records end to end.
@@ -213,7 +216,7 @@ impl Reader for GeneratedReader {
             std::thread::sleep(wait.min(until_due));
             return Ok(None);
         }
-        let mut made = Made { bytes: Vec::new(), records: Vec::new() };
+        let mut made = Made { bytes: Vec::with_capacity(self.room), records: Vec::new() };
         let last = limit.min(self.next.saturating_add(BATCH_NUMBERS));
         while self.next < last
             && made.records.len() < FETCH_RECORDS_MAX
@@ -224,6 +227,7 @@ impl Reader for GeneratedReader {
             }
             self.next += self.step;
         }
+        self.room = made.bytes.len() + made.bytes.len() / 8;
         let next_offset = self.next as i64;
         Ok(Some(Fetched { partition: 0, batch: Box::new(made), next_offset }))
     }

@@ -101,7 +101,11 @@ pub struct Restorer<'d> {
 impl<'d> Restorer<'d> {
     /// Restores tables with these numbers in the job's directory to `disk`.
     pub fn new(specs: &[TableSpec], numbers: &[u32], disk: &'d Disk) -> Self {
-        Self { disk, reader: RecordReader::new(specs, numbers), batch: DiskBatch::default() }
+        Self {
+            disk,
+            reader: RecordReader::new(specs, numbers),
+            batch: DiskBatch::with_room(BATCH_BYTES),
+        }
     }
 
     /// Applies the next record of a partition.
@@ -109,7 +113,8 @@ impl<'d> Restorer<'d> {
         self.reader.read(key, value)?;
         self.batch.push(key, value);
         if self.batch.bytes() >= BATCH_BYTES {
-            self.disk.write(std::mem::take(&mut self.batch))?;
+            let next = DiskBatch::with_room(BATCH_BYTES);
+            self.disk.write(std::mem::replace(&mut self.batch, next))?;
         }
         Ok(())
     }

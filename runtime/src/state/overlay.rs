@@ -80,6 +80,11 @@ impl<'a> Change<'a> {
         self.full_key
     }
 
+    /// Table number and key group.
+    pub(super) fn prefix(self) -> [u8; KEY_PREFIX_BYTES] {
+        *self.full_key.first_chunk().expect("a full key begins with table number and key group")
+    }
+
     /// The table's number in the job's directory.
     pub fn table(self) -> u32 {
         full_key_table(self.full_key)
@@ -206,7 +211,7 @@ impl OverlayBuilder {
         self.overlay.entries.push(Entry { key_at, key_len, row });
     }
 
-    /// An empty one with room for so much, and some more.
+    /// An empty one with room for so much, and some more. What is not used of it is no memory.
     pub(super) fn with_room(room: Room) -> Self {
         let more = |len: usize| len + len / 8;
         let overlay = Overlay {

@@ -47,6 +47,8 @@ const FILE_BYTES_MIN: usize = 8 << 20;
 const INCOMING: &str = "incoming";
 /// Files of the youngest level before they are compacted: one is what comes at once.
 const YOUNG_FILES_MAX: i32 = 8;
+/// Room in a piece beside that, bytes: for the entry that fills it, and the position.
+const ROOM_BYTES: usize = 64 << 10;
 /// Keys of one multi-get.
 const MULTI_GET_KEYS_MAX: usize = 1024;
 
@@ -112,14 +114,15 @@ impl Disk {
     /// Writes changes and then the position that includes them. The overlays are of workers that
     /// own different key groups, and for the disk.
     pub fn publish(&self, overlays: &[&Overlay], position: &[u8]) -> Result<(), StateError> {
-        if overlays.iter().map(|overlay| overlay.bytes()).sum::<usize>() >= FILE_BYTES_MIN {
+        let bytes = overlays.iter().map(|overlay| overlay.bytes()).sum();
+        if bytes >= FILE_BYTES_MIN {
             return self.take_in(overlays, position);
         }
-        let mut writer = DiskBatch::default();
+        let mut writer = DiskBatch::with_room(bytes);
         for change in in_key_order(overlays) {
             writer.push(change.full_key(), change.row().map(RowRef::bytes));
             if writer.bytes() >= BATCH_BYTES {
-                self.write(std::mem::take(&mut writer))?;
+                self.write(std::mem::replace(&mut writer, DiskBatch::with_room(bytes)))?;
             }
         }
         writer.position(position);
@@ -398,12 +401,17 @@ impl DiskSnapshot<'_> {
 }
 
 /// Entries that are written together.
-#[derive(Default)]
 pub(super) struct DiskBatch {
     batch: WriteBatch,
 }
 
 impl DiskBatch {
+    /// One with room for so many bytes, or for as many as are written together.
+    pub(super) fn with_room(bytes: usize) -> Self {
+        let room = bytes.min(BATCH_BYTES) + ROOM_BYTES;
+        Self { batch: WriteBatch::with_capacity_bytes(room) }
+    }
+
     /// Bytes so far.
     pub(super) fn bytes(&self) -> usize {
         self.batch.size_in_bytes()
@@ -428,19 +436,22 @@ fn hashed(position: &[u8]) -> Vec<u8> {
     [&key_hash(position).to_le_bytes(), position].concat()
 }
 
-/// The changes of all overlays by full key. Each (table, group) is of one overlay only, so whole
-/// runs of it are put in order.
+/// The changes of all overlays by full key: they are merged as they are written. Each (table,
+/// group) is of one overlay only, so whole runs come from one.
 fn in_key_order<'a>(overlays: &[&'a Overlay]) -> impl Iterator<Item = Change<'a>> {
-    let mut changes: Vec<Change<'a>> = overlays.iter().flat_map(|o| o.changes()).collect();
-    if overlays.len() > 1 {
-        // A stable sort of sorted runs merges them.
-        changes.sort_by(|a, b| a.full_key().cmp(b.full_key()));
-    }
-    debug_assert!(
-        changes.windows(2).all(|pair| pair[0].full_key() < pair[1].full_key()),
-        "workers own different key groups"
-    );
-    changes.into_iter()
+    let mut sources: Vec<_> = overlays.iter().map(|o| o.changes().peekable()).collect();
+    let mut current = 0;
+    let mut run: Option<[u8; KEY_PREFIX_BYTES]> = None;
+    std::iter::from_fn(move || {
+        let prefix = sources.get_mut(current)?.peek().map(|change| change.prefix());
+        if prefix.is_none() || prefix != run {
+            let heads = sources.iter_mut().enumerate();
+            let heads = heads.filter_map(|(i, source)| Some((source.peek()?.full_key(), i)));
+            current = heads.min()?.1;
+            run = sources[current].peek().map(|change| change.prefix());
+        }
+        sources[current].next()
+    })
 }
 
 fn blocks() -> BlockBasedOptions {

@@ -21,6 +21,11 @@ pub(super) struct Batch {
 }
 
 impl Batch {
+    /// None, with room for so many bytes.
+    pub(super) fn with_room(bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes + bytes / 8), count: 0 }
+    }
+
     pub(super) fn push(&mut self, record: &Outgoing<'_>, timestamp: i64) {
         if self.count == 0 {
             self.bytes.extend_from_slice(&[0; 4]);

@@ -22,6 +22,8 @@ use crate::error::{Result, RuntimeError};
 const LARGE_BYTES_MIN: usize = 16 << 10;
 /// Where, in the store's folder.
 const SEGMENTS: &str = "segments";
+/// One memtable, bytes: what waits in memory to be written out is as much once more.
+const MEMTABLE_BYTES: usize = 16 << 20;
 
 /// Writes that become visible and durable together: one buffer, whatever the store. Ranges that are
 /// deleted are so before all else.
@@ -107,6 +109,7 @@ impl OnDisk {
         options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
         options.set_compression_type(DBCompressionType::Lz4);
         options.set_keep_log_file_num(2);
+        options.set_write_buffer_size(MEMTABLE_BYTES);
         let db = DB::open(&options, dir)?;
         let segments = Segments::open(&dir.join(SEGMENTS), &places(&db, DATA..AFTER_DATA)?)?;
         Ok(Self { db, segments })

@@ -301,8 +301,11 @@ impl Writer for LocalWriter {
                 topic.entry(record.partition).or_default()
             }
         };
-        if batches.last().is_none_or(|b| b.len() >= BATCH_BYTES) {
-            batches.push(Batch::default());
+        match batches.last() {
+            Some(last) if last.len() < BATCH_BYTES => {}
+            // Where there is much, the next is about as long.
+            Some(last) => batches.push(Batch::with_room(last.len())),
+            None => batches.push(Batch::default()),
         }
         let last = batches.len() - 1;
         batches[last].push(record, record.timestamp.unwrap_or(open.began_ms));

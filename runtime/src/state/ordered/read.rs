@@ -6,6 +6,7 @@ use flow_ir::row::RowRef;
 use rocksdb::Direction;
 
 use super::super::error::StateError;
+use super::super::spill::DiskTable;
 use super::{Entry, OrderedTable, is_empty};
 
 /// Entries that a walk reads from disk before it looks at them.
@@ -23,21 +24,30 @@ impl OrderedTable {
         Ok(())
     }
 
+    /// The disk, if something of a group, or of any, may be only there.
+    fn disk_for(&self, group: Option<u8>) -> Option<DiskTable> {
+        let disk = self.disk.as_ref()?;
+        let any = |group: u8| self.only_on_disk[usize::from(group)].any();
+        let needed = match group {
+            Some(group) => any(group),
+            None => disk.groups().iter().any(|group| any(*group)),
+        };
+        needed.then(|| disk.clone())
+    }
+
     pub(super) fn read_range(
         &mut self,
         group: Option<u8>,
         from: Bound<&[u8]>,
         to: Bound<&[u8]>,
     ) -> Result<(), StateError> {
-        let Some(disk) = &self.disk else { return Ok(()) };
-        let is_read = |g: u8| group.is_none_or(|group| group == g);
-        let is_read = |g: &u8| is_read(*g) && self.only_on_disk[usize::from(*g)].any();
-        let groups: Vec<u8> = disk.groups().iter().copied().filter(is_read).collect();
-        if groups.is_empty() {
-            return Ok(());
-        }
-        let (disk, (low, high)) = (disk.clone(), disk_range(from, to));
-        for g in groups {
+        let Some(disk) = self.disk_for(group) else { return Ok(()) };
+        let (low, high) = disk_range(from, to);
+        for &g in disk.groups() {
+            let wanted = group.is_none_or(|group| group == g);
+            if !wanted || !self.only_on_disk[usize::from(g)].any() {
+                continue;
+            }
             disk.scan(g, &low, high.as_deref(), Direction::Forward, |key, row| {
                 if !self.tree.contains_key(key) {
                     self.came_back(g, key, RowRef::new(row));
@@ -59,10 +69,10 @@ impl OrderedTable {
         from: Bound<&[u8]>,
         to: Bound<&[u8]>,
     ) -> Result<Option<Vec<u8>>, StateError> {
-        if !self.only_on_disk[usize::from(group)].any() || is_empty(from, to) {
+        if is_empty(from, to) {
             return Ok(None);
         }
-        let Some(disk) = self.disk.clone() else { return Ok(None) };
+        let Some(disk) = self.disk_for(Some(group)) else { return Ok(None) };
         let (low, high) = disk_range(from, to);
         let (mut left, mut last) = (ENTRIES_READ_AT_ONCE, None);
         disk.scan(group, &low, high.as_deref(), Direction::Forward, |key, row| {
@@ -87,10 +97,10 @@ impl OrderedTable {
         to: Bound<&[u8]>,
         direction: Direction,
     ) -> Result<(), StateError> {
-        if !self.only_on_disk[usize::from(group)].any() || is_empty(from, to) {
+        if is_empty(from, to) {
             return Ok(());
         }
-        let Some(disk) = self.disk.clone() else { return Ok(()) };
+        let Some(disk) = self.disk_for(Some(group)) else { return Ok(()) };
         let (low, high) = disk_range(from, to);
         disk.scan(group, &low, high.as_deref(), direction, |key, row| {
             match self.tree.get(key) {

@@ -109,7 +109,7 @@ fn damaged_rows_and_positions_are_refused() {
     disk.publish(&[&overlay], b"p").expect("the disk works");
     let full_key = overlay.changes().next().expect("one change").full_key().to_vec();
     for bad in [&b"short"[..], &[0; 48], &[255; 80], b""] {
-        let mut batch = rocks::DiskBatch::default();
+        let mut batch = rocks::DiskBatch::with_room(0);
         batch.push(&full_key, Some(bad));
         disk.write(batch).expect("the disk works");
         for budget in [usize::MAX, 0] {
@@ -118,7 +118,7 @@ fn damaged_rows_and_positions_are_refused() {
             assert!(matches!(read, Err(StateError::Corrupt { .. })), "{read:?}");
         }
     }
-    let mut batch = rocks::DiskBatch::default();
+    let mut batch = rocks::DiskBatch::with_room(0);
     batch.push(b"\xff\xff\xff\xff\0position", Some(b"12345678 another"));
     disk.write(batch).expect("the disk works");
     drop((writer, disk));
