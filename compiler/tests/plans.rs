@@ -14,6 +14,7 @@ use flow_compiler::optimize::{OptimizeOptions, pass_names};
 use flow_compiler::source::SourceMap;
 use flow_ir::ids::NodeId;
 use flow_ir::logical::{LogicalOp, explain};
+use flow_ir::physical::Partitioning;
 
 const LOGICAL: &str = "=== optimized\n";
 const PHYSICAL: &str = "=== physical\n";
@@ -181,4 +182,33 @@ fn the_same_program_gives_the_same_artifact() {
         let read = flow_ir::physical::decode(&bytes).expect("an artifact can be read");
         assert_eq!(flow_ir::physical::encode(&read), bytes, "{name}");
     }
+}
+
+/// Of each exchange of a query over a stream `s (a, b, n)`, whether it moves nothing.
+fn settled(query: &str) -> Vec<bool> {
+    let program = format!(
+        "CREATE STREAM s (a INT, b INT, n INT) WITH (connector = 'datagen');
+         CREATE STREAM o WITH (connector = 'blackhole');
+         INSERT INTO o {query};"
+    );
+    let graph = compile_program("settled", &program, &[]).graph;
+    let edges = graph.edges.iter().zip(graph.settled_edges());
+    let exchanges = edges.filter(|(edge, _)| matches!(edge.partitioning, Partitioning::Hash(_)));
+    exchanges.map(|(_, settled)| settled).collect()
+}
+
+#[test]
+fn exchanges_that_move_nothing_are_known() {
+    let by_a = "(SELECT a, COUNT(*) AS n FROM s GROUP BY a)";
+    let by_both = "(SELECT a, b, COUNT(*) AS n FROM s GROUP BY a, b)";
+    let max = |of: &str, by: &str| format!("SELECT {by}, MAX(n) AS m FROM {of} AS q GROUP BY {by}");
+    assert_eq!(settled(&max(by_a, "a")), [false, true]);
+    assert_eq!(settled(&max(by_both, "a")), [false, false], "a part of the key");
+    assert_eq!(settled(&max(by_both, "b, a")), [false, false], "another order of it");
+    let join = |kind: &str| {
+        let to = format!("{kind} JOIN {by_both} AS r ON l.a = r.b");
+        format!("(SELECT l.a, r.n FROM {by_a} AS l {to})")
+    };
+    assert_eq!(settled(&max(&join("LEFT"), "a")), [false, false, true, false, true]);
+    assert_eq!(settled(&max(&join("FULL"), "a")), [false, false, true, false, false]);
 }

@@ -16,10 +16,18 @@ impl JobGraph {
         let mut placed: Vec<Keys> = Vec::with_capacity(self.vertices.len());
         for (i, vertex) in self.vertices.iter().enumerate() {
             let inputs = self.inputs(VertexId::from(i));
-            let first = inputs.first().map(|edge| edge.from.index());
-            let input = first.and_then(|first| placed.get(first)).map_or(&[][..], Vec::as_slice);
-            let width = first.map_or(0, |first| self.vertices[first].columns.len());
-            placed.push(keys_of(&vertex.op, input, width));
+            let (input, width) = match inputs.first() {
+                Some(edge) => {
+                    let from = edge.from.index();
+                    let input = match &edge.partitioning {
+                        Partitioning::Forward => placed.get(from).cloned().unwrap_or_default(),
+                        Partitioning::Hash(keys) => vec![keys.clone()],
+                    };
+                    (input, self.vertices[from].columns.len())
+                }
+                None => Default::default(),
+            };
+            placed.push(keys_of(&vertex.op, &input, width));
         }
         let is_settled = |edge: &super::Edge| match &edge.partitioning {
             Partitioning::Forward => false,
@@ -29,8 +37,8 @@ impl JobGraph {
     }
 }
 
-/// How an operator's rows are placed, whose first input's are placed by the keys `input` before any
-/// exchange, and have `width` columns.
+/// How an operator's rows are placed, whose first input's come placed by the keys `input`, and have
+/// `width` columns.
 fn keys_of(op: &PhysicalOp, input: &[Vec<usize>], width: usize) -> Keys {
     let of_join = |kind: JoinKind, left: &[usize], right: &[usize]| match kind {
         JoinKind::Inner => vec![left.to_vec(), right.iter().map(|key| width + key).collect()],
