@@ -1,18 +1,21 @@
 //! A job that finds no epoch record is at its first start, or has lost what says where it stands:
 //! its epochs topic was deleted. Then it must not begin again as if nothing had been, since it
 //! would write its output a second time. Two things tell: the note in the state folder of which
-//! epochs topic the job goes by, and state in the changelog.
+//! epochs topic the job goes by, and committed state in the changelog.
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::connect::{Log, OffsetQuery, TopicInfo};
+use crate::connect::{Assignment, Log, OffsetQuery, TopicInfo};
 use crate::error::{Result, RuntimeError};
 
 /// The note's file in the state folder.
 const FILE: &str = "epochs.json";
+/// How long a poll waits for records.
+const WAIT: Duration = Duration::from_millis(100);
 
 /// Which epochs topic a job goes by.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,15 +53,36 @@ pub(super) fn must_be_first(
         let why = format!("topic {} is not the one that says how far this job is", epochs.name);
         return Err(lost(&why));
     }
-    let is_written = |topic: &TopicInfo| -> Result<bool> {
-        Ok(home.offsets(&topic.name, OffsetQuery::End)?.iter().any(|end| *end > 0))
-    };
-    if is_written(changelog)? && !is_written(epochs)? {
+    let ends = home.offsets(&epochs.name, OffsetQuery::End)?;
+    if ends.iter().all(|end| *end == 0) && holds_records(home, changelog)? {
         let (epochs, changelog) = (&epochs.name, &changelog.name);
         let why = format!("topic {epochs} is empty, and {changelog} holds state of this job");
         return Err(lost(&why));
     }
     Ok(())
+}
+
+/// Whether a topic holds committed records: a first epoch that was aborted leaves others.
+fn holds_records(home: &Arc<dyn Log>, topic: &TopicInfo) -> Result<bool> {
+    let starts = home.offsets(&topic.name, OffsetQuery::Earliest)?;
+    let ends = home.offsets(&topic.name, OffsetQuery::End)?;
+    let (mut unread, mut until) = (Vec::new(), Vec::new());
+    for (partition, (offset, end)) in (0u32..).zip(starts.into_iter().zip(ends)) {
+        if offset < end {
+            unread.push(Assignment { topic: topic.name.clone(), partition, offset });
+            until.push(end);
+        }
+    }
+    if unread.is_empty() {
+        return Ok(false);
+    }
+    let mut reader = home.reader(&unread)?;
+    while (0..until.len()).any(|i| reader.position(i) < until[i]) {
+        if reader.poll(WAIT)?.is_some_and(|fetched| !fetched.batch.is_empty()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn lost(why: &str) -> RuntimeError {
