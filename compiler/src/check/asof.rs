@@ -5,11 +5,11 @@ use flow_ir::span::Span;
 
 use super::Checker;
 use super::from::same_name;
+use super::rows::plain_select;
 use crate::diagnostics::syntax;
 use crate::syntax::ast::{
-    BinaryOp, Distinct, Expr, ExprKind, Ident, Join, JoinConstraint, Literal, NumberKind,
-    OrderItem, Query, Select, SelectItem, SelectItemKind, SetExpr, SetExprKind, TableAlias,
-    TableFactor, TableFactorKind, TableRef,
+    BinaryOp, Expr, ExprKind, Ident, Join, JoinConstraint, Literal, NumberKind, OrderItem, Query,
+    SelectItem, SelectItemKind, TableAlias, TableFactor, TableFactorKind,
 };
 
 /// What the help shows.
@@ -81,28 +81,9 @@ fn first_row(from: &TableFactor, condition: &Expr, order: OrderItem, span: Span)
         replace: Vec::new(),
         rename: Vec::new(),
     };
-    let select = Select {
-        distinct: Distinct::All,
-        items: vec![SelectItem { kind: all, span }],
-        from: vec![TableRef { first: from.clone(), joins: Vec::new(), span: from.span }],
-        time_window: None,
-        filter: Some(condition.clone()),
-        key_by: Vec::new(),
-        group_by: None,
-        having: None,
-        windows: Vec::new(),
-        qualify: None,
-        span,
-    };
+    let items = vec![SelectItem { kind: all, span }];
+    let rows = plain_select(items, from.clone(), Some(condition.clone()), span);
     let one = Literal::Number { text: String::from("1"), kind: NumberKind::Integer };
-    Query {
-        with: None,
-        body: SetExpr { kind: SetExprKind::Select(Box::new(select)), span },
-        order_by: vec![order],
-        limit: Some(Expr { kind: ExprKind::Literal(one), span }),
-        with_ties: false,
-        offset: None,
-        emit: None,
-        span,
-    }
+    let limit = Some(Expr { kind: ExprKind::Literal(one), span });
+    Query { order_by: vec![order], limit, ..rows }
 }

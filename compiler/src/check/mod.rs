@@ -11,10 +11,12 @@
 //! | --- | --- |
 //! | `declare`, `options`, `settings`, `registry` | CREATE STREAM and TABLE, WITH, SET, schemas |
 //! | `type_expr`, `literal`, `coerce`, `expr`, `call` | types and scalar expressions |
-//! | `ksql_options`, `record_time`, `time_window`, `explode`, `grace` | what ksqlDB writes |
+//! | `ksql_options`, `ksql_names`, `record_time`, `headers` | what ksqlDB writes: declarations |
+//! | `time_window`, `grace` | what ksqlDB writes: queries |
 //! | `made` | CREATE … AS |
 //! | `construct`, `json`, `lambda`, `functions` | rows, maps, JSON's clauses, CREATE FUNCTION |
-//! | `scope`, `from`, `derived`, `using`, `on`, `join`, `join_order`, `interval`, `window` | FROM |
+//! | `scope`, `from`, `derived`, `using`, `on`, `join`, `join_order`, `asof` | FROM |
+//! | `interval`, `window` | what time bounds in FROM |
 //! | `query`, `set_ops`, `select`, `aggregate`, `dedup` | SELECT and set operations |
 //! | `set_returning` | functions in SELECT that give rows |
 //! | `subquery`, `correlate`, `attach`, `rows`, `lateral` | subqueries, LATERAL, UNNEST |
