@@ -108,7 +108,9 @@ pub(super) static BUILTINS: &[Builtin] = &[
         doc: "JSON without what is at a path of names and indexes (#-).",
         overloads: &[
             signature(&[P::Json, P::String], P::Json, "jsonb_delete_path", jsonb_delete_path),
+            signature(&[P::String, P::String], P::Json, "jsonb_delete_path", jsonb_delete_path),
             signature(&[P::Json, TEXTS], P::Json, "jsonb_delete_path_of", jsonb_delete_path_of),
+            signature(&[P::String, TEXTS], P::Json, "jsonb_delete_path_of", jsonb_delete_path_of),
         ],
         examples: &[
             (r#"JSONB_DELETE_PATH('{"a": [1, 2]}', '{a,0}')"#, r#"{"a":[2]}"#),
@@ -121,7 +123,10 @@ pub(super) static BUILTINS: &[Builtin] = &[
         name: "JSON_CANONICAL",
         doc: "JSON without blanks, its names in order and each of them once, the last one: what is \
               equal has equal texts then. `x::JSONB` and comparisons make it.",
-        overloads: &[signature(&[P::Json], P::Json, "json_canonical", json_canonical)],
+        overloads: &[
+            signature(&[P::Json], P::Json, "json_canonical", json_canonical),
+            signature(&[P::String], P::Json, "json_canonical", json_canonical),
+        ],
         examples: &[
             (r#"JSON_CANONICAL('{"b": 1, "a": [ 2 ], "b": 3}')"#, r#"{"a":[2],"b":3}"#),
             ("JSON_CANONICAL(NULL)", "NULL"),
