@@ -2,6 +2,7 @@
 //! counts that tell whether there is a row or a match, or the columns.
 
 use flow_ir::expr::{Expr, ExprKind};
+use flow_ir::logical::JoinClass;
 use flow_ir::physical::JoinKind;
 use flow_ir::span::Span;
 use flow_ir::types::{DataType, Type};
@@ -11,7 +12,7 @@ use super::Checker;
 use super::join::Equality;
 use super::scope::Scope;
 use super::subquery::{Asked, Body, BodyNotes, Leave, Place, Subquery};
-use super::typed::{Aggregate, JoinTime, Query, QueryId};
+use super::typed::{Aggregate, Query, QueryId};
 use crate::syntax::ast;
 
 impl Checker<'_> {
@@ -80,8 +81,8 @@ impl Checker<'_> {
         let marked = self.extend(body.node, vec![("$there".to_string(), Some(there))], span);
         let marker = width + self.query_node(marked).columns.len() - 1;
         let equalities = self.correlations(&body, outer, span);
-        let time = JoinTime::Unbounded;
-        let joined = self.keyed_join(input, marked, kind, equalities, Vec::new(), time, span)?;
+        let class = JoinClass::Regular;
+        let joined = self.keyed_join(input, marked, kind, equalities, Vec::new(), class, span)?;
         let columns = self.query_node(joined).columns.clone();
         let mut values = Vec::with_capacity(body.width);
         for at in 0..body.width {
@@ -227,9 +228,9 @@ impl Checker<'_> {
         let (left, mut right) = (left.clone(), right.clone());
         right.map_columns(&|at| at - width);
         equalities.push(Equality { left, right, condition: equal, nulls_equal: false });
-        let time = JoinTime::Unbounded;
+        let class = JoinClass::Regular;
         let kind = JoinKind::Left;
-        let joined = self.keyed_join(input, values, kind, equalities, Vec::new(), time, span)?;
+        let joined = self.keyed_join(input, values, kind, equalities, Vec::new(), class, span)?;
         let marker = self.query_node(joined).columns.len() - 1;
         let marker = Expr::column(marker, Type::nullable(DataType::Boolean), span);
         let null = Expr { kind: ExprKind::IsNull(Box::new(marker)), ty: boolean(), span };

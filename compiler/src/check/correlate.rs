@@ -4,6 +4,7 @@
 
 use flow_ir::aggregate::AggregateCall;
 use flow_ir::expr::{Expr, ExprKind};
+use flow_ir::logical::JoinClass;
 use flow_ir::physical::JoinKind;
 use flow_ir::span::Span;
 use flow_ir::types::{DataType, Type};
@@ -18,7 +19,7 @@ use super::join::Equality;
 use super::scope::Scope;
 use super::select::Item;
 use super::subquery::{FIRST_COLUMN, Outer, Place, asks, subqueries_in};
-use super::typed::{JoinTime, QueryId, QueryOp};
+use super::typed::{QueryId, QueryOp};
 use crate::syntax::ast::{Distinct, Select};
 
 /// Aggregates that are 0 over no rows; the others are NULL.
@@ -194,8 +195,8 @@ impl Checker<'_> {
             Equality { left, condition: right.clone(), right, nulls_equal: true }
         };
         let equal = (0..keys).map(equality).collect();
-        let (time, kind) = (JoinTime::Unbounded, JoinKind::Left);
-        let joined = self.keyed_join(outer, marked, kind, equal, Vec::new(), time, span)?;
+        let (class, kind) = (JoinClass::Regular, JoinKind::Left);
+        let joined = self.keyed_join(outer, marked, kind, equal, Vec::new(), class, span)?;
         let mut items: Vec<_> = (0..keys).map(|at| self.pass_column(joined, at, span)).collect();
         let marker = self.query_node(joined).columns.len() - 1;
         for (call, nothing) in nothing.into_iter().enumerate() {
@@ -216,9 +217,9 @@ impl Checker<'_> {
     ) -> Option<QueryId> {
         let Some(outer) = outer else { return Some(rows) };
         let (own, width) = (self.query_node(rows).columns.len(), outer.scope.columns.len());
-        let (none, time) = (Vec::new(), JoinTime::Unbounded);
+        let (none, class) = (Vec::new(), JoinClass::Regular);
         let inner = JoinKind::Inner;
-        let both = self.keyed_join(rows, outer.node, inner, none, Vec::new(), time, span)?;
+        let both = self.keyed_join(rows, outer.node, inner, none, Vec::new(), class, span)?;
         self.body.outer = width;
         let mut items: Vec<_> = (0..own).map(|at| self.pass_column(both, at, span)).collect();
         for at in 0..width {

@@ -4,15 +4,16 @@
 //! by a microsecond.
 
 use flow_ir::expr::{Expr, ExprKind};
+use flow_ir::logical::JoinClass;
 use flow_ir::span::Span;
 
 use super::literal::constant_interval;
-use super::typed::{Bound as WindowEnd, Column, JoinTime, WindowBound, end_of};
+use super::typed::{Bound as WindowEnd, Column, WindowBound, end_of};
 
 /// What the conditions say about time.
 pub(super) enum Found {
     /// Both bounds; the conditions that are left.
-    Between(JoinTime, Vec<Expr>),
+    Between(JoinClass, Vec<Expr>),
     /// No pair of event times has both bounds.
     Nothing,
     /// The bounds exclude each other; where.
@@ -53,12 +54,12 @@ pub(super) fn find(conditions: &[Expr], left: &[Column], right: &[Column]) -> Fo
     let rest = conditions.iter().zip(&bounds).filter(|(_, b)| !is_said(b));
     let rest = rest.map(|(c, _)| c.clone()).collect();
     let (left_time, right_time) = pair;
-    Found::Between(JoinTime::Interval { left_time, right_time, lower, upper }, rest)
+    Found::Between(JoinClass::Interval { left_time, right_time, lower, upper }, rest)
 }
 
 /// Whether the conditions say that both rows are of the same window: that its start and its end are
 /// equal, or one of them where it says the other.
-fn same_windows(conditions: &[Expr], left: &[Column], right: &[Column]) -> Option<JoinTime> {
+fn same_windows(conditions: &[Expr], left: &[Column], right: &[Column]) -> Option<JoinClass> {
     let pairs: Vec<(WindowBound, WindowBound)> =
         conditions.iter().filter_map(|c| equal_bounds(c, left, right)).collect();
     pairs.iter().find_map(|&(l, r)| {
@@ -72,7 +73,7 @@ fn same_windows(conditions: &[Expr], left: &[Column], right: &[Column]) -> Optio
         let whole = (start && end) || (end && end_says) || (start && start_says);
         let (left_end, right_end) = (end_of(l, left)?, end_of(r, right)?);
         let by_clock = l.by_clock;
-        whole.then_some(JoinTime::Window { left_end, right_end, by_clock })
+        whole.then_some(JoinClass::Window { left_end, right_end, by_clock })
     })
 }
 

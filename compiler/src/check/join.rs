@@ -5,6 +5,7 @@ use std::collections::HashSet;
 
 use flow_ir::connector::{FILE, VIEW_JOB, is_bounded, is_generated};
 use flow_ir::expr::{Expr, ExprKind};
+use flow_ir::logical::JoinClass;
 use flow_ir::physical::{Changelog, JoinKind};
 use flow_ir::span::Span;
 
@@ -12,7 +13,7 @@ use super::Checker;
 use super::expr::all_of;
 use super::from::{AsOf, Kind, plain_column};
 use super::interval;
-use super::typed::{Join, JoinTime, QueryId, QueryOp};
+use super::typed::{Join, QueryId, QueryOp};
 use crate::diagnostics::{joins, plans};
 
 /// What is to be joined; conditions over the left columns and the right ones behind them.
@@ -56,20 +57,20 @@ impl Checker<'_> {
             Kind::Anti => JoinKind::Anti,
         };
         let found = interval::find(&conditions, left_columns, right_columns);
-        let (time, conditions) = match found {
-            interval::Found::Between(time, rest) => (time, rest),
-            interval::Found::Nothing => (JoinTime::Unbounded, conditions),
+        let (class, conditions) = match found {
+            interval::Found::Between(class, rest) => (class, rest),
+            interval::Found::Nothing => (JoinClass::Regular, conditions),
             interval::Found::Empty(at) => return self.report(joins::empty_interval(at)),
         };
         let (equalities, rest) = split_equalities(conditions, width);
         if equalities.is_empty()
-            && time == JoinTime::Unbounded
+            && class == JoinClass::Regular
             && kind.has_pairs()
             && !self.at_most_one_row(left, right)
         {
             self.found.push(joins::cross_join(span));
         }
-        self.keyed_join(left, right, kind, equalities, rest, time, span)
+        self.keyed_join(left, right, kind, equalities, rest, class, span)
     }
 
     fn at_most_one_row(&self, left: QueryId, right: QueryId) -> bool {
@@ -101,7 +102,7 @@ impl Checker<'_> {
         kind: JoinKind,
         equalities: Vec<Equality>,
         rest: Vec<Expr>,
-        time: JoinTime,
+        class: JoinClass,
         span: Span,
     ) -> Option<QueryId> {
         let l = self.query_node(left).columns.len();
@@ -133,7 +134,7 @@ impl Checker<'_> {
                 self.deny_clock(condition, changelog)?;
             }
         }
-        let join = Join { left, right, kind, keys, nulls_equal, condition, time };
+        let join = Join { left, right, kind, keys, nulls_equal, condition, class };
         let joined = self.join(join, span);
         if !widened {
             return Some(joined);
@@ -176,8 +177,8 @@ impl Checker<'_> {
         rest.extend(others.into_iter().map(|e| e.condition));
         self.whole_key((left, right), &alias, &primary_key, &keys, &rest, span)?;
         self.clock_mismatch(left, left_time, right, right_time, declared, as_of.span);
-        let time = JoinTime::Temporal { left_time, right_time };
-        self.keyed_join(left, right, kind, keys, rest, time, span)
+        let class = JoinClass::Temporal { left_time, right_time };
+        self.keyed_join(left, right, kind, keys, rest, class, span)
     }
 
     /// FOR SYSTEM_TIME AS OF the clock, of what is read before all else.
@@ -195,7 +196,7 @@ impl Checker<'_> {
         let (strict, loose): (Vec<_>, Vec<_>) =
             equalities.into_iter().partition(|e| !e.nulls_equal);
         let rest = rest.into_iter().chain(loose.into_iter().map(|e| e.condition)).collect();
-        self.keyed_join(left, right, kind, strict, rest, JoinTime::Lookup, span)
+        self.keyed_join(left, right, kind, strict, rest, JoinClass::Lookup, span)
     }
 
     fn temporal_kind(&mut self, kind: Kind, span: Span) -> Option<JoinKind> {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use flow_ir::aggregate::{AggregateCall, WindowSpec};
 use flow_ir::expr::{Expr, ExprKind};
-use flow_ir::logical::element_columns;
+use flow_ir::logical::{JoinClass, element_columns};
 use flow_ir::over::OverFunction;
 use flow_ir::physical::{Changelog, JoinKind, Numbering};
 use flow_ir::span::Span;
@@ -14,8 +14,8 @@ use flow_ir::types::{DataType, Type};
 use super::Checker;
 use super::from::plain_column;
 use super::typed::{
-    Aggregate, Bound, Column, Deduplicate, Join, JoinTime, Over, Query, QueryId, QueryOp,
-    RelationId, TopN, TypedModule, Unnest, Window, WindowBound, WindowSource, window_of_rows,
+    Aggregate, Bound, Column, Deduplicate, Join, Over, Query, QueryId, QueryOp, RelationId, TopN,
+    TypedModule, Unnest, Window, WindowBound, WindowSource, window_of_rows,
 };
 
 /// Unique keys kept of a node; more are forgotten.
@@ -197,19 +197,19 @@ impl Checker<'_> {
         let (left, right) = (self.query_node(join.left), self.query_node(join.right));
         let width = left.columns.len();
         let append = |q: &Query| q.changelog == Changelog::Append;
-        let changelog = match join.time {
-            JoinTime::Temporal { .. } | JoinTime::Interval { .. } | JoinTime::Window { .. } => {
+        let changelog = match join.class {
+            JoinClass::Temporal { .. } | JoinClass::Interval { .. } | JoinClass::Window { .. } => {
                 Changelog::Append
             }
-            JoinTime::Lookup => left.changelog,
-            JoinTime::Unbounded
+            JoinClass::Lookup => left.changelog,
+            JoinClass::Regular
                 if append(left)
                     && append(right)
                     && matches!(join.kind, JoinKind::Inner | JoinKind::Semi) =>
             {
                 Changelog::Append
             }
-            JoinTime::Unbounded => Changelog::Retract,
+            JoinClass::Regular => Changelog::Retract,
         };
         let (outer, both) = (join.kind.keeps_lonely(0), join.kind.has_pairs());
         let left_stays = !join.kind.keeps_lonely(1);
@@ -218,16 +218,16 @@ impl Checker<'_> {
         let of_window = |q: &Query, at: usize, c: &Column| {
             c.window.is_some_and(|w| Some(w.origin) == origin(q, at))
         };
-        let left_time = |c: &Column| match join.time {
-            JoinTime::Unbounded => false,
-            JoinTime::Temporal { .. } | JoinTime::Lookup => true,
-            JoinTime::Interval { .. } => left_stays,
-            JoinTime::Window { left_end, .. } => left_stays && of_window(left, left_end, c),
+        let left_time = |c: &Column| match join.class {
+            JoinClass::Regular => false,
+            JoinClass::Temporal { .. } | JoinClass::Lookup => true,
+            JoinClass::Interval { .. } => left_stays,
+            JoinClass::Window { left_end, .. } => left_stays && of_window(left, left_end, c),
         };
-        let right_time = |c: &Column| match join.time {
-            JoinTime::Unbounded | JoinTime::Temporal { .. } | JoinTime::Lookup => false,
-            JoinTime::Interval { .. } => !outer,
-            JoinTime::Window { right_end, .. } => !outer && of_window(right, right_end, c),
+        let right_time = |c: &Column| match join.class {
+            JoinClass::Regular | JoinClass::Temporal { .. } | JoinClass::Lookup => false,
+            JoinClass::Interval { .. } => !outer,
+            JoinClass::Window { right_end, .. } => !outer && of_window(right, right_end, c),
         };
         let left_columns = left.columns.iter().map(|c| {
             let nullable = c.ty.nullable || join.kind.keeps_lonely(1);
@@ -463,7 +463,7 @@ fn join_keys(join: &Join, left: &Query, right: &Query, width: usize) -> Vec<Vec<
         q.unique_keys.iter().any(|key| key.iter().all(|at| equal.contains(at)))
     };
     let shifted = |key: &[usize]| key.iter().map(|at| at + width).collect::<Vec<_>>();
-    let temporal = matches!(join.time, JoinTime::Temporal { .. });
+    let temporal = matches!(join.class, JoinClass::Temporal { .. });
     let mut keys: Vec<Vec<usize>> = Vec::new();
     let full = join.kind == JoinKind::Full;
     if temporal || (!full && covered(right, &equal_right)) {

@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 
 use flow_ir::expr::Expr;
+use flow_ir::logical::JoinClass;
 use flow_ir::physical::JoinKind;
 use flow_ir::span::Span;
 
@@ -16,7 +17,7 @@ use super::expr::conjuncts;
 use super::from::{Kind, Tree, TreeJoin};
 use super::join::{Equality, Sides};
 use super::subquery::{Asked, FIRST_COLUMN, Place, asks, subqueries_in};
-use super::typed::{JoinTime, QueryId};
+use super::typed::QueryId;
 use crate::diagnostics::plans;
 
 /// Two sides and the conditions on them: positions as written, and where they are now.
@@ -167,8 +168,8 @@ impl Checker<'_> {
             Equality { left, condition: right.clone(), right, nulls_equal: true }
         };
         let equal = of_second.iter().enumerate().map(equality).collect();
-        let (time, inner) = (JoinTime::Unbounded, JoinKind::Inner);
-        let wider = self.keyed_join(right, values, inner, equal, Vec::new(), time, span)?;
+        let (class, inner) = (JoinClass::Regular, JoinKind::Inner);
+        let wider = self.keyed_join(right, values, inner, equal, Vec::new(), class, span)?;
         let keys = width + of_second.len();
         let columns = (0..width).chain(keys..keys + of_first.len());
         let wider = self.select_columns(wider, columns, span);

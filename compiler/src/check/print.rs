@@ -6,14 +6,14 @@ use std::fmt::Write;
 use flow_ir::aggregate::{AggregateCall, WindowSpec};
 use flow_ir::decode_plan::Origin;
 use flow_ir::expr::Expr;
-use flow_ir::logical::expr_text;
+use flow_ir::logical::{JoinClass, expr_text};
 use flow_ir::over::OverCall;
 use flow_ir::physical::{Changelog, Direction, Keep, SinkMode};
 use flow_ir::types::Field;
 
 use super::typed::{
-    Bound, Column, ColumnSource, Join, JoinTime, Materialized, Over, Query, QueryId, QueryOp,
-    Relation, TypedModule,
+    Bound, Column, ColumnSource, Join, Materialized, Over, Query, QueryId, QueryOp, Relation,
+    TypedModule,
 };
 
 /// The whole module: relations, query nodes, outputs.
@@ -238,23 +238,23 @@ fn join_text(module: &TypedModule, join: &Join) -> String {
     });
     let keys: Vec<String> = keys.collect();
     let seconds = |micros: i64| micros as f64 / 1e6;
-    let time = match join.time {
-        JoinTime::Unbounded => String::new(),
-        JoinTime::Interval { left_time, right_time, lower, upper } => format!(
+    let class = match join.class {
+        JoinClass::Regular => String::new(),
+        JoinClass::Interval { left_time, right_time, lower, upper } => format!(
             " within {} {:+}s to {:+}s of {}",
             right[right_time].name,
             seconds(lower),
             seconds(upper),
             left[left_time].name
         ),
-        JoinTime::Lookup => String::from(" looked up"),
-        JoinTime::Window { left_end, right_end, by_clock } => format!(
+        JoinClass::Lookup => String::from(" looked up"),
+        JoinClass::Window { left_end, right_end, by_clock } => format!(
             " windows to {} and {}{}",
             left[left_end].name,
             right[right_end].name,
             if by_clock { " by clock" } else { "" }
         ),
-        JoinTime::Temporal { left_time, right_time } => {
+        JoinClass::Temporal { left_time, right_time } => {
             let version = right_time.map_or("record time", |at| right[at].name.as_str());
             format!(" version {version} as of {}", left[left_time].name)
         }
@@ -265,7 +265,7 @@ fn join_text(module: &TypedModule, join: &Join) -> String {
     };
     let condition = join.condition.as_ref().map_or(String::new(), condition);
     let (l, r) = (join.left.0, join.right.0);
-    format!("Join q{l} q{r} {kind} on [{}]{time}{condition}", keys.join(", "))
+    format!("Join q{l} q{r} {kind} on [{}]{class}{condition}", keys.join(", "))
 }
 
 fn call_text(call: &AggregateCall, of: &[Field]) -> String {

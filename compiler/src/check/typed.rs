@@ -25,6 +25,7 @@
 use flow_ir::aggregate::{AggregateCall, WindowSpec};
 use flow_ir::connector;
 use flow_ir::expr::Expr;
+use flow_ir::logical::JoinClass;
 use flow_ir::over::OverCall;
 use flow_ir::physical::{
     Changelog, Direction, JoinKind, Keep, Numbering, RowWindow, Settings, SinkMode, Stream,
@@ -297,47 +298,9 @@ pub struct Join {
     /// What else must be TRUE, BOOLEAN over left and right columns; without what `keys` and `time`
     /// say already.
     pub condition: Option<Expr>,
-    /// How time bounds the pairs.
-    pub time: JoinTime,
-}
-
-/// How time bounds a join's pairs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JoinTime {
-    /// Not at all: all rows of both sides are kept.
-    Unbounded,
-    /// left time + lower ≤ right time ≤ left time + upper; both sides append-only.
-    Interval {
-        /// Event time column of the left side.
-        left_time: usize,
-        /// Event time column of the right side.
-        right_time: usize,
-        /// Microseconds, may be negative.
-        lower: i64,
-        /// Microseconds, at least `lower`.
-        upper: i64,
-    },
-    /// Both rows are of the same window, the bounds of which are among the keys; both sides are
-    /// append-only. Emitted when the window closes.
-    Window {
-        /// The end of the left side's window.
-        left_end: usize,
-        /// The end of the right side's window.
-        right_end: usize,
-        /// Whether they are windows over processing time.
-        by_clock: bool,
-    },
-    /// The right row that was valid at the left row's time. The right input is the `Scan` of a
-    /// table, the right keys are its primary key.
-    Temporal {
-        /// Event time column of the left side, which is append-only.
-        left_time: usize,
-        /// The table's event time column; `None`: the record's timestamp.
-        right_time: Option<usize>,
-    },
-    /// The right rows, which are all read before the first left row: of files and generated
-    /// streams that end and have no event time.
-    Lookup,
+    /// How time bounds the pairs: of an interval and a window both sides are append-only, of a
+    /// temporal join and a lookup the left one; `right_time` of `None` is the record's timestamp.
+    pub class: JoinClass,
 }
 
 /// TUMBLE, HOP, CUMULATE or SESSION.

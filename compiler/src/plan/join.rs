@@ -6,32 +6,27 @@ use flow_ir::logical::{Hidden, Join, JoinClass, LogicalOp};
 use flow_ir::physical::LateRule;
 
 use super::{Planner, Relation};
-use crate::check::typed::{self, JoinTime, Query, QueryId, QueryOp};
+use crate::check::typed::{self, Query, QueryId, QueryOp};
 
 impl Planner<'_> {
     pub(super) fn join(&mut self, join: &typed::Join, query: &Query) -> Relation {
-        let (left, right, class) = match join.time {
-            JoinTime::Unbounded => {
-                (self.side(join.left, None), self.side(join.right, None), JoinClass::Regular)
+        let mut class = join.class;
+        let (left, right) = match &mut class {
+            JoinClass::Regular | JoinClass::Lookup => {
+                (self.side(join.left, None), self.side(join.right, None))
             }
-            JoinTime::Interval { left_time, right_time, lower, upper } => {
-                let left = self.side(join.left, Some(left_time));
-                let right = self.side(join.right, Some(right_time));
-                (left, right, JoinClass::Interval { left_time, right_time, lower, upper })
+            JoinClass::Interval { left_time, right_time, .. } => {
+                (self.side(join.left, Some(*left_time)), self.side(join.right, Some(*right_time)))
             }
-            JoinTime::Lookup => {
-                (self.side(join.left, None), self.side(join.right, None), JoinClass::Lookup)
-            }
-            JoinTime::Window { left_end, right_end, by_clock } => {
-                let left = self.windowed_side(join.left, left_end);
-                let right = self.windowed_side(join.right, right_end);
-                (left, right, JoinClass::Window { left_end, right_end, by_clock })
-            }
-            JoinTime::Temporal { left_time, right_time } => {
-                let left = self.side(join.left, Some(left_time));
+            JoinClass::Window { left_end, right_end, .. } => (
+                self.windowed_side(join.left, *left_end),
+                self.windowed_side(join.right, *right_end),
+            ),
+            JoinClass::Temporal { left_time, right_time } => {
+                let left = self.side(join.left, Some(*left_time));
                 let (right, version) = self.table(join.right);
-                let class = JoinClass::Temporal { left_time, right_time: right_time.or(version) };
-                (left, right, class)
+                *right_time = right_time.or(version);
+                (left, right)
             }
         };
         let op = Join {

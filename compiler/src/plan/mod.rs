@@ -14,8 +14,8 @@ use flow_ir::aggregate::{AggregateCall, OrderColumn, WindowSpec};
 use flow_ir::expr::Expr;
 use flow_ir::ids::{NodeId, StreamId};
 use flow_ir::logical::{
-    Aggregate, Emission, Filter, Hidden, LogicalOp, Materialize, Plan, Project, Session, Sink,
-    Union, Unnest, Window,
+    Aggregate, Emission, Filter, Hidden, JoinClass, LogicalOp, Materialize, Plan, Project, Session,
+    Sink, Union, Unnest, Window,
 };
 use flow_ir::physical::{ClockSetting, Direction, ErrorPolicy, LateRule, SinkMode, WindowInput};
 use flow_ir::span::Span;
@@ -24,7 +24,7 @@ use flow_ir::value::Value;
 use flow_stdlib::aggregates::{self, OrderUse};
 
 use crate::check::typed::{
-    self, JoinTime, Output, Query, QueryId, QueryOp, RelationId, TypedModule, WindowSource,
+    self, Output, Query, QueryId, QueryOp, RelationId, TypedModule, WindowSource,
 };
 
 /// Inputs of one union operator at most.
@@ -98,16 +98,16 @@ impl<'a> Planner<'a> {
             let more: &[Hidden] = match &query.op {
                 QueryOp::Window(_) => &[Hidden::Watermark, Hidden::Position],
                 QueryOp::Join(join) => {
-                    if let JoinTime::Temporal { .. } = join.time
+                    if let JoinClass::Temporal { .. } = join.class
                         && let QueryOp::Scan(relation) = module.query(join.right).op
                     {
                         versioned.push(relation);
                     }
-                    match join.time {
-                        JoinTime::Unbounded | JoinTime::Lookup => &[],
-                        JoinTime::Window { .. }
-                        | JoinTime::Interval { .. }
-                        | JoinTime::Temporal { .. } => &[Hidden::Watermark, Hidden::Position],
+                    match join.class {
+                        JoinClass::Regular | JoinClass::Lookup => &[],
+                        JoinClass::Window { .. }
+                        | JoinClass::Interval { .. }
+                        | JoinClass::Temporal { .. } => &[Hidden::Watermark, Hidden::Position],
                     }
                 }
                 QueryOp::Over(over) if over.passes => {

@@ -14,14 +14,12 @@ use flow_ir::physical::{IntervalJoin, JoinKind, TableKind, kept_row};
 use flow_ir::row::{Column, KeyBatch, KeyEncoder, RowBatch, RowRef, key_group, order_i64};
 use flow_ir::types::Type;
 
-use super::aggregation::{push_i64, read_i64};
+use super::aggregation::{NUMBER_BYTES, push_i64, read_i64};
 use super::join::PAIRS_MAX;
 use super::kept::KeptRows;
 use super::pairs::{Keys, Pairs, Side, check_keys, product, strict};
 use super::{OpCx, OpError, Operator, Plan, data, words_of};
 
-/// Bytes of a number in a key.
-const NUMBER_BYTES: usize = 9;
 /// Behind a place: more than any row's number, by which its key goes on.
 const BEHIND_ROWS: [u8; 16] = [0xff; 16];
 /// A row without columns: its length in bytes.

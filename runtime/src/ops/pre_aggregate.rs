@@ -16,15 +16,13 @@ use flow_ir::types::{DataType, Type};
 use flow_stdlib::aggregates::{Input, ValueWriter};
 use flow_stdlib::windows;
 
-use super::aggregation::{Call, Calls, Partials, Values, push_i64, read_i64};
+use super::aggregation::{Call, Calls, NUMBER_BYTES, Partials, Values, push_i64, read_i64};
 use super::value_list::ValueList;
 use super::{OpCx, OpError, Operator, Plan, columns_of, words_of};
 use crate::state::{PointTable, SlotId};
 
 /// Groups and values that are held before they go out, entries.
 const HELD_ENTRIES_MAX: usize = 1 << 18;
-/// Bytes of a number in a key, as `push_i64` writes it.
-const NUMBER_BYTES: usize = 9;
 /// Bytes of values that a row carries, about.
 const LIST_BYTES: usize = 16 << 10;
 

@@ -11,14 +11,12 @@ use flow_ir::physical::{JoinKind, TableKind, TemporalJoin};
 use flow_ir::row::{BatchBuilder, Column, KeyBatch, RowBatch, RowLayout, RowRef, key_group};
 use flow_ir::types::{DataType, Type};
 
-use super::aggregation::push_i64;
+use super::aggregation::{NUMBER_BYTES, push_i64};
 use super::join::PAIRS_MAX;
 use super::pairs::{Pairs, Side, check_keys};
 use super::{OpCx, OpError, Operator, Plan, data, words_of};
 use crate::state::{OrderedTable, prefix_end};
 
-/// Bytes of a number in a key.
-const NUMBER_BYTES: usize = 9;
 /// Version time of a relation that is valid always.
 const ALWAYS: i64 = i64::MIN;
 

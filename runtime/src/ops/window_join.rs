@@ -10,14 +10,12 @@ use flow_ir::physical::{JoinKind, TableKind, WindowJoin};
 use flow_ir::row::{Column, KeyEncoder, RowBatch, key_group};
 use flow_ir::types::DataType;
 
-use super::aggregation::{push_i64, read_i64};
+use super::aggregation::{NUMBER_BYTES, push_i64, read_i64};
 use super::join::PAIRS_MAX;
 use super::pairs::{Keys, Pairs, Side, check_keys, product, strict};
 use super::{OpCx, OpError, Operator, Plan, behind_windows, time_of, whole_millis, words_of};
 use crate::state::prefix_end;
 
-/// Bytes of a number in a key, as `push_i64` writes it.
-const NUMBER_BYTES: usize = 9;
 /// Rows of both sides that are read back at once, whole keys apart.
 const ROWS_AT_ONCE: usize = 4_096;
 

@@ -10,16 +10,13 @@ use flow_ir::physical::{TableKind, TopN};
 use flow_ir::row::{Column, KeyBatch, KeyDecoder, KeyEncoder, RowBatch, RowLayout, key_group};
 use flow_ir::types::DataType;
 
-use super::aggregation::push_i64;
+use super::aggregation::{NUMBER_BYTES, push_i64};
 use super::first_rows::{Arena, Numbers, Placed};
 use super::sorted::SortedRows;
 use super::{
     OpCx, OpError, Operator, Plan, behind_windows, columns_of, time_of, whole_millis, words_of,
 };
 use crate::state::prefix_end;
-
-/// Bytes of a number in a key, as `push_i64` writes it.
-const NUMBER_BYTES: usize = 9;
 
 pub(super) struct WindowTopNOp {
     keys: KeyEncoder,

@@ -8,7 +8,8 @@ use crate::logical::text::expr_text;
 use crate::physical::JoinKind;
 use crate::types::Field;
 
-/// How long rows wait for partners.
+/// How long rows wait for partners. The checker decides it, both of its times and those of the plan
+/// are columns of their sides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum JoinClass {
     /// For ever.
