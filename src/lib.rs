@@ -14,6 +14,7 @@
 //! | `registries` | registries by address, opened once |
 //! | `secrets` | `${secret:NAME}`, filled in where a broker or a registry is asked |
 //! | `clusters` | Kafka clusters of a job |
+//! | `deployment` | how a program says that it is to be run |
 //! | `client` | a server as commands see it: where it is, requests, answers |
 //! | `repl` | the shell, a client of a server |
 //! | `server` | many jobs in one process, and the API to them |
@@ -31,6 +32,8 @@ pub mod cli;
 pub mod client;
 #[cfg(feature = "run")]
 pub mod clusters;
+#[cfg(feature = "run")]
+pub mod deployment;
 pub mod driver;
 #[cfg(feature = "run")]
 mod engine;

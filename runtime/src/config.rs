@@ -63,6 +63,19 @@ pub const SCHEMA_PAUSE: Duration = Duration::from_millis(200);
 /// Longest such pause.
 pub const SCHEMA_PAUSE_MAX: Duration = Duration::from_secs(5);
 
+/// What the local store, on disk beside the job, is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LocalStore {
+    /// It follows the log: state beyond the job's memory is read from it, and a start has little to
+    /// read from the changelog.
+    #[default]
+    Follows,
+    /// It is written when the job starts only. State is in memory as a whole, a job whose state is
+    /// more than its memory fails, and a start reads from the changelog what it missed. Of a job
+    /// with views it follows all the same, since they are read from it.
+    AtStarts,
+}
+
 /// How a job is run here.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -72,6 +85,8 @@ pub struct Config {
     pub parallelism: Option<usize>,
     /// State kept in memory before tables spill, and as much again for the rows of an epoch.
     pub memory: Memory,
+    /// What the local store is for.
+    pub store: LocalStore,
     /// Rows that a source pushes on at once.
     pub batch_rows: usize,
     /// Forget the job's epochs and state and start anew.
@@ -87,6 +102,7 @@ impl Config {
             state_dir: state_dir.into(),
             parallelism: None,
             memory: Memory::new(MEMORY_BYTES),
+            store: LocalStore::Follows,
             batch_rows: BATCH_ROWS,
             fresh: false,
             views: None,

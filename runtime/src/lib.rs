@@ -29,7 +29,7 @@ pub mod view;
 mod worker;
 pub mod world;
 
-pub use config::{Config, Memory};
+pub use config::{Config, LocalStore, Memory};
 pub use error::{Result, RuntimeError};
 pub use job::{Ended, JobHandle, Stopper, start};
 pub use world::World;

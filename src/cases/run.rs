@@ -26,6 +26,7 @@ use flow_runtime::{Config, Memory, RuntimeError, start};
 use super::compare::{Produced, difference, fold, text_difference};
 use super::faults::{FaultyLog, LOST};
 use super::{Case, Regime, Section, Verdict};
+use crate::deployment::Deployment;
 use crate::driver::{Additions, Stage as DriverStage, compile_with};
 use crate::payload::{Shower, Writer};
 use crate::registries::Registries;
@@ -251,8 +252,9 @@ impl Run<'_> {
         let mut config = Config::new(self.folder.join("state"));
         config.parallelism = Some(self.regime.parallelism);
         config.batch_rows = self.regime.batch_rows;
-        if self.regime.spilled {
-            config.memory = Memory::new(0);
+        match self.regime.spilled {
+            true => config.memory = Memory::new(0),
+            false => config.store = Deployment::of(&self.graph.settings).store,
         }
         let log = match self.regime.crashes {
             true => Arc::new(FaultyLog::new(log.clone())) as Arc<dyn Log>,

@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use flow_ir::physical::JobGraph;
+use flow_runtime::config::MEMORY_BYTES;
 use flow_runtime::job::reads_standard_input;
 use flow_runtime::{Config, Ended, JobHandle, Memory, start};
 
 use super::progress::{Progress, Stats};
 use super::{CompileArgs, EngineArgs, size};
+use crate::deployment::Deployment;
 use crate::driver::{compile_and_report, read_program};
 use crate::engine::Engine;
 use crate::exit::{Failure, Result};
@@ -32,15 +34,16 @@ pub(super) struct RunArgs {
     file: PathBuf,
     #[command(flatten)]
     compile: CompileArgs,
-    /// Folder of the local state; else .flow/NAME, or in the folder of --local
+    /// Folder of the local state; else what the program sets, or .flow/NAME, or a folder in --local
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
-    /// Workers; else one a core
+    /// Workers; else what the program sets, or one a core
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     parallelism: Option<u16>,
-    /// State kept in memory before it spills to disk, such as 512MB
-    #[arg(long, value_name = "SIZE", default_value = "1GB", value_parser = size)]
-    memory: usize,
+    /// State kept in memory before it spills to disk, such as 512MB; else what the program sets,
+    /// or 1GB
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    memory: Option<usize>,
     /// Write the closing figures as JSON
     #[arg(long, value_name = "FILE")]
     stats: Option<PathBuf>,
@@ -60,14 +63,17 @@ impl RunArgs {
         let graph = self.graph()?;
         let compile_time = began.elapsed();
         let local = self.compile.program.local.as_deref();
-        let state_dir = state_dir(self.state_dir.as_deref(), local, &graph.name);
+        let said = Deployment::of(&graph.settings);
+        let given = self.state_dir.as_deref().or(said.state_dir.as_deref());
+        let state_dir = state_dir(given, local, &graph.name);
         if self.fresh && !self.yes && state_dir.exists() {
             confirm(&graph.name, &state_dir)?;
         }
         let _lock = crate::lock::StateLock::take(&state_dir)?;
         let mut config = Config::new(&state_dir);
-        config.parallelism = self.parallelism.map(usize::from);
-        config.memory = Memory::new(self.memory);
+        config.parallelism = self.parallelism.or(said.parallelism).map(usize::from);
+        config.memory = Memory::new(self.memory.or(said.memory).unwrap_or(MEMORY_BYTES));
+        config.store = said.store;
         config.fresh = self.fresh;
         let world = world(&graph, local, &state_dir);
         let name = graph.name.clone();

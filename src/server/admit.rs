@@ -23,6 +23,11 @@ pub fn admit(graph: &mut JobGraph, files: Option<&Path>) -> Result<(), String> {
     {
         return Err(refusal("the program", option));
     }
+    if graph.settings.other.contains_key("state.dir") {
+        return Err("the program sets state.dir; a server keeps the state of its jobs in its own \
+                    folder"
+            .into());
+    }
     for stream in &mut graph.streams {
         let name = stream.name.clone();
         if let Some(option) = stream.options.keys().find(|option| reaches_out(option)) {
@@ -124,6 +129,13 @@ mod tests {
         }
         let refused = admit(&mut graph("file", &[("path", "a")], None), None).unwrap_err();
         assert!(refused.contains("[jobs]"), "{refused}");
+    }
+
+    #[test]
+    fn state_lies_where_the_server_keeps_it() {
+        let mut graph = graph("kafka", &[], Some("state.dir"));
+        let refused = admit(&mut graph, None).unwrap_err();
+        assert!(refused.contains("state.dir"), "{refused}");
     }
 
     #[test]

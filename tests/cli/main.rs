@@ -14,6 +14,7 @@ mod terminal;
 
 mod bad_input;
 mod damage;
+mod deployment;
 mod disk;
 mod files;
 mod formats;

@@ -43,6 +43,11 @@ pub const SETTINGS: &[OptionSpec] = &[
     setting("parallelism", OptionKind::Integer, "Workers."),
     setting("memory", OptionKind::Text, "Memory for state."),
     setting("state.dir", OptionKind::Text, "Folder of the job's state."),
+    setting(
+        "state.store",
+        OptionKind::OneOf(&["disk", "memory"]),
+        "Where state is beyond the job's memory; 'memory': nowhere, and no disk is written.",
+    ),
     setting("schema.registry.url", OptionKind::Text, "The schema registry, or a folder."),
     setting("avro-confluent.basic-auth.user-info", OptionKind::Text, "USER:PASSWORD for it."),
     setting("avro-confluent.bearer-auth.token", OptionKind::Text, "Token for it."),

@@ -13,7 +13,7 @@ use flow_ir::physical::{ClockSetting, JobGraph};
 use super::assign::{self, Partition};
 use super::discovery::{Discovery, Found};
 use super::floor::Feeding;
-use super::follow::{Follow, changelog_bytes};
+use super::follow::{Follow, When, changelog_bytes};
 use super::outputs::Written;
 use super::start::{self, Started};
 use crate::commit::{Committer, Done, EpochOutput, EpochRecord, InputPosition, Moved, epoch_span};
@@ -118,7 +118,7 @@ impl Attempt<'_> {
             discovery,
             joined: false,
             feeding: Feeding::new(self.graph),
-            follow: Follow::new(!self.views.specs().is_empty()),
+            follow: Follow::new(When::of(self.config.store, !self.views.specs().is_empty())),
             floor: Arc::new(RwLock::new(vec![i64::MIN; self.graph.streams.len()])),
             partitions: started.partitions,
             marks: started.marks,
@@ -319,7 +319,7 @@ impl Coordinator<'_> {
             for found in self.discovery.poll(self.attempt.world.clock.monotonic_ms())? {
                 self.join(&found);
             }
-            self.begin_epoch();
+            self.begin_epoch()?;
             // The epoch before is committed while this one computes.
             if let Some(output) = waiting.take() {
                 self.commit(output)?;
@@ -385,7 +385,7 @@ impl Coordinator<'_> {
         ends.is_ok_and(|ends| ends.first().is_some_and(|&end| end > ours + 1))
     }
 
-    fn begin_epoch(&mut self) {
+    fn begin_epoch(&mut self) -> Result<()> {
         let settings = &self.attempt.graph.settings;
         let interval = Duration::from_millis(settings.commit_interval_ms).min(EPOCH_TIME_MAX);
         self.begun = Instant::now();
@@ -406,9 +406,10 @@ impl Coordinator<'_> {
             self.feeding.silent(&floor, &self.partitions).into()
         };
         let state_bytes = self.metrics.state_memory_bytes.get() as usize;
-        let to_disk = self.follow.is_due(state_bytes, self.attempt.config.memory.bytes());
+        let to_disk = self.follow.is_due(state_bytes, self.attempt.config.memory.bytes())?;
         let start = EpochStart { clock: self.clock, budget, floor, silent, to_disk };
         self.crew.tell(|| Command::Epoch(start.clone()));
+        Ok(())
     }
 
     fn commit(&mut self, output: EpochOutput) -> Result<()> {

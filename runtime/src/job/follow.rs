@@ -1,9 +1,12 @@
 //! When the local store follows the log. All that a start needs is in the changelog; what the store
 //! does not hold yet is read from there. So it follows many epochs at once: what came and went in
 //! between is never written to it. It follows at once where views are read from it, and where
-//! memory is full, since only what is on disk may leave memory.
+//! memory is full, since only what is on disk may leave memory. A job can do without: then it is
+//! written at starts alone, and full memory is the job's end.
 
 use crate::commit::EpochOutput;
+use crate::config::LocalStore;
+use crate::error::{Result, RuntimeError};
 
 /// The store follows at the latest when this much of the changelog is beyond it, bytes: what a
 /// start reads again takes about a second, and so much is copied at once.
@@ -16,30 +19,66 @@ const BEHIND_EPOCHS_MAX: u32 = 300;
 /// How far the local store is behind the log.
 #[derive(Debug)]
 pub(super) struct Follow {
-    /// The store is read by others.
-    always: bool,
+    when: When,
     epochs: u32,
     bytes: usize,
     /// The last seal that is in the store.
     stored: u32,
 }
 
+/// Which epochs the store follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum When {
+    /// Each: it is read by others.
+    Always,
+    /// Many at once.
+    Behind,
+    /// None.
+    Never,
+}
+
+impl When {
+    /// What a job with or without views wants.
+    pub(super) fn of(store: LocalStore, has_views: bool) -> Self {
+        match (store, has_views) {
+            (_, true) => Self::Always,
+            (LocalStore::Follows, false) => Self::Behind,
+            (LocalStore::AtStarts, false) => Self::Never,
+        }
+    }
+}
+
 impl Follow {
     /// At the start of an attempt, when the store is up to date.
-    pub(super) fn new(always: bool) -> Self {
-        Self { always, epochs: 0, bytes: 0, stored: 0 }
+    pub(super) fn new(when: When) -> Self {
+        Self { when, epochs: 0, bytes: 0, stored: 0 }
     }
 
     /// Whether the store is to follow the epoch that begins.
-    pub(super) fn is_due(&mut self, state_bytes: usize, memory_bytes: usize) -> bool {
-        let is_due = self.always
-            || self.epochs >= BEHIND_EPOCHS_MAX
-            || self.bytes >= BEHIND_BYTES_MAX
-            || state_bytes > memory_bytes;
+    ///
+    /// # Errors
+    /// If it never follows, and state is more than memory.
+    pub(super) fn is_due(&mut self, state_bytes: usize, memory_bytes: usize) -> Result<bool> {
+        let is_full = state_bytes > memory_bytes;
+        let is_due = match self.when {
+            When::Always => true,
+            When::Behind => {
+                self.epochs >= BEHIND_EPOCHS_MAX || self.bytes >= BEHIND_BYTES_MAX || is_full
+            }
+            When::Never if is_full => {
+                let what = format!(
+                    "state is {state_bytes} bytes now, and the job's memory {memory_bytes}"
+                );
+                return Err(RuntimeError::user(what).with_help(
+                    "More memory, or SET 'state.store' = 'disk', which keeps what memory cannot.",
+                ));
+            }
+            When::Never => false,
+        };
         if is_due {
             (self.epochs, self.bytes) = (0, 0);
         }
-        is_due
+        Ok(is_due)
     }
 
     /// An epoch is committed and, if it was to be, in the store. Returns the last seal there.
@@ -57,4 +96,39 @@ impl Follow {
 /// Bytes of the changelog that an epoch makes, about.
 pub(super) fn changelog_bytes(output: &EpochOutput) -> usize {
     output.state.iter().map(|of_worker| of_worker.changes.bytes()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn due(follow: &mut Follow, state_bytes: usize) -> Option<bool> {
+        follow.is_due(state_bytes, 100).ok()
+    }
+
+    #[test]
+    fn the_store_follows_many_epochs_at_once() {
+        let mut follow = Follow::new(When::of(LocalStore::Follows, false));
+        for seal in 1..=BEHIND_EPOCHS_MAX {
+            assert_eq!(due(&mut follow, 100), Some(false), "{seal}");
+            assert_eq!(follow.committed(seal, 1, false), 0);
+        }
+        assert_eq!(due(&mut follow, 100), Some(true), "after many epochs");
+        assert_eq!(follow.committed(BEHIND_EPOCHS_MAX + 1, 1, true), BEHIND_EPOCHS_MAX + 1);
+        assert_eq!(due(&mut follow, 100), Some(false));
+        follow.committed(BEHIND_EPOCHS_MAX + 2, BEHIND_BYTES_MAX, false);
+        assert_eq!(due(&mut follow, 100), Some(true), "after many bytes");
+        assert_eq!(due(&mut follow, 101), Some(true), "memory is full");
+    }
+
+    #[test]
+    fn views_have_each_epoch_and_memory_alone_has_none() {
+        for store in [LocalStore::Follows, LocalStore::AtStarts] {
+            assert_eq!(due(&mut Follow::new(When::of(store, true)), 0), Some(true));
+        }
+        let mut follow = Follow::new(When::of(LocalStore::AtStarts, false));
+        follow.committed(1, BEHIND_BYTES_MAX, false);
+        assert_eq!(due(&mut follow, 100), Some(false));
+        assert_eq!(due(&mut follow, 101), None, "memory is full");
+    }
 }

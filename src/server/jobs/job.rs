@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use super::info::{JobInfo, State};
 use super::rules::{Activity, Step, next, wait_after};
 use super::{Host, is_dropped};
+use crate::deployment::Deployment;
 use crate::lock::StateLock;
 use crate::query::Offer;
 use crate::server::logs::{LogPrinter, Ring};
@@ -166,10 +167,11 @@ impl Job {
     }
 
     /// Looks at the job and does what comes next. `share` is the memory that it may use from now
-    /// on.
+    /// on, where its program does not want less.
     pub(super) fn tick(self: &Arc<Self>, host: &Host, share: usize) -> Presence {
         let mut inner = self.lock();
-        inner.memory.set(share);
+        let said = inner.graph.as_ref().map_or(None, |g| Deployment::of(&g.settings).memory);
+        inner.memory.set(said.map_or(share, |most| most.min(share)));
         let before = inner.state();
         let presence = self.look(&mut inner, host);
         if host.is_closing() {
@@ -313,6 +315,7 @@ impl Job {
                 let mut config = Config::new(&folder);
                 config.parallelism = Some(usize::from(inner.record.parallelism));
                 config.memory = inner.memory.clone();
+                config.store = Deployment::of(&graph.settings).store;
                 config.fresh = inner.record.fresh;
                 config.views = Some(views);
                 let printer = Arc::new(LogPrinter(self.logs.clone()));

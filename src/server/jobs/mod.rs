@@ -28,6 +28,7 @@ use super::logs::LogBook;
 use super::name::JobName;
 use super::now_ms;
 use super::store::{Desired, JobRecord, Store};
+use crate::deployment::Deployment;
 use crate::exit::{Failure, Result};
 use crate::world::Surroundings;
 
@@ -217,7 +218,9 @@ impl Jobs {
         let record = JobRecord {
             desired: Desired::Running,
             version: 1,
-            parallelism: parallelism.unwrap_or(host.setup.parallelism),
+            parallelism: parallelism
+                .or(Deployment::of(&graph.settings).parallelism)
+                .unwrap_or(host.setup.parallelism),
             fresh,
             settled: None,
             created_ms: now,
@@ -249,7 +252,8 @@ impl Jobs {
         if let Some(change) = change.as_ref().filter(|c| !c.goes_on() && !fresh) {
             return Err(Refused::LosesState(change.clone()));
         }
-        let workers = parallelism.unwrap_or(inner.record.parallelism);
+        let said = Deployment::of(&graph.settings).parallelism;
+        let workers = parallelism.or(said).unwrap_or(inner.record.parallelism);
         let same = inner.graph.as_ref().is_ok_and(|before| **before == graph);
         let unchanged = same && !fresh && workers == inner.record.parallelism;
         let mut record = inner.record.clone();
