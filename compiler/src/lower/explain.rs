@@ -8,9 +8,9 @@ use flow_ir::aggregate::AggregateCall;
 use flow_ir::ids::{TableId, VertexId};
 use flow_ir::logical::value_text;
 use flow_ir::physical::{
-    Changelog, Deduplicate, Direction, IntervalJoin, JobGraph, Keep, KeyRange, Late, LateRule,
-    Materialize, Over, OverTime, Partitioning, PhysicalOp, SessionWindow, Sink, SinkMode, Source,
-    TemporalJoin, TopN, Vertex, WindowAggregate, WindowInput, WindowJoin,
+    Changelog, Deduplicate, Direction, Edge, IntervalJoin, JobGraph, Keep, KeyRange, Late,
+    LateRule, Materialize, Over, OverTime, Partitioning, PhysicalOp, SessionWindow, Sink, SinkMode,
+    Source, TemporalJoin, TopN, Vertex, WindowAggregate, WindowInput, WindowJoin,
 };
 use flow_ir::types::Field;
 
@@ -27,10 +27,10 @@ pub fn explain_graph(graph: &JobGraph) -> String {
 /// The graph as text, with a line below each vertex of which there is something to say.
 pub fn explain_graph_with(graph: &JobGraph, remark: impl Fn(VertexId) -> Option<String>) -> String {
     let mut out = String::new();
-    let bounds = state_bounds(graph);
+    let (bounds, settled) = (state_bounds(graph), graph.settled_edges());
     for (index, vertex) in graph.vertices.iter().enumerate() {
         let id = VertexId::from(index);
-        let line = Line { graph, id, vertex, bounds: &bounds };
+        let line = Line { graph, id, vertex, bounds: &bounds, settled: &settled };
         let remark = remark(id).map_or_else(String::new, |remark| format!("     {remark}\n"));
         let (what, from, keeps, gives) = (line.what(), line.from(), line.keeps(), line.gives());
         write!(out, "{index}: {what}{from}{keeps}{gives}\n{remark}")
@@ -45,6 +45,8 @@ struct Line<'a> {
     vertex: &'a Vertex,
     /// By table.
     bounds: &'a [bounds::Bound],
+    /// By edge.
+    settled: &'a [bool],
 }
 
 impl Line<'_> {
@@ -301,14 +303,17 @@ impl Line<'_> {
 
     /// Where the input comes from, and how it gets here.
     fn from(&self) -> String {
-        let edge = |edge: &&flow_ir::physical::Edge| match &edge.partitioning {
+        let mut edges: Vec<_> = self.graph.edges.iter().zip(self.settled).collect();
+        edges.retain(|(edge, _)| edge.to == self.id);
+        edges.sort_by_key(|(edge, _)| edge.port);
+        let edge = |(edge, settled): &(&Edge, &bool)| match &edge.partitioning {
             Partitioning::Forward => edge.from.0.to_string(),
             Partitioning::Hash(keys) => {
                 let keys = self.names(usize::from(edge.port), keys);
-                format!("{} by hash [{keys}]", edge.from.0)
+                let how = if **settled { "in place by" } else { "by hash" };
+                format!("{} {how} [{keys}]", edge.from.0)
             }
         };
-        let edges = self.graph.inputs(self.id);
         if edges.is_empty() {
             return String::new();
         }

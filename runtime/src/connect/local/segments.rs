@@ -6,17 +6,20 @@
 //! not there. A file goes when nothing in it is named any more; what a crash left goes when the
 //! log is opened.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard};
 
 use flow_ir::row::key_hash;
 
 /// A file that is longer is closed, bytes.
 const FILE_BYTES: u64 = 64 << 20;
+
+/// Files that are open to be read: a process has often 1,024 in all.
+const OPEN_FILES_MAX: usize = 128;
 
 /// For how long a value stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,21 +50,18 @@ pub(super) struct Segments {
 }
 
 /// The files to read from. While they are held none goes.
-#[derive(Default)]
 pub(super) struct Files {
-    by_number: BTreeMap<u64, Segment>,
+    dir: PathBuf,
+    /// How many values of each are named.
+    named: BTreeMap<u64, usize>,
     next: u64,
-}
-
-struct Segment {
-    file: Arc<File>,
-    /// Values that are named.
-    named: usize,
+    /// Those that were read last, the last of them at the end.
+    opened: Mutex<VecDeque<(u64, Arc<File>)>>,
 }
 
 struct Open {
     number: u64,
-    file: Arc<File>,
+    file: File,
     len: u64,
     is_synced: bool,
 }
@@ -97,16 +97,17 @@ impl Segments {
     /// are removed.
     pub(super) fn open(dir: &Path, named: &[Place]) -> io::Result<Self> {
         std::fs::create_dir_all(dir)?;
-        let mut files = Files::default();
+        let mut files = Files {
+            dir: dir.to_path_buf(),
+            named: BTreeMap::new(),
+            next: 0,
+            opened: Mutex::default(),
+        };
         for place in named {
-            let segment = match files.by_number.entry(place.file) {
-                std::collections::btree_map::Entry::Occupied(known) => known.into_mut(),
-                std::collections::btree_map::Entry::Vacant(new) => {
-                    let file = Arc::new(File::open(path(dir, place.file))?);
-                    new.insert(Segment { file, named: 0 })
-                }
-            };
-            segment.named += 1;
+            *files.named.entry(place.file).or_default() += 1;
+        }
+        for number in files.named.keys() {
+            std::fs::metadata(path(dir, *number))?;
         }
         for entry in std::fs::read_dir(dir)? {
             let entry = entry?;
@@ -114,7 +115,7 @@ impl Segments {
             let number = name.to_str().and_then(|name| name.parse().ok());
             let Some(number) = number else { continue };
             files.next = files.next.max(number + 1);
-            if !files.by_number.contains_key(&number) {
+            if !files.named.contains_key(&number) {
                 std::fs::remove_file(entry.path())?;
             }
         }
@@ -150,7 +151,7 @@ impl Segments {
                 Some(open) => open,
                 None => open.insert(self.begin()?),
             };
-            (&*open.file).write_all(value)?;
+            open.file.write_all(value)?;
             let len = u32::try_from(value.len()).map_err(io::Error::other)?;
             places.push(Place { file: open.number, at: open.len, len, hash: key_hash(value) });
             (open.len, open.is_synced) = (open.len + u64::from(len), false);
@@ -161,9 +162,7 @@ impl Segments {
         }
         let mut files = self.files.write().unwrap_or_else(|e| e.into_inner());
         for place in &places {
-            if let Some(segment) = files.by_number.get_mut(&place.file) {
-                segment.named += 1;
-            }
+            *files.named.entry(place.file).or_default() += 1;
         }
         Ok(places)
     }
@@ -172,11 +171,10 @@ impl Segments {
         let mut files = self.files.write().unwrap_or_else(|e| e.into_inner());
         let number = files.next;
         let path = path(&self.dir, number);
-        let file = OpenOptions::new().read(true).append(true).create_new(true).open(path)?;
+        let file = OpenOptions::new().append(true).create_new(true).open(path)?;
         File::open(&self.dir)?.sync_all()?;
-        let file = Arc::new(file);
         files.next += 1;
-        files.by_number.insert(number, Segment { file: file.clone(), named: 0 });
+        files.named.insert(number, 0);
         Ok(Open { number, file, len: 0, is_synced: true })
     }
 
@@ -185,14 +183,15 @@ impl Segments {
         let open = self.open.lock().unwrap_or_else(|e| e.into_inner());
         let mut files = self.files.write().unwrap_or_else(|e| e.into_inner());
         for place in places {
-            if let Some(segment) = files.by_number.get_mut(&place.file) {
-                segment.named = segment.named.saturating_sub(1);
+            if let Some(named) = files.named.get_mut(&place.file) {
+                *named = named.saturating_sub(1);
             }
         }
         let is_open = |number: u64| open.iter().flatten().any(|open| open.number == number);
-        let done = files.by_number.iter().filter(|(n, s)| s.named == 0 && !is_open(**n));
+        let done = files.named.iter().filter(|(number, named)| **named == 0 && !is_open(**number));
         for number in done.map(|(number, _)| *number).collect::<Vec<_>>() {
-            files.by_number.remove(&number);
+            files.named.remove(&number);
+            files.opened().retain(|(opened, _)| *opened != number);
             std::fs::remove_file(path(&self.dir, number))?;
         }
         Ok(())
@@ -213,13 +212,34 @@ impl Open {
 impl Files {
     /// Reads a value.
     pub(super) fn read(&self, place: Place) -> io::Result<Vec<u8>> {
-        let segment = self.by_number.get(&place.file).ok_or(ErrorKind::NotFound)?;
         let mut value = vec![0; place.len as usize];
-        segment.file.read_exact_at(&mut value, place.at)?;
+        self.file(place.file)?.read_exact_at(&mut value, place.at)?;
         match key_hash(&value) == place.hash {
             true => Ok(value),
             false => Err(io::Error::new(ErrorKind::InvalidData, "a batch of records is damaged")),
         }
+    }
+
+    /// A file to read: one that is open, or opened in place of that which was read longest ago.
+    fn file(&self, number: u64) -> io::Result<Arc<File>> {
+        let mut opened = self.opened();
+        let file = match opened.iter().position(|(opened, _)| *opened == number) {
+            Some(at) => opened.remove(at).map(|(_, file)| file),
+            None => None,
+        };
+        let file = match file {
+            Some(file) => file,
+            None => Arc::new(File::open(path(&self.dir, number))?),
+        };
+        if opened.len() >= OPEN_FILES_MAX {
+            opened.pop_front();
+        }
+        opened.push_back((number, file.clone()));
+        Ok(file)
+    }
+
+    fn opened(&self) -> MutexGuard<'_, VecDeque<(u64, Arc<File>)>> {
+        self.opened.lock().unwrap_or_else(|e| e.into_inner())
     }
 }
 
@@ -240,7 +260,7 @@ mod tests {
             .append(&[(Keep::Short, b"a"), (Keep::Long, b"b"), (Keep::Short, &long)])
             .expect("written");
         let later = segments.append(&[(Keep::Short, b"c")]).expect("written");
-        let files = |segments: &Segments| segments.files().by_number.len();
+        let files = |segments: &Segments| segments.files().named.len();
         assert_eq!(files(&segments), 3, "one of each kind, and another for what came when full");
         for place in places.iter().chain(&later) {
             assert_eq!(Place::read(&place.to_bytes()), Some(*place));
@@ -260,5 +280,30 @@ mod tests {
         assert!(next[0].file > later[0].file, "a file that was written is not written again");
         std::fs::write(path(dir.path(), places[1].file), b"x").expect("damaged");
         assert!(again.files().read(places[1]).is_err());
+    }
+
+    #[test]
+    fn few_of_many_files_are_open() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let count = OPEN_FILES_MAX as u64 + 10;
+        let place = |file| Place { file, at: 0, len: 1, hash: key_hash(&[file as u8]) };
+        for file in 0..count {
+            std::fs::write(path(dir.path(), file), [file as u8]).expect("written");
+        }
+        let places: Vec<Place> = (0..count).map(place).collect();
+        let segments = Segments::open(dir.path(), &places).expect("opened");
+        for _ in 0..2 {
+            for place in &places {
+                assert_eq!(segments.files().read(*place).ok(), Some(vec![place.file as u8]));
+            }
+        }
+        assert_eq!(segments.files().opened().len(), OPEN_FILES_MAX);
+        segments.release(&places[1..]).expect("removed");
+        assert_eq!(segments.files().opened().len(), 0, "the first was read longest ago");
+        assert!(segments.files().read(places[1]).is_err());
+        assert!(segments.files().read(places[0]).is_ok());
+        std::fs::remove_file(path(dir.path(), 0)).expect("removed");
+        drop(segments);
+        assert!(Segments::open(dir.path(), &places[..1]).is_err(), "what is named is missing");
     }
 }
