@@ -44,6 +44,30 @@ pub(crate) fn substitute(expr: &Expr, columns: &[Expr]) -> Expr {
     expr
 }
 
+/// A rewrite that would make a larger expression is left out: it would be computed where it is read
+/// once more, and each definition that repeats its input doubles it.
+const NODES_MAX: usize = 1_000;
+
+/// Whether `substitute` makes no expression that is too large, or one that is no larger than before.
+pub(crate) fn may_substitute(expr: &Expr, columns: &[Expr]) -> bool {
+    if matches!(expr.kind, ExprKind::Column(_)) {
+        return true;
+    }
+    let (mut before, mut after) = (0usize, 0usize);
+    expr.walk(&mut |e| {
+        before += 1;
+        after += if let ExprKind::Column(index) = e.kind { size(&columns[index]) } else { 1 };
+    });
+    after <= NODES_MAX.max(before)
+}
+
+/// How many expressions it is made of.
+fn size(expr: &Expr) -> usize {
+    let mut size = 0;
+    expr.walk(&mut |_| size += 1);
+    size
+}
+
 /// Whether it gives the same at any time: neither the clock nor a call that differs each time.
 pub(crate) fn is_timeless(expr: &Expr) -> bool {
     let mut timeless = true;

@@ -14,7 +14,7 @@ use flow_compiler::optimize::{OptimizeOptions, pass_names};
 use flow_compiler::source::SourceMap;
 use flow_ir::ids::NodeId;
 use flow_ir::logical::{LogicalOp, explain};
-use flow_ir::physical::Partitioning;
+use flow_ir::physical::{Partitioning, PhysicalOp};
 
 const LOGICAL: &str = "=== optimized\n";
 const PHYSICAL: &str = "=== physical\n";
@@ -211,4 +211,27 @@ fn exchanges_that_move_nothing_are_known() {
     };
     assert_eq!(settled(&max(&join("LEFT"), "a")), [false, false, true, false, true]);
     assert_eq!(settled(&max(&join("FULL"), "a")), [false, false, true, false, false]);
+}
+
+/// Each view reads a column of the one below twice: what a condition would become over the first
+/// doubles with each.
+#[test]
+fn conditions_over_views_of_views_stay_small() {
+    let with = "WITH ('connector' = 'file', 'path' = 's', 'format' = 'json')";
+    let mut program = format!("CREATE STREAM s (a BIGINT, b STRING) {with};\n");
+    program += "CREATE VIEW v0 AS SELECT a, b FROM s;\n";
+    for level in 1..200 {
+        let below = level - 1;
+        let view = format!("SELECT a * a AS a, b FROM v{below} WHERE a > {level}");
+        writeln!(program, "CREATE VIEW v{level} AS {view};").expect("a string takes it");
+    }
+    program += "CREATE STREAM o WITH ('connector' = 'blackhole');\n";
+    program += "INSERT INTO o SELECT * FROM v199 WHERE b = 'x';\n";
+    let graph = compile_program("views", &program, &[]).graph;
+    let instructions = |op: &PhysicalOp| match op {
+        PhysicalOp::Map(map) => map.kernel.program.insts.len(),
+        _ => 0,
+    };
+    let count: usize = graph.vertices.iter().map(|vertex| instructions(&vertex.op)).sum();
+    assert!((200..20_000).contains(&count), "{count}");
 }

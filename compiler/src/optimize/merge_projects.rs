@@ -6,7 +6,7 @@ use flow_ir::ids::NodeId;
 use flow_ir::logical::{LogicalOp, Plan, Project};
 
 use super::Pass;
-use crate::exprs::{is_repeatable, substitute};
+use crate::exprs::{is_repeatable, may_substitute, substitute};
 
 /// The pass.
 pub(crate) struct MergeProjects;
@@ -53,7 +53,8 @@ fn merge_into(plan: &mut Plan, id: NodeId) -> bool {
     let LogicalOp::Project(upper) = &plan.node(id).op else { return false };
     let below = plan.node(id).inputs[0];
     let LogicalOp::Project(lower) = &plan.node(below).op else { return false };
-    if !each_used_once(upper, lower) {
+    let fits = |e: &Expr| may_substitute(e, &lower.exprs);
+    if !each_used_once(upper, lower) || !upper.exprs.iter().all(fits) {
         return false;
     }
     // A column may be passed on as one that allows NULL: that is kept.

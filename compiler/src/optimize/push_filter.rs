@@ -12,7 +12,7 @@ use flow_ir::physical::JoinKind;
 
 use super::Pass;
 use crate::exprs::{
-    both, conjunction, conjuncts, is_repeatable, is_timeless, is_total, substitute,
+    both, conjunction, conjuncts, is_repeatable, is_timeless, is_total, may_substitute, substitute,
 };
 
 /// The pass.
@@ -37,44 +37,62 @@ impl Pass for PushFilter {
     }
 }
 
-/// Makes the first move that is possible.
+/// Makes the first move that is possible, from the sinks on: a filter takes those that it meets
+/// along.
 fn push_once(plan: &mut Plan) -> bool {
     let readers = plan.readers();
-    for id in plan.order() {
-        let node = plan.node(id);
-        if let LogicalOp::Filter(filter) = &node.op {
+    for id in plan.order().into_iter().rev() {
+        let (filter, has_moved) = push_through(plan, id, &readers);
+        let node = plan.node(filter);
+        if let LogicalOp::Filter(op) = &node.op {
             let below = node.inputs[0];
-            let predicate = filter.predicate.clone();
-            if readers[below.index()] == 1 && push(plan, id, predicate, below) {
+            let predicate = op.predicate.clone();
+            if readers[below.index()] == 1 && push(plan, filter, predicate, below) {
                 return true;
             }
         }
-        if push_join_condition(plan, id) {
+        if has_moved || push_join_condition(plan, id) {
             return true;
         }
     }
     false
 }
 
+/// Moves a filter through projections, which leaves readers and schemas as they are, and into one
+/// with the filters that it meets. Returns where it is then, and whether anything was done.
+fn push_through(plan: &mut Plan, mut filter: NodeId, readers: &[usize]) -> (NodeId, bool) {
+    let mut has_moved = false;
+    loop {
+        let node = plan.node(filter);
+        let LogicalOp::Filter(Filter { predicate }) = &node.op else { break };
+        let below = node.inputs[0];
+        if readers[below.index()] != 1 {
+            break;
+        }
+        let lower = plan.node(below);
+        if let LogicalOp::Filter(inner) = &lower.op {
+            let all = both(Some(inner.predicate.clone()), Some(predicate.clone()));
+            let inputs = lower.inputs.clone();
+            set_filter(plan, filter, all);
+            plan.nodes[filter.index()].inputs = inputs;
+        } else if let LogicalOp::Project(project) = &lower.op
+            && predicate.columns().iter().all(|&c| is_repeatable(&project.exprs[c]))
+            && may_substitute(predicate, &project.exprs)
+        {
+            let moved = substitute(predicate, &project.exprs);
+            swap(plan, filter, below, moved);
+            filter = below;
+        } else {
+            break;
+        }
+        has_moved = true;
+    }
+    (filter, has_moved)
+}
+
 /// Moves a filter, or some conjuncts of it, below the node under it.
 fn push(plan: &mut Plan, filter: NodeId, predicate: Expr, below: NodeId) -> bool {
     match &plan.node(below).op {
-        LogicalOp::Filter(inner) => {
-            let all = both(Some(inner.predicate.clone()), Some(predicate));
-            let inputs = plan.node(below).inputs.clone();
-            set_filter(plan, filter, all);
-            plan.nodes[filter.index()].inputs = inputs;
-            true
-        }
-        LogicalOp::Project(project) => {
-            let moved = substitute(&predicate, &project.exprs);
-            let read = predicate.columns();
-            if !read.iter().all(|&c| is_repeatable(&project.exprs[c])) {
-                return false;
-            }
-            swap(plan, filter, below, moved);
-            true
-        }
         LogicalOp::Union(_) => {
             let inputs = plan.node(below).inputs.clone();
             let pushed = inputs.into_iter().map(|i| add_filter(plan, predicate.clone(), i));
@@ -113,6 +131,8 @@ fn push(plan: &mut Plan, filter: NodeId, predicate: Expr, below: NodeId) -> bool
             let own = keys_only(&normalize.keys);
             push_mapped(plan, filter, predicate, below, &own)
         }
+        // What `push_through` has left there stays.
+        LogicalOp::Filter(_) | LogicalOp::Project(_) => false,
         LogicalOp::Scan(_)
         | LogicalOp::Materialize(_)
         | LogicalOp::Late(_)
