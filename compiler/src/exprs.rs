@@ -48,7 +48,7 @@ pub(crate) fn substitute(expr: &Expr, columns: &[Expr]) -> Expr {
 /// once more, and each definition that repeats its input doubles it.
 const NODES_MAX: usize = 1_000;
 
-/// Whether `substitute` makes no expression that is too large, or one that is no larger than before.
+/// Whether `substitute` makes an expression that is not too large, or no larger than before.
 pub(crate) fn may_substitute(expr: &Expr, columns: &[Expr]) -> bool {
     if matches!(expr.kind, ExprKind::Column(_)) {
         return true;
