@@ -154,6 +154,16 @@ impl Checker<'_> {
             (DataType::Json, to) if to.is_numeric() || *to == DataType::Boolean => {
                 return self.json_as(arg, to, lenient, span);
             }
+            (DataType::Boolean, to) if to.is_float() || matches!(to, DataType::Decimal { .. }) => {
+                let number = cast(arg, &DataType::Int, false, span);
+                return Some(cast(number, to, lenient, span));
+            }
+            (from, DataType::Boolean)
+                if from.is_float() || matches!(from, DataType::Decimal { .. }) =>
+            {
+                let zero = Expr::literal(Value::Int(0), Type::not_null(DataType::Int), span);
+                return self.operator("<>", vec![arg, zero], span);
+            }
             (DataType::String, DataType::Array(item)) => {
                 return self.text_as_array(arg, item, lenient, span);
             }

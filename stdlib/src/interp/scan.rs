@@ -26,7 +26,7 @@ struct Raise {
     kernel: Box<dyn Kernel>,
     raised: BatchBuilder,
     /// Where the watermark before a row is written to.
-    hidden: Option<Column>,
+    hidden: Vec<Column>,
     max_future_skew: Option<i64>,
 }
 
@@ -42,12 +42,14 @@ impl Staged {
     ) -> Result<Self, KernelError> {
         let layout = layout_of(&spec.decode);
         let hidden = Origin::Metadata(Metadata::Watermark);
-        let hidden = spec.decode.columns.iter().position(|c| c.origin == hidden);
+        let columns = spec.decode.columns.iter().enumerate();
+        let hidden = columns.filter(|(_, c)| c.origin == hidden);
+        let hidden: Vec<Column> = hidden.map(|(at, _)| layout.column(at)).collect();
         let raise = |program: &flow_ir::kernel::KernelSpec| {
             Ok(Raise {
                 kernel: factory.kernel(program)?,
                 raised: BatchBuilder::new(program.output_layout()),
-                hidden: hidden.map(|column| layout.column(column)),
+                hidden: hidden.clone(),
                 max_future_skew: spec.max_future_skew,
             })
         };
@@ -120,7 +122,7 @@ impl Raise {
         let raised = self.raised.take();
         let column = raised.layout().column(0);
         for (index, &record) in origin.iter().enumerate() {
-            if let Some(hidden) = self.hidden {
+            for &hidden in &self.hidden {
                 rows.set_word(index, hidden, marks.watermark as u64);
             }
             let row = raised.row(index);

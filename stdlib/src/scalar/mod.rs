@@ -35,6 +35,7 @@ mod time;
 mod time_format;
 mod time_make;
 pub mod time_pattern;
+mod time_read;
 mod time_unit;
 mod url;
 pub mod zone;

@@ -2,16 +2,16 @@
 
 use flow_ir::types::{DataType, Type};
 
-use super::time_format::parse_timestamp;
 use super::time_make::{convert_timestamp, time_of};
 use super::time_pattern::{TimePattern, day_name, month_name};
+use super::time_read::{read, to_date, to_timestamp, to_timestamp_of};
 use super::time_unit;
 use super::zone::Zone;
 use crate::builder::{Operand, ScalarBuilder};
 use crate::builtin::{Builtin, Family, Meaning, Volatility};
 use crate::calendar::{
     Civil, DAY, SECOND, check_days, checked_days, civil_of_days, days_in_month, days_of_civil,
-    split_micros, weekday,
+    weekday,
 };
 use crate::host::{HostArg, HostCx, HostError, HostFn, HostOut, host};
 use crate::signature::{INSTANT, Nullability, Pattern as P, sig};
@@ -328,31 +328,37 @@ pub(super) static CONVERSIONS: &[Builtin] = &[
     },
     Builtin {
         name: "TO_TIMESTAMP",
-        doc: "The TIMESTAMP in a text, in ISO form or that of a Java pattern.",
+        doc: "The TIMESTAMP in a text, in ISO form or that of a Java pattern; NULL if there is \
+              none.",
         overloads: &[
-            sig(&[P::String], P::Timestamp, host("to_timestamp", to_timestamp)),
-            sig(&[P::String, P::String], P::Timestamp, host("to_timestamp", to_timestamp)),
+            sig(&[P::String], P::Timestamp, host("to_timestamp", to_timestamp)).may_be_null(),
+            sig(&[P::String, P::String], P::Timestamp, host("to_timestamp", to_timestamp))
+                .may_be_null(),
         ],
         examples: &[
             ("TO_TIMESTAMP('13.08.2026 14:15', 'dd.MM.yyyy HH:mm')", "2026-08-13 14:15:00"),
             ("TO_TIMESTAMP('2026-08-13T14:15:00+02:00')", "2026-08-13 12:15:00"),
+            ("TO_TIMESTAMP('yesterday')", "NULL"),
             ("TO_TIMESTAMP(NULL)", "NULL"),
         ],
         ..TIME
     },
     Builtin {
         name: "TO_TIMESTAMP_LTZ",
-        doc: "The instant in a text, or so many milliseconds after 1970 (precision 0: seconds).",
+        doc: "The instant in a text, NULL if there is none; or so many milliseconds after 1970 \
+              (precision 0: seconds).",
         overloads: &[
             sig(&[P::BigInt, P::Int], P::TimestampLtz, host("to_timestamp_ltz", of_count)),
             sig(&[P::BigInt], P::TimestampLtz, host("to_timestamp_ltz", of_count)),
-            sig(&[P::String], P::TimestampLtz, host("to_timestamp", to_timestamp)),
-            sig(&[P::String, P::String], P::TimestampLtz, host("to_timestamp", to_timestamp)),
+            sig(&[P::String], P::TimestampLtz, host("to_timestamp", to_timestamp)).may_be_null(),
+            sig(&[P::String, P::String], P::TimestampLtz, host("to_timestamp", to_timestamp))
+                .may_be_null(),
             sig(
                 &[P::String, P::String, P::String],
                 P::TimestampLtz,
-                host("parse_timestamp", parse_timestamp),
-            ),
+                host("to_timestamp_of", to_timestamp_of),
+            )
+            .may_be_null(),
         ],
         examples: &[
             ("TO_TIMESTAMP_LTZ(1500, 3)", "1970-01-01 00:00:01.5Z"),
@@ -364,14 +370,15 @@ pub(super) static CONVERSIONS: &[Builtin] = &[
     },
     Builtin {
         name: "TO_DATE",
-        doc: "The DATE in a text, in ISO form or that of a Java pattern.",
+        doc: "The DATE in a text, in ISO form or that of a Java pattern; NULL if there is none.",
         overloads: &[
-            sig(&[P::String], P::Date, host("to_date", to_date)),
-            sig(&[P::String, P::String], P::Date, host("to_date", to_date)),
+            sig(&[P::String], P::Date, host("to_date", to_date)).may_be_null(),
+            sig(&[P::String, P::String], P::Date, host("to_date", to_date)).may_be_null(),
         ],
         examples: &[
             ("TO_DATE('2026-08-13')", "2026-08-13"),
             ("TO_DATE('13/8/26', 'd/M/yy')", "2026-08-13"),
+            ("TO_DATE('tomorrow')", "NULL"),
             ("TO_DATE(NULL)", "NULL"),
         ],
         ..TIME
@@ -508,39 +515,6 @@ fn clock_seconds(b: &mut ScalarBuilder, _: &[Operand], ty: &Type) -> Operand {
 
 fn date_format(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
     cx.cached(args[1].bytes(), TimePattern::java)?.write(args[0].i64(), out.open());
-    Ok(())
-}
-
-/// The timestamp in the first argument, by the pattern in the second or in ISO form.
-fn read(cx: &mut HostCx, args: &[HostArg<'_>]) -> Result<i64, HostError> {
-    let text = args[0].str();
-    let read = match args.get(1) {
-        Some(pattern) => cx.cached(pattern.bytes(), TimePattern::read_as)?.read(text.trim()),
-        None => text::parse_timestamp(text),
-    };
-    read.ok_or_else(|| unread(text))
-}
-
-/// A text is no timestamp, or not of the pattern.
-pub(super) fn unread(text: &str) -> HostError {
-    let shown: String = text.chars().take(64).collect();
-    HostError::bad_cast(format!("'{shown}' is no such timestamp"))
-}
-
-fn to_timestamp(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
-    out.i64(read(cx, args)?);
-    Ok(())
-}
-
-fn to_date(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
-    let days = match args.get(1) {
-        None => text::parse_date(args[0].str()).map(i64::from),
-        Some(_) => None,
-    };
-    out.i64(match days {
-        Some(days) => days,
-        None => check_days(split_micros(read(cx, args)?).0)?,
-    });
     Ok(())
 }
 

@@ -2,8 +2,8 @@
 //! of STRFTIME and STRPTIME C's; a zone says in which one the text is.
 
 use super::strftime;
-use super::time::unread;
 use super::time_pattern::TimePattern;
+use super::time_read::unread;
 use super::zone::Zone;
 use crate::builtin::{Builtin, Family, Meaning};
 use crate::calendar::{DAY, check_days, split_micros};
@@ -83,7 +83,7 @@ pub(super) static BUILTINS: &[Builtin] = &[
             &[P::String, P::String],
             P::Date,
             host("parse_date", |cx, a, out| {
-                let micros = read(cx, a)?;
+                let micros = read_in_zone(cx, a)?;
                 out.i64(check_days(split_micros(micros).0)?);
                 Ok(())
             }),
@@ -118,7 +118,7 @@ pub(super) static BUILTINS: &[Builtin] = &[
             &[P::String, P::String],
             P::Time,
             host("parse_time", |cx, a, out| {
-                let micros = read(cx, a)?;
+                let micros = read_in_zone(cx, a)?;
                 out.i64(split_micros(micros).1);
                 Ok(())
             }),
@@ -190,7 +190,7 @@ pub(super) static BUILTINS: &[Builtin] = &[
             &[P::String, P::String],
             P::Int,
             host("stringtodate", |cx, a, out| {
-                let micros = read(cx, a)?;
+                let micros = read_in_zone(cx, a)?;
                 out.i64(check_days(split_micros(micros).0)?);
                 Ok(())
             }),
@@ -341,7 +341,8 @@ fn zone(cx: &mut HostCx, args: &[HostArg<'_>]) -> Result<Option<Zone>, HostError
 }
 
 /// The timestamp in the first argument by the pattern in the second, in UTC.
-fn read(cx: &mut HostCx, args: &[HostArg<'_>]) -> Result<i64, HostError> {
+/// The instant in a text: (text, pattern, zone or none).
+pub(super) fn read_in_zone(cx: &mut HostCx, args: &[HostArg<'_>]) -> Result<i64, HostError> {
     let zone = zone(cx, args)?;
     let read = java(cx, args[1])?.read(args[0].str().trim());
     let local = read.ok_or_else(|| unread(args[0].str()))?;
@@ -358,13 +359,8 @@ fn format_timestamp(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>
     write(cx, args[0].i64(), args, out)
 }
 
-/// The instant in a text: (text, pattern, zone or none).
-pub(super) fn parse_timestamp(
-    cx: &mut HostCx,
-    args: &[HostArg<'_>],
-    out: &mut HostOut<'_>,
-) -> Done {
-    out.i64(read(cx, args)?);
+fn parse_timestamp(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
+    out.i64(read_in_zone(cx, args)?);
     Ok(())
 }
 
@@ -377,7 +373,7 @@ fn millis_to_text(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) 
 }
 
 fn text_to_millis(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
-    out.i64(read(cx, args)?.div_euclid(1_000));
+    out.i64(read_in_zone(cx, args)?.div_euclid(1_000));
     Ok(())
 }
 

@@ -67,7 +67,7 @@ impl Zone {
             Some((local, Some(offset))) => {
                 local.checked_sub(offset).ok_or_else(HostError::overflow)
             }
-            None => Err(super::time::unread(written)),
+            None => Err(super::time_read::unread(written)),
         }
     }
 
