@@ -71,6 +71,9 @@ pub enum Origin {
     Metadata(Metadata),
 }
 
+/// The column of a stream's rows that CURRENT_WATERMARK reads, of `Metadata::Watermark`.
+pub const CURRENT_WATERMARK: &str = "$current_watermark";
+
 /// What a record carries beside key and value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Metadata {

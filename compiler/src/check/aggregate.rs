@@ -214,7 +214,8 @@ impl Checker<'_> {
         let mut order: Vec<(Expr, Direction)> = call.order;
         // Rows that the call leaves equal count by event time; what breaks ties then the planner
         // adds.
-        let time = of.columns.iter().position(|c| c.event_time);
+        let retracts = of.changelog != Changelog::Append;
+        let time = of.columns.iter().position(|c| c.event_time && !retracts);
         let in_order = counts_in_order(&call.function) && !call.by_offset;
         if let Some(at) = time.filter(|_| in_order) {
             let ascending = Direction { descending: false, nulls_first: false };
@@ -233,7 +234,7 @@ impl Checker<'_> {
             distinct: call.distinct,
             ignore_nulls: call.ignore_nulls,
             filter,
-            retracts: of.changelog != Changelog::Append,
+            retracts,
             ..AggregateCall::new(&call.function, args, arg_types, call.ty)
         }
     }

@@ -12,6 +12,7 @@ use flow_stdlib::signature::Signature;
 
 use super::Checker;
 use super::coerce::{cast, fit_literals, open_type};
+use super::current_watermark::CURRENT_WATERMARK;
 use super::expr::ExprCx;
 use super::grouping::is_grouping;
 use super::json::json_parts;
@@ -32,30 +33,25 @@ impl Checker<'_> {
         if let Some(clock) = clock(&name, call.args.is_empty(), span) {
             return Some(clock);
         }
+        if name == CURRENT_WATERMARK {
+            return self.current_watermark(call, span, cx);
+        }
         if aggregates::lookup(&name).is_some() || is_grouping(call) {
             return self.aggregate_call(call, span, cx);
         }
         if let Some(bound) = super::group_window::group_bound(&name) {
             return self.group_window_bound(&name, bound, call, span, cx);
         }
-        let modifier = if call.distinct {
-            Some("DISTINCT")
-        } else if call.filter.is_some() {
-            Some("FILTER")
-        } else if !call.order_by.is_empty() || !call.within_group.is_empty() {
-            Some("ORDER BY")
-        } else {
-            None
-        };
-        if let Some(modifier) = modifier {
+        if let Some(modifier) = modifier_of(call) {
             return self.report(problems::modifier_not_taken(&name, modifier, span));
         }
         if let Some(made) = self.constructed(&name, call, span, cx) {
             return made;
         }
         if self.is_function(&name) {
+            let args = self.in_order(call.name.last(), &call.args)?;
             let args: Vec<Option<Expr>> =
-                call.args.iter().map(|arg| self.argument(&name, arg, cx)).collect();
+                args.iter().map(|arg| self.argument(&name, arg, cx)).collect();
             let args = args.into_iter().collect::<Option<Vec<Expr>>>()?;
             return self.function_call(call.name.last(), args, span);
         }
@@ -303,6 +299,19 @@ impl Checker<'_> {
             Some(span) => self.report(plans::clock_over_updates(span)),
             None => Some(()),
         }
+    }
+}
+
+/// What a call has that only aggregates take.
+fn modifier_of(call: &Call) -> Option<&'static str> {
+    if call.distinct {
+        Some("DISTINCT")
+    } else if call.filter.is_some() {
+        Some("FILTER")
+    } else if !call.order_by.is_empty() || !call.within_group.is_empty() {
+        Some("ORDER BY")
+    } else {
+        None
     }
 }
 

@@ -94,8 +94,12 @@ impl<'a> Checker<'a> {
             TableElement::Column(column) => matches!(column.kind, ColumnKind::Physical(_)),
             TableElement::Watermark(_) | TableElement::PrimaryKey(_) => false,
         });
-        if has_fields {
-            self.build_columns(id, Vec::new());
+        match &made {
+            Some(made) if has_fields || !create.columns.is_empty() => {
+                self.build_made_columns(id, create, made.query);
+            }
+            Some(_) | None if has_fields => self.build_columns(id, Vec::new()),
+            Some(_) | None => {}
         }
         if let Some(made) = made {
             self.insert_made(id, made, span);
@@ -191,6 +195,17 @@ impl<'a> Checker<'a> {
                 drafts.push(draft);
             }
         }
+        self.close_drafts(id, create, drafts);
+    }
+
+    /// Closes an open relation of these columns: what is computed of them, watermark and key.
+    pub(super) fn close_drafts(
+        &mut self,
+        id: RelationId,
+        create: &'a CreateTable,
+        mut drafts: Vec<Draft>,
+    ) {
+        let name = create.name.last();
         self.compute_columns(create, &mut drafts, &name.text);
         self.header_columns(create, &mut drafts);
         let mut watermark = self.watermark(create, &drafts, &name.text);
@@ -205,10 +220,13 @@ impl<'a> Checker<'a> {
             let at = |key: &String| drafts.iter().position(|draft| draft.name == *key);
             primary_key = derived.iter().filter_map(at).collect();
         }
+        if primary_key.is_empty() {
+            self.watermark_column(id, watermark.as_ref(), &mut drafts);
+        }
         self.close(id, drafts, watermark, primary_key);
     }
 
-    fn draft(&mut self, id: RelationId, column: &ColumnDef) -> Draft {
+    pub(super) fn draft(&mut self, id: RelationId, column: &ColumnDef) -> Draft {
         let (ty, source) = match &column.kind {
             ColumnKind::Physical(ty) => (self.type_of(ty), DraftSource::Field),
             ColumnKind::Computed(_) | ColumnKind::Headers { .. } => {

@@ -17,8 +17,10 @@ use super::expr::ExprCx;
 use super::lambda::{Param, Params};
 use super::notes::FunctionNote;
 use super::scope::Scope;
-use crate::diagnostics::{names, plans, types};
-use crate::syntax::ast::{CreateFunction, ExprKind as Written, Ident, Literal, ObjectName};
+use crate::diagnostics::{aggregates as calls, names, plans, types};
+use crate::syntax::ast::{
+    Arg, CreateFunction, ExprKind as Written, FunctionParam, Ident, Literal, ObjectName,
+};
 
 /// Parts of the expression that a call may become.
 const CALL_PARTS_MAX: usize = 100_000;
@@ -50,7 +52,7 @@ impl Function<'_> {
     /// `f(a INT, b) → STRING`.
     pub(super) fn usage(&self) -> String {
         let names = self.create.params.as_deref().unwrap_or(&[]);
-        let param = |(param, ty): (&crate::syntax::ast::FunctionParam, &Option<Type>)| match ty {
+        let param = |(param, ty): (&FunctionParam, &Option<Type>)| match ty {
             Some(ty) => format!("{} {}", param.name.text, ty.data),
             None => param.name.text.clone(),
         };
@@ -163,6 +165,34 @@ impl<'a> Checker<'a> {
     /// Whether a function of this name is declared.
     pub(super) fn is_function(&self, name: &str) -> bool {
         !self.functions_named(name).is_empty()
+    }
+
+    /// The arguments of a call as its parameters stand: those that are named at their places,
+    /// behind the others.
+    pub(super) fn in_order(&mut self, name: &Ident, args: &[Arg]) -> Option<Vec<Arg>> {
+        let Some(first) = args.iter().position(|arg| arg.name.is_some()) else {
+            return Some(args.to_vec());
+        };
+        let candidates = self.functions_named(&name.text);
+        let placed = candidates.iter().find_map(|&at| {
+            let params = self.functions[at].create.params.as_deref().unwrap_or(&[]);
+            let named = |param: &FunctionParam| {
+                let is =
+                    |arg: &&Arg| arg.name.as_ref().is_some_and(|n| n.is_word(&param.name.text));
+                args[first..].iter().find(is).map(|arg| Arg { name: None, ..arg.clone() })
+            };
+            let all = (params.len() == args.len()).then_some(params)?;
+            let rest: Option<Vec<Arg>> = all[first..].iter().map(named).collect();
+            Some([&args[..first], &rest?].concat())
+        });
+        placed.or_else(|| {
+            let arg = &args[first];
+            let what = format!("the argument {}", self.sources.text(arg.span));
+            let usage: Vec<String> =
+                candidates.iter().map(|at| self.functions[*at].usage()).collect();
+            let problem = calls::modifier_not_taken(&name.text, &what, arg.span);
+            self.report(problem.with_help(format!("There is {}.", usage.join(", "))))
+        })
     }
 
     /// The call of a declared function.

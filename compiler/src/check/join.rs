@@ -56,7 +56,11 @@ impl Checker<'_> {
             Kind::Semi => JoinKind::Semi,
             Kind::Anti => JoinKind::Anti,
         };
-        let found = interval::find(&conditions, left_columns, right_columns);
+        let append = |id: QueryId| self.query_node(id).changelog == Changelog::Append;
+        let found = match append(left) && append(right) {
+            true => interval::find(&conditions, left_columns, right_columns),
+            false => interval::Found::Nothing,
+        };
         let (class, conditions) = match found {
             interval::Found::Between(class, rest) => (class, rest),
             interval::Found::Nothing => (JoinClass::Regular, conditions),
@@ -164,7 +168,7 @@ impl Checker<'_> {
         let width = of.columns.len();
         let updating = of.changelog != Changelog::Append;
         let left_time = plain_column(&as_of)
-            .filter(|at| of.columns.get(*at).is_some_and(|column| column.event_time));
+            .filter(|at| !updating && of.columns.get(*at).is_some_and(|c| c.event_time));
         let Some(left_time) = left_time else {
             return self.report(joins::temporal_time(as_of.span, updating));
         };

@@ -4,20 +4,20 @@
 use flow_ir::connector::KAFKA;
 use flow_ir::physical::Changelog;
 use flow_ir::span::Span;
-use flow_ir::types::DataType;
+use flow_ir::types::{DataType, Field};
 
 use super::Checker;
-use super::declare::has_primary_key;
+use super::declare::{Draft, DraftSource, has_primary_key};
 use super::from::{plain_column, same_name};
 use super::group_window::WINDOW_COLUMNS;
 use super::ksql_options::{Written, entry};
 use super::scope::visible;
 use super::select::default_name;
-use super::typed::{Bound, QueryId, QueryOp, RelationId};
-use crate::diagnostics::names;
+use super::typed::{Bound, ColumnSource, QueryId, QueryOp, RelationColumn, RelationId};
+use crate::diagnostics::{names, plans};
 use crate::syntax::ast::{
     self, CreateTable, ExprKind, Ident, Literal, Select, SelectItem, SelectItemKind, SetExprKind,
-    TableKind,
+    TableElement, TableKind,
 };
 
 /// Names of a window's bounds in the key of a table that has them nowhere else.
@@ -32,7 +32,7 @@ pub(super) struct Made {
     pub at: Span,
 }
 
-impl Checker<'_> {
+impl<'a> Checker<'a> {
     /// The query of a declaration; options that it leaves open are added.
     pub(super) fn made(&mut self, create: &CreateTable, written: &mut Written) -> Option<Made> {
         let query = &self.with_keys(create.query.as_ref()?);
@@ -332,16 +332,123 @@ impl Checker<'_> {
         }
     }
 
+    /// The columns of a declaration with a query: those that only the declaration has, then the
+    /// query's, of the declared types where it has these too; or the query's as it names them.
+    pub(super) fn build_made_columns(
+        &mut self,
+        id: RelationId,
+        create: &'a CreateTable,
+        query: QueryId,
+    ) {
+        let at = create.name.last().span;
+        let fields = self.derived_fields(query);
+        let mut own = Vec::new();
+        for element in create.elements.as_deref().unwrap_or(&[]) {
+            if let TableElement::Column(column) = element {
+                own.push(self.draft(id, column));
+            }
+        }
+        let mut taken: Vec<Draft> = Vec::with_capacity(fields.len());
+        for field in fields {
+            let is = |draft: &Draft| same_name(&draft.name, &field.name);
+            let declared = own.iter().position(is).map(|at| own.remove(at));
+            let of_query = |field: Field| Draft {
+                name: field.name,
+                span: at,
+                ty: Some(field.ty),
+                source: DraftSource::Field,
+            };
+            taken.push(declared.unwrap_or_else(|| of_query(field)));
+        }
+        if !create.columns.is_empty() {
+            let Some(named) = self.named_columns(create, taken) else { return };
+            taken = named;
+        }
+        own.append(&mut taken);
+        self.close_drafts(id, create, own);
+    }
+
+    /// The query's columns in the order in which a declaration names them, or by other names.
+    fn named_columns(
+        &mut self,
+        create: &CreateTable,
+        mut columns: Vec<Draft>,
+    ) -> Option<Vec<Draft>> {
+        let names = &create.columns;
+        let span = names.iter().map(|name| name.span).reduce(Span::to)?;
+        if names.len() != columns.len() {
+            let (is, wanted) = (names.len(), columns.len());
+            return self.report(plans::wrong_count("the column list", wanted, is, span));
+        }
+        let place = |name: &Ident| columns.iter().position(|c| same_name(&c.name, &name.text));
+        let places: Option<Vec<usize>> = names.iter().map(place).collect();
+        let mut seen = places.clone().unwrap_or_default();
+        seen.sort_unstable();
+        seen.dedup();
+        if places.is_none() || seen.len() != columns.len() {
+            for (column, name) in columns.iter_mut().zip(names) {
+                (column.name, column.span) = (name.text.clone(), name.span);
+            }
+            return Some(columns);
+        }
+        let mut columns: Vec<Option<Draft>> = columns.into_iter().map(Some).collect();
+        places?.into_iter().map(|place| columns[place].take()).collect()
+    }
+
+    /// For each record column of a stream that a query made the column of the query, by name;
+    /// `None` where the columns go by their places.
+    pub(super) fn made_columns(
+        &mut self,
+        target: RelationId,
+        query: QueryId,
+    ) -> Option<Vec<Option<usize>>> {
+        self.declared(target).create.filter(|create| {
+            create.query.is_some() && (create.elements.is_some() || !create.columns.is_empty())
+        })?;
+        let names: Vec<&str> = self.query_node(query).columns.iter().map(|c| &*c.name).collect();
+        let columns = &self.module.relation(target).stream.columns;
+        let of = |name: &str| names.iter().position(|known| same_name(known, name));
+        let found: Vec<Option<usize>> = columns.iter().map(|c| of(&c.name)).collect();
+        let all = names.iter().filter(|name| visible(name)).count();
+        (found.iter().flatten().count() == all).then_some(found)
+    }
+
     /// Fills a new stream or table; what reads it in this program reads the query.
     pub(super) fn insert_made(&mut self, id: RelationId, made: Made, span: Span) {
         self.declared(id).derived_key = made.key;
-        let written = self.output(id, made.query, &[], made.at, span);
+        let written = self.output_into(id, made.query, &[], true, (made.at, span));
         let Some(written) = written else { return };
         let name = self.module.relation(id).stream.name.clone();
         if self.inserted.iter().all(|inserted| !same_name(inserted, &name)) {
             let timed = self.with_time(written, made.at).unwrap_or(written);
+            let timed = self.with_computed(id, timed, made.at);
             self.made.insert(id, timed);
         }
+    }
+
+    /// The rows of a relation's records with the columns that the declaration computes of them.
+    fn with_computed(&mut self, id: RelationId, rows: QueryId, at: Span) -> QueryId {
+        let relation = self.module.relation(id);
+        let of_record = |column: usize| match relation.columns[column].source {
+            ColumnSource::Record(at) => at,
+            ColumnSource::Computed(_) => column,
+        };
+        let is_computed = |c: &RelationColumn| matches!(c.source, ColumnSource::Computed(_));
+        if !relation.columns.iter().any(is_computed) {
+            return rows;
+        }
+        let item = |column: &RelationColumn| match &column.source {
+            ColumnSource::Record(from) => self.pass_column(rows, *from, at),
+            ColumnSource::Computed(expr) => {
+                let mut expr = expr.clone();
+                expr.map_columns(&of_record);
+                (column.name.clone(), Some(expr))
+            }
+        };
+        let mut items: Vec<_> = relation.columns.iter().map(item).collect();
+        let behind = relation.stream.columns.len()..self.query_node(rows).columns.len();
+        items.extend(behind.map(|place| self.pass_column(rows, place, at)));
+        self.project(rows, items, at)
     }
 }
 

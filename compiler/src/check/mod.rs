@@ -19,6 +19,7 @@
 //! | `interval`, `window` | what time bounds in FROM |
 //! | `query`, `set_ops`, `select`, `aggregate`, `dedup` | SELECT and set operations |
 //! | `set_returning` | functions in SELECT that give rows |
+//! | `current_watermark`, `settled` | CURRENT_WATERMARK; first rows that wait for the watermark |
 //! | `subquery`, `correlate`, `attach`, `rows`, `lateral` | subqueries, LATERAL, UNNEST |
 //! | `nodes` | query nodes and what is known of their rows |
 //! | `sink` | INSERT INTO and bare SELECT |
@@ -36,6 +37,7 @@ pub mod catalog;
 mod coerce;
 mod construct;
 mod correlate;
+mod current_watermark;
 mod declare;
 mod derived;
 mod emit;
@@ -76,6 +78,7 @@ mod select;
 mod set_ops;
 mod set_returning;
 mod settings;
+mod settled;
 mod sink;
 mod star;
 mod subquery;
@@ -95,7 +98,7 @@ use std::thread;
 use flow_ir::span::Span;
 use flow_ir::types::Type;
 
-use crate::diagnostics::{self, Diagnostic, names, plans};
+use crate::diagnostics::{self, Diagnostic, names, plans, syntax};
 use crate::source::SourceMap;
 use crate::syntax::ast::{self, Ast, Ident, ObjectName, StatementKind};
 pub use options::fill_in;
@@ -335,6 +338,10 @@ impl<'a> Checker<'a> {
             StatementKind::Drop { if_exists, name, .. } => self.drop_name(name, *if_exists),
             // SET was read before all else.
             StatementKind::Set(_) => {}
+            StatementKind::Reset(_) => {
+                let why = "A program's settings hold for all of it; leave SET out.";
+                self.found.push(syntax::statement_without_effect(span, "RESET", why));
+            }
             StatementKind::CreateIndex(create) if create.search => {
                 self.found.push(later("CREATE SEARCH INDEX"));
             }
@@ -356,7 +363,6 @@ impl<'a> Checker<'a> {
             | StatementKind::Show { .. }
             | StatementKind::Describe { .. }
             | StatementKind::DescribeFunction { .. }
-            | StatementKind::Reset(_)
             | StatementKind::Print { .. }) => {
                 let (name, instead) = of_the_shell(looks);
                 self.found.push(plans::of_the_shell(name, span, instead));
@@ -504,7 +510,6 @@ fn of_the_shell(statement: &StatementKind) -> (&'static str, Option<&'static str
             ("PRINT", Some("Use `flow topic consume TOPIC --follow`, or the shell, `flow repl`."))
         }
         StatementKind::Show { .. } => ("SHOW", None),
-        StatementKind::Reset(_) => ("RESET", None),
         _ => ("DESCRIBE", None),
     }
 }

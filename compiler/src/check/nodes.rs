@@ -7,7 +7,7 @@ use flow_ir::aggregate::{AggregateCall, WindowSpec};
 use flow_ir::expr::{Expr, ExprKind};
 use flow_ir::logical::{JoinClass, element_columns};
 use flow_ir::over::OverFunction;
-use flow_ir::physical::{Changelog, JoinKind, Numbering};
+use flow_ir::physical::{Changelog, JoinKind, Keep, Numbering};
 use flow_ir::span::Span;
 use flow_ir::types::{DataType, Type};
 
@@ -50,7 +50,7 @@ impl Checker<'_> {
         let updates = keyed || relation.is_view() || relation.says_changes();
         let time = relation.watermark.as_ref().map(|w| w.column);
         let columns = relation.columns.iter().enumerate().map(|(at, column)| Column {
-            event_time: time == Some(at) && !keyed && !relation.says_changes(),
+            event_time: time == Some(at),
             ..Column::new(column.name.clone(), column.ty.clone())
         });
         let query = Query {
@@ -331,9 +331,10 @@ impl Checker<'_> {
     pub(super) fn deduplicate(&mut self, dedup: Deduplicate, span: Span) -> QueryId {
         let of = self.query_node(dedup.input);
         let input = dedup.input;
+        let stays = dedup.keep == Keep::Once;
         let query = Query {
-            columns: of.columns.iter().map(|c| timed(c, false)).collect(),
-            changelog: Changelog::Retract,
+            columns: of.columns.iter().map(|c| timed(c, stays)).collect(),
+            changelog: if stays { Changelog::Append } else { Changelog::Retract },
             unique_keys: vec![dedup.keys.clone()],
             op: QueryOp::Deduplicate(dedup),
             span,
@@ -409,7 +410,7 @@ impl Checker<'_> {
             Column {
                 name: of[0].name.clone(),
                 ty: of[0].ty.with_nullable(nullable),
-                event_time: append && of.iter().all(|c| c.event_time),
+                event_time: of.iter().all(|c| c.event_time),
                 window: bound.filter(|_| append).map(|w| WindowBound { origin: id, ..w }),
             }
         });

@@ -8,7 +8,7 @@ use flow_ir::decode_plan::Origin;
 use flow_ir::expr::Expr;
 use flow_ir::logical::{JoinClass, expr_text};
 use flow_ir::over::OverCall;
-use flow_ir::physical::{Changelog, Direction, Keep, SinkMode};
+use flow_ir::physical::{Changelog, Direction, SinkMode};
 use flow_ir::types::Field;
 
 use super::typed::{
@@ -182,10 +182,7 @@ fn op_text(module: &TypedModule, query: &Query) -> String {
             format!("Aggregate q{} by [{keys}]{window} calls [{calls}]", aggregate.input.0)
         }
         QueryOp::Deduplicate(dedup) => {
-            let keep = match dedup.keep {
-                Keep::First => "first",
-                Keep::Last => "last",
-            };
+            let keep = dedup.keep.text();
             let (of, keys) = (fields(dedup.input), names(dedup.input, &dedup.keys));
             let order = order_text(&of, &dedup.order);
             format!("Deduplicate q{} by [{keys}] {keep} of {order}", dedup.input.0)

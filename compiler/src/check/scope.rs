@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use flow_ir::physical::Changelog;
 use flow_ir::span::Span;
 use flow_ir::types::Type;
 
@@ -122,6 +123,16 @@ impl Scope {
         self.nearest(name, self.columns.iter().map(|c| (c.level, reached(c).then_some(&c.name))))
     }
 
+    /// The column that Flink calls `EXPR$` and its number where a query leaves it without a name.
+    fn numbered(&self, name: &str) -> Option<usize> {
+        let (prefix, number) = name.split_once('$')?;
+        let mut own = self.tables.iter().filter(|table| table.level == 0);
+        let (table, None) = (own.next()?, own.next()) else { return None };
+        let at = table.columns.start.checked_add(number.parse().ok()?)?;
+        let is = prefix.eq_ignore_ascii_case("EXPR") && table.columns.contains(&at);
+        (is && visible(&self.columns[at].name)).then_some(at)
+    }
+
     /// Looks a relation up by its name, likewise.
     pub(super) fn table(&self, name: &str) -> Found {
         let names = self.tables.iter().map(|t| (t.level, t.name.as_ref().map(|n| &n.text)));
@@ -173,8 +184,9 @@ pub(super) fn visible(name: &str) -> bool {
 impl Checker<'_> {
     /// The scope of one relation: a query's columns under a name.
     pub(super) fn scope_of(&self, query: QueryId, name: Option<Ident>) -> Scope {
-        let columns: Vec<ScopeColumn> = self
-            .query_node(query)
+        let node = self.query_node(query);
+        let appends = node.changelog == Changelog::Append;
+        let columns: Vec<ScopeColumn> = node
             .columns
             .iter()
             .enumerate()
@@ -183,7 +195,7 @@ impl Checker<'_> {
                 ty: column.ty.clone(),
                 poisoned: self.poisoned.contains(&(query, at)),
                 bare: true,
-                event_time: column.event_time,
+                event_time: column.event_time && appends,
                 declared: self.declared_at(query, at),
                 level: 0,
                 shared: 0,
@@ -258,6 +270,7 @@ impl Checker<'_> {
                 let known: Vec<String> = named.map(|n| n.text.clone()).collect();
                 self.report(names::unknown_alias(&first.text, first.span, &known))
             }
+            Found::None if scope.numbered(&first.text).is_some() => scope.numbered(&first.text),
             Found::None => {
                 let known = scope.bare_names();
                 let text = self.sources.text(first.span);

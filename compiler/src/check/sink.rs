@@ -19,7 +19,7 @@ use super::scope::{Found, find, visible};
 use super::typed::{ColumnSource, Output, QueryId, QueryOp, Relation, RelationColumn, RelationId};
 use super::{Checker, Meaning};
 use crate::diagnostics::{names, plans};
-use crate::syntax::ast::{self, Ident, Insert};
+use crate::syntax::ast::{self, Ident, Insert, OnConflict};
 
 impl<'a> Checker<'a> {
     /// INSERT INTO.
@@ -34,7 +34,25 @@ impl<'a> Checker<'a> {
         let query = self.whole_query(&insert.query);
         let (Some(target), Some(query)) = (target, query) else { return };
         let (query, columns) = self.partitioned(target, query, insert);
-        self.output(target, query, &columns, insert.query.span, insert.span);
+        let written = self.output(target, query, &columns, insert.query.span, insert.span);
+        if let (Some((what, at)), Some(written)) = (insert.on_conflict, written) {
+            self.on_conflict(target, written, what, at);
+        }
+    }
+
+    /// ON CONFLICT: of the rows of one key the last one stays. Nothing else is asked where no two
+    /// rows have a key.
+    fn on_conflict(&mut self, target: RelationId, rows: QueryId, what: OnConflict, at: Span) {
+        let key = &self.module.relation(target).stream.primary_key;
+        let unique = &self.query_node(rows).unique_keys;
+        let no_two = unique.iter().any(|unique| unique.iter().all(|at| key.contains(at)));
+        if what == OnConflict::Deduplicate || key.is_empty() || no_two {
+            return;
+        }
+        let what = format!("ON CONFLICT DO {}", what.word());
+        let instead = "Keep one row of each key in the query, by ROW_NUMBER() = 1; DO DEDUPLICATE \
+                       keeps the last.";
+        self.found.push(plans::not_available(&what, at, Some(instead)));
     }
 
     /// The query with the values of PARTITION behind its columns, and what these are called in the
@@ -108,6 +126,18 @@ impl<'a> Checker<'a> {
         at: Span,
         span: Span,
     ) -> Option<QueryId> {
+        self.output_into(target, query, columns, false, (at, span))
+    }
+
+    /// The same; `made`: of the query that the target was declared with.
+    pub(super) fn output_into(
+        &mut self,
+        target: RelationId,
+        query: QueryId,
+        columns: &[Ident],
+        made: bool,
+        (at, span): (Span, Span),
+    ) -> Option<QueryId> {
         let options = self.declared(target).options.clone();
         let declared = self.module.relation(target).span;
         self.direction(&options, false, at, declared)?;
@@ -125,8 +155,15 @@ impl<'a> Checker<'a> {
                 Some(instead),
             ));
         }
-        let matched = self.match_columns(target, query, columns, at)?;
+        let matched = match self.made_columns(target, query) {
+            Some(matched) if made => matched,
+            Some(_) | None => self.match_columns(target, query, columns, at)?,
+        };
         let projected = self.as_target(target, query, matched, at)?;
+        let projected = match self.holds_changes(target, &options) {
+            true => projected,
+            false => self.settled(projected).unwrap_or(projected),
+        };
         let (mode, keys) = self.sink_mode(target, projected, &options, at)?;
         let rows = projected;
         let derived = !self.declared(target).derived_key.is_empty();
@@ -143,7 +180,7 @@ impl<'a> Checker<'a> {
     }
 
     /// The columns that a query gives to a sink without columns.
-    fn derived_fields(&self, query: QueryId) -> Vec<Field> {
+    pub(super) fn derived_fields(&self, query: QueryId) -> Vec<Field> {
         let columns = self.query_node(query).columns.iter().filter(|c| visible(&c.name));
         columns
             .map(|c| {
@@ -276,6 +313,15 @@ impl<'a> Checker<'a> {
         vec![at; node.columns.len()]
     }
 
+    /// Whether the target can hold rows that are taken back.
+    fn holds_changes(&self, target: RelationId, options: &Options) -> bool {
+        let every = options.value_format.is_some_and(|format| format.name == "debezium-json");
+        let keyed = !self.module.relation(target).stream.primary_key.is_empty();
+        every
+            || (keyed && options.has_record_keys())
+            || !(options.connector.formatted || options.has_record_keys())
+    }
+
     /// How the target holds what the query emits, and by which key.
     fn sink_mode(
         &mut self,
@@ -327,6 +373,9 @@ impl<'a> Checker<'a> {
     /// below projections and filters.
     pub(super) fn with_time(&mut self, query: QueryId, at: Span) -> Option<QueryId> {
         let node = self.query_node(query);
+        if node.changelog != Changelog::Append {
+            return None;
+        }
         let named = |expr| vec![(String::from("$time"), expr)];
         if let Some(time) = node.columns.iter().position(|c| c.event_time) {
             let (_, time) = self.pass_column(query, time, at);

@@ -24,7 +24,9 @@ impl Checker<'_> {
         if !appends || !one || of_windows {
             return self.first_rows(top, span);
         }
-        let (order, keep) = from_one_end(&top.order);
+        let (order, end) = from_one_end(&top.order);
+        let by_clock = order.first().is_some_and(|(first, _)| self.is_clock(top.input, *first));
+        let keep = if end == Keep::First && by_clock { Keep::Once } else { end };
         let kept = Deduplicate { input: top.input, keys: top.keys, order, keep };
         let kept = self.deduplicate(kept, span);
         match top.rank {

@@ -11,10 +11,10 @@
 //! * HAVING and QUALIFY are `Filter`s; DISTINCT is an `Aggregate` without calls; the older
 //!   `GROUP BY TUMBLE(ts, …)` is a `Window` under an `Aggregate`, as the table function is.
 //! * An `Aggregate` reads plain columns: a `Project` under it computes keys, arguments and filters.
-//! * A column with `event_time` is a timestamp, its node is append-only, and no row comes with a
-//!   time below the node's watermark once late rows are dropped; a row whose time is NULL goes by
-//!   the error policy there. (`window_time` lies a millisecond before the end: who uses it as event
-//!   time holds the watermark back by that.)
+//! * A column with `event_time` is a timestamp, and no row comes, or is taken back, with a time
+//!   below the node's watermark once late rows are dropped; a row whose time is NULL goes by the
+//!   error policy there. Of nodes that take rows back only windows mind it. (`window_time` lies a
+//!   millisecond before the end: who uses it as event time holds the watermark back by that.)
 //! * A column with `window` is a window's bound, and no row comes whose window's end the watermark
 //!   has reached, once late rows are dropped: a `Window` alone keeps them, the `Aggregate` over its
 //!   windows has them dropped at the source.
@@ -451,6 +451,9 @@ impl Materialized {
 
 /// The window that an append-only query's rows carry, if these columns hold its bounds.
 pub fn window_of_rows(query: &Query, columns: &[usize]) -> Option<RowWindow> {
+    if query.changelog != Changelog::Append {
+        return None;
+    }
     let bounds = || columns.iter().filter_map(|&at| query.columns[at].window);
     bounds().find_map(|window| {
         let has = |bound: Bound| bounds().any(|b| b == WindowBound { bound, ..window });

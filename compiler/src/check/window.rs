@@ -269,11 +269,15 @@ impl Checker<'_> {
 
     /// The window over an event time column, or over the clock.
     pub(super) fn windowed(&mut self, windowing: Windowing) -> Option<QueryId> {
-        let Windowing { input, time, time_span, spec, keys, grace, span } = windowing;
+        let Windowing { mut input, time, time_span, spec, keys, grace, span } = windowing;
+        if !self.query_node(input).columns[time].event_time {
+            input = self.settled(input).unwrap_or(input);
+        }
         let of = self.query_node(input);
         let column = &of.columns[time];
         let by_clock = !column.event_time && self.is_clock(input, time);
-        if of.changelog != Changelog::Append {
+        let is_session = matches!(spec, WindowSpec::Session { .. });
+        if of.changelog != Changelog::Append && (is_session || !column.event_time) {
             return self.report(problems::window_over_updates(time_span));
         }
         if !column.event_time && !by_clock {

@@ -71,6 +71,7 @@ codes! {
     E0121 Error "unknown time unit";
     E0122 Error "malformed call";
     E0123 Error "unknown thing to show, describe or drop";
+    W0124 Warning "statement without effect";
     E0201 Error "unknown stream, table or view";
     E0202 Error "unknown column";
     E0203 Error "ambiguous name";

@@ -131,6 +131,12 @@ pub fn foreign_statement(at: Span, word: &str, help: &str) -> Diagnostic {
     Diagnostic::new(Code::E0115, message, at, "not a statement of Flow").with_help(help)
 }
 
+/// W0124: a statement that is needed elsewhere and changes nothing here; `why` says why not.
+pub fn statement_without_effect(at: Span, name: &str, why: &str) -> Diagnostic {
+    let message = format!("{} changes nothing here", name.to_uppercase());
+    Diagnostic::new(Code::W0124, message, at, "left out").with_help(why)
+}
+
 /// E0116: a literal that cannot be read: `why` is the message, `help` shows the right form.
 pub fn malformed_literal(at: Span, why: &str, help: &str) -> Diagnostic {
     Diagnostic::new(Code::E0116, why, at, "").with_help(help)

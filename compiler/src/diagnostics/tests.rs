@@ -68,7 +68,7 @@ fn severity_follows_the_letter_and_codes_ascend() {
 #[test]
 fn syntax_examples_fail_and_are_fixed_as_they_say() {
     for code in Code::ALL {
-        let is_syntax = code.id().starts_with("E01");
+        let is_syntax = code.id().get(1..3) == Some("01");
         for (i, example) in code.examples().into_iter().enumerate() {
             let (_, found) = crate::syntax::parse(FileId(0), example);
             let codes: Vec<_> = found.iter().map(|d| d.code).collect();

@@ -8,9 +8,9 @@ use flow_ir::aggregate::AggregateCall;
 use flow_ir::ids::{TableId, VertexId};
 use flow_ir::logical::value_text;
 use flow_ir::physical::{
-    Changelog, Deduplicate, Direction, Edge, IntervalJoin, JobGraph, Keep, KeyRange, Late,
-    LateRule, Materialize, Over, OverTime, Partitioning, PhysicalOp, SessionWindow, Sink, SinkMode,
-    Source, TemporalJoin, TopN, Vertex, WindowAggregate, WindowInput, WindowJoin,
+    Changelog, Deduplicate, Direction, Edge, IntervalJoin, JobGraph, KeyRange, Late, LateRule,
+    Materialize, Over, OverTime, Partitioning, PhysicalOp, SessionWindow, Sink, SinkMode, Source,
+    TemporalJoin, TopN, Vertex, WindowAggregate, WindowInput, WindowJoin,
 };
 use flow_ir::types::Field;
 
@@ -121,7 +121,8 @@ impl Line<'_> {
             PhysicalOp::Over(op) => format!("{kind} {}", self.over(op)),
             PhysicalOp::Normalize(op) => {
                 let counted = if op.weight.is_some() { ", rows counted" } else { "" };
-                format!("{kind} by [{}]{counted}", self.names(0, &op.keys))
+                let each = if op.watermark.is_some() { ", each record" } else { "" };
+                format!("{kind} by [{}]{counted}{each}", self.names(0, &op.keys))
             }
             PhysicalOp::Materialize(op) => format!("{kind} {}", self.materialize(op)),
             PhysicalOp::Union(_) => kind.to_string(),
@@ -193,10 +194,7 @@ impl Line<'_> {
     }
 
     fn deduplicate(&self, op: &Deduplicate) -> String {
-        let keep = match op.keep {
-            Keep::First => "first",
-            Keep::Last => "last",
-        };
+        let keep = op.keep.text();
         let order = self.order(&op.order);
         format!("keeps {keep} by [{}] ordered [{order}]", self.names(0, &op.keys))
     }

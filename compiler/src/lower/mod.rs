@@ -157,12 +157,12 @@ impl<'a> Lowering<'a> {
             LogicalOp::TopN(top) => self.top_n(id, top),
             LogicalOp::Over(over) => self.over(id, over),
             LogicalOp::Normalize(normalize) => {
-                let logical::Normalize { keys, tombstone, weight } = normalize.clone();
+                let logical::Normalize { keys, tombstone, weight, watermark } = normalize.clone();
                 let rows = match weight {
                     Some(_) => self.weights_table(node, &keys),
                     None => self.rows_table(node, &keys),
                 };
-                let op = Normalize { keys: keys.clone(), tombstone, weight, rows };
+                let op = Normalize { keys: keys.clone(), tombstone, weight, watermark, rows };
                 self.keyed(id, PhysicalOp::Normalize(op), keys)
             }
             LogicalOp::Materialize(view) => self.materialize(id, view),

@@ -1,6 +1,7 @@
 //! A stream whose event time nobody minds makes no watermark: its time column need not be decoded
 //! for it.
 
+use flow_ir::decode_plan::CURRENT_WATERMARK;
 use flow_ir::logical::{JoinClass, LogicalOp, Node, Plan};
 use flow_ir::physical::WindowInput;
 
@@ -31,6 +32,7 @@ impl Pass for DropWatermark {
             }
             if let LogicalOp::Scan(scan) = &mut plan.nodes[id.index()].op
                 && !above
+                && !scan.columns.iter().any(|column| column.name == CURRENT_WATERMARK)
                 && scan.watermark.is_some()
             {
                 scan.watermark = None;

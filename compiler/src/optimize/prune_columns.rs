@@ -116,7 +116,8 @@ fn reads(op: &LogicalOp, needed: &BTreeSet<usize>, inputs: &[&Schema]) -> Vec<Ve
         LogicalOp::TopN(top) => vec![top_n_reads(top, needed, inputs[0])],
         LogicalOp::Over(over) => vec![over_reads(over, needed, inputs[0])],
         LogicalOp::Normalize(normalize) => {
-            let hidden = [Some(normalize.tombstone), normalize.weight].into_iter().flatten();
+            let hidden = [Some(normalize.tombstone), normalize.weight, normalize.watermark];
+            let hidden = hidden.into_iter().flatten();
             and(&normalize.keys.iter().copied().chain(hidden).collect::<Vec<_>>())
         }
         LogicalOp::Union(_) => vec![needed.iter().copied().collect(); inputs.len()],
@@ -322,7 +323,8 @@ fn fit(
         LogicalOp::Normalize(normalize) => {
             normalize.keys.iter_mut().for_each(|c| *c = at(0, *c));
             normalize.tombstone = at(0, normalize.tombstone);
-            normalize.weight.iter_mut().for_each(|c| *c = at(0, *c));
+            let more = normalize.weight.iter_mut().chain(&mut normalize.watermark);
+            more.for_each(|c| *c = at(0, *c));
             kept[0].clone()
         }
         LogicalOp::Materialize(view) => {

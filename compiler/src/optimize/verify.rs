@@ -91,7 +91,7 @@ fn verify_op(plan: &Plan, node: &Node, inputs: &[&Schema]) -> Result<(), String>
         LogicalOp::Join(join) => verify_join(join, inputs[0], inputs[1]),
         LogicalOp::Window(window) => {
             within(&[window.time])?;
-            append(inputs[0])?;
+            not_upsert(inputs[0])?;
             hidden_at(inputs[0], Hidden::Watermark, window.watermark)
         }
         LogicalOp::Session(session) => {
@@ -118,6 +118,7 @@ fn verify_op(plan: &Plan, node: &Node, inputs: &[&Schema]) -> Result<(), String>
             within(&normalize.keys)?;
             ensure(inputs[0].changes == Changes::Upsert, "the input is no keyed changelog")?;
             hidden_at(inputs[0], Hidden::Weight, normalize.weight)?;
+            hidden_at(inputs[0], Hidden::Watermark, normalize.watermark)?;
             hidden_at(inputs[0], Hidden::Tombstone, Some(normalize.tombstone))
         }
         LogicalOp::Materialize(kept) => {
@@ -181,10 +182,7 @@ fn verify_sink(sink: &Sink, input: &Schema) -> Result<(), String> {
 fn verify_aggregate(aggregate: &Aggregate, input: &Schema) -> Result<(), String> {
     not_upsert(input)?;
     match aggregate.window {
-        Some(WindowInput::Time { watermark, .. }) => {
-            ensure(input.changes == Changes::Append, "an input must be append-only")?;
-            hidden_at(input, Hidden::Watermark, watermark)
-        }
+        Some(WindowInput::Time { watermark, .. }) => hidden_at(input, Hidden::Watermark, watermark),
         Some(WindowInput::Carried { .. }) | None => Ok(()),
     }
 }

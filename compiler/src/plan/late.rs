@@ -6,9 +6,12 @@
 use flow_ir::expr::Expr;
 use flow_ir::ids::{NodeId, StreamId};
 use flow_ir::logical::{Filter, Hidden, Late, LogicalOp, Plan, Project, Union, Window};
-use flow_ir::physical::LateRule;
+use flow_ir::physical::{Changelog, LateRule};
+use flow_ir::types::Field;
+use flow_ir::value::Value;
 
-use super::Planner;
+use super::{Planner, Relation};
+use crate::check::typed::{QueryId, QueryOp, RelationId, TypedModule};
 use crate::exprs::{conjunction, conjuncts, is_repeatable, is_total, substitute};
 
 impl Planner<'_> {
@@ -144,6 +147,26 @@ impl Planner<'_> {
         filter(asked).map_or(node, |filter| self.add(filter, node, origin))
     }
 
+    /// A node's first columns, of an operator that lets each record through by itself: with the
+    /// watermark, where the node has it, and no position in a source's batch.
+    pub(super) fn no_longer_records(&mut self, node: NodeId, width: usize) -> Relation {
+        let relation = Relation::first(node, width);
+        let node = self.shape(&relation, &[Hidden::Watermark]);
+        if self.plan.schema(node).hidden(Hidden::Watermark).is_none() {
+            return Relation::first(node, width);
+        }
+        let origin = self.plan.node(node).origin;
+        let fields = &self.plan.schema(node).columns;
+        let column = |(at, field): (usize, &Field)| Expr::column(at, field.ty.clone(), origin);
+        let mut exprs: Vec<Expr> = fields.iter().enumerate().map(column).collect();
+        let mut names: Vec<String> = fields.iter().map(|field| field.name.clone()).collect();
+        let position = Hidden::Position.column();
+        exprs.push(Expr::literal(Value::Int(i64::MIN), position.ty, origin));
+        names.push(position.name);
+        let project = LogicalOp::Project(Project { exprs, names, time: None });
+        Relation::first(self.add(project, node, origin), width)
+    }
+
     fn late_in_pipeline(&mut self, node: NodeId, time: usize, rule: LateRule) -> NodeId {
         let schema = self.plan.schema(node);
         let hidden = (schema.hidden(Hidden::Watermark), schema.hidden(Hidden::Position));
@@ -165,6 +188,29 @@ impl Planner<'_> {
         let below = self.late_in_pipeline(below, time, rule);
         self.add(LogicalOp::Project(project), below, origin)
     }
+}
+
+/// The relations whose changes a query that takes rows back passes on with their times.
+pub(super) fn timed_changes(module: &TypedModule, query: QueryId) -> Vec<RelationId> {
+    let (mut open, mut found) = (vec![query], Vec::new());
+    while let Some(id) = open.pop() {
+        let query = module.query(id);
+        match &query.op {
+            _ if query.changelog == Changelog::Append => {}
+            QueryOp::Scan(relation) => found.push(*relation),
+            QueryOp::Join(join) => open.push(join.left),
+            QueryOp::Filter { .. }
+            | QueryOp::Project { .. }
+            | QueryOp::Unnest(_)
+            | QueryOp::Window(_)
+            | QueryOp::UnionAll(_) => open.extend(query.inputs()),
+            QueryOp::Aggregate(_)
+            | QueryOp::Deduplicate(_)
+            | QueryOp::TopN(_)
+            | QueryOp::Over(_) => {}
+        }
+    }
+    found
 }
 
 /// Whether a column is the bound of a window function, before an operator with state comes.

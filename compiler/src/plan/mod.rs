@@ -8,7 +8,7 @@ mod ranked;
 mod scan;
 mod zone;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use flow_ir::aggregate::{AggregateCall, OrderColumn, WindowSpec};
 use flow_ir::expr::Expr;
@@ -86,6 +86,8 @@ struct Planner<'a> {
     scans: HashMap<RelationId, NodeId>,
     /// Tables that some temporal join looks into.
     versioned: Vec<RelationId>,
+    /// Tables and changelogs whose changes some window minds the times of.
+    windowed: HashSet<RelationId>,
     /// Hidden columns that streams are read with.
     hidden: Vec<Hidden>,
 }
@@ -94,9 +96,13 @@ impl<'a> Planner<'a> {
     fn new(module: &'a TypedModule) -> Self {
         let mut hidden = Vec::new();
         let mut versioned = Vec::new();
+        let mut windowed = HashSet::new();
         for query in &module.queries {
             let more: &[Hidden] = match &query.op {
-                QueryOp::Window(_) => &[Hidden::Watermark, Hidden::Position],
+                QueryOp::Window(window) => {
+                    windowed.extend(late::timed_changes(module, window.input));
+                    &[Hidden::Watermark, Hidden::Position]
+                }
                 QueryOp::Join(join) => {
                     if let JoinClass::Temporal { .. } = join.class
                         && let QueryOp::Scan(relation) = module.query(join.right).op
@@ -138,7 +144,8 @@ impl<'a> Planner<'a> {
         }
         let keep_watermarks = module.settings.clock == ClockSetting::Event;
         let plan = Plan { keep_positions, keep_watermarks, ..Plan::default() };
-        Self { module, plan, relations: vec![], scans: HashMap::new(), versioned, hidden }
+        let (relations, scans) = (vec![], HashMap::new());
+        Self { module, plan, relations, scans, versioned, windowed, hidden }
     }
 
     fn relation(&self, id: QueryId) -> &Relation {

@@ -3,11 +3,15 @@
 
 use flow_ir::expr::ExprKind;
 use flow_ir::ids::NodeId;
-use flow_ir::logical::{Deduplicate, LogicalOp, Over, Plan, TopN};
+use flow_ir::logical::{Deduplicate, Hidden, LogicalOp, Over, Plan, TopN};
 use flow_ir::physical::{Changelog, Direction, Keep, LateRule, Numbering};
 
 use super::{PLACE, Planner, Relation};
 use crate::check::typed::{self, Query, QueryId};
+
+/// What breaks ties, and says what is late.
+const WITH_WATERMARK: [Hidden; 4] =
+    [Hidden::Partition, Hidden::Offset, Hidden::Element, Hidden::Watermark];
 
 impl Planner<'_> {
     pub(super) fn deduplicate(&mut self, dedup: &typed::Deduplicate, query: &Query) -> Relation {
@@ -15,10 +19,17 @@ impl Planner<'_> {
         // first row in the log is the first also if the order was turned round.
         let descending = dedup.keep == Keep::Last && !dedup.order.is_empty();
         let input = self.relation(dedup.input).clone();
-        let (node, order) = self.ranked(dedup.input, &input, &dedup.order, descending);
+        let hidden: &[Hidden] = match dedup.keep {
+            Keep::First | Keep::Last => &PLACE,
+            Keep::Once => &WITH_WATERMARK,
+        };
+        let (node, order) = self.ranked(dedup.input, &input, &dedup.order, descending, hidden);
         let op = Deduplicate { keys: dedup.keys.clone(), order, keep: dedup.keep };
         let node = self.add(LogicalOp::Deduplicate(op), node, query.span);
         let width = query.columns.len();
+        if dedup.keep == Keep::Once {
+            return self.no_longer_records(node, width);
+        }
         Relation::first(self.shape(&Relation::first(node, width), &[]), width)
     }
 
@@ -31,7 +42,9 @@ impl Planner<'_> {
             input.node = self.with_open_windows(input.node, input.columns[window.end], Some(0));
         }
         let (node, order) = match top.numbering {
-            Numbering::RowNumber if appends => self.ranked(top.input, &input, &top.order, false),
+            Numbering::RowNumber if appends => {
+                self.ranked(top.input, &input, &top.order, false, &PLACE)
+            }
             Numbering::RowNumber | Numbering::Rank | Numbering::DenseRank => {
                 (self.shape(&input, &[]), top.order.clone())
             }
@@ -62,7 +75,7 @@ impl Planner<'_> {
             input.node = self.without_late(input.node, time, LateRule::Rows);
         }
         let (node, order) = match of.changelog {
-            Changelog::Append => self.ranked(over.input, &input, &over.order, false),
+            Changelog::Append => self.ranked(over.input, &input, &over.order, false, &PLACE),
             Changelog::Retract => (self.shape(&input, &[]), over.order.clone()),
         };
         let width = of.columns.len();
@@ -84,17 +97,18 @@ impl Planner<'_> {
         Relation::first(self.shape(&relation, &[]), query.columns.len())
     }
 
-    /// The rows of an append-only query in its columns, with the hidden ones that break ties, and
-    /// the order with these. Ties go in the direction of event time or of the clock where that is
-    /// asked for, else in the one that is given.
+    /// The rows of an append-only query in its columns and these hidden ones, with which come
+    /// those that break ties, and the order with these. Ties go in the direction of event time or
+    /// of the clock where that is asked for, else in the one that is given.
     pub(super) fn ranked(
         &mut self,
         input: QueryId,
         relation: &Relation,
         order: &[(usize, Direction)],
         descending: bool,
+        hidden: &[Hidden],
     ) -> (NodeId, Vec<(usize, Direction)>) {
-        let node = self.shape(relation, &PLACE);
+        let node = self.shape(relation, hidden);
         let time = self.module.query(input).columns.iter().position(|c| c.event_time);
         let by_time = order.iter().find(|(column, _)| Some(*column) == time);
         // Records of one epoch have one clock: their order by it is the log's.

@@ -36,16 +36,24 @@ impl Planner<'_> {
             return self.computed(scan, relation, &[]);
         }
         let records = Relation::first(scan, relation.stream.columns.len());
-        let node = self.shape(&records, &[Hidden::Tombstone, Hidden::Weight]);
+        let timed = self.windowed.contains(&id);
+        let more = Some(Hidden::Watermark).filter(|_| timed);
+        let kept = [Hidden::Tombstone, Hidden::Weight].into_iter().chain(more);
+        let node = self.shape(&records, &kept.collect::<Vec<_>>());
         let schema = self.plan.schema(node);
         let tombstone = schema.hidden(Hidden::Tombstone);
         let op = Normalize {
             keys: record_key(relation),
             tombstone: tombstone.expect("a table is read with its tombstones"),
             weight: schema.hidden(Hidden::Weight),
+            watermark: schema.hidden(Hidden::Watermark),
         };
         let node = self.add(LogicalOp::Normalize(op), node, relation.span);
-        self.computed(node, relation, &[])
+        if !timed {
+            return self.computed(node, relation, &[]);
+        }
+        let changes = self.no_longer_records(node, relation.stream.columns.len());
+        self.computed(changes.node, relation, &[Hidden::Watermark, Hidden::Position])
     }
 
     /// The table as a temporal join sees it: its records, each a version. What a tombstone computes
@@ -123,8 +131,11 @@ impl Planner<'_> {
                 if relation.is_counted() {
                     columns.push(Hidden::Weight.column());
                 }
-                if self.versioned.contains(&id) {
+                let versioned = self.versioned.contains(&id);
+                if versioned || self.windowed.contains(&id) {
                     columns.push(Hidden::Watermark.column());
+                }
+                if versioned {
                     if watermark.is_none() && has_timestamps(relation) {
                         let timestamp = Hidden::Timestamp.column();
                         let ty = timestamp.ty.clone();
@@ -133,12 +144,15 @@ impl Planner<'_> {
                     }
                 }
             }
-            ScanKind::Stream => {
+            ScanKind::Changes if !self.windowed.contains(&id) => {}
+            ScanKind::Stream | ScanKind::Changes => {
                 let has_time = watermark.is_some();
+                let says_when = [Hidden::Watermark, Hidden::Position];
                 let wanted = self.hidden.iter().filter(|h| has_time || **h != Hidden::Watermark);
+                let wanted = wanted.filter(|h| kind == ScanKind::Stream || says_when.contains(*h));
                 columns.extend(wanted.map(|h| h.column()));
             }
-            ScanKind::View | ScanKind::Changes => {}
+            ScanKind::View => {}
         }
         let time = declared.and_then(|w| match relation.columns[w.column].source {
             ColumnSource::Record(at) => Some(at),

@@ -11,7 +11,7 @@ use super::DEPTH_MAX;
 use super::build::CLAUSE_ORDER;
 use super::grammar::Rule;
 use super::scan::{Token, TokenKind};
-use crate::diagnostics::{Diagnostic, nearest, syntax};
+use crate::diagnostics::{Diagnostic, nearest, plans, syntax};
 
 /// Words that a statement begins with.
 const STATEMENTS: &[&str] = &[
@@ -42,7 +42,6 @@ const FOREIGN: &[(&str, &str)] = &[
     ("DELETE", "Views update themselves: write a query with WHERE, or produce a tombstone."),
     ("MERGE", "Declare a TABLE with a PRIMARY KEY; the newest row of a key replaces the older."),
     ("TRUNCATE", "Use --fresh to rebuild a job from its inputs."),
-    ("USE", "A program has one namespace; name topics and subjects in WITH (…)."),
     (
         "ANALYZE",
         "Flow keeps no statistics; EXPLAIN shows a plan, EXPLAIN ANALYZE JOB what a job does.",
@@ -52,11 +51,33 @@ const FOREIGN: &[(&str, &str)] = &[
     ("BEGIN", "Each epoch is one transaction; a set of inserts is EXECUTE STATEMENT SET BEGIN."),
     ("COMMIT", "Each epoch is committed by itself; SET 'commit.interval' says how often."),
     ("ROLLBACK", "Each epoch is committed whole or not at all, by itself."),
-    ("ADD", "Flow has no plug-ins; write CREATE FUNCTION f(x) AS expression."),
-    ("LOAD", "Flow has no modules; every function is there already."),
     ("REFRESH", "Views are always fresh."),
     ("COPY", "Declare a stream WITH ('connector' = 'file') and INSERT INTO it."),
     ("FROM", "Write SELECT … FROM …; queries that begin with FROM come later."),
+];
+
+/// Statements of other systems that change nothing here, and why: what follows them runs.
+const IDLE: &[(&str, &str)] = &[
+    ("USE", "A program has one namespace: of a dotted name the last part counts."),
+    ("ADD", "Flow has no plug-ins. What it does not have is written in SQL: CREATE FUNCTION."),
+    ("REMOVE", "Flow has no plug-ins. What it does not have is written in SQL: CREATE FUNCTION."),
+    ("LOAD", "Flow has no modules; every function is there already."),
+    ("UNLOAD", "Flow has no modules; every function is there already."),
+];
+
+/// Kinds of objects that Flow has none of, and needs none of.
+const NAMESPACES: &[&str] = &["DATABASE", "CATALOG", "SCHEMA"];
+
+/// Clauses of other systems that Flow refuses by name: the word, and the one behind it.
+const CLAUSES_NOT_THERE: &[(&str, &str, &str)] = &[
+    (
+        "ON",
+        "CONFLICT",
+        "A TABLE with a PRIMARY KEY keeps the newest row: ON CONFLICT DO DEDUPLICATE.",
+    ),
+    ("TABLESAMPLE", "", "Write a condition, as in WHERE RAND() < 0.1."),
+    ("PIVOT", "(", "Write aggregates with FILTER: SUM(x) FILTER (WHERE k = 'a') AS a."),
+    ("UNPIVOT", "(", "Write CROSS JOIN UNNEST(MAP['a', a, 'b', b]) AS t (name, value)."),
 ];
 
 /// Words that begin a clause of a query.
@@ -140,6 +161,7 @@ impl Failure<'_> {
             .or_else(|| self.dangling_comma())
             .or_else(|| self.at_end())
             .or_else(|| self.object_kind())
+            .or_else(|| self.clause_not_there())
             .or_else(|| self.new_statement())
             .or_else(|| self.double_quotes())
             .or_else(|| self.late_clause())
@@ -228,6 +250,9 @@ impl Failure<'_> {
             return None;
         }
         let word = self.text(0);
+        if let Some((name, why)) = IDLE.iter().find(|(name, _)| name.eq_ignore_ascii_case(word)) {
+            return Some(syntax::statement_without_effect(self.span(), name, why));
+        }
         let foreign = FOREIGN.iter().find(|(name, _)| name.eq_ignore_ascii_case(word));
         Some(match foreign {
             Some((name, help)) => syntax::foreign_statement(self.span(), name, help),
@@ -315,6 +340,12 @@ impl Failure<'_> {
         if !asked.iter().any(|rule| self.positives.contains(rule)) || !self.is_word(self.index) {
             return None;
         }
+        let (verb, word) = (self.text(0), self.text(self.index));
+        if NAMESPACES.iter().any(|kind| kind.eq_ignore_ascii_case(word)) && self.index == 1 {
+            let name = format!("{verb} {word}");
+            let why = "A program has one namespace: of a dotted name the last part counts.";
+            return Some(syntax::statement_without_effect(self.span(), &name, why));
+        }
         let kinds = [
             "STREAM",
             "TABLE",
@@ -325,8 +356,22 @@ impl Failure<'_> {
             "FUNCTION",
             "JOB",
         ];
-        let (verb, word) = (self.text(0), self.text(self.index));
         Some(syntax::unknown_object_kind(self.span(), verb, word, &kinds))
+    }
+
+    /// A clause that other systems have, here or taken for a name before.
+    fn clause_not_there(&self) -> Option<Diagnostic> {
+        let near = self.index.saturating_sub(3)..=self.index;
+        near.into_iter().find_map(|at| {
+            let is = |index: usize, word: &str| self.text(index).eq_ignore_ascii_case(word);
+            let mut all = CLAUSES_NOT_THERE.iter();
+            let (word, next, instead) =
+                all.find(|(word, next, _)| is(at, word) && (next.is_empty() || is(at + 1, next)))?;
+            let token = self.token(at)?;
+            let name = if next.len() > 1 { format!("{word} {next}") } else { (*word).to_owned() };
+            let span = self.place.span(token.start, token.end);
+            Some(plans::not_available(&name, span, Some(instead)))
+        })
     }
 
     /// A word that begins a statement where the one before could have ended.

@@ -1,12 +1,12 @@
 //! Deduplicate: the first or last row per key of an append-only input, in an order that the plan
 //! gives; ties go by the key bytes of the whole row, so that the result does not depend on the
-//! order of arrival.
+//! order of arrival. What was there when the epoch began stays where the clock leads the order.
 
 use std::cmp::Ordering;
 
 use flow_ir::ids::TableId;
 use flow_ir::physical::{Deduplicate, Direction, Keep, TableKind};
-use flow_ir::row::{KeyBatch, KeyEncoder, RowBatch, RowLayout, RowRef};
+use flow_ir::row::{BatchBuilder, KeyBatch, KeyEncoder, RowBatch, RowLayout, RowRef};
 use flow_ir::types::{Slot, Type};
 
 use super::changes::emit_changes;
@@ -23,6 +23,8 @@ pub(super) struct DeduplicateOp {
     order: Order,
     /// How a row stands to the kept one if it takes its place.
     wanted: Ordering,
+    /// Where rows of earlier epochs keep their place: what is left of a row that went out, NULLs.
+    gone: Option<RowBatch>,
     rows: TableId,
     keys: KeyBatch,
     slots: Vec<SlotId>,
@@ -49,9 +51,10 @@ impl DeduplicateOp {
             encoder: KeyEncoder::new(&layout, &op.keys),
             order: Order::new(&layout, &input, &op.order),
             wanted: match op.keep {
-                Keep::First => Ordering::Less,
+                Keep::First | Keep::Once => Ordering::Less,
                 Keep::Last => Ordering::Greater,
             },
+            gone: (op.keep == Keep::Once).then(|| nulls(layout)),
             rows: plan.table(op.rows, TableKind::Point, &data(&input))?,
             keys: KeyBatch::default(),
             slots: Vec::new(),
@@ -135,6 +138,10 @@ impl Operator for DeduplicateOp {
         self.encoder.encode(rows, &mut self.keys);
         table.upsert(&self.keys, &mut self.slots)?;
         for (row, &slot) in rows.rows().zip(&self.slots) {
+            // An entry that this epoch has not touched was there before it.
+            if self.gone.is_some() && !table.is_touched(slot) {
+                continue;
+            }
             if table.is_new(slot) || self.order.compare(row, table, slot) == self.wanted {
                 table.set_row(slot, row);
             }
@@ -143,7 +150,21 @@ impl Operator for DeduplicateOp {
     }
 
     fn on_epoch_end(&mut self, cx: &mut OpCx<'_>) -> Result<(), OpError> {
-        emit_changes(cx.state.point(self.rows), cx.emit);
+        let table = cx.state.point(self.rows);
+        emit_changes(table, cx.emit);
+        if let Some(gone) = &self.gone {
+            for slot in table.touched().to_vec() {
+                table.set_row(slot, gone.row(0));
+            }
+        }
         Ok(())
     }
+}
+
+/// A row in which every column is NULL.
+fn nulls(layout: RowLayout) -> RowBatch {
+    let mut row = BatchBuilder::new(layout.into());
+    row.begin();
+    row.finish(1);
+    row.take()
 }

@@ -1,12 +1,13 @@
 //! Normalize: the last row per key of a keyed changelog. A tombstone takes the row back; one for an
 //! unknown key is nothing. Where records say how often a row is there, the row is the key, and what
-//! is kept of it is that number.
+//! is kept of it is that number. Where windows mind the changes' times, each record's change goes
+//! out by itself: an update within an epoch may take a row back from a window that another closes.
 
 use flow_ir::ids::TableId;
 use flow_ir::physical::{Normalize, TableKind};
 use flow_ir::row::RowRef;
 use flow_ir::row::{BatchBuilder, Column, KeyBatch, KeyDecoder, KeyEncoder, RowBatch, RowLayout};
-use flow_ir::types::DataType;
+use flow_ir::types::{DataType, Slot};
 
 use super::changes::emit_changes;
 use super::{OpCx, OpError, Operator, Plan, columns_of, data, words_of};
@@ -16,6 +17,7 @@ pub(super) struct NormalizeOp {
     encoder: KeyEncoder,
     tombstone: Column,
     weights: Option<Weights>,
+    each: Option<Each>,
     rows: TableId,
     keys: KeyBatch,
     slots: Vec<SlotId>,
@@ -30,12 +32,24 @@ struct Weights {
     tombstone: usize,
 }
 
+/// How each record's change is emitted.
+struct Each {
+    /// All columns but that of the watermark, with their positions.
+    columns: Vec<(usize, Column)>,
+    watermark: (usize, Column),
+    old: Vec<u64>,
+}
+
 impl NormalizeOp {
     pub(super) fn new(op: &Normalize, plan: &Plan<'_>) -> Result<Self, String> {
         let input = plan.input(0)?;
         columns_of(&op.keys, &input)?;
         words_of(&[op.tombstone], &input)?;
         words_of(op.weight.as_slice(), &input)?;
+        words_of(op.watermark.as_slice(), &input)?;
+        if op.weight.is_some() && op.watermark.is_some() {
+            return Err("counted rows have no watermark".into());
+        }
         let layout = RowLayout::new(input.clone());
         let weights = op.weight.map(|weight| Weights {
             column: layout.column(weight),
@@ -48,6 +62,11 @@ impl NormalizeOp {
             tombstone: layout.column(op.tombstone),
             rows: plan.table(op.rows, TableKind::Point, &kept)?,
             weights,
+            each: op.watermark.map(|at| {
+                let columns = layout.columns().iter().copied().enumerate();
+                let columns = columns.filter(|(index, _)| *index != at).collect();
+                Each { columns, watermark: (at, layout.column(at)), old: Vec::new() }
+            }),
             keys: KeyBatch::default(),
             slots: Vec::new(),
             again: KeyBatch::default(),
@@ -63,6 +82,9 @@ impl Operator for NormalizeOp {
         let mut revived = Vec::new();
         for (i, row) in rows.rows().enumerate() {
             let mut slot = self.slots[i];
+            if let Some(each) = &mut self.each {
+                each.emit_change(table, slot, row, row.word(self.tombstone) == 0, cx.emit);
+            }
             if row.word(self.tombstone) != 0 {
                 table.remove(slot);
                 continue;
@@ -84,6 +106,7 @@ impl Operator for NormalizeOp {
     fn on_epoch_end(&mut self, cx: &mut OpCx<'_>) -> Result<(), OpError> {
         let table = cx.state.point(self.rows);
         match &self.weights {
+            _ if self.each.is_some() => Ok(()),
             Some(weights) => weights.emit_changes(table, cx.emit),
             None => {
                 emit_changes(table, cx.emit);
@@ -91,6 +114,51 @@ impl Operator for NormalizeOp {
             }
         }
     }
+}
+
+impl Each {
+    /// Takes back the row of an entry, and gives the one that takes its place, unless they are one.
+    fn emit_change(
+        &mut self,
+        table: &PointTable,
+        slot: SlotId,
+        row: RowRef<'_>,
+        comes: bool,
+        emit: &mut BatchBuilder,
+    ) {
+        self.old.clear();
+        if table.is_live(slot) && !table.is_new(slot) {
+            table.value_ref(slot).append_row(&mut self.old);
+        }
+        let old = (!self.old.is_empty()).then(|| RowRef::new(&self.old));
+        if let Some(old) = old {
+            if comes && self.columns.iter().all(|&(_, column)| same(old, row, column)) {
+                return;
+            }
+            emit.begin();
+            for &(index, column) in &self.columns {
+                emit.copy_column(index, old, column);
+            }
+            let (index, column) = self.watermark;
+            emit.copy_column(index, row, column);
+            emit.finish(-1);
+        }
+        if comes {
+            emit.push_row(row, 1);
+        }
+    }
+}
+
+/// Whether two rows of one layout agree in a column, bit by bit.
+fn same(a: RowRef<'_>, b: RowRef<'_>, column: Column) -> bool {
+    let value = |row: RowRef<'_>| match column.slot {
+        Slot::Word => [row.word(column), 0],
+        Slot::Wide => row.wide(column),
+        Slot::Var => [0, 0],
+    };
+    let var = column.slot == Slot::Var;
+    a.is_null(column) == b.is_null(column)
+        && (a.is_null(column) || value(a) == value(b) && (!var || a.var(column) == b.var(column)))
 }
 
 impl Weights {

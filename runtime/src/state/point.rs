@@ -179,6 +179,12 @@ impl PointTable {
         self.slots.meta(slot.0).fresh
     }
 
+    /// Whether the entry was inserted or changed in this epoch.
+    #[inline]
+    pub fn is_touched(&self, slot: SlotId) -> bool {
+        self.slots.meta(slot.0).epoch == self.epoch
+    }
+
     /// Whether the key is there: false after `remove`.
     #[inline]
     pub fn is_live(&self, slot: SlotId) -> bool {

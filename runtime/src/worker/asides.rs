@@ -144,11 +144,11 @@ impl Worker {
 
     /// Counts the records of a batch that some operator left out as late, and puts them aside. A
     /// record is late once for its stream, however many queries leave it out, and also where
-    /// another query takes it.
+    /// another query takes it. What is no record any more has no position, and counts each time.
     pub(super) fn late_records(&mut self, index: usize, records: &[Record<'_>]) {
         let mut all = std::mem::take(&mut self.wiring.reports.late);
         all.sort_unstable_by_key(|late| (late.stream, late.position));
-        all.dedup();
+        all.dedup_by(|a, b| a == b && a.position >= 0);
         for late in all {
             let input = &self.inputs.live[index].input;
             let metrics = &self.metrics.streams[late.stream.index()];

@@ -33,6 +33,8 @@ pub(crate) struct Scan {
     select: Vec<u32>,
     /// Whether records without a value are rows: they take a key's row away.
     reads_tombstones: bool,
+    /// Whether rows say the watermark before them.
+    marks_rows: bool,
 }
 
 /// Rows that come, or that go: at the positions of their records.
@@ -72,7 +74,9 @@ impl Scan {
         view_table: Option<u32>,
     ) -> Result<Self> {
         let stream = graph.stream(source.stream);
-        let tombstone = Origin::Metadata(Metadata::Tombstone);
+        let has = |what: Metadata| {
+            source.columns.iter().any(|c| c.origin == Origin::Metadata(what.clone()))
+        };
         let skew = stream.option("max.future.skew").and_then(flow_ir::connector::parse_duration);
         let map = graph.map_above(vertex);
         let makes = map.map_or(vertex, |(id, _)| id);
@@ -93,7 +97,8 @@ impl Scan {
             makes,
             decoders,
             timed: source.watermark.is_some(),
-            reads_tombstones: source.columns.iter().any(|c| c.origin == tombstone),
+            reads_tombstones: has(Metadata::Tombstone),
+            marks_rows: has(Metadata::Watermark),
             rows: BatchBuilder::new(Arc::new(RowLayout::new(types))),
             origin: Vec::new(),
             select: Vec::new(),
@@ -224,8 +229,8 @@ impl Scan {
     }
 
     /// The same as `run` for records that say what happened to rows: each is taken apart, and the
-    /// rows in it are read. What goes by key goes in its turn; where rows go by themselves, those
-    /// that go come first.
+    /// rows in it are read. What goes by key goes in its turn, and so do rows that say the
+    /// watermark; else, where rows go by themselves, those that go come first.
     fn run_changes(
         &mut self,
         input: &Input,
@@ -240,6 +245,7 @@ impl Scan {
         let Some(ids) = common else { return Ok(at) };
         let (key_skip, value_skip) = self.decoders.skips();
         let by_key = self.decoders.by_key();
+        let in_turn = by_key || self.marks_rows;
         let changes = self.open(records, ids, value_skip, bad)?;
         let mut sides = [Side::default(), Side::default()];
         let mut flush = |side: &mut Side<'_>, comes: bool| -> Result<()> {
@@ -272,7 +278,7 @@ impl Scan {
             let before = change.before.filter(|_| !by_key || change.after.is_none());
             for (comes, payload) in [(false, before), (true, change.after)] {
                 let Some(payload) = payload else { continue };
-                if by_key {
+                if in_turn {
                     flush(&mut sides[usize::from(!comes)], !comes)?;
                 }
                 sides[usize::from(comes)].push(records, position, payload);

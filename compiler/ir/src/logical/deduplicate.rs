@@ -21,17 +21,17 @@ impl PlanNode for Deduplicate {
         key.sort_unstable();
         Schema {
             columns: inputs[0].columns.clone(),
-            changes: Changes::Retract,
+            changes: match self.keep {
+                Keep::First | Keep::Last => Changes::Retract,
+                Keep::Once => Changes::Append,
+            },
             keys: vec![key],
             times: Vec::new(),
         }
     }
 
     fn explain(&self, inputs: &[&Schema]) -> String {
-        let keep = match self.keep {
-            Keep::First => "first",
-            Keep::Last => "last",
-        };
+        let keep = self.keep.text();
         let order = order_text(inputs[0], &self.order);
         format!("keeps {keep} by [{}] ordered [{order}]", names(inputs[0], &self.keys))
     }

@@ -120,6 +120,7 @@ fn of_node<'a>(node: &Node, of: &impl Fn(NodeId) -> &'a Identity) -> Identity {
             let keys = normalize.keys.iter().map(|&k| input(0).columns[k]);
             let parts = Parts::new("normalize").hash(input(0).node).hashes(keys);
             let parts = if normalize.weight.is_some() { parts.text("counted") } else { parts };
+            let parts = if normalize.watermark.is_some() { parts.text("each") } else { parts };
             keeping(parts.finish(), input(0))
         }
         LogicalOp::Materialize(kept) => {

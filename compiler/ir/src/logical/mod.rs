@@ -299,7 +299,8 @@ impl Plan {
         }
     }
 
-    /// Whether a node's rows each come from one record of one stream, before any exchange.
+    /// Whether a node's rows each come from one record, before any exchange; or behind one from an
+    /// operator that lets each record through by itself, with its watermark.
     pub fn in_source_pipeline(&self, mut id: NodeId) -> bool {
         loop {
             let node = self.node(id);
@@ -310,13 +311,14 @@ impl Plan {
                 | LogicalOp::Unnest(_)
                 | LogicalOp::Window(_)
                 | LogicalOp::Late(_) => id = node.inputs[0],
+                LogicalOp::Normalize(_) | LogicalOp::Deduplicate(_) => {
+                    return node.schema.hidden(Hidden::Watermark).is_some();
+                }
                 LogicalOp::Join(_)
                 | LogicalOp::Session(_)
                 | LogicalOp::Aggregate(_)
-                | LogicalOp::Deduplicate(_)
                 | LogicalOp::TopN(_)
                 | LogicalOp::Over(_)
-                | LogicalOp::Normalize(_)
                 | LogicalOp::Materialize(_)
                 | LogicalOp::Union(_)
                 | LogicalOp::Sink(_) => return false,

@@ -13,6 +13,9 @@ pub struct Normalize {
     /// The `$weight` column, where records count equal rows: `keys` are then all columns that are
     /// not hidden.
     pub weight: Option<usize>,
+    /// The `$watermark` column, where windows mind the changes' times: each record's change goes
+    /// out by itself, and says the record's watermark.
+    pub watermark: Option<usize>,
 }
 
 impl PlanNode for Normalize {
@@ -26,6 +29,7 @@ impl PlanNode for Normalize {
 
     fn explain(&self, inputs: &[&Schema]) -> String {
         let counted = if self.weight.is_some() { ", rows counted" } else { "" };
-        format!("by [{}]{counted}", names(inputs[0], &self.keys))
+        let each = if self.watermark.is_some() { ", each record" } else { "" };
+        format!("by [{}]{counted}{each}", names(inputs[0], &self.keys))
     }
 }

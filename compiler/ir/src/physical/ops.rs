@@ -323,6 +323,10 @@ pub struct Normalize {
     /// `keys` are then the first columns, in order, and what a record changes is the row's weight.
     #[serde(default)]
     pub weight: Option<usize>,
+    /// Where each record's change goes out by itself, the column of the watermark before the record
+    /// (a timestamp or BIGINT): also the row that is taken back says that of the record that does.
+    #[serde(default)]
+    pub watermark: Option<usize>,
     /// Point: key → row; where rows are counted key → weight (BIGINT).
     pub rows: TableId,
 }

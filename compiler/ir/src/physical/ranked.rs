@@ -11,11 +11,26 @@ use crate::over::OverCall;
 pub enum Keep {
     /// The first in the order.
     First,
+    /// The first in the order of those that an epoch brings, for good: the clock leads the order,
+    /// so that no later epoch brings a row that stands before it.
+    Once,
     /// The last in the order.
     Last,
 }
 
-/// One row per key, of an append-only input. Output: the input. Emits changes.
+impl Keep {
+    /// Which row of a key it is, for EXPLAIN.
+    pub fn text(self) -> &'static str {
+        match self {
+            Keep::First => "first",
+            Keep::Once => "first, for good,",
+            Keep::Last => "last",
+        }
+    }
+}
+
+/// One row per key, of an append-only input. Output: the input. Emits changes; with `Keep::Once`
+/// rows that stay.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Deduplicate {
     /// Key columns.

@@ -209,7 +209,7 @@ fn verify_op(graph: &JobGraph, vertex: &Vertex, inputs: &[&Vertex]) -> Result<()
             same_columns(0)
         }
         PhysicalOp::WindowExpand(op) => {
-            append(0).and(verify_columns(std::iter::once(&op.time).chain(&op.watermark), width(0)))
+            verify_columns(std::iter::once(&op.time).chain(&op.watermark), width(0))
         }
         PhysicalOp::SessionWindow(op) => append(0).and(timed(&op.keys, op.time, &[], width(0))),
         PhysicalOp::SessionAggregate(op) => append(0).and(verify_sessions(op, width(0))),
@@ -245,7 +245,8 @@ fn verify_op(graph: &JobGraph, vertex: &Vertex, inputs: &[&Vertex]) -> Result<()
         PhysicalOp::TopN(op) => verify_first_rows(op, inputs[0], vertex),
         PhysicalOp::Over(op) => verify_over(op, inputs[0], vertex),
         PhysicalOp::Normalize(op) => {
-            verify_columns(op.keys.iter().chain([&op.tombstone]).chain(&op.weight), width(0))?;
+            let more = std::iter::once(&op.tombstone).chain(&op.weight).chain(&op.watermark);
+            verify_columns(op.keys.iter().chain(more), width(0))?;
             let all_in_order = op.keys.iter().copied().eq(0..op.keys.len());
             ensure(all_in_order || op.weight.is_none(), || "counted rows are not whole".into())?;
             same_columns(0)

@@ -173,6 +173,8 @@ pub struct CreateTable {
     pub if_not_exists: bool,
     /// Its name.
     pub name: ObjectName,
+    /// Names alone in the parentheses: of the query's columns.
+    pub columns: Vec<Ident>,
     /// What stands in the parentheses; none when there are no parentheses.
     pub elements: Option<Vec<TableElement>>,
     /// COMMENT.
@@ -398,6 +400,30 @@ pub struct Insert {
     pub columns: Vec<Ident>,
     /// What is inserted.
     pub query: Query,
+    /// ON CONFLICT DO, and where.
+    pub on_conflict: Option<(OnConflict, Span)>,
     /// Where.
     pub span: Span,
+}
+
+/// What is done with rows of one key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnConflict {
+    /// DEDUPLICATE: the last one stays.
+    Deduplicate,
+    /// NOTHING: the first one stays.
+    Nothing,
+    /// ERROR.
+    Error,
+}
+
+impl OnConflict {
+    /// As it is written behind DO.
+    pub fn word(self) -> &'static str {
+        match self {
+            OnConflict::Deduplicate => "DEDUPLICATE",
+            OnConflict::Nothing => "NOTHING",
+            OnConflict::Error => "ERROR",
+        }
+    }
 }

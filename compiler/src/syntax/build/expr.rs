@@ -6,8 +6,8 @@ use pest::iterators::Pairs;
 use super::{Builder, Node, child, children, has, must};
 use crate::diagnostics::syntax;
 use crate::syntax::ast::{
-    Arg, ArgValue, BinaryOp, Call, Expr, ExprKind, Ident, IsTest, LikeKind, Literal, ObjectName,
-    Quantifier, Query, SetExpr, SetExprKind, UnaryOp,
+    Arg, ArgValue, BinaryOp, Call, Expr, ExprKind, Ident, IsTest, Literal, ObjectName, Quantifier,
+    Query, SetExpr, SetExprKind, UnaryOp,
 };
 use crate::syntax::grammar::Rule;
 use crate::syntax::pratt::{Fold, Operator, Precedence};
@@ -354,7 +354,7 @@ impl Builder<'_> {
 
     fn predicate(&mut self, fold: &mut Fold, item: &Node<'_>) {
         let end = self.span(item);
-        let mut negated = has(item, Rule::k_not);
+        let negated = has(item, Rule::k_not);
         let part = must(item.clone().into_inner().find(|c| c.as_rule() != Rule::k_not));
         let (precedence, make): (_, Box<dyn FnOnce(Box<Expr>) -> ExprKind>) = match part.as_rule() {
             Rule::is_null => {
@@ -363,7 +363,7 @@ impl Builder<'_> {
                 (Precedence::Is, Box::new(make))
             }
             Rule::is => {
-                negated = has(&part, Rule::k_not);
+                let negated = has(&part, Rule::k_not);
                 (Precedence::Is, self.is(&part, negated))
             }
             Rule::quantified => {
@@ -401,15 +401,7 @@ impl Builder<'_> {
                     (Precedence::Range, Box::new(make))
                 }
             },
-            _ => {
-                let (kind, not) = like(&part);
-                negated ^= not;
-                let mut sides = children(&part, Rule::arith);
-                let pattern = Box::new(self.expr(must(sides.next())));
-                let escape = sides.next().map(|c| Box::new(self.expr(c)));
-                let make = move |arg| ExprKind::Like { kind, arg, pattern, escape, negated };
-                (Precedence::Range, Box::new(make))
-            }
+            _ => return self.like(&part, negated, fold, end),
         };
         fold.predicate(precedence, |left| {
             let span = left.span.to(end);
@@ -543,17 +535,4 @@ fn comparison(text: &str) -> BinaryOp {
         "<>" | "!=" => BinaryOp::NotEq,
         _ => BinaryOp::Eq,
     }
-}
-
-/// Which of LIKE and its kin it is, and whether its sign negates it.
-fn like(pair: &Node<'_>) -> (LikeKind, bool) {
-    let sign = child(pair, Rule::like_sign).map_or("", |sign| sign.as_str());
-    let kind = if has(pair, Rule::k_ilike) || sign.ends_with('*') {
-        LikeKind::ILike
-    } else if has(pair, Rule::k_similar) {
-        LikeKind::SimilarTo
-    } else {
-        LikeKind::Like
-    };
-    (kind, sign.starts_with('!'))
 }

@@ -7,6 +7,7 @@
 
 mod call;
 mod expr;
+mod like;
 mod literal;
 mod pattern;
 mod query;

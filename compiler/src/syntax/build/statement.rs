@@ -5,7 +5,7 @@ use crate::diagnostics::syntax;
 use crate::syntax::ast::{
     ColumnDef, ColumnKind, ControlVerb, CreateFunction, CreateIndex, CreateTable, CreateType,
     CreateView, FunctionParam, Ident, Insert, KeyDef, LikeBehaviour, LikeTable, ObjectKind,
-    ObjectName, OptionEntry, OptionValue, OptionValueKind, Query, ShowWhat, Statement,
+    ObjectName, OnConflict, OptionEntry, OptionValue, OptionValueKind, Query, ShowWhat, Statement,
     StatementKind, Subscribe, TableElement, TableKind, Text, WatermarkDef,
 };
 use crate::syntax::grammar::Rule;
@@ -177,6 +177,7 @@ impl Builder<'_> {
             or_replace: modifiers.or_replace,
             if_not_exists: has(pair, Rule::if_not_exists),
             name: self.first_name(pair),
+            columns: self.column_names(pair),
             elements: child(pair, Rule::table_elements).map(|elements| {
                 children(&elements, Rule::table_element).map(|c| self.table_element(&c)).collect()
             }),
@@ -195,6 +196,18 @@ impl Builder<'_> {
             }
         }
         table
+    }
+
+    /// Names of columns; without a query behind them their types are missing.
+    fn column_names(&mut self, pair: &Node<'_>) -> Vec<Ident> {
+        let Some(names) = child(pair, Rule::column_names) else { return Vec::new() };
+        let behind = child(&names, Rule::comma).or_else(|| child(&names, Rule::rparen));
+        if let (Some(behind), None) = (behind, child(pair, Rule::as_query)) {
+            let found = format!("'{}'", behind.as_str());
+            let expected = ["a type", "AS"].map(str::to_owned);
+            self.report(syntax::unexpected_token(self.span(&behind), &found, &expected));
+        }
+        children(&names, Rule::ident).map(|name| self.ident(&name)).collect()
     }
 
     fn table_element(&mut self, pair: &Node<'_>) -> TableElement {
@@ -330,6 +343,16 @@ impl Builder<'_> {
             partition,
             columns: self.ident_list(pair),
             query: self.first_query(pair),
+            on_conflict: child(pair, Rule::on_conflict).map(|conflict| {
+                let what = if has(&conflict, Rule::k_nothing) {
+                    OnConflict::Nothing
+                } else if has(&conflict, Rule::k_error) {
+                    OnConflict::Error
+                } else {
+                    OnConflict::Deduplicate
+                };
+                (what, self.span(&conflict))
+            }),
             span: self.span(pair),
         }
     }

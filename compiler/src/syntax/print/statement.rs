@@ -140,6 +140,10 @@ impl Printer {
             (true, TableKind::Table) => "SOURCE TABLE",
         };
         self.create(table.or_replace, table.temporary, kind, table.if_not_exists, &table.name);
+        if !table.columns.is_empty() {
+            self.push(" ");
+            self.columns(&table.columns);
+        }
         if let Some(elements) = &table.elements {
             self.push(" ");
             self.block(|p| {
@@ -338,6 +342,11 @@ impl Printer {
         self.columns(&insert.columns);
         self.line();
         self.query(&insert.query);
+        if let Some((what, _)) = &insert.on_conflict {
+            self.line();
+            self.push("ON CONFLICT DO ");
+            self.push(what.word());
+        }
     }
 
     fn show(&mut self, what: &ShowWhat, like: Option<&Text>) {
