@@ -343,3 +343,67 @@ fn large_batches_lie_in_files_that_go_with_them() {
     LocalLog::open(dir.path()).expect("opens again");
     assert_eq!(files(dir.path()), 0, "nothing names them");
 }
+
+/// Whatever was cleaned, and when: the last records of the keys are there, those of deleted keys do
+/// not come back when their marks go, and what was replaced goes.
+#[test]
+fn a_cleaned_topic_holds_the_last_record_of_each_key() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut log = LocalLog::open(dir.path()).expect("opens");
+    let topic = NewTopic { name: "c".into(), partitions: 1, compacted: true, config: vec![] };
+    log.create_topic(&topic).expect("created");
+    let mut model = std::collections::BTreeMap::new();
+    // Numbers that look random and are the same each time.
+    let mut state = 7u64;
+    let mut random = move |below: u64| {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % below
+    };
+    for step in 0..120u64 {
+        if step % 40 == 0 {
+            drop(log);
+            log = LocalLog::open(dir.path()).expect("opens again");
+            log.limit_tails(60 << 10);
+        }
+        let mut writer = log.writer("w").expect("a writer");
+        for _ in 0..5 {
+            writer.begin().expect("begins");
+            // Keys that change, keys that stay, and a few that come and go.
+            for _ in 0..random(40) + 1 {
+                let number = if random(2) == 0 { random(30) } else { 100 + step * 10 + random(10) };
+                let key = format!("k{number:05}");
+                let value = (random(5) > 0).then(|| "v".repeat(random(900) as usize + 1));
+                writer
+                    .send(&Outgoing {
+                        topic: "c",
+                        key: Some(key.as_bytes()),
+                        value: value.as_deref().map(str::as_bytes),
+                        // Half of the marks are old enough to go with the next pass.
+                        timestamp: (random(2) == 0).then_some(0),
+                        ..Outgoing::default()
+                    })
+                    .expect("taken");
+                match value {
+                    Some(value) => model.insert(key, value),
+                    None => model.remove(&key),
+                };
+            }
+            assert_eq!(writer.commit(), Outcome::Committed);
+        }
+        if step % 6 == 0 {
+            let start = || Assignment { topic: "c".into(), partition: 0, offset: 0 };
+            let readers = [log.reader(&[start()]), log.reader_of_last(&[start()])];
+            for reader in readers {
+                let mut reader = reader.expect("a reader");
+                let seen = last_records(&log, &mut *reader);
+                let last = last_of_each_key(&seen).into_iter();
+                let found: std::collections::BTreeMap<_, _> =
+                    last.filter_map(|(_, key, value)| Some((key, value?))).collect();
+                assert!(found == model, "after step {step}");
+                let most = 4 * model.len() + 1_000;
+                assert!(seen.len() < most, "{} records of {} keys", seen.len(), model.len());
+            }
+        }
+    }
+}

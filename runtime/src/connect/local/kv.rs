@@ -19,7 +19,7 @@ use super::segments::{Keep, Place, Segments};
 use crate::error::{Result, RuntimeError};
 
 /// Values of this size lie in files of their own, bytes.
-const LARGE_BYTES_MIN: usize = 16 << 10;
+pub(super) const LARGE_BYTES_MIN: usize = 16 << 10;
 /// Where, in the store's folder.
 const SEGMENTS: &str = "segments";
 /// One memtable, bytes: what waits in memory to be written out is as much once more.

@@ -7,19 +7,19 @@
 //!  t NAME                        topic: number, partitions, identity, compacted (JSON)
 //!  d TOPIC PARTITION OFFSET      a batch of records; OFFSET of its first. A large one lies in a
 //!                                file, and here stands where (`kv`, `segments`)
-//!  m TOPIC PARTITION             compacted topic: where its tail begins, and the tail's bytes
+//!  m TOPIC PARTITION             compacted topic: where its tail begins, and how much of it there
+//!                                is (`Tail`)
 //!  c TOPIC PARTITION KEY         compacted topic: the last record of KEY before the tail, offset
-//!  in
-//!                                front
+//!                                in front
 //!  x TOPIC PARTITION OFFSET      compacted topic: time and KEY of the tombstone at OFFSET
 //!  e TOPIC PARTITION             offset after the last record
 //!  w ID                          generation of a transactional id
 //!  g GROUP 0 TOPIC 0 PARTITION   offset that tools show for a group
 //! ```
 //!
-//! What is written to a compacted topic stands in its tail as it does in any topic, batch by batch.
-//! When the tail has grown, its oldest batches are taken apart, and the last record of each key is
-//! kept by its key: a record that was replaced meanwhile costs no more than its bytes.
+//! What little is written to a compacted topic at first is kept by its key. As soon as a
+//! transaction brings more, the topic has a tail: batches as in any topic, which are cleaned
+//! (`clean`).
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -32,6 +32,7 @@ use super::batch::Walk;
 use super::kv::{Changes, Kv};
 use super::reader::{LocalReader, Order};
 use super::recent::Recent;
+use super::tail::Tail;
 use super::writer::LocalWriter;
 use crate::connect::{
     Assignment, DELETED_HELP, Log, NewTopic, OffsetQuery, Reader, TopicInfo, Writer,
@@ -45,7 +46,7 @@ const NEXT_NUMBER: &[u8] = b"n";
 /// The kinds of entries that belong to one topic.
 const TOPIC_KINDS: [u8; 5] = [b'd', b'm', b'c', b'x', b'e'];
 
-/// Tails of compacted topics are taken apart when they are longer, bytes.
+/// Tails of compacted topics are cleaned when more than this has come, bytes.
 const TAIL_BYTES: u64 = 64 << 20;
 
 /// Partitions of a topic at most.
@@ -73,7 +74,7 @@ pub(super) struct State {
     next_number: u32,
     /// Test hook: commits leave their markers out until they are released.
     hold_markers: bool,
-    /// A longer tail of a partition of a compacted topic is taken apart, bytes.
+    /// A partition of a compacted topic is cleaned when more has come, bytes.
     pub(super) tail_bytes: u64,
     /// Identity of the log.
     cluster: String,
@@ -93,27 +94,6 @@ pub(super) struct Topic {
     pub(super) recent: Vec<Recent>,
     /// Readers that follow it, of a compacted topic.
     readers: usize,
-}
-
-/// The records of a partition of a compacted topic that still stand in batches.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Tail {
-    /// Offset of the first.
-    pub(super) from: i64,
-    /// Bytes of the batches.
-    pub(super) bytes: u64,
-}
-
-impl Tail {
-    /// As it is kept.
-    pub(super) fn stored(self) -> [u8; 16] {
-        (u128::from(self.from as u64) << 64 | u128::from(self.bytes)).to_be_bytes()
-    }
-
-    fn read(stored: &[u8]) -> Option<Self> {
-        let both = u128::from_be_bytes(stored.try_into().ok()?);
-        Some(Self { from: (both >> 64) as i64, bytes: both as u64 })
-    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -176,7 +156,7 @@ impl LocalLog {
         all
     }
 
-    /// Test hook: longer tails of compacted topics are taken apart, bytes.
+    /// Test hook: tails of compacted topics are cleaned when more has come, bytes.
     pub fn limit_tails(&self, bytes: u64) {
         self.shared.lock().tail_bytes = bytes;
     }
@@ -246,7 +226,7 @@ impl State {
             topic.stable.clone_from(&topic.ends);
             for (partition, tail) in topic.tails.iter_mut().enumerate() {
                 let stored = kv.get(&tail_key(topic.meta.number, partition as u32))?;
-                let empty = Tail { from: topic.ends[partition], bytes: 0 };
+                let empty = Tail::empty(topic.ends[partition]);
                 *tail = stored.and_then(|v| Tail::read(&v)).unwrap_or(empty);
             }
         }
@@ -268,6 +248,11 @@ impl State {
 
     pub(super) fn topic(&self, name: &str) -> Option<&Topic> {
         self.topics.get(name)
+    }
+
+    /// Whether there is a topic of this number.
+    pub(super) fn has_topic(&self, number: u32) -> bool {
+        self.topics.values().any(|topic| topic.meta.number == number)
     }
 
     /// Whether the writer of this generation is the last that was made.
@@ -512,9 +497,9 @@ fn first_at(kv: &Kv, topic: &Topic, partition: u32, at: i64) -> Result<i64> {
     kv.scan(&prefix, &prefix, |key, value| {
         let base = offset_of(key);
         let at_us = at.saturating_mul(1_000);
-        found = Walk::new(value)
-            .position(|record| record.timestamp.is_some_and(|t| t >= at_us))
-            .map(|i| base + i as i64);
+        found = Walk::new(base, value)
+            .find(|record| record.timestamp_ms.saturating_mul(1_000) >= at_us)
+            .map(|record| record.offset);
         found.is_none()
     })?;
     Ok(found.unwrap_or(topic.ends[partition as usize]))

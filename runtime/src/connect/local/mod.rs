@@ -4,8 +4,8 @@
 //!
 //! * A transaction's records are buffered until its commit; then offsets are given, everything is
 //!   written in one batch and, on disk, synced. Readers see whole transactions only.
-//! * A compacted topic holds the last record per key, and of what was written lately older ones
-//!   too. Tombstones are kept for a week, so that a local store that is behind hears of deleted
+//! * A compacted topic holds the last record per key, and older ones until it is cleaned.
+//!   Tombstones are kept for a week, so that a local store that is behind hears of deleted
 //!   keys. Its readers get records in the order of their offsets: while there are readers, from
 //!   what was last written, which is kept in memory; else from rounds over all keys, and then from
 //!   the tail. Who only wants the last records gets those before the tail in key order.
@@ -16,6 +16,7 @@
 
 mod access;
 mod batch;
+mod clean;
 mod kv;
 mod log;
 mod reader;
@@ -23,6 +24,7 @@ mod recent;
 mod remote;
 mod segments;
 mod server;
+mod tail;
 mod wire;
 mod writer;
 

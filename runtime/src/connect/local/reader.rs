@@ -129,8 +129,8 @@ impl Partition {
         Ok(stored)
     }
 
-    /// Reads on in the tail of a compacted topic. Nothing, if its batches are taken apart
-    /// meanwhile: then what was read is looked for among the keys.
+    /// Reads on in the tail of a compacted topic. Nothing, if it begins later meanwhile: then what
+    /// comes next is looked for among the keys.
     fn scan_tail(&mut self, shared: &Shared) -> Result<Stored> {
         let position = self.position;
         let stored = self.scan(shared)?;

@@ -26,7 +26,7 @@ const OPEN_FILES_MAX: usize = 128;
 pub(super) enum Keep {
     /// Until it is deleted.
     Long,
-    /// Until the tail that it is in is taken apart.
+    /// Until the topic that it is in is cleaned.
     Short,
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use flow_ir::kernel::Record;
 
-use super::batch::{Batch, Walk};
+use super::batch::{Batch, StoredRecord, Walk};
 use super::log::LocalLog;
 use super::wire::{BODY_BYTES_MAX, PartOf, Polled, Request, Response, receive, send};
 use crate::connect::{Fetched, Log, Outcome, Outgoing, Reader, Writer};
@@ -272,7 +272,7 @@ fn stage(
         let cut = || RuntimeError::user("a client's transaction is cut short");
         let (batch, rest) = body.split_at_checked(part.bytes).ok_or_else(cut)?;
         body = rest;
-        for record in Walk::new(batch) {
+        for record in Walk::new(0, batch).map(StoredRecord::record) {
             writer.send(&Outgoing {
                 topic: &part.topic,
                 partition: part.partition,

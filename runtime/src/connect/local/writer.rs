@@ -4,28 +4,27 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::batch::{Batch, Walk, push_single};
+use super::batch::{Batch, StoredRecord, Walk, push_single};
+use super::clean::Pass;
 use super::kv::Changes;
 use super::log::{
-    Shared, State, Tail, compacted_prefix, data_key, data_prefix, end_key, group_key, offset_of,
-    tail_key, tombstone_key, tombstone_prefix,
+    Shared, State, compacted_prefix, data_key, end_key, group_key, tail_key, tombstone_key,
+    tombstone_prefix,
 };
 use super::segments::Keep;
+use super::tail::Tail;
 use crate::connect::{Assignment, Outcome, Outgoing, Writer};
 use crate::error::{Result, RuntimeError};
 
 /// How long the mark of a deleted key is kept: a store that is older is restored whole.
-const TOMBSTONE_RETENTION_MS: i64 = 7 * 24 * 3_600 * 1_000;
+pub(super) const TOMBSTONE_RETENTION_MS: i64 = 7 * 24 * 3_600 * 1_000;
 
 /// Records of a partition are cut into stored batches of this size, bytes.
-const BATCH_BYTES: usize = 256 << 10;
+pub(super) const BATCH_BYTES: usize = 256 << 10;
 
 /// Of a compacted topic without a tail, what a transaction writes to a partition is kept by key at
 /// once if it is not more than this, bytes: a topic of few keys never has a tail to be read.
 const KEYED_BYTES: u64 = 16 << 10;
-
-/// A tail that is too long is taken apart a piece a commit, this part of what is too long.
-const TAIL_PIECES: u64 = 4;
 
 /// Writes transactions under one transactional id.
 pub(super) struct LocalWriter {
@@ -36,6 +35,8 @@ pub(super) struct LocalWriter {
     written: BTreeMap<(String, u32), i64>,
     /// The topics that it has written, with their numbers: another one of the name is not meant.
     known: BTreeMap<String, u32>,
+    /// The partition that is cleaned: one at a time.
+    pass: Option<Pass>,
 }
 
 #[derive(Default)]
@@ -61,20 +62,10 @@ struct Made {
     followed: Vec<Followed>,
 }
 
-/// A record of a compacted topic.
-struct Keyed<'a> {
-    key: &'a [u8],
-    offset: i64,
-    /// Milliseconds since 1970.
-    timestamp: i64,
-    is_tombstone: bool,
-    stored: &'a [u8],
-}
-
 impl LocalWriter {
     pub(super) fn new(shared: Arc<Shared>, id: String, generation: u64) -> Self {
         let (written, known) = (BTreeMap::new(), BTreeMap::new());
-        Self { shared, id, generation, open: None, written, known }
+        Self { shared, id, generation, open: None, written, known, pass: None }
     }
 
     fn refuse_if_fenced(&self) -> Result<()> {
@@ -101,8 +92,7 @@ impl LocalWriter {
                 }
                 let mut tail = topic.tails[partition as usize];
                 if topic.meta.compacted {
-                    let at = (number, partition, state.tail_bytes);
-                    tail = self.put_in_tail(at, tail, end, &stored, changes)?;
+                    tail = self.put_in_tail((number, partition), tail, end, &stored, changes)?;
                 } else {
                     put_batches((number, partition), &stored, Keep::Long, changes);
                 }
@@ -126,21 +116,17 @@ impl LocalWriter {
     /// its tail is then.
     fn put_in_tail(
         &self,
-        (topic, partition, most): (u32, u32, u64),
+        (topic, partition): (u32, u32),
         mut tail: Tail,
         end: i64,
         batches: &[(i64, Arc<Vec<u8>>)],
         changes: &mut Changes,
     ) -> Result<Tail> {
         let bytes: u64 = batches.iter().map(|(_, batch)| batch.len() as u64).sum();
-        if tail.bytes == 0 && bytes <= KEYED_BYTES {
+        if tail.bytes + tail.clean_bytes == 0 && bytes <= KEYED_BYTES {
             self.put_compacted(topic, partition, batches, changes)?;
-            tail.from = end;
+            (tail.from, tail.cleaned) = (end, end);
         } else {
-            if tail.bytes > most {
-                let piece = (most / TAIL_PIECES).max(1);
-                tail = self.take_apart((topic, partition), tail, piece, changes)?;
-            }
             put_batches((topic, partition), batches, Keep::Short, changes);
             tail.bytes += bytes;
         }
@@ -148,31 +134,38 @@ impl LocalWriter {
         Ok(tail)
     }
 
-    /// Takes the oldest batches of a tail apart. Returns what is left of it.
-    fn take_apart(
-        &self,
-        (topic, partition): (u32, u32),
-        tail: Tail,
-        piece: u64,
-        changes: &mut Changes,
-    ) -> Result<Tail> {
-        let prefix = data_prefix(topic, partition);
-        let (mut batches, mut bytes, mut until) = (Vec::new(), 0, None);
-        self.shared.kv.scan(&prefix, &data_key(topic, partition, tail.from), |key, batch| {
-            if bytes >= piece {
-                until = Some(offset_of(key));
-                return false;
+    /// Goes on with the pass over the partition that is cleaned, if the transaction writes to it;
+    /// or begins one over a partition that it writes to, if that is due.
+    fn clean(&mut self, state: &State, made: &mut Made) -> Result<()> {
+        let Made { changes, ends, .. } = made;
+        let number = |name: &String| state.topic(name).map(|topic| topic.meta.number);
+        if self.pass.is_none() {
+            let due = |tail: &Tail| tail.bytes > state.tail_bytes.max(tail.clean_bytes);
+            let Some((name, partition, _, tail)) = ends.iter().find(|end| due(&end.3)) else {
+                return Ok(());
+            };
+            let Some(number) = number(name) else { return Ok(()) };
+            self.pass = Pass::begin((number, *partition), *tail, &self.shared.kv)?;
+        }
+        let Some(mut pass) = self.pass.take() else { return Ok(()) };
+        let over = ends.iter_mut().find(|(name, partition, ..)| {
+            (number(name), *partition) == (Some(pass.topic), pass.partition)
+        });
+        let done = match over {
+            Some((.., tail)) => {
+                let done = pass.go_on(*tail, &self.shared.kv, changes)?;
+                if let Some(done) = done {
+                    *tail = done;
+                    changes.put(&tail_key(pass.topic, pass.partition), &done.stored());
+                }
+                done.is_some()
             }
-            bytes += batch.len() as u64;
-            batches.push((offset_of(key), Arc::new(batch.to_vec())));
-            true
-        })?;
-        // The last batch stays: it tells where the tail begins.
-        let Some(until) = until else { return Ok(tail) };
-        self.put_compacted(topic, partition, &batches, changes)?;
-        changes
-            .delete_range(data_key(topic, partition, tail.from)..data_key(topic, partition, until));
-        Ok(Tail { from: until, bytes: tail.bytes.saturating_sub(bytes) })
+            None => !state.has_topic(pass.topic),
+        };
+        if !done {
+            self.pass = Some(pass);
+        }
+        Ok(())
     }
 
     /// Adds the last record of each key in these batches, which have their first offsets in front.
@@ -184,20 +177,21 @@ impl LocalWriter {
         changes: &mut Changes,
     ) -> Result<()> {
         let last = last_of_each_key(batches);
-        let tombstones = last.iter().filter(|record| record.is_tombstone).count();
+        let tombstones = last.iter().filter(|record| record.value.is_none()).count();
         self.expire(topic, partition, tombstones, changes)?;
         let mut key = compacted_prefix(topic, partition);
         let (prefix, mut value) = (key.len(), Vec::new());
         for record in last {
             let offset = record.offset.to_be_bytes();
-            if record.is_tombstone {
+            let record_key = record.key_bytes();
+            if record.value.is_none() {
                 value.clear();
-                value.extend_from_slice(&record.timestamp.to_be_bytes());
-                value.extend_from_slice(record.key);
+                value.extend_from_slice(&record.timestamp_ms.to_be_bytes());
+                value.extend_from_slice(record_key);
                 changes.put(&tombstone_key(topic, partition, &offset), &value);
             }
             key.truncate(prefix);
-            key.extend_from_slice(record.key);
+            key.extend_from_slice(record_key);
             value.clear();
             value.extend_from_slice(&offset);
             push_single(record.stored, &mut value);
@@ -254,25 +248,15 @@ fn put_batches(
 }
 
 /// The last record of each key, in the order of the keys.
-fn last_of_each_key(batches: &[(i64, Arc<Vec<u8>>)]) -> Vec<Keyed<'_>> {
-    let mut records = Vec::new();
-    for (first, batch) in batches {
-        let mut walk = Walk::new(batch);
-        let stored = std::iter::from_fn(|| walk.next_stored());
-        records.extend((*first..).zip(stored).map(|(offset, (record, stored))| Keyed {
-            key: record.key.unwrap_or(&[]),
-            offset,
-            timestamp: record.timestamp.unwrap_or(0) / 1_000,
-            is_tombstone: record.value.is_none(),
-            stored,
-        }));
-    }
-    records.sort_unstable_by(|a, b| a.key.cmp(b.key).then(b.offset.cmp(&a.offset)));
-    records.dedup_by(|next, kept| next.key == kept.key);
+fn last_of_each_key(batches: &[(i64, Arc<Vec<u8>>)]) -> Vec<StoredRecord<'_>> {
+    let records = batches.iter().flat_map(|(base, batch)| Walk::new(*base, batch));
+    let mut records: Vec<_> = records.collect();
+    records.sort_unstable_by(|a, b| a.key_bytes().cmp(b.key_bytes()).then(b.offset.cmp(&a.offset)));
+    records.dedup_by(|next, kept| next.key_bytes() == kept.key_bytes());
     records
 }
 
-fn now_ms() -> i64 {
+pub(super) fn now_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64)
 }
 
@@ -320,11 +304,14 @@ impl Writer for LocalWriter {
 
     fn commit(&mut self) -> Outcome {
         let open = self.open.take().expect("a transaction is begun before its commit");
-        let mut state = self.shared.lock();
+        let shared = self.shared.clone();
+        let mut state = shared.lock();
         if !state.is_current(&self.id, self.generation) {
             return Outcome::Fenced;
         }
-        let Made { changes, ends, followed } = match self.make(open, &state) {
+        let made = self.make(open, &state);
+        let cleaned = made.and_then(|mut made| self.clean(&state, &mut made).map(|()| made));
+        let Made { changes, ends, followed } = match cleaned {
             Ok(made) => made,
             Err(error) => return Outcome::Aborted(error),
         };
