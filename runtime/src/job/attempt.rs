@@ -419,7 +419,9 @@ impl Coordinator<'_> {
         let stored = output.state.iter().any(|state| state.for_disk.is_some());
         match self.committer.commit(output)? {
             Done::Committed(_) if stored => {
-                self.metrics.state_disk_bytes.set(self.committer.disk.bytes());
+                let bytes = self.committer.disk.bytes();
+                self.metrics.state_disk_bytes.set(bytes);
+                self.follow.store_is_of(bytes);
             }
             Done::Committed(_) => {}
             Done::Merged => assert!(!changed, "changed state is committed"),

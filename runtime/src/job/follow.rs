@@ -8,9 +8,13 @@ use crate::commit::EpochOutput;
 use crate::config::LocalStore;
 use crate::error::{Result, RuntimeError};
 
-/// The store follows at the latest when this much of the changelog is beyond it, bytes: what a
-/// start reads again takes about a second, and so much is copied at once.
-const BEHIND_BYTES_MAX: usize = 64 << 20;
+/// The store may be behind by this much of the changelog, bytes: what a start reads again takes
+/// about a second.
+const BEHIND_BYTES_MIN: usize = 64 << 20;
+
+/// And by more where it is large, so that it is not written again and again as it grows: a start
+/// that reads all of it reads half as much again. So much is copied at once at most, bytes.
+const BEHIND_BYTES_MAX: usize = 256 << 20;
 
 /// The store follows at the latest after this many epochs: with the default commit interval of
 /// 100 ms half a minute of a job that is busy all the time.
@@ -22,6 +26,8 @@ pub(super) struct Follow {
     when: When,
     epochs: u32,
     bytes: usize,
+    /// Bytes of the store.
+    store_bytes: usize,
     /// The last seal that is in the store.
     stored: u32,
 }
@@ -51,7 +57,7 @@ impl When {
 impl Follow {
     /// At the start of an attempt, when the store is up to date.
     pub(super) fn new(when: When) -> Self {
-        Self { when, epochs: 0, bytes: 0, stored: 0 }
+        Self { when, epochs: 0, bytes: 0, store_bytes: 0, stored: 0 }
     }
 
     /// Whether the store is to follow the epoch that begins.
@@ -63,7 +69,8 @@ impl Follow {
         let is_due = match self.when {
             When::Always => true,
             When::Behind => {
-                self.epochs >= BEHIND_EPOCHS_MAX || self.bytes >= BEHIND_BYTES_MAX || is_full
+                let most = (self.store_bytes / 2).clamp(BEHIND_BYTES_MIN, BEHIND_BYTES_MAX);
+                self.epochs >= BEHIND_EPOCHS_MAX || self.bytes >= most || is_full
             }
             When::Never if is_full => {
                 let what = format!(
@@ -79,6 +86,11 @@ impl Follow {
             (self.epochs, self.bytes) = (0, 0);
         }
         Ok(is_due)
+    }
+
+    /// The store is of so many bytes now.
+    pub(super) fn store_is_of(&mut self, bytes: u64) {
+        self.store_bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
     }
 
     /// An epoch is committed and, if it was to be, in the store. Returns the last seal there.
@@ -116,8 +128,13 @@ mod tests {
         assert_eq!(due(&mut follow, 100), Some(true), "after many epochs");
         assert_eq!(follow.committed(BEHIND_EPOCHS_MAX + 1, 1, true), BEHIND_EPOCHS_MAX + 1);
         assert_eq!(due(&mut follow, 100), Some(false));
-        follow.committed(BEHIND_EPOCHS_MAX + 2, BEHIND_BYTES_MAX, false);
+        follow.committed(BEHIND_EPOCHS_MAX + 2, BEHIND_BYTES_MIN, false);
         assert_eq!(due(&mut follow, 100), Some(true), "after many bytes");
+        follow.store_is_of(BEHIND_BYTES_MIN as u64 * 2 + 4);
+        follow.committed(BEHIND_EPOCHS_MAX + 3, BEHIND_BYTES_MIN, false);
+        assert_eq!(due(&mut follow, 100), Some(false), "half as many as the store has");
+        follow.committed(BEHIND_EPOCHS_MAX + 4, 2, false);
+        assert_eq!(due(&mut follow, 100), Some(true));
         assert_eq!(due(&mut follow, 101), Some(true), "memory is full");
     }
 
