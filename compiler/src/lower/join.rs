@@ -53,7 +53,7 @@ impl Lowering<'_> {
         let both = [left.row.clone(), right.row.clone()].concat();
         let condition = join.condition.as_ref().map(|c| self.sites.filter_kernel(&both, c));
         let op = match join.class {
-            JoinClass::Regular => self.regular(join, condition, left, right),
+            JoinClass::Regular => self.regular(join, condition, inputs, [left, right]),
             JoinClass::Window { left_end, right_end, by_clock } => {
                 PhysicalOp::WindowJoin(WindowJoin {
                     kind: join.kind,
@@ -98,18 +98,21 @@ impl Lowering<'_> {
         &mut self,
         join: &Join,
         condition: Option<KernelSpec>,
-        left: Side,
-        right: Side,
+        inputs: [VertexId; 2],
+        [left, right]: [Side; 2],
     ) -> PhysicalOp {
         let value = |side: usize, of: &Side| {
-            kept_row(&of.row, if join.kind.counts_partners(side) { 2 } else { 1 })
+            let changelog = self.graph.vertices[inputs[side].index()].changelog;
+            physical::Join::kept(join.kind, side, &of.row, changelog)
         };
+        let values = [value(0, &left), value(1, &right)];
+        let [left_value, right_value] = values;
         PhysicalOp::Join(physical::Join {
             kind: join.kind,
             nulls_equal: join.nulls_equal.clone(),
             condition,
-            left: self.table("left", TableKind::Ordered, left.numbered(), value(0, &left)),
-            right: self.table("right", TableKind::Ordered, right.numbered(), value(1, &right)),
+            left: self.table("left", TableKind::Ordered, left.numbered(), left_value),
+            right: self.table("right", TableKind::Ordered, right.numbered(), right_value),
             left_keys: left.keys,
             right_keys: right.keys,
         })

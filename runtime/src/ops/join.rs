@@ -7,14 +7,15 @@
 use std::sync::Arc;
 
 use flow_ir::ids::TableId;
-use flow_ir::physical::{Changelog, Join, JoinKind, TableKind, kept_row};
+use flow_ir::physical::{Changelog, Join, JoinKind, TableKind};
 use flow_ir::row::{
     BatchBuilder, Column, KeyBatch, KeyEncoder, RowBatch, RowLayout, RowRef, key_group,
 };
 use flow_ir::types::Type;
 
 use super::changes::NetRows;
-use super::kept::KeptRows;
+use super::kept::{self, KeptRows};
+use super::kept_lists::{self, KeptLists};
 use super::pairs::{Keys, Pairs, Side, check_keys, copy, product};
 use super::{OpCx, OpError, Operator, Plan, data};
 
@@ -26,7 +27,7 @@ pub(super) struct JoinOp {
     /// The key columns in which NULL equals nothing.
     strict: [KeyEncoder; 2],
     sides: [Side; 2],
-    kept: [KeptRows; 2],
+    kept: [Kept; 2],
     tables: [TableId; 2],
     /// Whether a side's rows know the weight of their partners.
     counted: [bool; 2],
@@ -41,6 +42,24 @@ pub(super) struct JoinOp {
     /// Output of the epoch, where rows may be taken back.
     net: Option<NetRows>,
     key: Vec<u8>,
+}
+
+/// How the rows of one side are kept.
+enum Kept {
+    /// Each for itself, with its weight and perhaps that of its partners.
+    Rows(KeptRows),
+    /// In lists: they stay as they are.
+    Lists(KeptLists),
+}
+
+impl Kept {
+    /// Bytes of a key behind the join key.
+    fn suffix(&self) -> usize {
+        match self {
+            Self::Rows(_) => kept::NUMBER_BYTES,
+            Self::Lists(_) => kept_lists::NUMBER_BYTES,
+        }
+    }
 }
 
 /// Rows of one side that go out without a partner, with their weights.
@@ -64,12 +83,18 @@ impl JoinOp {
         let (left, right, output) = (plan.input(0)?, plan.input(1)?, plan.output());
         check_keys(&left, &op.left_keys, &right, &op.right_keys)?;
         let counted = [0, 1].map(|side| op.kind.counts_partners(side));
-        let numbers = counted.map(|counted| if counted { 2 } else { 1 });
-        let table = |id, row: &[Type], numbers| {
-            plan.table(id, TableKind::Ordered, &data(&kept_row(row, numbers)))
+        let side = |side: usize, id, row: &[Type]| -> Result<_, String> {
+            let changelog = plan.inputs[side].changelog;
+            let value = Join::kept(op.kind, side, row, changelog);
+            let kept = match (counted[side], changelog) {
+                (false, Changelog::Append) => Kept::Lists(KeptLists::new(row)),
+                (false, Changelog::Retract) => Kept::Rows(KeptRows::new(row, 1)),
+                (true, _) => Kept::Rows(KeptRows::new(row, 2)),
+            };
+            Ok((plan.table(id, TableKind::Ordered, &data(&value))?, kept))
         };
-        let tables = [table(op.left, &left, numbers[0])?, table(op.right, &right, numbers[1])?];
-        let kept = [KeptRows::new(&left, numbers[0]), KeptRows::new(&right, numbers[1])];
+        let (left_table, left_kept) = side(0, op.left, &left)?;
+        let (right_table, right_kept) = side(1, op.right, &right)?;
         let retracts = plan.vertex.changelog == Changelog::Retract;
         if !retracts && !matches!(op.kind, JoinKind::Inner | JoinKind::Semi) {
             return Err("an outer or anti join takes rows back".into());
@@ -86,8 +111,8 @@ impl JoinOp {
                 KeyEncoder::new(&sides[0].layout, &strict(&op.left_keys)),
                 KeyEncoder::new(&sides[1].layout, &strict(&op.right_keys)),
             ],
-            kept,
-            tables,
+            kept: [left_kept, right_kept],
+            tables: [left_table, right_table],
             counted,
             pairs: Pairs::new(plan, op.condition.as_ref(), op.kind)?,
             origins: Vec::new(),
@@ -128,16 +153,23 @@ impl JoinOp {
     ) -> Result<(), OpError> {
         let other = 1 - own;
         let counted = self.counted[other];
-        let most = self.pairs.bytes().saturating_add(cx.limit_bytes);
-        let (table, kept) = (cx.state.ordered(self.tables[other]), &self.kept[other]);
-        for entry in table.scan(Some(group), key)? {
-            self.origins.push((i, kept.number(entry.row, 0)));
-            self.partners.push(if counted { entry.key } else { &[] });
-            let partner = kept.row(entry.row);
+        let Self { pairs, origins, partners, kept, tables, .. } = self;
+        let most = pairs.bytes().saturating_add(cx.limit_bytes);
+        let mut meet = |key: &[u8], partner: RowRef<'_>, weight: i64| {
+            origins.push((i, weight));
+            partners.push(if counted { key } else { &[] });
             let [left, right] = if own == 0 { [row, partner] } else { [partner, row] };
-            self.pairs.push(left, right);
-            if self.pairs.bytes() > most {
-                return Err(OpError::TooMuch);
+            pairs.push(left, right);
+            if pairs.bytes() > most { Err(OpError::TooMuch) } else { Ok(()) }
+        };
+        for entry in cx.state.ordered(tables[other]).run(group, key)? {
+            match &kept[other] {
+                Kept::Rows(kept) => {
+                    meet(entry.key, kept.row(entry.row), kept.number(entry.row, 0))?;
+                }
+                Kept::Lists(kept) => {
+                    kept.rows(entry.row).try_for_each(|partner| meet(&[], partner, 1))?;
+                }
             }
         }
         Ok(())
@@ -156,11 +188,11 @@ impl JoinOp {
         for &place in &passed {
             let (i, partner) = self.origins[place];
             self.counts[i] = self.counts[i].wrapping_add(partner);
-            if self.counted[other] {
+            if let (true, Kept::Rows(kept)) = (self.counted[other], &mut self.kept[other]) {
                 let table = cx.state.ordered(self.tables[other]);
                 let (group, key) = (key_group(keys.hash(i)), self.partners.get(place));
                 let add = |partners: i64| partners.wrapping_add(rows.weight(i));
-                let (before, after) = self.kept[other].change(table, (group, key), 1, add)?;
+                let (before, after) = kept.change(table, (group, key), 1, add)?;
                 let shown = self.shows_alone(other, after) - self.shows_alone(other, before);
                 let columns = self.pairs.columns_of(other);
                 let weight = product(shown, partner)?;
@@ -199,7 +231,19 @@ impl JoinOp {
     ) -> Result<(), OpError> {
         self.key.clear();
         self.key.extend_from_slice(key);
-        let (table, kept) = (cx.state.ordered(self.tables[own]), &mut self.kept[own]);
+        let table = cx.state.ordered(self.tables[own]);
+        let kept = match &mut self.kept[own] {
+            Kept::Rows(kept) => kept,
+            Kept::Lists(_) if weight < 0 => {
+                return Err(OpError::Internal("an append-only input takes a row back"));
+            }
+            Kept::Lists(kept) => {
+                return (0..weight).try_for_each(|_| {
+                    self.key.truncate(key.len());
+                    kept.add(table, group, &mut self.key, row)
+                });
+            }
+        };
         let known = kept.find(table, group, &mut self.key, row)?;
         let known_weight = known.map_or(0, |numbers| numbers[0]);
         let at = (group, &self.key[..]);
@@ -229,6 +273,9 @@ impl JoinOp {
 
 impl Operator for JoinOp {
     fn on_batch(&mut self, port: usize, rows: &RowBatch, cx: &mut OpCx<'_>) -> Result<(), OpError> {
+        for (table, kept) in self.tables.iter().zip(&self.kept) {
+            cx.state.ordered(*table).set_runs(kept.suffix());
+        }
         let mut keys = std::mem::take(&mut self.sides[port].keys);
         self.sides[port].key.encode(rows, &mut keys);
         self.counts.clear();

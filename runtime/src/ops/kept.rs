@@ -17,6 +17,8 @@ use crate::state::{OrderedTable, prefix_end};
 
 /// Bytes of a row's place at the end of a key.
 const PLACE_BYTES: usize = 4;
+/// Bytes of a key behind the join key.
+pub(super) const NUMBER_BYTES: usize = size_of::<u64>() + PLACE_BYTES;
 
 /// How the rows of one side are kept.
 pub(super) struct KeptRows {

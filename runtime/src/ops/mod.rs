@@ -22,6 +22,7 @@ mod groups;
 mod interval_join;
 mod join;
 mod kept;
+mod kept_lists;
 mod late;
 mod lookup_join;
 mod map;

@@ -9,6 +9,7 @@
 //!   groups, in turn.
 
 mod read;
+mod runs;
 
 use std::collections::{BTreeMap, btree_map};
 use std::ops::{Bound, ControlFlow};
@@ -22,6 +23,7 @@ use super::error::StateError;
 use super::overlay::OverlayBuilder;
 use super::small::{Key, Row};
 use super::spill::{DiskTable, OnlyOnDisk, prefix_end};
+use runs::Runs;
 
 /// Memory of an entry in the tree, bytes: key, entry, and the nodes' unused third.
 const ENTRY_BYTES: usize = (size_of::<Key>() + size_of::<Entry>()) * 3 / 2;
@@ -95,6 +97,8 @@ pub struct OrderedTable {
     disk: Option<DiskTable>,
     /// By key group.
     only_on_disk: Box<[OnlyOnDisk]>,
+    /// Which runs these are of, if keys are told apart so.
+    runs: Option<Runs>,
     /// The key group that is evicted next.
     hand: u8,
     /// Memory of keys and rows outside of the tree.
@@ -115,6 +119,7 @@ impl OrderedTable {
             touched_keys: Vec::new(),
             disk,
             only_on_disk: vec![OnlyOnDisk::default(); KEY_GROUPS as usize].into(),
+            runs: None,
             hand: 0,
             heap_bytes: 0,
         }
@@ -339,6 +344,7 @@ impl OrderedTable {
             + self.touched.len() * size_of::<Touched>()
             + self.gone.len() * size_of::<(u8, usize, usize)>()
             + self.touched_keys.len()
+            + self.runs.as_ref().map_or(0, Runs::bytes)
     }
 
     fn in_memory<'t>(
@@ -385,6 +391,9 @@ impl OrderedTable {
 
     fn came_back(&mut self, group: u8, key: &[u8], row: RowRef<'_>) {
         self.only_on_disk[usize::from(group)].came_back();
+        if let Some(runs) = &mut self.runs {
+            runs.came_back(key);
+        }
         self.insert_clean(group, key, row);
     }
 
@@ -494,12 +503,15 @@ impl OrderedTable {
             chosen[usize::from(group)] = true;
             freed += sizes[usize::from(group)];
         }
-        let (only_on_disk, heap_bytes) = (&mut self.only_on_disk, &mut self.heap_bytes);
+        let Self { only_on_disk, heap_bytes, runs, .. } = self;
         self.tree.retain(|key, entry| {
             let group = usize::from(entry.group);
             let evicted = chosen[group] && clean_bytes(key, entry, published) > 0;
             if evicted {
                 only_on_disk[group].left();
+                if let Some(runs) = runs {
+                    runs.left(key.bytes());
+                }
                 *heap_bytes -= key.heap_bytes() + entry.row.as_ref().map_or(0, Row::heap_bytes);
             }
             !evicted

@@ -39,6 +39,11 @@ impl OnlyOnDisk {
         self.count = self.count.saturating_sub(1);
     }
 
+    /// Whether all of them are counted.
+    pub(super) fn are_counted(self) -> bool {
+        !self.uncounted
+    }
+
     /// There may be more than were counted.
     pub(super) fn more(&mut self) {
         self.uncounted = true;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Changelog;
 use crate::ids::TableId;
 use crate::kernel::KernelSpec;
 use crate::types::{DataType, Field, Type};
@@ -74,10 +75,30 @@ pub struct Join {
     /// Over left and right columns; only its filter counts.
     pub condition: Option<KernelSpec>,
     /// Ordered: key, number of the row → `kept_row`: weight and, unless the kind is inner, the
-    /// weight of the right rows that are its partners.
+    /// weight of the right rows that are its partners. Of an append-only input whose partners are
+    /// not counted: key, number of the list → `kept_list`.
     pub left: TableId,
-    /// Ordered: key, number of the row → `kept_row`: weight and, if the kind is full, likewise.
+    /// Ordered: key, number of the row → `kept_row`: weight and, if the kind is full, likewise. Or
+    /// lists, likewise.
     pub right: TableId,
+}
+
+impl Join {
+    /// The value of a side's table: of an input (0 left, 1 right) of these columns that changes so.
+    pub fn kept(kind: JoinKind, side: usize, row: &[Type], changelog: Changelog) -> Vec<Type> {
+        match (kind.counts_partners(side), changelog) {
+            (false, Changelog::Append) => kept_list(row),
+            (false, Changelog::Retract) => kept_row(row, 1),
+            (true, Changelog::Append | Changelog::Retract) => kept_row(row, 2),
+        }
+    }
+}
+
+/// The value under which a join keeps several rows of these columns: an ARRAY of ROWs.
+pub fn kept_list(row: &[Type]) -> Vec<Type> {
+    let fields = row.iter().map(|ty| Field::new("", ty.clone())).collect();
+    let row = Type::not_null(DataType::Row(fields));
+    vec![Type::not_null(DataType::Array(Box::new(row)))]
 }
 
 /// The value under which a join keeps a row of these columns: so many BIGINTs, then a ROW.

@@ -56,7 +56,7 @@ pub(super) fn interleave<T>(left: Vec<T>, right: Vec<T>, picks: &[bool]) -> Vec<
 fn join_graph(kind: JoinKind, nulls_equal: bool, changes: Changelog, condition: bool) -> Graph {
     let mut graph = Graph::new();
     let (left, right) = (graph.source(&types(), changes), graph.source(&types(), changes));
-    let value = |side| kept_row(&types(), if kind.counts_partners(side) { 2 } else { 1 });
+    let value = |side| Join::kept(kind, side, &types(), changes);
     let both: Vec<Type> = types().into_iter().chain(types()).collect();
     let output = if kind.has_pairs() { both.clone() } else { types() };
     let join = PhysicalOp::Join(Join {
@@ -68,7 +68,9 @@ fn join_graph(kind: JoinKind, nulls_equal: bool, changes: Changelog, condition: 
         left: graph.table(TableKind::Ordered, value(0)),
         right: graph.table(TableKind::Ordered, value(1)),
     });
-    graph.add(join, &[(left, Some(vec![0])), (right, Some(vec![0]))], output, changes);
+    let appends = matches!(kind, JoinKind::Inner | JoinKind::Semi);
+    let made = if appends { changes } else { Changelog::Retract };
+    graph.add(join, &[(left, Some(vec![0])), (right, Some(vec![0]))], output, made);
     graph
 }
 
@@ -160,6 +162,21 @@ pub(super) fn changelogs_join() {
     )| {
         let kind = (kind, nulls_equal);
         check_join(kind, Changelog::Retract, condition, [left, right], &picks, &sizes);
+    });
+}
+
+/// What takes nothing back is kept in lists, and joins as anything else does.
+#[test]
+fn rows_that_stay_join() {
+    let log = || prop::collection::vec(row().prop_map(|row| (row, 1)), 0..60);
+    proptest!(ProptestConfig::with_cases(128), |(
+        left in log(), right in log(), condition in any::<bool>(),
+        kind in kinds(), nulls_equal in any::<bool>(),
+        picks in prop::collection::vec(any::<bool>(), 1..20),
+        sizes in prop::collection::vec(1usize..9, 0..8),
+    )| {
+        let kind = (kind, nulls_equal);
+        check_join(kind, Changelog::Append, condition, [left, right], &picks, &sizes);
     });
 }
 

@@ -15,7 +15,7 @@ const ENTRIES_READ_AT_ONCE: usize = 64;
 impl OrderedTable {
     pub(super) fn read_key(&mut self, group: u8, key: &[u8]) -> Result<(), StateError> {
         let Some(disk) = &self.disk else { return Ok(()) };
-        if self.only_on_disk[usize::from(group)].any()
+        if self.key_may_be_away(group, key)
             && !self.tree.contains_key(key)
             && let Some(row) = disk.get(group, key)?
         {

@@ -1,9 +1,11 @@
-//! Tests of the state store: `model` holds random histories of all table kinds against plain maps;
+//! Tests of the state store: `model` holds random histories of all table kinds against plain maps,
+//! `runs` those of keys in runs;
 //! `disk` and `changelog` test what comes from outside; `tables` shows properties by example.
 
 mod changelog;
 mod disk;
 mod model;
+mod runs;
 mod tables;
 
 use std::sync::Arc;
