@@ -16,13 +16,12 @@ use super::Checker;
 use super::expr::{ExprCx, same};
 use super::from::plain_column;
 use super::grouping::{GROUPING, is_grouping};
+use super::ksql_calls::{rows_by_offset, top_rows};
 use super::subquery::FIRST_COLUMN;
 use super::typed::{Aggregate, Bound, QueryId, QueryOp, WindowBound, WindowSource};
 use super::window::Kind;
 use crate::diagnostics::{aggregates as problems, windows};
-use crate::syntax::ast::{
-    self, Arg, ArgValue, Call, Ident, Literal, NullTreatment, NumberKind, ObjectName,
-};
+use crate::syntax::ast::Call;
 
 /// An aggregate call over the input's columns.
 #[derive(Clone, Debug, PartialEq)]
@@ -95,7 +94,7 @@ impl Checker<'_> {
         span: Span,
         cx: &mut ExprCx<'_>,
     ) -> Option<Expr> {
-        if let Some((rows, bounds)) = rows_by_offset(call) {
+        if let Some((rows, bounds)) = rows_by_offset(call).or_else(|| top_rows(call, span)) {
             let rows = self.aggregate_column(&rows, span, cx, true)?;
             let bound =
                 |at: i64| Expr::literal(Value::Int(at), Type::not_null(DataType::Int), span);
@@ -409,41 +408,6 @@ impl AggregateExpr {
             && directions(self) == directions(other)
             && self.exprs().zip(other.exprs()).all(|(a, b)| same(a, b))
     }
-}
-
-/// `EARLIEST_BY_OFFSET(x, n)` and LATEST_BY_OFFSET: all values as an ARRAY, and which of them are
-/// meant. A third argument FALSE keeps NULL among them.
-fn rows_by_offset(call: &Call) -> Option<(Call, [i64; 2])> {
-    let name = call.name.as_single()?;
-    let latest = name.is_word("latest_by_offset");
-    if !latest && !name.is_word("earliest_by_offset") {
-        return None;
-    }
-    let (value, count, more) = match call.args.as_slice() {
-        [value, count, more @ ..] if more.len() <= 1 => (value, count, more),
-        [] | [..] => return None,
-    };
-    let literal = |arg: &Arg| match &arg.value {
-        ArgValue::Expr(ast::Expr { kind: ast::ExprKind::Literal(literal), .. }) => {
-            Some(literal.clone())
-        }
-        _ => None,
-    };
-    let Literal::Number { text, kind: NumberKind::Integer } = literal(count)? else { return None };
-    let count = text.parse::<i64>().ok().filter(|count| *count > 0)?;
-    let keeps_nulls = match more {
-        [] => false,
-        [more, ..] => literal(more)? == Literal::Boolean(false),
-    };
-    let all = Ident { text: String::from("ARRAY_AGG"), ..name.clone() };
-    let nulls = if keeps_nulls { NullTreatment::Respect } else { NullTreatment::Ignore };
-    let rows = Call {
-        name: ObjectName::single(all),
-        args: vec![value.clone()],
-        nulls: Some(nulls),
-        ..call.clone()
-    };
-    Some((rows, if latest { [-count, -1] } else { [1, count] }))
 }
 
 /// Whether an aggregate takes rows in an order.

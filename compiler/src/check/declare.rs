@@ -559,7 +559,7 @@ pub(super) fn draft_scope(drafts: &[Draft], name: &str) -> Scope {
     let columns: Vec<ScopeColumn> = drafts.iter().map(column).collect();
     let name = Ident { text: name.to_string(), quoted: false, span: Span::default() };
     let tables = vec![ScopeTable { name: Some(name), columns: 0..columns.len(), level: 0 }];
-    Scope { tables, columns }
+    Scope { tables, columns, row_key: None }
 }
 
 /// The expression with computed columns replaced by what they compute.

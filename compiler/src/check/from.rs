@@ -295,7 +295,13 @@ impl<'a> Checker<'a> {
         };
         let split = scope.columns.len();
         let beside = self.same_outer(&factor, split, join.span)?;
-        let right_scope = factor.scope;
+        let (right, right_scope) = match join.within {
+            None => {
+                let sides = ((&left, right), (&scope, factor.scope));
+                self.with_versions((kind, as_of.as_ref()), sides.0, sides.1, base, join.span)
+            }
+            Some(_) => (right, factor.scope),
+        };
         let natural = join.natural.then(|| scope.common_names(&right_scope, join.span));
         let using = match &join.constraint {
             JoinConstraint::Using(names) => Some(names.as_slice()),
@@ -318,6 +324,7 @@ impl<'a> Checker<'a> {
         if let JoinConstraint::On(condition) = &join.constraint {
             let mut cx = ExprCx { subqueries: as_of.is_none(), ..ExprCx::rows(&scope, "ON") };
             on = conjuncts(self.condition(condition, &mut cx)?);
+            scope.row_key = self.row_key(kind, &on, split).filter(|_| base == 0);
         }
         on.extend(beside);
         if let Some(within) = &join.within {

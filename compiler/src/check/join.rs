@@ -179,6 +179,7 @@ impl Checker<'_> {
             at.is_some_and(|at| said.insert(at))
         });
         rest.extend(others.into_iter().map(|e| e.condition));
+        rest.extend(self.is_present(right, width, span));
         self.whole_key((left, right), &alias, &primary_key, &keys, &rest, span)?;
         self.clock_mismatch(left, left_time, right, right_time, declared, as_of.span);
         let class = JoinClass::Temporal { left_time, right_time };
@@ -240,13 +241,24 @@ impl Checker<'_> {
         })
     }
 
-    /// Primary key and event time of a keyed table that a node scans.
+    /// Primary key and event time of a keyed table that a node scans, or of the versions that it
+    /// holds.
     fn versions(&self, query: QueryId) -> Option<(Vec<usize>, Option<usize>)> {
+        if let Some(versions) = self.versions_in(query) {
+            return Some((versions.key.clone(), Some(versions.time)));
+        }
         let QueryOp::Scan(id) = &self.query_node(query).op else { return None };
         let relation = self.module.relation(*id);
         let time = relation.watermark.as_ref().map(|w| w.column);
         let versioned = !relation.primary_key.is_empty() && !relation.is_view();
         versioned.then(|| (relation.primary_key.clone(), time))
+    }
+
+    /// The condition that a version is one, over a left side of this width and the versions.
+    fn is_present(&self, query: QueryId, width: usize, span: Span) -> Option<Expr> {
+        let at = self.versions_in(query)?.present?;
+        let ty = self.query_node(query).columns[at].ty.clone();
+        Some(Expr::column(width + at, ty, span))
     }
 
     /// The job whose view a node reads.
@@ -382,7 +394,7 @@ fn split_equalities(conditions: Vec<Expr>, width: usize) -> (Vec<Equality>, Vec<
 
 /// The two operands of an equality that reads one side in each, the left one first, and whether
 /// NULL equals NULL in it.
-fn equality(condition: &Expr, width: usize) -> Option<(Expr, Expr, bool)> {
+pub(super) fn equality(condition: &Expr, width: usize) -> Option<(Expr, Expr, bool)> {
     let ExprKind::Call { function, args, .. } = &condition.kind else { return None };
     let [a, b] = args.as_slice() else { return None };
     let is_left = |e: &Expr| !e.columns().is_empty() && e.columns().iter().all(|at| *at < width);

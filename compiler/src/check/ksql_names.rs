@@ -1,7 +1,12 @@
 //! Names of the columns of a join as ksqlDB gives them: `*` puts the relation's name in front of
-//! each, and so does a column without alias that another relation has, too.
+//! each, and so does a column without alias that another relation has, too. ROWKEY is what its rows
+//! are joined by.
 
-use super::from::same_name;
+use flow_ir::expr::Expr;
+
+use super::Checker;
+use super::from::{Kind, same_name};
+use super::join::equality;
 use super::record_time::ROWTIME;
 use super::scope::{Found, Scope, ScopeTable, find, visible};
 use crate::syntax::ast;
@@ -12,6 +17,24 @@ fn is_join(scope: &Scope) -> bool {
         scope.columns[table.columns.clone()].iter().any(|column| column.name == ROWTIME)
     };
     scope.tables.len() > 1 && scope.tables.iter().all(|table| table.level == 0 && has_time(table))
+}
+
+impl Checker<'_> {
+    /// What the rows of a join are joined by, where that is one equality: the column that is always
+    /// there, or the one that is. The right columns begin at `split`.
+    pub(super) fn row_key(&mut self, kind: Kind, on: &[Expr], split: usize) -> Option<Expr> {
+        let mut equalities = on.iter().filter_map(|e| equality(e, split));
+        let (left, right, _) = equalities.next().filter(|_| equalities.next().is_none())?;
+        match kind {
+            Kind::Inner | Kind::Left | Kind::Semi | Kind::Anti => Some(left),
+            Kind::Right => Some(right),
+            Kind::Full => {
+                let span = left.span.to(right.span);
+                let either = |e: &Expr| Expr { ty: e.ty.with_nullable(true), ..e.clone() };
+                self.operator("COALESCE", vec![either(&left), either(&right)], span)
+            }
+        }
+    }
 }
 
 /// The name of a column that `*` stands for.

@@ -139,7 +139,7 @@ impl Checker<'_> {
             None => function_of(factor).filter(free),
         };
         let table = ScopeTable { name, columns: 0..columns.len(), level: 0 };
-        let right = Scope { tables: vec![table], columns };
+        let right = Scope { tables: vec![table], columns, row_key: None };
         if let Some(alias) = &factor.alias {
             self.note_alias(&alias.name, &right);
         }

@@ -2,7 +2,7 @@
 //! What a program makes it also reads from the query, not from the topic.
 
 use flow_ir::connector::KAFKA;
-use flow_ir::physical::Changelog;
+use flow_ir::physical::{Changelog, JoinKind};
 use flow_ir::span::Span;
 use flow_ir::types::{DataType, Field};
 
@@ -231,6 +231,10 @@ impl<'a> Checker<'a> {
     ) -> Option<Vec<String>> {
         let select = match &query.body.kind {
             SetExprKind::Select(select) if !select.key_by.is_empty() => select,
+            SetExprKind::Select(select) if ksql => {
+                let key = row_key_item(select).or_else(|| self.joined_by(found));
+                return Some(key.map_or_else(|| self.passed_key(found), |key| vec![key]));
+            }
             _ if ksql => return Some(self.passed_key(found)),
             _ => return Some(Vec::new()),
         };
@@ -282,6 +286,38 @@ impl<'a> Checker<'a> {
             Some(known) => Some(known.clone()),
             None => self.report(names::unknown_column(&written, key.span, &known)),
         }
+    }
+
+    /// The column by which the rows of a join are joined, where that is one that passes.
+    fn joined_by(&self, query: QueryId) -> Option<String> {
+        let columns = self.query_node(query).columns.iter().enumerate();
+        columns.filter(|(_, c)| visible(&c.name)).find_map(|(at, column)| {
+            let (mut query, mut at) = (query, at);
+            loop {
+                match &self.query_node(query).op {
+                    QueryOp::Project { input, exprs } => {
+                        at = exprs.get(at).and_then(plain_column)?;
+                        query = *input;
+                    }
+                    QueryOp::Filter { input, .. } => query = *input,
+                    QueryOp::Join(join) => {
+                        let [(left, right)] = join.keys[..] else { return None };
+                        let width = self.query_node(join.left).columns.len();
+                        let either = at == left || at == right + width;
+                        let is = either && join.kind != JoinKind::Full;
+                        return is.then(|| column.name.clone());
+                    }
+                    QueryOp::Scan(_)
+                    | QueryOp::Unnest(_)
+                    | QueryOp::Deduplicate(_)
+                    | QueryOp::Window(_)
+                    | QueryOp::TopN(_)
+                    | QueryOp::Over(_)
+                    | QueryOp::Aggregate(_)
+                    | QueryOp::UnionAll(_) => return None,
+                }
+            }
+        })
     }
 
     /// The columns that are those of the key of the stream or table that is read first.
@@ -450,6 +486,17 @@ impl<'a> Checker<'a> {
         items.extend(behind.map(|place| self.pass_column(rows, place, at)));
         self.project(rows, items, at)
     }
+}
+
+/// The name of the item that is ROWKEY.
+fn row_key_item(select: &Select) -> Option<String> {
+    select.items.iter().find_map(|item| match &item.kind {
+        SelectItemKind::Expr { expr: ast::Expr { kind: ExprKind::Name(name), .. }, alias } => {
+            let key = name.as_single().filter(|name| name.is_word("rowkey"))?;
+            Some(alias.as_ref().unwrap_or(key).text.clone())
+        }
+        SelectItemKind::Expr { .. } | SelectItemKind::Wildcard { .. } => None,
+    })
 }
 
 /// Whether an option is given.

@@ -12,8 +12,8 @@
 //! | `declare`, `options`, `settings`, `registry` | CREATE STREAM and TABLE, WITH, SET, schemas |
 //! | `type_expr`, `literal`, `coerce`, `expr`, `call` | types and scalar expressions |
 //! | `ksql_options`, `ksql_names`, `record_time`, `headers` | what ksqlDB writes: declarations |
-//! | `time_window`, `grace` | what ksqlDB writes: queries |
-//! | `made` | CREATE … AS |
+//! | `time_window`, `grace`, `ksql_calls` | what ksqlDB writes: queries |
+//! | `made`, `made_versions` | CREATE … AS, and joins with what it makes |
 //! | `construct`, `json`, `lambda`, `functions` | rows, maps, JSON's clauses, CREATE FUNCTION |
 //! | `scope`, `from`, `derived`, `using`, `on`, `join`, `join_order`, `asof` | FROM |
 //! | `interval`, `window` | what time bounds in FROM |
@@ -54,6 +54,7 @@ mod interval;
 mod join;
 mod join_order;
 mod json;
+mod ksql_calls;
 mod ksql_names;
 mod ksql_options;
 mod lambda;
@@ -61,6 +62,7 @@ mod lateral;
 mod like;
 mod literal;
 mod made;
+mod made_versions;
 mod nodes;
 pub mod notes;
 mod on;
@@ -223,6 +225,8 @@ struct Checker<'a> {
     ranks: HashMap<QueryId, windowed::Windowed>,
     /// Queries of `CREATE … AS` that alone fill their relation: who reads it reads them.
     made: HashMap<RelationId, QueryId>,
+    /// The versions of queries that streams are joined with, if they have them.
+    versions: HashMap<QueryId, Option<(QueryId, made_versions::Versions)>>,
     /// Names that the program inserts into.
     inserted: Vec<String>,
     /// Named types.
@@ -282,6 +286,7 @@ impl<'a> Checker<'a> {
             poisoned: HashSet::new(),
             ranks: HashMap::new(),
             made: HashMap::new(),
+            versions: HashMap::new(),
             inserted: Vec::new(),
             types: HashMap::new(),
             grace: record_time::GRACE_DEFAULT,

@@ -16,7 +16,7 @@ use crate::syntax::ast::{OptionEntry, Text};
 const LATER_CONNECTORS: &[&str] = &["jdbc", "postgres"];
 /// Formats of the language that do not run yet.
 const LATER_FORMATS: &[&str] =
-    &["protobuf", "protobuf-confluent", "canal-json", "maxwell-json", "parquet", "orc"];
+    &["json_sr", "protobuf", "protobuf_nosr", "protobuf-confluent", "canal-json", "maxwell-json", "parquet", "orc"];
 /// The format of the connector of test cases, where the program names none.
 const CASE_FORMAT: &str = "json";
 /// The format of records that a connector makes itself.

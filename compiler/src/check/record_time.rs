@@ -122,7 +122,7 @@ impl Checker<'_> {
         Some(Expr { ty: MILLIS.with_nullable(nullable), ..stamp })
     }
 
-    /// ROWTIME, ROWPARTITION, ROWOFFSET, WINDOWSTART and WINDOWEND where no column has the name;
+    /// ROWKEY, ROWTIME, ROWPARTITION, ROWOFFSET, WINDOWSTART and WINDOWEND where no column has the name;
     /// the outer `None` for any other name.
     pub(super) fn pseudo_column(
         &mut self,
@@ -135,6 +135,9 @@ impl Checker<'_> {
             [] | [..] => return None,
         };
         let upper = word.text.to_uppercase();
+        if upper == "ROWKEY" && table.is_none() && cx.scope.bare(&word.text) == Found::None {
+            return cx.scope.row_key.clone().map(Some);
+        }
         let bound = ["WINDOWSTART", "WINDOWEND"].iter().position(|known| *known == upper);
         let hidden = PSEUDO.iter().find(|(known, _)| *known == upper).map(|(_, hidden)| *hidden);
         if word.quoted || (bound.is_none() && hidden.is_none()) {

@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use flow_ir::expr::Expr;
 use flow_ir::physical::Changelog;
 use flow_ir::span::Span;
 use flow_ir::types::Type;
@@ -77,6 +78,8 @@ pub(super) struct ScopeTable {
 pub(super) struct Scope {
     pub tables: Vec<ScopeTable>,
     pub columns: Vec<ScopeColumn>,
+    /// What ROWKEY means: by what the rows of a join are joined.
+    pub row_key: Option<Expr>,
 }
 
 impl Scope {
@@ -163,7 +166,7 @@ impl Scope {
             let end = used.partition_point(|at| *at < table.columns.end);
             ScopeTable { columns: first..end, level: table.level + 1, ..table.clone() }
         });
-        Scope { tables: tables.collect(), columns: columns.collect() }
+        Scope { tables: tables.collect(), columns: columns.collect(), row_key: None }
     }
 
     fn in_table(&self, table: usize, name: &str) -> Found {
@@ -201,7 +204,8 @@ impl Checker<'_> {
                 shared: 0,
             })
             .collect();
-        Scope { tables: vec![ScopeTable { name, columns: 0..columns.len(), level: 0 }], columns }
+        let tables = vec![ScopeTable { name, columns: 0..columns.len(), level: 0 }];
+        Scope { tables, columns, row_key: None }
     }
 
     /// The column that a dotted name begins with, and how many of its parts name it; the rest are

@@ -20,12 +20,17 @@ const ELEMENTS: &[&str] = &["UNNEST", "EXPLODE"];
 /// What an element is called in the lambda around an item.
 const ELEMENT: &str = "$element";
 
-/// Functions whose arrays Postgres has as rows.
+/// Functions whose arrays Postgres or ksqlDB has as rows.
 const ROWS: &[&str] = &[
+    "CUBE_EXPLODE",
     "JSON_ARRAY_ELEMENTS",
     "JSON_ARRAY_ELEMENTS_TEXT",
     "JSONB_ARRAY_ELEMENTS",
     "JSONB_ARRAY_ELEMENTS_TEXT",
+    "JSON_OBJECT_KEYS",
+    "JSONB_OBJECT_KEYS",
+    "REGEXP_SPLIT_TO_TABLE",
+    "STRING_TO_TABLE",
 ];
 
 /// What an item gives a row for each element of.

@@ -15,7 +15,6 @@ use super::typed::{QueryId, QueryOp};
 use super::window::{Kind, Windowing};
 use crate::diagnostics::windows as problems;
 use crate::syntax::ast::{JoinWithin, TableKind, TimeWindow, TimeWindowKind};
-use flow_ir::physical::Changelog;
 
 impl Checker<'_> {
     /// The window of WINDOW, under the aggregate; `keys` part a session's rows.
@@ -100,25 +99,24 @@ impl Checker<'_> {
         span: Span,
     ) -> Option<AsOf> {
         let Tree::Leaf(table, _) = right else { return None };
-        let QueryOp::Scan(id) = self.query_node(*table).op else { return None };
-        let declared = &self.declared[id.0 as usize];
-        let is_table = declared.create.is_some_and(|create| create.kind == TableKind::Table);
-        let keyed = !self.module.relation(id).primary_key.is_empty();
-        if !(declared.ksql && is_table && keyed && matches!(kind, JoinKind::Inner | JoinKind::Left))
-        {
-            return None;
-        }
-        let mut first = left;
-        while let Tree::Join(join) = first {
-            first = &join.left;
-        }
-        let Tree::Leaf(stream, _) = first else { return None };
-        if self.query_node(*stream).changelog != Changelog::Append {
+        let alias = if self.versions_in(*table).is_some() {
+            String::from("the table")
+        } else {
+            let QueryOp::Scan(id) = self.query_node(*table).op else { return None };
+            let declared = &self.declared[id.0 as usize];
+            let is_table = declared.create.is_some_and(|create| create.kind == TableKind::Table);
+            let relation = self.module.relation(id);
+            if !(declared.ksql && is_table && !relation.primary_key.is_empty()) {
+                return None;
+            }
+            relation.stream.name.clone()
+        };
+        if !self.meets_versions(kind, left) {
             return None;
         }
         let at = scope.columns.iter().position(|column| column.event_time)?;
         let mut time = Expr::column(at, scope.columns[at].ty.clone(), span);
         time.map_columns(&|at| at + base);
-        Some(AsOf { time, alias: self.module.relation(id).stream.name.clone() })
+        Some(AsOf { time, alias })
     }
 }

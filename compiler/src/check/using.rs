@@ -53,7 +53,7 @@ impl Scope {
         let columns: Vec<ScopeColumn> =
             columns.into_iter().map(|c| ScopeColumn { shared: rounds + 1, ..c }).collect();
         let table = ScopeTable { name: None, columns: 0..columns.len(), level: 0 };
-        Scope { tables: vec![table], columns }
+        Scope { tables: vec![table], columns, row_key: None }
     }
 
     /// The columns that NATURAL joins by.

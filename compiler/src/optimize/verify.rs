@@ -221,7 +221,12 @@ fn verify_join(join: &Join, left: &Schema, right: &Schema) -> Result<(), String>
         }
         JoinClass::Temporal { left_time, right_time } => {
             ensure(left.changes == Changes::Append, "a temporal join's left must be append-only")?;
-            ensure(right.changes == Changes::Upsert, "a temporal join's right must be a table")?;
+            let versions = match right.changes {
+                Changes::Upsert => true,
+                Changes::Append => right_time.is_some(),
+                Changes::Retract => false,
+            };
+            ensure(versions, "a temporal join's right must be a table, or rows with a time")?;
             let within = left_time < left.width() && right_time.is_none_or(|t| t < right.width());
             ensure(within, "a time column is out of range")
         }

@@ -24,7 +24,7 @@ impl Planner<'_> {
             ),
             JoinClass::Temporal { left_time, right_time } => {
                 let left = self.side(join.left, Some(*left_time));
-                let (right, version) = self.table(join.right);
+                let (right, version) = self.table(join.right, *right_time);
                 *right_time = right_time.or(version);
                 (left, right)
             }
@@ -60,10 +60,11 @@ impl Planner<'_> {
         self.shape(&relation, &[])
     }
 
-    /// The versions of a table, and the column of their time if it is the record's own.
-    fn table(&mut self, id: QueryId) -> (NodeId, Option<usize>) {
+    /// The versions of a table, and the column of their time if it is the record's own. Of another
+    /// query the rows are the versions.
+    fn table(&mut self, id: QueryId, time: Option<usize>) -> (NodeId, Option<usize>) {
         let QueryOp::Scan(relation) = self.module.query(id).op else {
-            unreachable!("the checker lets a temporal join look into declared tables only");
+            return (self.side(id, time), None);
         };
         let versions = self.versions(relation);
         let hidden = [Hidden::Tombstone, Hidden::Watermark, Hidden::Timestamp];

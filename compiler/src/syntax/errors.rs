@@ -38,6 +38,9 @@ const STATEMENTS: &[&str] = &[
 /// Statements of other systems, and what to do in Flow.
 const FOREIGN: &[(&str, &str)] = &[
     ("ALTER", "Change the declaration in the file and run it again."),
+    ("ASSERT", "What a topic and its schema are is checked when the program starts."),
+    ("DEFINE", "Write ${NAME} in options and settings, and give its value on the command line."),
+    ("UNDEFINE", "Write ${NAME} in options and settings, and give its value on the command line."),
     ("UPDATE", "Views update themselves: write a query, and changes of its input change it."),
     ("DELETE", "Views update themselves: write a query with WHERE, or produce a tombstone."),
     ("MERGE", "Declare a TABLE with a PRIMARY KEY; the newest row of a key replaces the older."),

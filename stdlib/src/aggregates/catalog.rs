@@ -121,6 +121,7 @@ pub const AGGREGATES: &[AggregateDef] = &[
     pick::ARG_MAX,
     pick::ARG_MIN,
     gather::ARRAY_AGG,
+    ranks::ATTR,
     avg::DEF,
     bits::AND,
     bits::OR,

@@ -94,7 +94,7 @@ impl Kind {
             "ARRAY_AGG" | "COLLECT_SET" | "LISTAGG" | "MAP_AGG" => {
                 Kind::Gather(Gather::new(name, call))
             }
-            "COLLECT" | "HISTOGRAM" | "MODE" | "PRODUCT" | "TOPK" | "TOPKDISTINCT" => {
+            "ATTR" | "COLLECT" | "HISTOGRAM" | "MODE" | "PRODUCT" | "TOPK" | "TOPKDISTINCT" => {
                 Kind::Ranks(Ranks::new(name, call)?)
             }
             "MEDIAN" | "PERCENTILE_CONT" | "PERCENTILE_DISC" => {

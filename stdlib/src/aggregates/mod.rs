@@ -78,10 +78,10 @@ pub fn multiset(call: &AggregateCall) -> Option<Multiset> {
         "LAST_VALUE" | "LATEST_BY_OFFSET" => end(Multiset::Last),
         "APPROX_COUNT_DISTINCT" => end(Multiset::Distinct),
         "COUNT_DISTINCT" => Some(Multiset::Distinct),
-        "ARRAY_AGG" | "COLLECT" | "COLLECT_SET" | "HISTOGRAM" | "JSON_AGG" | "JSON_ARRAYAGG"
-        | "JSON_OBJECTAGG" | "JSON_OBJECT_AGG" | "LISTAGG" | "MAP_AGG" | "MEDIAN" | "MODE"
-        | "PERCENTILE_CONT" | "PERCENTILE_DISC" | "PRODUCT" | "SINGLE_VALUE" | "TOPK"
-        | "TOPKDISTINCT" => Some(Multiset::Whole),
+        "ARRAY_AGG" | "ATTR" | "COLLECT" | "COLLECT_SET" | "HISTOGRAM" | "JSON_AGG"
+        | "JSON_ARRAYAGG" | "JSON_OBJECTAGG" | "JSON_OBJECT_AGG" | "LISTAGG" | "MAP_AGG"
+        | "MEDIAN" | "MODE" | "PERCENTILE_CONT" | "PERCENTILE_DISC" | "PRODUCT"
+        | "SINGLE_VALUE" | "TOPK" | "TOPKDISTINCT" => Some(Multiset::Whole),
         _ => call.distinct.then_some(Multiset::Distinct),
     }
 }

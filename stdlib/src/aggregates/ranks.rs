@@ -1,4 +1,4 @@
-//! Values by how often they came, or by their size: COLLECT, HISTOGRAM, MODE, PRODUCT, TOPK,
+//! Values by how often they came, or by their size: ATTR, COLLECT, HISTOGRAM, MODE, PRODUCT, TOPK,
 //! TOPKDISTINCT.
 //! The operator keeps the values, in their order and each once with its weight.
 
@@ -11,11 +11,28 @@ use flow_ir::types::{DataType, Type};
 use flow_ir::value::Value;
 
 use super::Meaning;
-use super::catalog::{AggregateDef, Example, OrderUse, Param, array_of, map_of, number, only};
+use super::catalog::{
+    AggregateDef, Example, NullUse, OrderUse, Param, array_of, map_of, number, only,
+};
 use super::gather::{bytes_of, push, put};
 use super::moments::read_f64;
 
 const ROWS: &[Option<i64>] = &[Some(2), Some(1), Some(2), None];
+
+pub(super) const ATTR: AggregateDef = AggregateDef {
+    name: "ATTR",
+    usage: "x",
+    doc: "The value that all rows have; NULL if two of them differ, as NULL does from others.",
+    examples: &[
+        Example { call: "ATTR(x)", rows: &[Some(2), Some(2)], result: "2" },
+        Example { call: "ATTR(x)", rows: &[Some(2), None], result: "NULL" },
+        Example { call: "ATTR(x)", rows: &[Some(2), Some(1)], result: "NULL" },
+        Example { call: "ATTR(x)", rows: &[], result: "NULL" },
+    ],
+    nulls: NullUse::Keep,
+    result: |args| only("ATTR", args).map(|ty| ty.with_nullable(true)),
+    ..AggregateDef::PLAIN
+};
 
 pub(super) const COLLECT: AggregateDef = AggregateDef {
     name: "COLLECT",
@@ -79,6 +96,7 @@ pub(super) const TOPKDISTINCT: AggregateDef = AggregateDef {
 
 #[derive(Clone, Copy, Debug)]
 enum Form {
+    Only,
     Counts {
         /// Whether nothing gives an empty map.
         empty: bool,
@@ -93,7 +111,7 @@ enum Form {
     Top(usize),
 }
 
-/// One of the six.
+/// One of the seven.
 #[derive(Clone, Debug)]
 pub(super) struct Ranks {
     form: Form,
@@ -105,6 +123,7 @@ pub(super) struct Ranks {
 impl Ranks {
     pub(super) fn new(name: &str, call: &AggregateCall) -> Option<Self> {
         let form = match (name, call.params.as_slice()) {
+            ("ATTR", _) => Form::Only,
             ("COLLECT", _) => Form::Counts { empty: true, most: i64::from(i32::MAX) },
             ("HISTOGRAM", _) => Form::Counts { empty: false, most: i64::MAX },
             ("MODE", params) => Form::Mode { last: params.contains(&Value::Boolean(true)) },
@@ -160,6 +179,13 @@ impl Ranks {
         there.map(power).reduce(|a, b| a * b)
     }
 
+    /// The only value, unless that is NULL.
+    fn only(&self, values: &RowBatch) -> Option<usize> {
+        let mut there = (0..values.len()).filter(|at| self.weight(values, *at) > 0);
+        let only = there.next().filter(|_| there.next().is_none())?;
+        (!values.row(only).is_null(values.layout().column(0))).then_some(only)
+    }
+
     fn mode(&self, values: &RowBatch, last: bool) -> Option<usize> {
         let there = (0..values.len()).filter(|at| self.weight(values, *at) > 0);
         let rank =
@@ -183,6 +209,11 @@ impl Meaning for Ranks {
                 let [keys, counts] = self.counts(values, most);
                 if !keys.is_empty() {
                     acc.set_var(first, &bytes_of(&map_words(&keys, &counts)));
+                }
+            }
+            Form::Only => {
+                if let Some(at) = self.only(values) {
+                    put(acc, first, values.row(at), values.layout().column(0));
                 }
             }
             Form::Mode { last } => {

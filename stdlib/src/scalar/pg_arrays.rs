@@ -52,6 +52,7 @@ pub(super) static BUILTINS: &[Builtin] = &[
     },
     Builtin {
         name: "STRING_TO_ARRAY",
+        aliases: &["STRING_TO_TABLE"],
         doc: "The pieces of a text between delimiters, those equal to a third text as NULL.",
         overloads: &[
             sig(&[P::String, P::String], TEXTS, host("string_to_array", string_to_array)),
