@@ -12,7 +12,7 @@ use flow_compiler::diagnostics::render::{RenderStyle, render};
 use flow_compiler::source::SourceMap;
 use flow_ir::connector::{FILE, is_avro, is_generated};
 use flow_ir::ids::VertexId;
-use flow_ir::kernel::Record;
+use flow_ir::kernel::{Headers, Record};
 use flow_ir::physical::{JobGraph, PhysicalOp, SinkMode, Stream, decode, encode};
 use flow_registry::{FolderRegistry, Registry, Schema};
 use flow_runtime::connect::local::LocalLog;
@@ -206,7 +206,7 @@ impl Run<'_> {
     }
 
     /// Writes the records of all feeds. A line may begin with a key and a tab; the value `null`
-    /// is then a tombstone.
+    /// is then a tombstone, and behind another tab may stand headers, as an object of texts.
     fn feed(&self, log: &Arc<dyn Log>) -> Result<(), String> {
         let mut writer = log.writer("feed").map_err(|e| e.to_string())?;
         for (section, body) in self.case.sections() {
@@ -223,10 +223,13 @@ impl Run<'_> {
             };
             writer.begin().map_err(|e| e.to_string())?;
             for line in body.lines().filter(|line| !line.trim().is_empty()) {
-                let (key, value) = match line.split_once('\t') {
-                    Some((key, value)) => (Some(key.as_bytes()), value),
-                    None => (None, line),
+                let mut parts = line.splitn(3, '\t');
+                let (first, second) = (parts.next().unwrap_or(line), parts.next());
+                let (key, value) = match second {
+                    Some(value) => (Some(first.as_bytes()), value),
+                    None => (None, first),
                 };
+                let headers = parts.next().map_or(Ok(Vec::new()), headers)?;
                 let value = match (key, value) {
                     (Some(_), "null") => None,
                     // What is no JSON is fed as it is: bad input is a case too.
@@ -239,7 +242,7 @@ impl Run<'_> {
                     key,
                     value: value.as_deref(),
                     timestamp: Some(0),
-                    ..Outgoing::default()
+                    headers: Headers(&headers),
                 };
                 writer.send(&record).map_err(|e| format!("feed {name}: {e}"))?;
             }
@@ -380,4 +383,15 @@ impl Printer for Silent {
             warn_of_restart(error);
         }
     }
+}
+
+/// The headers of a record that a feed writes as an object: texts, and `null`.
+fn headers(written: &str) -> Result<Vec<u8>, String> {
+    let object: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_str(written).map_err(|e| format!("headers {written}: {e}"))?;
+    let mut headers = Vec::new();
+    for (name, value) in &object {
+        Headers::push(name, value.as_str().map(str::as_bytes), &mut headers);
+    }
+    Ok(headers)
 }
