@@ -50,6 +50,8 @@ pub(super) struct GroupWindow {
     pub first: usize,
     /// Columns of the windowed input.
     pub width: usize,
+    /// Whether it is cut from the event time of FROM, which its call does not name.
+    pub of_lengths: bool,
 }
 
 /// A GROUP BY with everything above it typed over its input.

@@ -39,8 +39,8 @@ impl Checker<'_> {
         if aggregates::lookup(&name).is_some() || is_grouping(call) {
             return self.aggregate_call(call, span, cx);
         }
-        if let Some(bound) = super::group_window::group_bound(&name) {
-            return self.group_window_bound(&name, bound, call, span, cx);
+        if let Some(window) = self.window_call(&name, call, span, cx) {
+            return window;
         }
         if let Some(modifier) = modifier_of(call) {
             return self.report(problems::modifier_not_taken(&name, modifier, span));
@@ -341,11 +341,12 @@ fn clock(name: &str, bare: bool, span: Span) -> Option<Expr> {
         | "CURRENT_TIMESTAMP"
         | "CURRENT_ROW_TIMESTAMP"
         | "CLOCK_TIMESTAMP"
+        | "GET_CURRENT_TIMESTAMP"
         | "STATEMENT_TIMESTAMP"
         | "TRANSACTION_TIMESTAMP" => return Some(clock),
-        "LOCALTIMESTAMP" => DataType::Timestamp { precision },
-        "CURRENT_DATE" => DataType::Date,
-        "CURRENT_TIME" | "LOCALTIME" => DataType::Time { precision: 0 },
+        "LOCALTIMESTAMP" | "CURRENT_LOCALTIMESTAMP" => DataType::Timestamp { precision },
+        "CURRENT_DATE" | "TODAY" => DataType::Date,
+        "CURRENT_TIME" | "LOCALTIME" | "CURRENT_LOCALTIME" => DataType::Time { precision: 0 },
         _ => return None,
     };
     Some(cast(clock, &to, false, span))

@@ -10,6 +10,7 @@ use super::aggregate::{AggregateExpr, GroupWindow, alike};
 use super::over::OverExpr;
 use super::scope::{Found, Scope, find};
 use super::star::whole_row;
+use super::window_rows::{bounds_of, column_or_window};
 use crate::diagnostics::{names, types};
 use crate::syntax::ast::{
     self, BinaryOp, Ident, IsTest, LikeKind, NamedWindow, ObjectName, TrimSide, UnaryOp,
@@ -155,6 +156,11 @@ impl Checker<'_> {
         }
         let typed = self.both(left, right, cx)?;
         let (left, right) = self.text_as_time(op, (left, right), typed)?;
+        if let (Some(l), Some(r)) = (bounds_of(&left), bounds_of(&right))
+            && matches!(op, BinaryOp::Eq | BinaryOp::NotEq)
+        {
+            return self.rows_compared(op, (l.to_vec(), r.to_vec()), span);
+        }
         let texts = left.ty.data == DataType::String && right.ty.data == DataType::String;
         let op = if op == BinaryOp::Add && texts { BinaryOp::Concat } else { op };
         self.applied(op, left, right, span)
@@ -279,12 +285,15 @@ impl Checker<'_> {
         }
         let (at, used) = self.resolve(name, cx.scope)?;
         let span = name.parts[..used].iter().fold(name.parts[0].span, |all, p| all.to(p.span));
-        let column = Expr::column(at, cx.scope.columns[at].ty.clone(), span);
+        let column = column_or_window(cx.scope, at, span);
         name.parts[used..].iter().try_fold(column, |row, field| self.field(row, field))
     }
 
     pub(super) fn field(&mut self, arg: Expr, name: &Ident) -> Option<Expr> {
         let span = arg.span.to(name.span);
+        if let Some(bound) = self.window_field(&arg, name) {
+            return Some(bound);
+        }
         let DataType::Row(fields) = &arg.ty.data else {
             let what = format!("field {name}");
             return self.report(types::no_parts(&what, &arg.ty, span));

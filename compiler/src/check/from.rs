@@ -65,7 +65,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    fn of(written: JoinKind) -> Self {
+    pub(super) fn of(written: JoinKind) -> Self {
         match written {
             JoinKind::Inner | JoinKind::Cross => Kind::Inner,
             JoinKind::Left => Kind::Left,
@@ -295,13 +295,9 @@ impl<'a> Checker<'a> {
         };
         let split = scope.columns.len();
         let beside = self.same_outer(&factor, split, join.span)?;
-        let (right, right_scope) = match join.within {
-            None => {
-                let sides = ((&left, right), (&scope, factor.scope));
-                self.with_versions((kind, as_of.as_ref()), sides.0, sides.1, base, join.span)
-            }
-            Some(_) => (right, factor.scope),
-        };
+        let scopes = (&scope, factor.scope);
+        let (right, right_scope) =
+            self.with_versions(join, as_of.as_ref(), (&left, right), scopes, base);
         let natural = join.natural.then(|| scope.common_names(&right_scope, join.span));
         let using = match &join.constraint {
             JoinConstraint::Using(names) => Some(names.as_slice()),
@@ -525,6 +521,7 @@ impl<'a> Checker<'a> {
         place: &str,
         span: Span,
     ) -> Option<QueryId> {
+        let query = self.without_hidden_windows(query);
         let width = self.query_node(query).columns.len();
         if width != columns.len() {
             return self.report(plans::wrong_count(place, columns.len(), width, span));

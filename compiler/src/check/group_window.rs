@@ -13,6 +13,7 @@ use super::from::plain_column;
 use super::scope::Scope;
 use super::typed::{Bound, QueryId};
 use super::window::{Kind, Windowing, window_function};
+use super::window_rows::{event_time, is_of_lengths};
 use crate::diagnostics::{plans, windows as problems};
 use crate::syntax::ast::{ArgValue, Call};
 
@@ -57,10 +58,12 @@ impl Checker<'_> {
         let window =
             self.windowed(Windowing { input, time, time_span, spec, keys, grace: None, span })?;
         let width = self.query_node(window).columns.len();
-        Some((window, GroupWindow { kind, time, spec, first: width - WINDOW_COLUMNS, width }))
+        let (first, of_lengths) = (width - WINDOW_COLUMNS, is_of_lengths(call));
+        Some((window, GroupWindow { kind, time, spec, first, width, of_lengths }))
     }
 
-    fn group_window_call(
+    /// The window of a call, the place of its time, and how it is cut.
+    pub(super) fn group_window_call(
         &mut self,
         call: &Call,
         span: Span,
@@ -71,6 +74,19 @@ impl Checker<'_> {
             Some(kind) => kind,
             None => return self.report(plans::not_available(&name, span, None)),
         };
+        if is_of_lengths(call) {
+            let Some(at) = event_time(scope) else {
+                let message = format!("{name} goes by event time, and nothing in FROM has it");
+                let problem = problems::bad_window(message, "no event time", span);
+                let help =
+                    "Add WATERMARK FOR column AS column - INTERVAL '5' SECOND to the stream.";
+                return self.report(problem.with_help(help));
+            };
+            let lengths: Vec<Option<i64>> =
+                call.args.iter().map(|arg| self.length_argument(arg)).collect();
+            let lengths = lengths.into_iter().collect::<Option<Vec<i64>>>()?;
+            return Some((kind, at, self.window_spec(kind, &lengths, span)?));
+        }
         let [time, lengths @ ..] = call.args.as_slice() else {
             let message = format!("{name} needs its time column");
             return self.report(problems::bad_window(message, "no arguments", span));

@@ -11,6 +11,11 @@ use super::record_time::ROWTIME;
 use super::scope::{Found, Scope, ScopeTable, find, visible};
 use crate::syntax::ast;
 
+/// Whether a stream or table is read that is declared as ksqlDB does.
+pub(super) fn of_records(scope: &Scope) -> bool {
+    scope.columns.iter().any(|column| column.name == ROWTIME)
+}
+
 /// Whether several streams and tables that are declared as ksqlDB does are joined.
 fn is_join(scope: &Scope) -> bool {
     let has_time = |table: &ScopeTable| {

@@ -1,7 +1,7 @@
-//! The versions of a query that makes a table of a stream, for a stream that is joined with it: each
-//! row meets the table as it was at the row's time. What an aggregate came to at a time is the same
-//! aggregate OVER the rows up to then, and the last row of a key is each of its rows in turn; so the
-//! versions are rows that append.
+//! The versions of a query that makes a table of a stream, for a stream that is joined with it:
+//! each row meets the table as it was at the row's time. What an aggregate came to at a time is the
+//! same aggregate OVER the rows up to then, and the last row of a key is each of its rows in turn;
+//! so the versions are rows that append.
 
 use flow_ir::aggregate::OrderColumn;
 use flow_ir::over::{Frame, FrameBound, FrameExclude, FrameUnit, OverCall, OverFunction};
@@ -14,7 +14,7 @@ use super::expr::all_of;
 use super::from::{AsOf, Kind, Tree, plain_column};
 use super::scope::Scope;
 use super::typed::{Aggregate, Deduplicate, Over, QueryId, QueryOp};
-use crate::syntax::ast::TableKind;
+use crate::syntax::ast::{self, TableKind};
 
 const ASCENDING: Direction = Direction { descending: false, nulls_first: false };
 
@@ -34,11 +34,11 @@ impl Checker<'_> {
     /// join asks, or is one of a stream with a table that the program makes as ksqlDB does.
     pub(super) fn with_versions(
         &mut self,
-        (kind, as_of): (Kind, Option<&AsOf>),
+        join: &ast::Join,
+        as_of: Option<&AsOf>,
         (left, right): (&Tree, Tree),
         (left_scope, scope): (&Scope, Scope),
         base: usize,
-        span: Span,
     ) -> (Tree, Scope) {
         let Tree::Leaf(table, _) = right else { return (right, scope) };
         let is_time = |at: usize| {
@@ -47,9 +47,12 @@ impl Checker<'_> {
         };
         let wanted = match as_of {
             Some(as_of) => plain_column(&as_of.time).is_some_and(is_time),
-            None => self.is_made_table(table) && self.meets_versions(kind, left),
+            None => {
+                let meets = self.meets_versions(Kind::of(join.kind), left);
+                join.within.is_none() && meets && self.is_made_table(table)
+            }
         };
-        let versions = if wanted { self.versions_of(table, span) } else { None };
+        let versions = if wanted { self.versions_of(table, join.span) } else { None };
         let Some(versions) = versions else { return (right, scope) };
         let name = scope.tables.first().and_then(|table| table.name.clone());
         let scope = self.scope_of(versions, name);
@@ -145,7 +148,7 @@ impl Checker<'_> {
         }
     }
 
-    /// The groups of rows that append, after each time: the columns of the aggregate, then the time.
+    /// The groups of rows that append, after each time: the aggregate's columns, then the time.
     fn running(
         &mut self,
         aggregate: Aggregate,

@@ -13,10 +13,13 @@
 //! | `type_expr`, `literal`, `coerce`, `expr`, `call` | types and scalar expressions |
 //! | `ksql_options`, `ksql_names`, `record_time`, `headers` | what ksqlDB writes: declarations |
 //! | `time_window`, `grace`, `ksql_calls` | what ksqlDB writes: queries |
+//! | `like`, `arroyo`, `inline_tables` | declarations that stand for others |
+//! | `values`, `value_rows` | rows that the program brings itself |
 //! | `made`, `made_versions` | CREATE … AS, and joins with what it makes |
 //! | `construct`, `json`, `lambda`, `functions` | rows, maps, JSON's clauses, CREATE FUNCTION |
 //! | `scope`, `from`, `derived`, `using`, `on`, `join`, `join_order`, `asof` | FROM |
 //! | `interval`, `window` | what time bounds in FROM |
+//! | `window_rows` | windows as values |
 //! | `query`, `set_ops`, `select`, `aggregate`, `dedup` | SELECT and set operations |
 //! | `set_returning` | functions in SELECT that give rows |
 //! | `current_watermark`, `settled` | CURRENT_WATERMARK; first rows that wait for the watermark |
@@ -30,6 +33,7 @@
 mod aggregate;
 mod aggregate_call;
 pub mod answer;
+mod arroyo;
 mod asof;
 mod attach;
 mod call;
@@ -50,6 +54,7 @@ mod grace;
 mod group_window;
 mod grouping;
 mod headers;
+mod inline_tables;
 mod interval;
 mod join;
 mod join_order;
@@ -89,9 +94,11 @@ mod top_n;
 mod type_expr;
 pub mod typed;
 mod using;
+mod value_rows;
 mod values;
 pub mod views;
 mod window;
+mod window_rows;
 mod windowed;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -173,6 +180,10 @@ fn check_here(
     let mut found = Vec::new();
     let expanded = like::expand(ast, &mut found);
     let ast = expanded.as_ref().unwrap_or(ast);
+    let of_arroyo = arroyo::expand(ast);
+    let ast = of_arroyo.as_ref().unwrap_or(ast);
+    let inlined = inline_tables::expand(ast);
+    let ast = inlined.as_ref().unwrap_or(ast);
     let mut checker = Checker::new(sources, catalog, options);
     (checker.notes, checker.found) = (notes, found);
     checker.settings(ast);
@@ -391,6 +402,7 @@ impl<'a> Checker<'a> {
             self.unique_names(query, &format!("view {name}"), create.query.span);
         }
         let query = if create.materialized {
+            let query = query.map(|query| self.without_hidden_windows(query));
             query.and_then(|query| self.whole_rows(query, create.query.span))
         } else {
             query

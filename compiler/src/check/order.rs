@@ -58,7 +58,7 @@ impl Checker<'_> {
         let picks = matches!(&query.body.kind, SetExprKind::Select(select)
             if matches!(select.distinct, Distinct::On(_)));
         if !cuts && !top && !picks {
-            self.found.push(plans::order_without_effect(first.expr.span));
+            self.found.push(plans::order_without_effect(first.expr.span, false));
             return self.set_expr(&query.body);
         }
         let (body, order) = self.ordered(query)?;
@@ -67,6 +67,10 @@ impl Checker<'_> {
             true => self.cut(body, &order, limits, query.span),
             false => match self.sorted_by_time(body, &order, query.span) {
                 Some(sorted) => sorted,
+                None if self.is_of_values(body) => {
+                    self.found.push(plans::order_without_effect(first.expr.span, true));
+                    body
+                }
                 None => return self.report(plans::order_without_end(first.expr.span)),
             },
         };

@@ -15,6 +15,7 @@ use super::expr::{ExprCx, same};
 use super::frame::FrameExpr;
 use super::literal::constant;
 use super::order::direction;
+use super::window_rows::flat;
 use crate::diagnostics::{aggregates as problems, names, plans, types};
 use crate::syntax::ast::{Call, NamedWindow, NullTreatment, OrderItem, Over, WindowSpec};
 
@@ -112,7 +113,7 @@ impl Checker<'_> {
         };
         let partition = self.exprs(&spec.partition_by, &mut inner);
         let mut order = self.sort_exprs(&spec.order_by, &mut inner)?;
-        let partition = partition?;
+        let partition = flat(partition?);
         let frame = self.frame(spec.frame.as_ref(), &mut order, &mut inner)?;
         let (function, ty) = self.over_function(&name, call, span, &mut inner)?;
         if spec.frame.is_some() && matches!(function, OverKind::Number(_)) {

@@ -122,8 +122,8 @@ impl Checker<'_> {
         Some(Expr { ty: MILLIS.with_nullable(nullable), ..stamp })
     }
 
-    /// ROWKEY, ROWTIME, ROWPARTITION, ROWOFFSET, WINDOWSTART and WINDOWEND where no column has the name;
-    /// the outer `None` for any other name.
+    /// ROWKEY, ROWTIME, ROWPARTITION, ROWOFFSET, WINDOWSTART and WINDOWEND where no column has the
+    /// name; the outer `None` for any other name.
     pub(super) fn pseudo_column(
         &mut self,
         name: &ObjectName,

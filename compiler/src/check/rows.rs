@@ -39,7 +39,8 @@ impl Checker<'_> {
         })
     }
 
-    fn rows_compared(
+    /// Two rows, by their columns.
+    pub(super) fn rows_compared(
         &mut self,
         op: BinaryOp,
         (left, right): (Vec<Expr>, Vec<Expr>),

@@ -16,6 +16,7 @@ use super::set_returning::{lifted, take_arrays};
 use super::subquery::{Outer, asks};
 use super::typed::QueryId;
 use super::window::{Kind, window_function};
+use super::window_rows::{flat, window_value, with_hidden, written_key};
 use super::windowed::Windowed;
 use crate::diagnostics::{aggregates as problems, windows};
 use crate::syntax::ast::{
@@ -63,7 +64,7 @@ impl Checker<'_> {
         }
         let asked: Vec<Expr> = pool.extract_if(.., |e| asks(e)).collect();
         let mut items = self.items(select, &scope)?;
-        let arrays = take_arrays(&mut items);
+        let arrays = take_arrays(&mut items, &scope);
         if outer.is_some() {
             tree.hoist(&mut pool);
         }
@@ -125,9 +126,7 @@ impl Checker<'_> {
         let mut found = found;
         // Where there are grouping sets a key may be NULL above them, whatever it is below.
         let early = match found.take_if(|_| sets) {
-            Some((keys, sets)) => {
-                Some((self.typed_keys(keys, scope, window.as_ref(), &aliases)?, sets))
-            }
+            Some(found) => Some(self.typed_sets(found, scope, window.as_ref(), &aliases)?),
             None => None,
         };
         let null_keys = early.as_ref().map_or_else(Vec::new, |(keys, sets)| null_keys(keys, sets));
@@ -158,22 +157,24 @@ impl Checker<'_> {
         let qualify = qualify.map_or(Some(Vec::new()), |qualify| qualify.map(conjuncts))?;
         if !grouped {
             let columns = items.into_iter().zip(typed).map(|(item, expr)| (item.name, expr));
+            let over = around.is_none().then_some((scope, None, None));
+            let columns = with_hidden(columns, over, select.span).into_iter();
             let items = columns.chain(self.outer_items(scope)).collect();
             let rows = Windowed { input, calls: overs, items, qualify, span: select.span };
             return self.with_overs(rows, &|_, e| Some(e));
         }
         let (mut keys, sets) = match early {
             Some(early) => early,
-            None => {
-                let (keys, sets) = found?;
-                (self.typed_keys(keys, scope, window.as_ref(), &aliases)?, sets)
-            }
+            None => self.typed_sets(found?, scope, window.as_ref(), &aliases)?,
         };
         // The columns of the queries around are keys of every set.
         let outer = self.outer_columns(scope);
         let sets = with_key(sets, keys.len(), !outer.is_empty());
         keys.push(outer);
-        let items = items.into_iter().zip(typed).map(|(item, expr)| (item.name, expr)).collect();
+        let columns = items.into_iter().zip(typed).map(|(item, expr)| (item.name, expr));
+        let alone = around.is_none() && overs.is_empty() && sets.len() == 1;
+        let over = alone.then_some((scope, window.as_ref(), Some(keys.as_slice())));
+        let items = with_hidden(columns, over, select.span);
         let rows = Windowed { input, calls: overs, items, qualify, span: select.span };
         let width = window.as_ref().map_or(scope.columns.len(), |window| window.width);
         let having = having.flatten();
@@ -329,7 +330,7 @@ impl Checker<'_> {
         };
         let mut keys = Vec::with_capacity(group_items.len());
         let sets = self.grouping_sets(group_items, &mut |checker, e| {
-            keys.push(checker.group_key(e, items)?);
+            keys.push(checker.group_key(e, items, scope)?);
             Some(keys.len() - 1)
         })?;
         Some((keys, sets))
@@ -346,6 +347,9 @@ impl Checker<'_> {
         for item in items.iter().filter(|item| visible(&item.name)) {
             match &item.value {
                 Value::Column(Some(expr)) => keys.push(Key::Typed(expr.clone())),
+                Value::Written(e) if window_value(e).is_some() => {
+                    keys.extend(window_value(e).map(|call| Key::Window(call, e.span)));
+                }
                 Value::Written(e) => {
                     let (mut calls, mut overs) = (Vec::new(), Vec::new());
                     let mut cx = ExprCx::rows(scope, "GROUP BY");
@@ -364,7 +368,12 @@ impl Checker<'_> {
         keys
     }
 
-    fn group_key<'s>(&mut self, e: &'s ast::Expr, items: &[Item<'s>]) -> Option<Key<'s>> {
+    fn group_key<'s>(
+        &mut self,
+        e: &'s ast::Expr,
+        items: &[Item<'s>],
+        scope: &Scope,
+    ) -> Option<Key<'s>> {
         if let ExprKind::Literal(Literal::Number { text, kind: NumberKind::Integer }) = &e.kind {
             return self.group_position(text, e.span, items);
         }
@@ -373,7 +382,7 @@ impl Checker<'_> {
         {
             return Some(Key::Window(call, e.span));
         }
-        Some(Key::Written(e))
+        Some(written_key(e, items, scope))
     }
 
     /// The item at a position, from 1.
@@ -386,7 +395,9 @@ impl Checker<'_> {
         let at = text.parse::<usize>().ok().and_then(|n| n.checked_sub(1));
         let items: Vec<&Item<'s>> = items.iter().filter(|item| visible(&item.name)).collect();
         match at.and_then(|at| items.get(at)).map(|item| &item.value) {
-            Some(Value::Written(e)) => Some(Key::Written(e)),
+            Some(Value::Written(e)) => {
+                Some(window_value(e).map_or(Key::Written(e), |call| Key::Window(call, e.span)))
+            }
             Some(Value::Column(Some(expr))) => Some(Key::Typed(expr.clone())),
             Some(Value::Column(None)) => None,
             None => self.report(problems::bad_position(text, items.len(), span)),
@@ -417,6 +428,16 @@ impl Checker<'_> {
         Some(parts)
     }
 
+    fn typed_sets(
+        &mut self,
+        (keys, sets): (Vec<Key<'_>>, Sets),
+        scope: &Scope,
+        window: Option<&GroupWindow>,
+        aliases: &[(&Ident, &ast::Expr)],
+    ) -> Option<(Vec<Vec<Expr>>, Sets)> {
+        Some((self.typed_keys(keys, scope, window, aliases)?, sets))
+    }
+
     fn typed_keys(
         &mut self,
         keys: Vec<Key<'_>>,
@@ -427,11 +448,11 @@ impl Checker<'_> {
         let mut typed = Vec::with_capacity(keys.len());
         for key in keys {
             typed.push(match key {
-                Key::Typed(expr) => Some(vec![expr]),
+                Key::Typed(expr) => Some(flat(vec![expr])),
                 Key::Written(e) => {
                     let mut cx =
                         ExprCx { group_window: window, aliases, ..ExprCx::rows(scope, "GROUP BY") };
-                    self.expr(e, &mut cx).map(|expr| vec![expr])
+                    self.expr(e, &mut cx).map(|expr| flat(vec![expr]))
                 }
                 Key::Window(_, span) => window.map(|window| window_keys(window, scope, span)),
                 Key::Clause(clause) => window.map(|window| window_keys(window, scope, clause.span)),
@@ -472,7 +493,7 @@ impl<'s> Over<'s> {
 }
 
 /// One key of GROUP BY.
-enum Key<'s> {
+pub(super) enum Key<'s> {
     Written(&'s ast::Expr),
     Typed(Expr),
     /// TUMBLE, HOP, CUMULATE or SESSION.
@@ -564,6 +585,6 @@ impl Checker<'_> {
         self.is_top = true;
         let found = self.query(query);
         self.is_top = false;
-        found
+        found.map(|query| self.without_hidden_windows(query))
     }
 }

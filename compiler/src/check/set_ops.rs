@@ -21,6 +21,7 @@ impl Checker<'_> {
         (left, right): (QueryId, QueryId),
         span: Span,
     ) -> Option<QueryId> {
+        let [left, right] = [left, right].map(|arm| self.without_hidden_windows(arm));
         let arms = self.alike(op, left, right, span)?;
         match op {
             SetOp::Union => {

@@ -7,6 +7,8 @@ use flow_ir::span::Span;
 use flow_ir::types::DataType;
 
 use super::Checker;
+use super::ksql_names::of_records;
+use super::scope::Scope;
 use super::select::{Item, Value, default_name};
 use super::typed::{QueryId, Unnest};
 use crate::diagnostics::types;
@@ -32,6 +34,17 @@ const ROWS: &[&str] = &[
     "REGEXP_SPLIT_TO_TABLE",
     "STRING_TO_TABLE",
 ];
+
+/// Functions whose arrays Postgres has as rows where one is an item; ksqlDB has them as arrays, and
+/// so have other functions around it.
+const SERIES: &[&str] = &["GENERATE_SERIES", "GENERATE_SUBSCRIPTS"];
+
+/// Whether an item is a series.
+fn is_series(item: &ast::Expr) -> bool {
+    let ast::ExprKind::Call(call) = &item.kind else { return false };
+    let name = call.name.as_single().map(|name| name.text.to_uppercase());
+    call.over.is_none() && name.is_some_and(|name| SERIES.contains(&name.as_str()))
+}
 
 /// What an item gives a row for each element of.
 fn array_of(item: &ast::Expr) -> Option<&ast::Expr> {
@@ -99,11 +112,13 @@ fn call(function: &str, args: Vec<ArgValue>, span: Span) -> ast::Expr {
 }
 
 /// Puts the arrays in the place of such calls: which items are to become their elements.
-pub(super) fn take_arrays(items: &mut [Item<'_>]) -> Vec<(usize, Span)> {
+pub(super) fn take_arrays(items: &mut [Item<'_>], scope: &Scope) -> Vec<(usize, Span)> {
+    let series = !of_records(scope);
     let mut found = Vec::new();
     for (at, item) in items.iter_mut().enumerate() {
         if let Value::Written(written) = item.value
-            && let Some(array) = array_of(written)
+            && let Some(array) =
+                array_of(written).or((series && is_series(written)).then_some(written))
         {
             item.value = Value::Written(array);
             found.push((at, array.span));

@@ -9,6 +9,7 @@ use super::expr::ExprCx;
 use super::ksql_names;
 use super::scope::{Found, Scope, find, visible};
 use super::select::{Item, Value};
+use super::window_rows::column_or_window;
 use crate::diagnostics::{names, types};
 use crate::syntax::ast::{self, Ident, ObjectName, SelectItem, SelectItemKind};
 
@@ -115,7 +116,7 @@ impl Checker<'_> {
         let at = self.wildcard(qualifier, scope)?;
         let part = |at: usize| {
             let column = &scope.columns[at];
-            let value = (!column.poisoned).then(|| Expr::column(at, column.ty.clone(), span));
+            let value = (!column.poisoned).then(|| column_or_window(scope, at, span));
             let name = ksql_names::starred(scope, at).unwrap_or_else(|| column.name.clone());
             Part { name, value, declared: column.declared }
         };

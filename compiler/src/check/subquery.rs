@@ -242,7 +242,7 @@ impl Checker<'_> {
         let around = (self.outer.take(), std::mem::take(&mut self.body));
         self.subquery_depth += 1;
         self.outer = outer;
-        let node = self.query(query);
+        let node = self.query(query).map(|node| self.without_hidden_windows(node));
         self.subquery_depth -= 1;
         let notes = std::mem::replace(&mut self.body, around.1);
         self.outer = around.0;

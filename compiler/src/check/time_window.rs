@@ -50,7 +50,8 @@ impl Checker<'_> {
         let windowing = Windowing { input, time, time_span: span, spec, keys, grace, span };
         let node = self.windowed(windowing)?;
         let width = self.query_node(node).columns.len();
-        Some((node, GroupWindow { kind, time, spec, first: width - WINDOW_COLUMNS, width }))
+        let first = width - WINDOW_COLUMNS;
+        Some((node, GroupWindow { kind, time, spec, first, width, of_lengths: false }))
     }
 
     /// The conditions that WITHIN says, over the left columns and the right ones from `split` on.

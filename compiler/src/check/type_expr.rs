@@ -118,9 +118,13 @@ impl Checker<'_> {
         Some(match upper.as_str() {
             "BOOLEAN" | "BOOL" => DataType::Boolean,
             "TINYINT" => DataType::TinyInt,
-            "SMALLINT" | "INT2" => DataType::SmallInt,
-            "INT" | "INTEGER" | "INT4" => DataType::Int,
-            "BIGINT" | "INT8" | "LONG" => DataType::BigInt,
+            "SMALLINT" | "INT2" | "TINYINT UNSIGNED" | "UTINYINT" => DataType::SmallInt,
+            "INT" | "INTEGER" | "INT4" | "SMALLINT UNSIGNED" | "USMALLINT" | "UINT2" => {
+                DataType::Int
+            }
+            // The largest type of integers; a number beyond it is refused where it comes.
+            "BIGINT" | "INT8" | "LONG" | "INT UNSIGNED" | "INTEGER UNSIGNED" | "UINTEGER"
+            | "UINT4" | "BIGINT UNSIGNED" | "UBIGINT" | "UINT8" => DataType::BigInt,
             "REAL" | "FLOAT" | "FLOAT4" => DataType::Real,
             "DOUBLE" | "DOUBLE PRECISION" | "FLOAT8" => DataType::Double,
             "DECIMAL" | "NUMERIC" | "DEC" => self.decimal_type(written, params)?,

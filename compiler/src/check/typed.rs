@@ -299,8 +299,8 @@ pub struct Join {
     /// say already.
     pub condition: Option<Expr>,
     /// How time bounds the pairs: of an interval and a window both sides are append-only, of a
-    /// temporal join and a lookup the left one; `right_time` of `None` is the record's timestamp. The
-    /// right side of a temporal join is the `Scan` of a table, by its primary key, or rows that
+    /// temporal join and a lookup the left one; `right_time` of `None` is the record's timestamp.
+    /// The right side of a temporal join is the `Scan` of a table, by its primary key, or rows that
     /// append, each the version of its key from its time on.
     pub class: JoinClass,
 }

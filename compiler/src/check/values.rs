@@ -12,7 +12,7 @@ use super::expr::ExprCx;
 use super::options::GENERATED_FORMAT;
 use super::registry::is_metadata;
 use super::scope::{Found, Scope, find};
-use super::typed::{QueryId, RelationId, Unnest};
+use super::typed::{QueryId, Relation, RelationId, Unnest};
 use crate::diagnostics::plans;
 use crate::syntax::ast::{self, Insert, SetExprKind};
 
@@ -22,12 +22,16 @@ const COLUMN: &str = "$row";
 /// The stream's options: one record, at once.
 const OPTIONS: &[(&str, &str)] = &[("number-of-rows", "1"), ("rows-per-second", "0")];
 
+/// Whether a relation is the one row that all VALUES are made of.
+pub(super) fn is_one_row(relation: &Relation) -> bool {
+    let stream = &relation.stream;
+    stream.connector == DATAGEN && stream.columns.iter().all(|c| c.name == COLUMN)
+}
+
 impl Checker<'_> {
     /// A relation of one row, whose only column is not seen.
     pub(super) fn one_row(&mut self, span: Span) -> Option<QueryId> {
-        let known = self.module.relations.iter().position(|r| {
-            r.stream.connector == DATAGEN && r.stream.columns.iter().all(|c| c.name == COLUMN)
-        });
+        let known = self.module.relations.iter().position(is_one_row);
         if let Some(known) = known {
             return Some(self.scan(RelationId(u32::try_from(known).ok()?)));
         }

@@ -280,7 +280,17 @@ impl Checker<'_> {
         if of.changelog != Changelog::Append && (is_session || !column.event_time) {
             return self.report(problems::window_over_updates(time_span));
         }
-        if !column.event_time && !by_clock {
+        let event_time = column.event_time;
+        if !event_time
+            && !by_clock
+            && keys.is_empty()
+            && let Some(rows) = self.windows_of_values(input, time, spec, span)
+        {
+            return Some(rows);
+        }
+        let of = self.query_node(input);
+        let column = &of.columns[time];
+        if !event_time && !by_clock {
             let name = column.name.clone();
             let (why, help) = self.why_no_time(input, time);
             return self.report(problems::not_event_time(&name, &why, time_span, help));
@@ -306,7 +316,7 @@ impl Checker<'_> {
     }
 
     /// Windows over instants, that begin with the days and hours of the session's zone.
-    fn in_session_zone(&mut self, spec: WindowSpec, span: Span) -> Option<WindowSpec> {
+    pub(super) fn in_session_zone(&mut self, spec: WindowSpec, span: Span) -> Option<WindowSpec> {
         let zone = Zone::parse(&self.module.settings.time_zone).ok()?;
         let shifted = |offset: i64, period: i64| match zone {
             Zone::Fixed(east) => Some((offset - east) % period),

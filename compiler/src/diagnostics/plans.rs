@@ -102,10 +102,14 @@ pub fn order_without_end(span: Span) -> Diagnostic {
     )
 }
 
-/// ORDER BY of a subquery or view without LIMIT.
-pub fn order_without_effect(span: Span) -> Diagnostic {
+/// ORDER BY without LIMIT of a subquery or view; `top`: of rows that the program brings itself.
+pub fn order_without_effect(span: Span, top: bool) -> Diagnostic {
+    let help = match top {
+        true => "A program gives its rows in no order. Sort where the result is read.",
+        false => "The rows of a subquery or view have no order. Add LIMIT n, or leave it out.",
+    };
     Diagnostic::new(Code::W0814, "ORDER BY has no effect here", span, "sorts nothing")
-        .with_help("The rows of a subquery or view have no order. Add LIMIT n, or leave it out.")
+        .with_help(help)
 }
 
 /// An operator whose state grows as long as the job runs: `keeps` says what it keeps.

@@ -41,6 +41,7 @@ const FOREIGN: &[(&str, &str)] = &[
     ("ASSERT", "What a topic and its schema are is checked when the program starts."),
     ("DEFINE", "Write ${NAME} in options and settings, and give its value on the command line."),
     ("UNDEFINE", "Write ${NAME} in options and settings, and give its value on the command line."),
+    ("FLUSH", "Each epoch is committed by itself; SET 'commit.interval' says how often."),
     ("UPDATE", "Views update themselves: write a query, and changes of its input change it."),
     ("DELETE", "Views update themselves: write a query with WHERE, or produce a tombstone."),
     ("MERGE", "Declare a TABLE with a PRIMARY KEY; the newest row of a key replaces the older."),

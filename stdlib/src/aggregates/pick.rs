@@ -81,7 +81,7 @@ pub(super) const LATEST_BY_OFFSET: AggregateDef = AggregateDef {
 
 pub(super) const ARG_MAX: AggregateDef = AggregateDef {
     name: "ARG_MAX",
-    aliases: &["MAX_BY"],
+    aliases: &["MAX_BY", "ARGMAX"],
     usage: "x, y",
     doc: "The value of x in the row where y is largest, the first of equal ones by event time. \
           Rows where either is NULL are passed over.",
@@ -93,7 +93,7 @@ pub(super) const ARG_MAX: AggregateDef = AggregateDef {
 
 pub(super) const ARG_MIN: AggregateDef = AggregateDef {
     name: "ARG_MIN",
-    aliases: &["MIN_BY"],
+    aliases: &["MIN_BY", "ARGMIN"],
     doc: "The value of x in the row where y is smallest, the first of equal ones by event time. \
           Rows where either is NULL are passed over.",
     examples: &[Example { call: "ARG_MIN(x, x * 10)", rows: ROWS, result: "1" }],

@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 
-use flow_ir::row::{ContainerBuilder, array_words};
 use flow_ir::types::{DataType, Type};
 use flow_ir::value::Value;
 
@@ -29,18 +28,6 @@ pub(super) static BUILTINS: &[Builtin] = &[
         examples: &[
             ("FLATTEN(ARRAY[ARRAY[1, 2], ARRAY[3]])", "[1, 2, 3]"),
             ("FLATTEN(NULL)", "NULL"),
-        ],
-        ..ARRAYS
-    },
-    Builtin {
-        name: "CUBE_EXPLODE",
-        doc: "The array with each choice of its elements replaced by NULL, from all to none; an \
-              element that is NULL makes no choice. As an item of SELECT, a row for each.",
-        overloads: &[sig(&[ARRAY], P::Array(&ARRAY), host("cube", cube)).returns(cube_type)],
-        examples: &[
-            ("CUBE_EXPLODE(ARRAY[1, 2])", "[[NULL, NULL], [NULL, 2], [1, NULL], [1, 2]]"),
-            ("CUBE_EXPLODE(ARRAY[1, NULL])", "[[NULL, NULL], [1, NULL]]"),
-            ("CUBE_EXPLODE(NULL)", "NULL"),
         ],
         ..ARRAYS
     },
@@ -337,34 +324,6 @@ fn present<'a>(arg: HostArg<'a>, ty: &Type) -> Vec<HostArg<'a>> {
 fn keys_of(arg: HostArg<'_>, ty: &Type) -> HashSet<Vec<u8>> {
     let item = item_of(ty);
     elements(arg, ty).into_iter().map(|e| key_of(e, &item)).collect()
-}
-
-/// An ARRAY of the argument's arrays, whose elements may be NULL.
-fn cube_type(args: &[Type], _: &[Option<&Value>]) -> DataType {
-    let item = args.first().map_or(Type::nullable(DataType::Null), item_of);
-    let array = Type::not_null(DataType::Array(Box::new(item.with_nullable(true))));
-    DataType::Array(Box::new(array))
-}
-
-fn cube(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
-    let slot = item_of(&cx.args[0]).slot();
-    let items = elements(args[0], &cx.args[0]);
-    let given = items.iter().filter(|item| !item.is_null()).count();
-    let choices = 1_usize.checked_shl(given as u32).unwrap_or(usize::MAX);
-    check_size(choices.saturating_mul(8 * (items.len() + 2)))?;
-    cx.items.clear();
-    for choice in 0..choices {
-        let mut array = ContainerBuilder::default();
-        let mut left = given;
-        for item in &items {
-            left -= usize::from(!item.is_null());
-            let kept = !item.is_null() && choice >> left & 1 == 1;
-            if kept { *item } else { HostArg::Null }.push_to(&mut array, slot);
-        }
-        cx.items.push_container(&array_words(&array));
-    }
-    cx.items.finish_array(out.container());
-    Ok(())
 }
 
 fn flatten(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {

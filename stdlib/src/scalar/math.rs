@@ -245,6 +245,30 @@ pub(super) static BUILTINS: &[Builtin] = &[
         &[("SINH(0)", "0.0"), ("SINH(NULL)", "NULL"),]
     ),
     double!(
+        "ASINH",
+        &[],
+        "asinh",
+        "The inverse hyperbolic sine.",
+        f64::asinh,
+        &[("ASINH(0)", "0.0"), ("ASINH(NULL)", "NULL"),]
+    ),
+    double!(
+        "ACOSH",
+        &[],
+        "acosh",
+        "The inverse hyperbolic cosine; NaN below 1.",
+        f64::acosh,
+        &[("ACOSH(1)", "0.0"), ("ACOSH(NULL)", "NULL"),]
+    ),
+    double!(
+        "ATANH",
+        &[],
+        "atanh",
+        "The inverse hyperbolic tangent; NaN beyond 1.",
+        f64::atanh,
+        &[("ATANH(0)", "0.0"), ("ATANH(NULL)", "NULL"),]
+    ),
+    double!(
         "COSH",
         &[],
         "cosh",

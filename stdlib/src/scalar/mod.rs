@@ -16,6 +16,7 @@ mod json_path;
 mod json_status;
 mod jsonb;
 mod lambdas;
+mod lists;
 mod maps;
 mod mask;
 mod math;
@@ -74,6 +75,7 @@ pub static FAMILIES: &[&[Builtin]] = &[
     arrays::BUILTINS,
     pg_arrays::BUILTINS,
     collections::BUILTINS,
+    lists::BUILTINS,
     maps::BUILTINS,
     lambdas::BUILTINS,
     hash::BUILTINS,

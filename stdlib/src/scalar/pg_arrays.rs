@@ -51,6 +51,21 @@ pub(super) static BUILTINS: &[Builtin] = &[
         ..ARRAYS
     },
     Builtin {
+        name: "GENERATE_SUBSCRIPTS",
+        doc: "The positions of a dimension, from 1; as an item of SELECT, a row for each.",
+        overloads: &[sig(
+            &[ARRAY, P::Int],
+            P::Array(&P::Int),
+            host("generate_subscripts", subscripts),
+        )],
+        examples: &[
+            ("GENERATE_SUBSCRIPTS(ARRAY['a', 'b'], 1)", "[1, 2]"),
+            ("GENERATE_SUBSCRIPTS(ARRAY['a'], 2)", "[]"),
+            ("GENERATE_SUBSCRIPTS(NULL, 1)", "NULL"),
+        ],
+        ..ARRAYS
+    },
+    Builtin {
         name: "STRING_TO_ARRAY",
         aliases: &["STRING_TO_TABLE"],
         doc: "The pieces of a text between delimiters, those equal to a third text as NULL.",
@@ -83,7 +98,9 @@ pub(super) static BUILTINS: &[Builtin] = &[
     Builtin {
         name: "GENERATE_SERIES",
         aliases: &["SEQUENCE"],
-        doc: "The integers from one to another, both included, by a step (1 when left out); times.",
+        doc: "The integers from one to another, both included, by a step (1 when left out); times. \
+              As an item of SELECT, a row for each, unless FROM reads what is declared as ksqlDB \
+              does.",
         overloads: &[
             sig(&[P::BigInt, P::BigInt], P::Array(&P::BigInt), host("generate_series", series)),
             sig(
@@ -124,6 +141,14 @@ fn length(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done 
     if let Some(length) = dimension(args[0], &cx.args[0], args[1].i64()) {
         out.i64(length as i64);
     }
+    Ok(())
+}
+
+fn subscripts(cx: &mut HostCx, args: &[HostArg<'_>], out: &mut HostOut<'_>) -> Done {
+    let count = dimension(args[0], &cx.args[0], args[1].i64()).unwrap_or(0);
+    cx.items.clear();
+    (1..=count as u64).for_each(|place| cx.items.push_word(place));
+    cx.items.finish_array(out.container());
     Ok(())
 }
 

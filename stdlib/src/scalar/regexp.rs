@@ -46,7 +46,12 @@ pub(super) static BUILTINS: &[Builtin] = &[
     },
     Builtin {
         name: "REGEXP_SPLIT_TO_ARRAY",
-        aliases: &["REGEXP_SPLIT", "STRING_SPLIT_REGEX", "STR_SPLIT_REGEX"],
+        aliases: &[
+            "REGEXP_SPLIT",
+            "STRING_SPLIT_REGEX",
+            "STR_SPLIT_REGEX",
+            "REGEXP_SPLIT_TO_TABLE",
+        ],
         doc: "The pieces of a text between the matches of a regular expression.",
         overloads: &[
             sig(&[P::String, P::String], P::Array(&P::String), host("regexp_split", split)),

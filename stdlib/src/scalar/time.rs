@@ -71,7 +71,7 @@ const ADD: Meaning = host("timestampadd", time_unit::timestamp_add);
 pub(super) static BUILTINS: &[Builtin] = &[
     Builtin {
         name: "EXTRACT",
-        aliases: &["DATE_PART"],
+        aliases: &["DATE_PART", "DATEPART"],
         doc: "A field such as YEAR, ISODOW or EPOCH of a date, time, timestamp or interval.",
         overloads: &[
             sig(&[P::String, P::Date], P::BigInt, Meaning::Host(EXTRACT)),

@@ -4,9 +4,9 @@ use super::{Builder, Node, child, children, has, must};
 use crate::diagnostics::syntax;
 use crate::syntax::ast::{
     ColumnDef, ColumnKind, ControlVerb, CreateFunction, CreateIndex, CreateTable, CreateType,
-    CreateView, FunctionParam, Ident, Insert, KeyDef, LikeBehaviour, LikeTable, ObjectKind,
+    CreateView, Expr, ExprKind, FunctionParam, Ident, Insert, KeyDef, LikeBehaviour, LikeTable, ObjectKind,
     ObjectName, OnConflict, OptionEntry, OptionValue, OptionValueKind, Query, ShowWhat, Statement,
-    StatementKind, Subscribe, TableElement, TableKind, Text, WatermarkDef,
+    StatementKind, Subscribe, TableElement, TableKind, Text, TypeExpr, WatermarkDef,
 };
 use crate::syntax::grammar::Rule;
 
@@ -235,7 +235,10 @@ impl Builder<'_> {
                 let column_type = must(column_type);
                 let ty = self.first_type(&column_type);
                 let headers = child(&column_type, Rule::of_headers);
+                let generated = child(&column_type, Rule::generated);
+                let computed = generated.map(|generated| self.generated(&generated, ty.clone()));
                 match (child(&column_type, Rule::metadata), headers) {
+                    (None, None) if computed.is_some() => must(computed),
                     (Some(metadata), _) => ColumnKind::Metadata {
                         ty,
                         from: self.first_text(&metadata),
@@ -264,6 +267,13 @@ impl Builder<'_> {
             }
         }
         column
+    }
+
+    /// A column of this type that is computed.
+    fn generated(&mut self, pair: &Node<'_>, ty: TypeExpr) -> ColumnKind {
+        let (arg, span) = (Box::new(self.first_expr(pair)), self.span(pair));
+        let kind = ExprKind::Cast { arg, ty, lenient: false, colons: false };
+        ColumnKind::Computed(Expr { kind, span })
     }
 
     fn like_table(&mut self, pair: &Node<'_>) -> LikeTable {

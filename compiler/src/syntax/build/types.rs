@@ -80,6 +80,11 @@ impl Builder<'_> {
                 Ident { text, quoted: false, span: self.span(&name) }
             }
         };
+        let name = if has(pair, Rule::k_unsigned) {
+            Ident { text: format!("{} UNSIGNED", name.text.to_uppercase()), ..name }
+        } else {
+            name
+        };
         let params = child(pair, Rule::type_params).map_or_else(Vec::new, |params| {
             let number = |c: Node<'_>| TypeParam {
                 value: c.as_str().parse().unwrap_or(u32::MAX),
