@@ -259,8 +259,8 @@ pub enum JsonStep {
     Members(Vec<JsonMember>),
 }
 
-/// A member of an object, by exact name. A member that is missing sets nothing; of members that
-/// occur twice the last one counts; others are passed over.
+/// A member of an object, by its name, else by one that differs in case alone. A member that is
+/// missing sets nothing; of members that occur twice the last one counts; others are passed over.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct JsonMember {
     /// Its name.

@@ -2,6 +2,7 @@
 //! What a program makes it also reads from the query, not from the topic.
 
 use flow_ir::connector::KAFKA;
+use flow_ir::expr::Expr;
 use flow_ir::physical::{Changelog, JoinKind};
 use flow_ir::span::Span;
 use flow_ir::types::{DataType, Field};
@@ -288,36 +289,66 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// The column by which the rows of a join are joined, where that is one that passes.
+    /// The first column by which the rows of a join are joined, where one passes.
     fn joined_by(&self, query: QueryId) -> Option<String> {
-        let columns = self.query_node(query).columns.iter().enumerate();
-        columns.filter(|(_, c)| visible(&c.name)).find_map(|(at, column)| {
-            let (mut query, mut at) = (query, at);
-            loop {
-                match &self.query_node(query).op {
-                    QueryOp::Project { input, exprs } => {
-                        at = exprs.get(at).and_then(plain_column)?;
-                        query = *input;
-                    }
-                    QueryOp::Filter { input, .. } => query = *input,
-                    QueryOp::Join(join) => {
-                        let [(left, right)] = join.keys[..] else { return None };
-                        let width = self.query_node(join.left).columns.len();
-                        let either = at == left || at == right + width;
-                        let is = either && join.kind != JoinKind::Full;
-                        return is.then(|| column.name.clone());
-                    }
-                    QueryOp::Scan(_)
-                    | QueryOp::Unnest(_)
-                    | QueryOp::Deduplicate(_)
-                    | QueryOp::Window(_)
-                    | QueryOp::TopN(_)
-                    | QueryOp::Over(_)
-                    | QueryOp::Aggregate(_)
-                    | QueryOp::UnionAll(_) => return None,
+        let columns = &self.query_node(query).columns;
+        let mut joined = self.join_columns(query);
+        joined.retain(|at| visible(&columns[*at].name));
+        joined.into_iter().min().map(|at| columns[at].name.clone())
+    }
+
+    /// The columns of a query that are what the join below it joins by.
+    fn join_columns(&self, query: QueryId) -> Vec<usize> {
+        match &self.query_node(query).op {
+            QueryOp::Project { input, exprs } => passed(&self.join_columns(*input), exprs),
+            QueryOp::Filter { input, .. } => self.join_columns(*input),
+            QueryOp::Join(join) => match join.keys[..] {
+                [(left, _)] if join.kind != JoinKind::Full => self.equal_columns(query, left),
+                [..] => Vec::new(),
+            },
+            QueryOp::Scan(_)
+            | QueryOp::Unnest(_)
+            | QueryOp::Deduplicate(_)
+            | QueryOp::Window(_)
+            | QueryOp::TopN(_)
+            | QueryOp::Over(_)
+            | QueryOp::Aggregate(_)
+            | QueryOp::UnionAll(_) => Vec::new(),
+        }
+    }
+
+    /// The columns of a query that joins say are equal to one of them, that one among them.
+    fn equal_columns(&self, query: QueryId, column: usize) -> Vec<usize> {
+        match &self.query_node(query).op {
+            QueryOp::Project { input, exprs } => match exprs.get(column).and_then(plain_column) {
+                Some(below) => passed(&self.equal_columns(*input, below), exprs),
+                None => vec![column],
+            },
+            QueryOp::Filter { input, .. } => self.equal_columns(*input, column),
+            QueryOp::Join(join) => {
+                let width = self.query_node(join.left).columns.len();
+                let mut equal = match column.checked_sub(width) {
+                    None => self.equal_columns(join.left, column),
+                    Some(right) => vec![right + width],
+                };
+                if let [(left, right)] = join.keys[..]
+                    && join.kind.has_pairs()
+                    && (equal.contains(&left) || equal.contains(&(right + width)))
+                {
+                    equal.extend(self.equal_columns(join.left, left));
+                    equal.push(right + width);
                 }
+                equal
             }
-        })
+            QueryOp::Scan(_)
+            | QueryOp::Unnest(_)
+            | QueryOp::Deduplicate(_)
+            | QueryOp::Window(_)
+            | QueryOp::TopN(_)
+            | QueryOp::Over(_)
+            | QueryOp::Aggregate(_)
+            | QueryOp::UnionAll(_) => vec![column],
+        }
     }
 
     /// The columns that are those of the key of the stream or table that is read first.
@@ -486,6 +517,12 @@ impl<'a> Checker<'a> {
         items.extend(behind.map(|place| self.pass_column(rows, place, at)));
         self.project(rows, items, at)
     }
+}
+
+/// Where a projection passes on one of these columns.
+fn passed(columns: &[usize], exprs: &[Expr]) -> Vec<usize> {
+    let is = |at: &usize| plain_column(&exprs[*at]).is_some_and(|below| columns.contains(&below));
+    (0..exprs.len()).filter(is).collect()
 }
 
 /// The name of the item that is ROWKEY.

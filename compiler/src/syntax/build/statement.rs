@@ -4,9 +4,9 @@ use super::{Builder, Node, child, children, has, must};
 use crate::diagnostics::syntax;
 use crate::syntax::ast::{
     ColumnDef, ColumnKind, ControlVerb, CreateFunction, CreateIndex, CreateTable, CreateType,
-    CreateView, Expr, ExprKind, FunctionParam, Ident, Insert, KeyDef, LikeBehaviour, LikeTable, ObjectKind,
-    ObjectName, OnConflict, OptionEntry, OptionValue, OptionValueKind, Query, ShowWhat, Statement,
-    StatementKind, Subscribe, TableElement, TableKind, Text, TypeExpr, WatermarkDef,
+    CreateView, Expr, ExprKind, FunctionParam, Ident, Insert, KeyDef, LikeBehaviour, LikeTable,
+    ObjectKind, ObjectName, OnConflict, OptionEntry, OptionValue, OptionValueKind, Query, ShowWhat,
+    Statement, StatementKind, Subscribe, TableElement, TableKind, Text, TypeExpr, WatermarkDef,
 };
 use crate::syntax::grammar::Rule;
 

@@ -16,7 +16,15 @@ pub(super) struct Finder {
     places: Vec<Place>,
     /// The members of that object in order: what stands there before the value, from the quote on,
     /// and which wanted one it is.
-    known: Vec<(Beginning, Option<usize>)>,
+    known: Vec<(Beginning, Option<Wanted>)>,
+}
+
+/// A wanted member that one of an object is.
+#[derive(Clone, Copy, Debug)]
+struct Wanted {
+    at: usize,
+    /// Its name is the wanted one; else it differs in case, and counts where no other does.
+    exact: bool,
 }
 
 impl Finder {
@@ -26,8 +34,9 @@ impl Finder {
     }
 
     /// Goes through an object, every value of which is passed over and checked; gives where those
-    /// of the wanted members stand. Of equal names the last one counts. `inner` may go through the
-    /// value of a wanted member itself, and says where that stands.
+    /// of the wanted members stand. Of equal names the last one counts; of those that differ from a
+    /// wanted one in case the first, where none is equal. `inner` may go through the value of a
+    /// wanted member itself, and says where that stands.
     pub(super) fn find(
         &mut self,
         scan: &mut Scan<'_>,
@@ -47,6 +56,8 @@ impl Finder {
                 Some(_) | None => self.learn(number, scan, scratch)?,
             };
             number += 1;
+            let counts = |m: &Wanted| m.exact || !self.places[m.at].is_somewhere();
+            let member = member.filter(counts).map(|member| member.at);
             let inside = match member {
                 Some(member) => inner(member, scan, scratch)?,
                 None => None,
@@ -68,6 +79,17 @@ impl Finder {
         &self.places
     }
 
+    /// The wanted member of this name, else the only one whose name differs in case.
+    fn wanted(&self, name: &[u8]) -> Option<Wanted> {
+        if let Some(at) = self.names.iter().position(|wanted| **wanted == *name) {
+            return Some(Wanted { at, exact: true });
+        }
+        let mut blind =
+            (0..self.names.len()).filter(|at| self.names[*at].eq_ignore_ascii_case(name));
+        let at = blind.next().filter(|_| blind.next().is_none())?;
+        Some(Wanted { at, exact: false })
+    }
+
     /// Reads a member's name; which wanted one it is.
     #[cold]
     fn learn(
@@ -75,10 +97,10 @@ impl Finder {
         number: usize,
         scan: &mut Scan<'_>,
         scratch: &mut Vec<u8>,
-    ) -> Result<Option<usize>, Bad> {
+    ) -> Result<Option<Wanted>, Bad> {
         let start = scan.position();
         let name = plain(scan.name()?, scratch)?;
-        let member = self.names.iter().position(|wanted| **wanted == *name);
+        let member = self.wanted(name);
         let before = scan.since(start);
         if before.len() <= KNOWN_BYTES && number <= self.known.len() && number < KNOWN_MEMBERS {
             if number == self.known.len() {
@@ -113,6 +135,16 @@ mod tests {
         let places = found.expect("an object").to_vec();
         let text = |place| std::str::from_utf8(scan.token_at(place).text).expect("text");
         places.into_iter().map(text).collect()
+    }
+
+    #[test]
+    fn a_name_in_another_case_counts_where_no_other_does() {
+        let mut finder = Finder::new(["a", "Ab", "aB"].into_iter());
+        for _ in 0..2 {
+            assert_eq!(found(&mut finder, r#"{"A":1,"aB":2,"AB":3}"#), ["1", "", "2"]);
+            assert_eq!(found(&mut finder, r#"{"A":1,"a":2}"#), ["2", "", ""]);
+            assert_eq!(found(&mut finder, r#"{"a":1,"A":2}"#), ["1", "", ""]);
+        }
     }
 
     #[test]
