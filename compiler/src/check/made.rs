@@ -54,6 +54,12 @@ impl<'a> Checker<'a> {
             }
             TableKind::Table => {
                 (made.query, made.key) = self.table_key(found, query.span);
+                if let SetExprKind::Select(select) = &query.body.kind
+                    && made.key.is_empty()
+                    && self.is_full_by_keys(found)
+                {
+                    made.key.extend(row_key_item(select));
+                }
                 made.key.clone()
             }
             TableKind::Stream => {
@@ -287,6 +293,22 @@ impl<'a> Checker<'a> {
             Some(known) => Some(known.clone()),
             None => self.report(names::unknown_column(&written, key.span, &known)),
         }
+    }
+
+    /// Whether a query shows a FULL JOIN of two tables by their keys: each of these comes once in
+    /// ROWKEY.
+    fn is_full_by_keys(&self, query: QueryId) -> bool {
+        let node = self.query_node(query);
+        if let QueryOp::Project { input, .. } | QueryOp::Filter { input, .. } = &node.op {
+            return self.is_full_by_keys(*input);
+        }
+        let QueryOp::Join(join) = &node.op else { return false };
+        let [(left, right)] = join.keys[..] else { return false };
+        let by_key = |side: QueryId, key: usize| {
+            self.query_node(side).unique_keys.iter().any(|known| known[..] == [key])
+        };
+        let whole = join.condition.is_none() && join.nulls_equal.is_empty();
+        join.kind == JoinKind::Full && whole && by_key(join.left, left) && by_key(join.right, right)
     }
 
     /// The first column by which the rows of a join are joined, where one passes.
