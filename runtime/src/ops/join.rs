@@ -168,7 +168,8 @@ impl JoinOp {
                     meet(entry.key, kept.row(entry.row), kept.number(entry.row, 0))?;
                 }
                 Kept::Lists(kept) => {
-                    kept.rows(entry.row).try_for_each(|partner| meet(&[], partner, 1))?;
+                    let mut rows = kept.rows(entry.row);
+                    rows.try_for_each(|(partner, weight)| meet(&[], partner, weight))?;
                 }
             }
         }
@@ -237,12 +238,7 @@ impl JoinOp {
             Kept::Lists(_) if weight < 0 => {
                 return Err(OpError::Internal("an append-only input takes a row back"));
             }
-            Kept::Lists(kept) => {
-                return (0..weight).try_for_each(|_| {
-                    self.key.truncate(key.len());
-                    kept.add(table, group, &mut self.key, row)
-                });
-            }
+            Kept::Lists(kept) => return kept.add(table, group, &mut self.key, row, weight),
         };
         let known = kept.find(table, group, &mut self.key, row)?;
         let known_weight = known.map_or(0, |numbers| numbers[0]);

@@ -94,11 +94,13 @@ impl Join {
     }
 }
 
-/// The value under which a join keeps several rows of these columns: an ARRAY of ROWs.
+/// The value under which a join keeps several rows of these columns: an ARRAY of ROWs, and their
+/// weights.
 pub fn kept_list(row: &[Type]) -> Vec<Type> {
     let fields = row.iter().map(|ty| Field::new("", ty.clone())).collect();
     let row = Type::not_null(DataType::Row(fields));
-    vec![Type::not_null(DataType::Array(Box::new(row)))]
+    let array = |of| Type::not_null(DataType::Array(Box::new(of)));
+    vec![array(row), array(Type::not_null(DataType::BigInt))]
 }
 
 /// The value under which a join keeps a row of these columns: so many BIGINTs, then a ROW.
