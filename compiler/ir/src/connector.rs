@@ -21,6 +21,15 @@ pub const DEBEZIUM_JSON: &str = "debezium-json";
 /// The format of Debezium's envelopes in Avro, with a registry.
 pub const DEBEZIUM_AVRO: &str = "debezium-avro-confluent";
 
+/// What Canal says of rows, in JSON.
+pub const CANAL_JSON: &str = "canal-json";
+
+/// What Maxwell says of rows, in JSON.
+pub const MAXWELL_JSON: &str = "maxwell-json";
+
+/// What Oracle's GoldenGate says of rows, in JSON.
+pub const OGG_JSON: &str = "ogg-json";
+
 /// The connector that makes the events of the Nexmark benchmark.
 pub const NEXMARK: &str = "nexmark";
 
@@ -197,7 +206,12 @@ pub fn connector(name: &str) -> Option<&'static ConnectorSpec> {
 /// Whether records of a format say what happened to a row: which was there before, and which is
 /// there after.
 pub fn is_changelog(format: &str) -> bool {
-    matches!(format, DEBEZIUM_JSON | DEBEZIUM_AVRO)
+    matches!(format, DEBEZIUM_JSON | DEBEZIUM_AVRO | CANAL_JSON | MAXWELL_JSON | OGG_JSON)
+}
+
+/// Whether rows of a format are JSON objects, whatever stands around them.
+pub fn is_json(format: &str) -> bool {
+    matches!(format, "json" | DEBEZIUM_JSON | CANAL_JSON | MAXWELL_JSON | OGG_JSON)
 }
 
 /// Whether payloads of a format are Avro data, whatever stands around the rows in them.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use flow_ir::connector::{DEBEZIUM_AVRO, DEBEZIUM_JSON, FILE, is_avro};
+use flow_ir::connector::{DEBEZIUM_AVRO, FILE, is_avro, is_json};
 use flow_ir::decode_plan::{DecodeColumn, Metadata, Origin};
 use flow_ir::encode_plan::JsonTimestamps;
 use flow_ir::physical::SubjectSchema;
@@ -311,7 +311,7 @@ impl Checker<'_> {
             .collect();
         let [key, value] = [&self.csv(id, Side::Key)?, &self.csv(id, Side::Value)?];
         let formats = [Side::Key, Side::Value].map(|side| match options.format_of(side) {
-            Some("json" | DEBEZIUM_JSON) => Some(PayloadFormat::Json),
+            Some(format) if is_json(format) => Some(PayloadFormat::Json),
             Some("raw") => Some(PayloadFormat::Raw),
             Some("csv") => Some(PayloadFormat::Csv(if side == Side::Key { key } else { value })),
             Some(_) | None => None,

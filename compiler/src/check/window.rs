@@ -321,7 +321,8 @@ impl Checker<'_> {
         let shifted = |offset: i64, period: i64| match zone {
             Zone::Fixed(east) => Some((offset - east) % period),
             // All offsets of our time are whole quarters of an hour.
-            Zone::Named(_) => (zone.is_utc() || QUARTER_HOUR % period == 0).then_some(offset),
+            Zone::Named(_) if zone.is_utc() || QUARTER_HOUR % period == 0 => Some(offset),
+            Zone::Named(_) => zone.offset_within(period).map(|east| (offset - east) % period),
         };
         let in_zone = match spec {
             WindowSpec::Tumble { size, offset } => {

@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use flow_ir::connector::{DEBEZIUM_AVRO, DEBEZIUM_JSON, parse_duration};
+use flow_ir::connector::{DEBEZIUM_AVRO, is_json, parse_duration};
 use flow_ir::decode_plan::DecodePlan;
 use flow_ir::encode_plan::{EncodePlan, JsonTimestamps};
 use flow_ir::ids::VertexId;
@@ -150,7 +150,7 @@ fn decode_of(stream: &Stream, source: &Source) -> Result<Option<DecodePlan>, Ker
             (Some("avro" | DEBEZIUM_AVRO), Some(writer)) => {
                 Some(PayloadFormat::Avro { writer, reader: None })
             }
-            (Some("json" | DEBEZIUM_JSON), _) => Some(PayloadFormat::Json),
+            (Some(format), _) if is_json(format) => Some(PayloadFormat::Json),
             (Some("raw"), _) => Some(PayloadFormat::Raw),
             (Some("csv"), _) => Some(PayloadFormat::Csv(csv)),
             _ => None,

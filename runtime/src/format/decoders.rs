@@ -4,7 +4,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use flow_ir::connector::{DEBEZIUM_AVRO, DEBEZIUM_JSON, FILE, is_avro, is_changelog};
+use flow_ir::connector::{
+    CANAL_JSON, DEBEZIUM_AVRO, FILE, MAXWELL_JSON, OGG_JSON, is_avro, is_changelog, is_json,
+};
 use flow_ir::decode_plan::{DecodeColumn, DecodePlan, Metadata, Origin, Sign};
 use flow_ir::kernel::{KernelFactory, KernelSpec, Record, ScanSpec, Scanner};
 use flow_ir::physical::{Stream, SubjectSchema};
@@ -122,7 +124,7 @@ impl Payload {
                 (None, Some(schema)) => Ok(PayloadFormat::Avro { writer: schema, reader: None }),
                 (None, None) => Err("no schema is known".to_string()),
             },
-            "json" | DEBEZIUM_JSON => Ok(PayloadFormat::Json),
+            format if is_json(format) => Ok(PayloadFormat::Json),
             "raw" => Ok(PayloadFormat::Raw),
             "csv" => Ok(PayloadFormat::Csv(&self.csv)),
             other => Err(format!("format {other} cannot be read")),
@@ -243,7 +245,12 @@ impl Decoders {
         if !self.openers.contains_key(&ids) {
             let needs_before = !self.by_key();
             let made = match ids.value {
-                None => Ok(Opener::json(self.nested, needs_before)),
+                None => Ok(match self.value.format.as_str() {
+                    CANAL_JSON => Opener::captured(true, needs_before),
+                    MAXWELL_JSON => Opener::captured(false, needs_before),
+                    OGG_JSON => Opener::ogg(needs_before),
+                    _ => Opener::json(self.nested, needs_before),
+                }),
                 Some(id) => match self.writer_schema(id)? {
                     Ok(schema) => flow_schema::envelope(&schema)
                         .map(|envelope| Opener::avro(envelope.plan, needs_before))

@@ -274,14 +274,19 @@ impl Scan {
             side.select.clear();
             Ok(())
         };
-        for (position, change) in changes {
-            let before = change.before.filter(|_| !by_key || change.after.is_none());
-            for (comes, payload) in [(false, before), (true, change.after)] {
+        for (position, change) in &changes {
+            let before = change.before.as_deref().filter(|_| !by_key || change.after.is_none());
+            for (comes, payload) in [(false, before), (true, change.after.as_deref())] {
                 let Some(payload) = payload else { continue };
                 if in_turn {
                     flush(&mut sides[usize::from(!comes)], !comes)?;
                 }
-                sides[usize::from(comes)].push(records, position, payload);
+                let side = &mut sides[usize::from(comes)];
+                // A record may tell of several rows.
+                if side.select.last() == Some(position) {
+                    flush(side, comes)?;
+                }
+                side.push(records, *position, payload);
             }
         }
         flush(&mut sides[0], false)?;
@@ -302,8 +307,9 @@ impl Scan {
             Ok(opener) => {
                 for &position in &self.select {
                     let value = records[position as usize].value.unwrap_or_default();
-                    match opener.open(value.get(value_skip..).unwrap_or_default()) {
-                        Ok(change) => changes.push((position, change)),
+                    let mut told = Vec::new();
+                    match opener.open(value.get(value_skip..).unwrap_or_default(), &mut told) {
+                        Ok(()) => changes.extend(told.into_iter().map(|change| (position, change))),
                         Err(why) => {
                             bad.note(position as usize, None, ErrorCode::Corrupt, Some(why));
                         }

@@ -57,6 +57,19 @@ impl Zone {
         }
     }
 
+    /// How far east of UTC it is, in microseconds, at all times from 2000 to 2037 up to multiples
+    /// of a period; `None` where its offset changes by something else.
+    pub fn offset_within(&self, period: i64) -> Option<i64> {
+        // No offset lasts for less than ten days.
+        let days = (10_957..24_837).step_by(10);
+        let mut offsets = days.map(|day| {
+            let utc = day * crate::calendar::DAY;
+            self.local(utc).map(|local| local - utc)
+        });
+        let first = offsets.next()?.ok()?;
+        offsets.all(|other| other.is_ok_and(|other| (other - first) % period == 0)).then_some(first)
+    }
+
     /// The instant that a text says: by its own offset, else as the local time.
     ///
     /// # Errors

@@ -1,7 +1,8 @@
 //! The formats.
 
 use super::{
-    BOTH, DEBEZIUM_AVRO, DEBEZIUM_JSON, FormatSpec, OptionKind, OptionSpec, SOURCE, of, text,
+    BOTH, CANAL_JSON, DEBEZIUM_AVRO, DEBEZIUM_JSON, FormatSpec, MAXWELL_JSON, OGG_JSON, OptionKind,
+    OptionSpec, SOURCE, of, text,
 };
 
 const JSON_TIMESTAMP: OptionSpec =
@@ -66,6 +67,42 @@ pub const FORMATS: &[FormatSpec] = &[
         directions: SOURCE,
         for_keys: false,
         options: REGISTRY_OPTIONS,
+    },
+    FormatSpec {
+        name: CANAL_JSON,
+        aliases: &[],
+        directions: SOURCE,
+        for_keys: false,
+        options: &[
+            of("canal-json.timestamp-format.standard", STANDARDS, STANDARD),
+            of("canal-json.ignore-parse-errors", OptionKind::Boolean, IGNORE_ERRORS),
+            of("canal-json.map-null-key.mode", NULL_KEYS, NULL_KEY),
+            text("canal-json.map-null-key.literal", NULL_KEY),
+        ],
+    },
+    FormatSpec {
+        name: MAXWELL_JSON,
+        aliases: &[],
+        directions: SOURCE,
+        for_keys: false,
+        options: &[
+            of("maxwell-json.timestamp-format.standard", STANDARDS, STANDARD),
+            of("maxwell-json.ignore-parse-errors", OptionKind::Boolean, IGNORE_ERRORS),
+            of("maxwell-json.map-null-key.mode", NULL_KEYS, NULL_KEY),
+            text("maxwell-json.map-null-key.literal", NULL_KEY),
+        ],
+    },
+    FormatSpec {
+        name: OGG_JSON,
+        aliases: &[],
+        directions: SOURCE,
+        for_keys: false,
+        options: &[
+            of("ogg-json.timestamp-format.standard", STANDARDS, STANDARD),
+            of("ogg-json.ignore-parse-errors", OptionKind::Boolean, IGNORE_ERRORS),
+            of("ogg-json.map-null-key.mode", NULL_KEYS, NULL_KEY),
+            text("ogg-json.map-null-key.literal", NULL_KEY),
+        ],
     },
 ];
 

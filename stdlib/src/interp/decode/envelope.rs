@@ -1,21 +1,24 @@
 //! Envelopes: records that say what happened to a row. They are taken apart before the rows in
 //! them are read; what holds of plans holds here: no panic, whatever the bytes.
 
+use std::borrow::Cow;
+
 use flow_ir::decode_plan::{AvroSkip, EnvelopeField, EnvelopePlan};
 
 use super::Bad;
 use super::avro::skip;
+use super::captured::Captured;
 use super::input::Input;
 use super::json_members::{Finder, plain};
 use super::json_scan::{Place, Scan};
 
 /// What happened to a row.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Change<'a> {
     /// The payload of the row that went.
-    pub before: Option<&'a [u8]>,
+    pub before: Option<Cow<'a, [u8]>>,
     /// The payload of the row that came.
-    pub after: Option<&'a [u8]>,
+    pub after: Option<Cow<'a, [u8]>>,
 }
 
 /// Takes envelopes apart.
@@ -31,19 +34,26 @@ enum Form {
     Json {
         /// The envelope stands in the member `payload`.
         nested: bool,
+        /// Operations are I, U and D instead of c, u and d.
+        upper: bool,
         outer: Finder,
         /// Of `before`, `after` and `op`.
         inner: Finder,
         scratch: Vec<u8>,
     },
     Avro(EnvelopePlan),
+    Captured(Captured),
 }
+
+/// Why an update, or a delete, cannot be told.
+pub(super) const NO_BEFORE: &str = "no row before the change: the database must log rows whole";
 
 impl Opener {
     /// For JSON; `nested`: a schema stands beside the envelope.
     pub fn json(nested: bool, needs_before: bool) -> Self {
         let form = Form::Json {
             nested,
+            upper: false,
             outer: Finder::new(["payload"].into_iter()),
             inner: Finder::new(["before", "after", "op"].into_iter()),
             scratch: Vec::new(),
@@ -51,18 +61,51 @@ impl Opener {
         Self { form, needs_before }
     }
 
+    /// For GoldenGate's JSON.
+    pub fn ogg(needs_before: bool) -> Self {
+        let form = Form::Json {
+            nested: false,
+            upper: true,
+            outer: Finder::new(std::iter::empty()),
+            inner: Finder::new(["before", "after", "op_type"].into_iter()),
+            scratch: Vec::new(),
+        };
+        Self { form, needs_before }
+    }
+
+    /// For Canal's JSON, which tells of `several` rows at once, and Maxwell's.
+    pub fn captured(several: bool, needs_before: bool) -> Self {
+        Self { form: Form::Captured(Captured::new(several)), needs_before }
+    }
+
     /// For Avro data.
     pub fn avro(plan: EnvelopePlan, needs_before: bool) -> Self {
         Self { form: Form::Avro(plan), needs_before }
     }
 
-    /// What a payload says.
+    /// Appends what a payload says.
     ///
     /// # Errors
-    /// Says what is wrong with it.
-    pub fn open<'a>(&mut self, payload: &'a [u8]) -> Result<Change<'a>, &'static str> {
+    /// Says what is wrong with it; nothing is appended then.
+    pub fn open<'a>(
+        &mut self,
+        payload: &'a [u8],
+        out: &mut Vec<Change<'a>>,
+    ) -> Result<(), &'static str> {
+        let from = out.len();
+        let opened = match &mut self.form {
+            Form::Captured(captured) => captured.open(payload, self.needs_before, out),
+            Form::Json { .. } | Form::Avro(_) => self.open_one(payload).map(|one| out.push(one)),
+        };
+        if opened.is_err() {
+            out.truncate(from);
+        }
+        opened
+    }
+
+    fn open_one<'a>(&mut self, payload: &'a [u8]) -> Result<Change<'a>, &'static str> {
         let (before, after, op) = match &mut self.form {
-            Form::Json { nested, outer, inner, scratch } => {
+            Form::Json { nested, upper, outer, inner, scratch } => {
                 let mut scan = Scan::new(payload);
                 if *nested {
                     let place = outer.find(&mut scan, scratch, alone).map_err(Bad::message)?[0];
@@ -72,23 +115,25 @@ impl Opener {
                     }
                     scan = scan.at(place);
                 }
-                let parts = json(&mut scan, inner, scratch)?;
+                let (before, after, op) = json(&mut scan, inner, scratch)?;
                 if !*nested {
                     ends(&mut scan)?;
                 }
-                parts
+                (before, after, if *upper { from_upper(op) } else { op })
             }
             Form::Avro(plan) => avro(plan, payload).map_err(Bad::message)?,
+            Form::Captured(_) => return Err("several changes at once"),
         };
+        let (before, after) = (before.map(Cow::Borrowed), after.map(Cow::Borrowed));
         let change = match op {
             b'c' | b'r' => Change { before: None, after },
             b'u' => Change { before, after },
             b'd' => Change { before, after: None },
-            _ => return Err("an operation that is none of c, r, u and d"),
+            _ => return Err("an operation that is none of insert, update and delete"),
         };
         let needs_before = op == b'd' || (op == b'u' && self.needs_before);
         if needs_before && change.before.is_none() {
-            return Err("no row before the change: the database must log rows whole");
+            return Err(NO_BEFORE);
         }
         match op != b'd' && change.after.is_none() {
             true => Err("it has no row after the change"),
@@ -105,13 +150,23 @@ fn letter(op: &[u8]) -> u8 {
     if let [letter] = op { *letter } else { 0 }
 }
 
+/// GoldenGate's letter as Debezium's.
+fn from_upper(op: u8) -> u8 {
+    match op {
+        b'I' => b'c',
+        b'U' => b'u',
+        b'D' => b'd',
+        _ => 0,
+    }
+}
+
 /// Nothing follows the envelope.
-fn ends(scan: &mut Scan<'_>) -> Result<(), &'static str> {
+pub(super) fn ends(scan: &mut Scan<'_>) -> Result<(), &'static str> {
     if scan.is_done() { Ok(()) } else { Err(Bad::Trailing.message()) }
 }
 
 /// Values of members are passed over.
-fn alone(_: usize, _: &mut Scan<'_>, _: &mut Vec<u8>) -> Result<Option<Place>, Bad> {
+pub(super) fn alone(_: usize, _: &mut Scan<'_>, _: &mut Vec<u8>) -> Result<Option<Place>, Bad> {
     Ok(None)
 }
 
@@ -127,7 +182,7 @@ fn json<'a>(
     };
     let (before, after, op) = (part(0), part(1), scan.token_at(places[2]));
     if op.first() != b'"' {
-        return Err("no member op");
+        return Err("no operation");
     }
     let op = plain(op.string(), scratch).map_err(Bad::message)?;
     Ok((before, after, letter(op)))
@@ -179,13 +234,16 @@ mod tests {
 
     fn open<'a>(payload: &'a str, nested: bool, needs_before: bool) -> Result<Change<'a>, String> {
         let mut opener = Opener::json(nested, needs_before);
-        opener.open(payload.as_bytes()).map_err(str::to_string)
+        let mut out = Vec::new();
+        opener.open(payload.as_bytes(), &mut out).map_err(str::to_string)?;
+        out.pop().ok_or_else(|| "nothing".to_string())
     }
 
     #[test]
     fn json_is_taken_apart_by_its_operation() {
         let change = |before: Option<&'static str>, after: Option<&'static str>| {
-            let (before, after) = (before.map(str::as_bytes), after.map(str::as_bytes));
+            let row = |text: Option<&'static str>| text.map(|row| Cow::Borrowed(row.as_bytes()));
+            let (before, after) = (row(before), row(after));
             Ok(Change { before, after })
         };
         let update = r#"{"before": {"n":1} ,"x":[{"op":"d"}],"after":{"n":2},"op":"u"}"#;
@@ -235,15 +293,16 @@ mod tests {
         ];
         let mut opener = Opener::avro(EnvelopePlan { fields, recursive: Vec::new() }, true);
         let whole = [2, 2, b'a', 2, 4, b'b', b'c', 9, 2, 2, b'u'];
-        let change = opener.open(&whole).expect("an envelope");
-        assert_eq!(change, Change { before: Some(&[2, b'a']), after: Some(&[4, b'b', b'c']) });
+        let row = |row: &'static [u8]| Some(Cow::Borrowed(row));
+        let change = opener.open_one(&whole).expect("an envelope");
+        assert_eq!(change, Change { before: row(&[2, b'a']), after: row(&[4, b'b', b'c']) });
         for end in 0..whole.len() {
-            assert!(opener.open(&whole[..end]).is_err(), "{end}");
+            assert!(opener.open_one(&whole[..end]).is_err(), "{end}");
         }
         for at in 0..whole.len() {
             let mut bytes = whole;
             bytes[at] ^= 0xff;
-            let _ = opener.open(&bytes);
+            let _ = opener.open_one(&bytes);
         }
     }
 }

@@ -9,6 +9,7 @@
 //! containers, always cost the record.
 
 mod avro;
+mod captured;
 mod csv;
 mod datum;
 mod envelope;
