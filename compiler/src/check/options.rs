@@ -15,16 +15,8 @@ use crate::syntax::ast::{OptionEntry, Text};
 /// Connectors of the language that do not run yet.
 const LATER_CONNECTORS: &[&str] = &["jdbc", "postgres"];
 /// Formats of the language that do not run yet.
-const LATER_FORMATS: &[&str] = &[
-    "json_sr",
-    "protobuf",
-    "protobuf_nosr",
-    "protobuf-confluent",
-    "canal-json",
-    "maxwell-json",
-    "parquet",
-    "orc",
-];
+const LATER_FORMATS: &[&str] =
+    &["json_sr", "protobuf", "protobuf_nosr", "protobuf-confluent", "parquet", "orc"];
 /// The format of the connector of test cases, where the program names none.
 const CASE_FORMAT: &str = "json";
 /// The format of records that a connector makes itself.
