@@ -30,7 +30,7 @@ enum Kind {
 
 impl Captured {
     pub(super) fn new(several: bool) -> Self {
-        let members = Finder::new(["data", "old", "type"].into_iter());
+        let members = Finder::exact(["data", "old", "type"].into_iter());
         Self { several, members, scratch: Vec::new() }
     }
 

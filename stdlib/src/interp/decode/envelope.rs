@@ -54,8 +54,8 @@ impl Opener {
         let form = Form::Json {
             nested,
             upper: false,
-            outer: Finder::new(["payload"].into_iter()),
-            inner: Finder::new(["before", "after", "op"].into_iter()),
+            outer: Finder::exact(["payload"].into_iter()),
+            inner: Finder::exact(["before", "after", "op"].into_iter()),
             scratch: Vec::new(),
         };
         Self { form, needs_before }
@@ -66,8 +66,8 @@ impl Opener {
         let form = Form::Json {
             nested: false,
             upper: true,
-            outer: Finder::new(std::iter::empty()),
-            inner: Finder::new(["before", "after", "op_type"].into_iter()),
+            outer: Finder::exact(std::iter::empty()),
+            inner: Finder::exact(["before", "after", "op_type"].into_iter()),
             scratch: Vec::new(),
         };
         Self { form, needs_before }

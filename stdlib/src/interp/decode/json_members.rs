@@ -12,6 +12,8 @@ const KNOWN_BYTES: usize = 64;
 #[derive(Debug)]
 pub(super) struct Finder {
     names: Vec<Box<[u8]>>,
+    /// Whether only names count that are the wanted ones.
+    exact: bool,
     /// Where each one's value stands in the object that was gone through last.
     places: Vec<Place>,
     /// The members of that object in order: what stands there before the value, from the quote on,
@@ -30,7 +32,13 @@ struct Wanted {
 impl Finder {
     pub(super) fn new<'n>(names: impl Iterator<Item = &'n str>) -> Self {
         let names: Vec<Box<[u8]>> = names.map(|name| name.as_bytes().into()).collect();
-        Self { places: vec![Place::default(); names.len()], names, known: Vec::new() }
+        let places = vec![Place::default(); names.len()];
+        Self { places, names, exact: false, known: Vec::new() }
+    }
+
+    /// Of members of these very names.
+    pub(super) fn exact<'n>(names: impl Iterator<Item = &'n str>) -> Self {
+        Self { exact: true, ..Self::new(names) }
     }
 
     /// Goes through an object, every value of which is passed over and checked; gives where those
@@ -83,6 +91,9 @@ impl Finder {
     fn wanted(&self, name: &[u8]) -> Option<Wanted> {
         if let Some(at) = self.names.iter().position(|wanted| **wanted == *name) {
             return Some(Wanted { at, exact: true });
+        }
+        if self.exact {
+            return None;
         }
         let mut blind =
             (0..self.names.len()).filter(|at| self.names[*at].eq_ignore_ascii_case(name));
