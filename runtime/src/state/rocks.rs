@@ -45,8 +45,9 @@ pub(super) const BATCH_BYTES: usize = 4 << 20;
 const FILE_BYTES_MIN: usize = 8 << 20;
 /// The file that is about to be taken in.
 const INCOMING: &str = "incoming";
-/// Files of the youngest level before they are compacted: one is what comes at once.
-const YOUNG_FILES_MAX: i32 = 8;
+/// Files of the youngest level before they are compacted: one is what comes at once, and what is
+/// looked for there is found by its filters.
+const YOUNG_FILES_MAX: i32 = 12;
 /// Room in a piece beside that, bytes: for the entry that fills it, and the position.
 const ROOM_BYTES: usize = 64 << 10;
 /// Keys of one multi-get.

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use flow_ir::row::RowRef;
 
-/// Keys up to this many bytes lie in the tree's nodes.
-const INLINE_KEY_BYTES: usize = 30;
+/// Keys up to this many bytes lie in the tree's nodes: a span of time, a number, a time and the
+/// number of a row, as interval joins have them.
+const INLINE_KEY_BYTES: usize = 38;
 /// Rows up to this many words do: length, null bits, two one-word columns.
 const INLINE_ROW_WORDS: usize = 4;
 /// What an allocation takes beside its bytes, about.

@@ -47,3 +47,18 @@ impl Tail {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_read_back_and_what_was_kept_before_tails_were_cleaned() {
+        let tail = Tail { from: 3, cleaned: 1 << 40, clean_bytes: 5, bytes: u64::MAX };
+        assert_eq!(Tail::read(&tail.stored()), Some(tail));
+        let old = [3u64.to_be_bytes(), 9u64.to_be_bytes()].concat();
+        let read = Tail { from: 3, cleaned: 3, clean_bytes: 0, bytes: 9 };
+        assert_eq!(Tail::read(&old), Some(read));
+        assert_eq!(Tail::read(&tail.stored()[..20]), None);
+    }
+}

@@ -109,10 +109,12 @@ impl OrderedTable {
         let end = prefix_end(run);
         let to = end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
         let from = Bound::Included(run);
-        let is_counted = self.only_on_disk[usize::from(group)].are_counted();
-        let in_memory = is_counted && self.in_memory(Some(group), from, to).next_back().is_some();
-        if !in_memory && self.may_be_away(group, run) {
-            self.read_end(group, from, to, Direction::Reverse)?;
+        if self.may_be_away(group, run) {
+            let is_counted = self.only_on_disk[usize::from(group)].are_counted();
+            let in_memory = self.in_memory(Some(group), from, to).next_back();
+            if !(is_counted && in_memory.is_some()) {
+                self.read_end(group, from, to, Direction::Reverse)?;
+            }
         }
         Ok(self.in_memory(Some(group), from, to).next_back())
     }
