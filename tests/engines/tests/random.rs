@@ -14,7 +14,7 @@ const SEED: u64 = 20_260_813;
 /// Bytes of a case at most.
 const BYTES_MAX: usize = 3_000;
 /// Cases of which one at least must have each operation.
-const SHOWN: u32 = 4_000;
+const SHOWN: u32 = 12_000;
 
 fn run(config: Config, test: impl Fn(&[u8]) -> Result<(), String>) {
     let config = Config { failure_persistence: None, ..config };
