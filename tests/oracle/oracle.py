@@ -48,6 +48,10 @@ CREATE VIEW cumulating AS SELECT k, x, window_start AS ws, window_end AS we
 FROM TABLE(CUMULATE(TABLE e, DESCRIPTOR(ts), INTERVAL '5' SECOND, INTERVAL '20' SECOND));
 CREATE VIEW sessions AS SELECT k, x, window_start AS ws, window_end AS we
 FROM TABLE(SESSION(TABLE e PARTITION BY k, DESCRIPTOR(ts), INTERVAL '4' SECOND));
+CREATE TABLE f (id INT NOT NULL, x INT, ts TIMESTAMP(3), WATERMARK FOR ts AS ts - INTERVAL '1' HOUR, PRIMARY KEY (id) NOT ENFORCED)
+WITH ('connector' = 'file', 'path' = '{dir}/f.jsonl', 'format' = 'json');
+CREATE VIEW changing AS SELECT id % 3 AS k, x, window_start AS ws, window_end AS we
+FROM TABLE(HOP(TABLE f, DESCRIPTOR(ts), INTERVAL '5' SECOND, INTERVAL '10' SECOND));
 SET 'epoch.max.records' = '{cut}';
 """
 # An output, and what has been read.
@@ -65,6 +69,9 @@ CREATE TABLE e (k INT, x INT, ts TIMESTAMP);
 CREATE VIEW tumbling AS SELECT k, x, time_bucket(INTERVAL 10 SECOND, ts) AS ws, ws + INTERVAL 10 SECOND AS we FROM e;
 CREATE VIEW hopping AS SELECT k, x, time_bucket(INTERVAL 5 SECOND, ts) - back * INTERVAL 5 SECOND AS ws,
   ws + INTERVAL 10 SECOND AS we FROM e, (VALUES (0), (1)) AS windows(back);
+CREATE TABLE f (id INT, x INT, ts TIMESTAMP);
+CREATE VIEW changing AS SELECT id % 3 AS k, x, time_bucket(INTERVAL 5 SECOND, ts) - back * INTERVAL 5 SECOND AS ws,
+  ws + INTERVAL 10 SECOND AS we FROM f, (VALUES (0), (1)) AS windows(back);
 CREATE VIEW cumulating AS SELECT k, x, time_bucket(INTERVAL 20 SECOND, ts) AS ws, ws + steps * INTERVAL 5 SECOND AS we
   FROM e, (VALUES (1), (2), (3), (4)) AS windows(steps) WHERE ts < time_bucket(INTERVAL 20 SECOND, ts) + steps * INTERVAL 5 SECOND;
 CREATE VIEW gaps AS SELECT *, CASE WHEN ts - lag(ts) OVER (PARTITION BY k ORDER BY ts) <= INTERVAL 4 SECOND THEN 0 ELSE 1 END AS first FROM e;
@@ -107,6 +114,8 @@ def inputs(rng):
         "c": [{"id": rng.randint(0, 6), "z": maybe(-3, 4), "u": text("ad")} for _ in range(count)],
         "d": changelog(rng, [{"k": maybe(0, 4), "v": decimal(), "w": text("bc")} for _ in range(count)]),
         "e": timed,
+        # No window closes before the end, so that no change is late.
+        "f": [{"id": rng.randint(0, 6), "x": maybe(-4, 5), "ts": row["ts"]} for row in timed],
     }
 
 
@@ -216,7 +225,9 @@ def same(net, expected):
 def contents(rows):
     """The rows that are there when all records have been read."""
     tables = {table: [tuple(row.values()) for row in records] for table, records in rows.items()}
-    tables["c"] = [tuple(row.values()) for row in {row["id"]: row for row in rows["c"]}.values()]
+    for table in ("c", "f"):
+        last = {row["id"]: row for row in rows[table]}
+        tables[table] = [tuple(row.values()) for row in last.values()]
     net = collections.Counter()
     for change in rows["d"]:
         for side, weight in (("before", -1), ("after", 1)):

@@ -9,9 +9,9 @@ BASES = {
     "c": {"id": INT, "z": INT, "u": TEXT},
     "d": {"k": INT, "v": INT, "w": TEXT},
 }
-# A stream with event time, and its rows in windows.
+# A stream with event time, and its rows in windows; those of a table with updates are changing.
 TIMED = {"e": {"k": INT, "x": INT, "ts": TIME}}
-WINDOWS = ["tumbling", "hopping", "cumulating", "sessions"]
+WINDOWS = ["tumbling", "hopping", "cumulating", "sessions", "changing"]
 WINDOWED = {"k": INT, "x": INT, "ws": TIME, "we": TIME}
 
 
