@@ -1,8 +1,6 @@
 //! `CREATE TABLE t (a INT, …)` without a connector: what the program inserts into it, all together,
 //! in the types of its columns. So programs that bring their rows with them need no topic.
 
-use flow_ir::span::Span;
-
 use super::from::same_name;
 use crate::syntax::ast::{
     Ast, ColumnDef, ColumnKind, CreateTable, CreateView, Distinct, Expr, ExprKind, Ident, Insert,
@@ -161,7 +159,6 @@ fn both(left: SetExpr, right: SetExpr) -> SetExpr {
 }
 
 fn view_of(create: &CreateTable, body: SetExpr) -> CreateView {
-    let span: Span = body.span;
     CreateView {
         materialized: false,
         temporary: create.temporary,
@@ -171,15 +168,6 @@ fn view_of(create: &CreateTable, body: SetExpr) -> CreateView {
         columns: Vec::new(),
         comment: create.comment.clone(),
         options: Vec::new(),
-        query: Query {
-            with: None,
-            body,
-            order_by: Vec::new(),
-            limit: None,
-            with_ties: false,
-            offset: None,
-            emit: None,
-            span,
-        },
+        query: Query::of(body),
     }
 }

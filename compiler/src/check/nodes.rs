@@ -34,6 +34,23 @@ impl Checker<'_> {
         found
     }
 
+    /// The relations that are read by a node or below it.
+    pub(super) fn scanned(&self, query: QueryId) -> impl Iterator<Item = RelationId> + '_ {
+        self.below(query).into_iter().filter_map(|id| match self.query_node(id).op {
+            QueryOp::Scan(relation) => Some(relation),
+            QueryOp::Filter { .. }
+            | QueryOp::Project { .. }
+            | QueryOp::Unnest(_)
+            | QueryOp::Join(_)
+            | QueryOp::Window(_)
+            | QueryOp::Aggregate(_)
+            | QueryOp::Deduplicate(_)
+            | QueryOp::TopN(_)
+            | QueryOp::Over(_)
+            | QueryOp::UnionAll(_) => None,
+        })
+    }
+
     pub(super) fn add(&mut self, query: Query) -> QueryId {
         let id = QueryId(u32::try_from(self.module.queries.len()).unwrap_or(u32::MAX));
         self.module.queries.push(query);

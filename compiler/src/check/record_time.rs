@@ -17,7 +17,7 @@ use super::expr::ExprCx;
 use super::ksql_options::RecordTime;
 use super::literal::constant;
 use super::scope::{Found, Scope, find};
-use super::typed::{QueryId, QueryOp, RelationId, Watermark};
+use super::typed::{QueryId, RelationId, Watermark};
 use crate::diagnostics::{names, windows};
 use crate::syntax::ast::{self, BinaryOp, Ident, ObjectName, TableKind};
 
@@ -218,19 +218,7 @@ impl Checker<'_> {
 
     /// The `'allowed.lateness'` of a window with a GRACE PERIOD over these rows.
     pub(super) fn grace_lateness(&self, input: QueryId, grace: i64) -> i64 {
-        let by_record = self.below(input).into_iter().any(|id| match &self.query_node(id).op {
-            QueryOp::Scan(id) => self.declared[id.0 as usize].ksql,
-            QueryOp::Filter { .. }
-            | QueryOp::Project { .. }
-            | QueryOp::Unnest(_)
-            | QueryOp::Join(_)
-            | QueryOp::Window(_)
-            | QueryOp::Aggregate(_)
-            | QueryOp::Deduplicate(_)
-            | QueryOp::TopN(_)
-            | QueryOp::Over(_)
-            | QueryOp::UnionAll(_) => false,
-        });
+        let by_record = self.scanned(input).any(|id| self.declared[id.0 as usize].ksql);
         if by_record { (grace - self.grace).max(0) } else { grace }
     }
 }

@@ -311,15 +311,5 @@ pub(super) fn plain_select(
         qualify: None,
         span,
     };
-    let body = SetExpr { kind: SetExprKind::Select(Box::new(select)), span };
-    Query {
-        with: None,
-        body,
-        order_by: Vec::new(),
-        limit: None,
-        with_ties: false,
-        offset: None,
-        emit: None,
-        span,
-    }
+    Query::of(SetExpr { kind: SetExprKind::Select(Box::new(select)), span })
 }

@@ -10,7 +10,7 @@ use flow_ir::value::Value;
 
 use super::Checker;
 use super::expr::joined;
-use super::typed::{QueryId, QueryOp, Unnest};
+use super::typed::{QueryId, Unnest};
 use super::values::is_one_row;
 
 /// How far `window_time` lies before the end, microseconds.
@@ -21,19 +21,7 @@ const WINDOWS_MAX: i64 = 10_000;
 impl Checker<'_> {
     /// Whether a query reads nothing but VALUES and the like.
     pub(super) fn is_of_values(&self, query: QueryId) -> bool {
-        self.below(query).into_iter().all(|id| match &self.query_node(id).op {
-            QueryOp::Scan(id) => is_one_row(self.module.relation(*id)),
-            QueryOp::Filter { .. }
-            | QueryOp::Project { .. }
-            | QueryOp::Unnest(_)
-            | QueryOp::Join(_)
-            | QueryOp::Window(_)
-            | QueryOp::Aggregate(_)
-            | QueryOp::Deduplicate(_)
-            | QueryOp::TopN(_)
-            | QueryOp::Over(_)
-            | QueryOp::UnionAll(_) => true,
-        })
+        self.scanned(query).all(|id| is_one_row(self.module.relation(id)))
     }
 
     /// The rows in their windows, each bound behind their columns as `window` has it; `None` where

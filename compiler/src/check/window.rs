@@ -432,20 +432,7 @@ impl Checker<'_> {
 
     /// The largest allowed lateness of the streams below.
     pub(super) fn lateness(&self, query: QueryId) -> i64 {
-        let of = |id: QueryId| match &self.query_node(id).op {
-            QueryOp::Scan(id) => self.module.relation(*id).lateness,
-            QueryOp::Filter { .. }
-            | QueryOp::Project { .. }
-            | QueryOp::Unnest(_)
-            | QueryOp::Join(_)
-            | QueryOp::Window(_)
-            | QueryOp::Aggregate(_)
-            | QueryOp::Deduplicate(_)
-            | QueryOp::TopN(_)
-            | QueryOp::Over(_)
-            | QueryOp::UnionAll(_) => 0,
-        };
-        self.below(query).into_iter().map(of).max().unwrap_or(0)
+        self.scanned(query).map(|id| self.module.relation(id).lateness).max().unwrap_or(0)
     }
 }
 

@@ -87,6 +87,23 @@ impl ObjectName {
     }
 }
 
+impl Query {
+    /// A query of this and nothing else.
+    pub fn of(body: SetExpr) -> Self {
+        let span = body.span;
+        Self {
+            with: None,
+            body,
+            order_by: Vec::new(),
+            limit: None,
+            with_ties: false,
+            offset: None,
+            emit: None,
+            span,
+        }
+    }
+}
+
 impl fmt::Display for Ident {
     /// The name without quotes, as messages show it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -515,14 +515,5 @@ fn join_kind(rule: Rule) -> Option<JoinKind> {
 
 /// A query without content, to be filled, or in place of one that was refused.
 fn empty_query(span: Span) -> Query {
-    Query {
-        with: None,
-        body: SetExpr { kind: SetExprKind::Values(Vec::new()), span },
-        order_by: Vec::new(),
-        limit: None,
-        with_ties: false,
-        offset: None,
-        emit: None,
-        span,
-    }
+    Query::of(SetExpr { kind: SetExprKind::Values(Vec::new()), span })
 }
