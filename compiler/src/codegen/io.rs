@@ -2,7 +2,7 @@
 
 use std::ffi::c_void;
 
-use flow_ir::kernel::Payloads;
+use flow_ir::kernel::{Payloads, Record};
 use flow_ir::row::RowBatch;
 
 /// Why generated code came back.
@@ -31,10 +31,13 @@ impl Exit {
 #[repr(C)]
 #[derive(Debug)]
 pub(super) struct Io {
-    /// Words of the input batch, or `RawRecord`s.
+    /// Words of the input batch, or the values of records as `RawBytes`.
     pub(super) input: *const c_void,
     /// First word of each input row; unused for records.
     pub(super) starts: *const u32,
+    /// The keys of records, and what else there is to know of each, where the code reads them.
+    pub(super) keys: *const RawBytes,
+    pub(super) about: *const RawAbout,
     /// The row or record to begin with; afterwards, the first that is not done.
     pub(super) next: u64,
     /// Rows or records of the input.
@@ -68,16 +71,29 @@ pub(super) struct Io {
     pub(super) partition: i64,
 }
 
-/// A record as code reads it.
+/// A record's value or key as code reads it.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-pub(super) struct RawRecord {
-    /// Address of the value, behind its framing; 0 without one.
-    pub(super) value: u64,
-    pub(super) value_len: u64,
-    /// The key, likewise.
-    pub(super) key: u64,
-    pub(super) key_len: u64,
+pub(super) struct RawBytes {
+    /// Its address behind its framing; 0 without one, and where it is too short.
+    pub(super) start: u64,
+    pub(super) len: u64,
+}
+
+impl RawBytes {
+    /// The bytes behind the framing.
+    pub(super) fn behind(bytes: Option<&[u8]>, framing: usize) -> Self {
+        match bytes.and_then(|bytes| bytes.get(framing..)) {
+            Some(bytes) => Self { start: bytes.as_ptr() as u64, len: bytes.len() as u64 },
+            None => Self { start: 0, len: 0 },
+        }
+    }
+}
+
+/// What else code reads of a record.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RawAbout {
     pub(super) offset: i64,
     pub(super) timestamp: i64,
     /// Whether there is a timestamp.
@@ -87,6 +103,59 @@ pub(super) struct RawRecord {
     /// Address of its headers, in the form of `flow_ir::kernel::Headers`.
     pub(super) headers: u64,
     pub(super) headers_len: u64,
+}
+
+impl RawAbout {
+    fn new(position: u32, record: &Record<'_>) -> Self {
+        Self {
+            offset: record.offset,
+            timestamp: record.timestamp.unwrap_or(0),
+            timed: u64::from(record.timestamp.is_some()),
+            position: u64::from(position),
+            headers: record.headers.0.as_ptr() as u64,
+            headers_len: record.headers.0.len() as u64,
+        }
+    }
+}
+
+/// Records as code reads them; what it does not read is empty.
+#[derive(Debug, Default)]
+pub(super) struct RawRecords {
+    values: Vec<RawBytes>,
+    keys: Vec<RawBytes>,
+    about: Vec<RawAbout>,
+    /// Bytes of all values and keys.
+    pub(super) bytes: usize,
+}
+
+/// What a scan reads of records besides their values.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reads {
+    pub(super) keys: bool,
+    pub(super) about: bool,
+}
+
+impl RawRecords {
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Takes the records at these positions of a batch, in place of those before.
+    pub(super) fn take(&mut self, payloads: &Payloads<'_>, select: &[u32], reads: Reads) {
+        let records = || select.iter().map(|&at| (at, &payloads.records[at as usize]));
+        self.values.clear();
+        self.values.extend(records().map(|(_, r)| RawBytes::behind(r.value, payloads.value_skip)));
+        self.keys.clear();
+        if reads.keys {
+            self.keys.extend(records().map(|(_, r)| RawBytes::behind(r.key, payloads.key_skip)));
+        }
+        self.about.clear();
+        if reads.about {
+            self.about.extend(records().map(|(at, record)| RawAbout::new(at, record)));
+        }
+        self.bytes = self.values.iter().chain(&self.keys).map(|bytes| bytes.len as usize).sum();
+    }
 }
 
 /// A field of `Io`, by its offset in bytes.
@@ -100,11 +169,13 @@ macro_rules! offsets {
 pub(super) mod at {
     use std::mem::offset_of;
 
-    use super::{Io, RawRecord};
+    use super::{Io, RawAbout, RawBytes};
 
     offsets! {
         INPUT = Io.input;
         STARTS = Io.starts;
+        KEYS = Io.keys;
+        ABOUT = Io.about;
         NEXT = Io.next;
         COUNT = Io.count;
         OUT = Io.out;
@@ -122,20 +193,19 @@ pub(super) mod at {
         TOPIC = Io.topic;
         TOPIC_LEN = Io.topic_len;
         PARTITION = Io.partition;
-        VALUE = RawRecord.value;
-        VALUE_LEN = RawRecord.value_len;
-        KEY = RawRecord.key;
-        KEY_LEN = RawRecord.key_len;
-        OFFSET = RawRecord.offset;
-        TIMESTAMP = RawRecord.timestamp;
-        TIMED = RawRecord.timed;
-        POSITION = RawRecord.position;
-        HEADERS = RawRecord.headers;
-        HEADERS_LEN = RawRecord.headers_len;
+        START = RawBytes.start;
+        LEN = RawBytes.len;
+        OFFSET = RawAbout.offset;
+        TIMESTAMP = RawAbout.timestamp;
+        TIMED = RawAbout.timed;
+        POSITION = RawAbout.position;
+        HEADERS = RawAbout.headers;
+        HEADERS_LEN = RawAbout.headers_len;
     }
 
-    /// Bytes of a record.
-    pub(in crate::codegen) const RECORD_BYTES: i64 = size_of::<RawRecord>() as i64;
+    /// Bytes that a value or key takes, and what else is read of a record.
+    pub(in crate::codegen) const BYTES_BYTES: i64 = size_of::<RawBytes>() as i64;
+    pub(in crate::codegen) const ABOUT_BYTES: i64 = size_of::<RawAbout>() as i64;
 }
 
 impl Io {
@@ -146,10 +216,12 @@ impl Io {
     }
 
     /// Over records.
-    pub(super) fn over_records(records: &[RawRecord], from: &Payloads<'_>) -> Self {
+    pub(super) fn over_records(records: &RawRecords, from: &Payloads<'_>) -> Self {
         Self {
-            input: records.as_ptr().cast(),
-            count: records.len() as u64,
+            input: records.values.as_ptr().cast(),
+            keys: records.keys.as_ptr(),
+            about: records.about.as_ptr(),
+            count: records.values.len() as u64,
             topic: from.topic.as_ptr(),
             topic_len: from.topic.len() as u64,
             partition: i64::from(from.partition),
@@ -161,6 +233,8 @@ impl Io {
         Self {
             input: std::ptr::null(),
             starts: std::ptr::null(),
+            keys: std::ptr::null(),
+            about: std::ptr::null(),
             next: 0,
             count: 0,
             out: std::ptr::null_mut(),

@@ -15,7 +15,7 @@ use cranelift_module::{FuncId, default_libcall_names};
 use flow_ir::kernel::{KernelError, Marks, PayloadArena, Payloads};
 use flow_ir::row::{BatchBuilder, RowBatch};
 
-use super::io::{Exit, Io, RawRecord};
+use super::io::{Exit, Io, RawRecords, Reads};
 use super::shims::{self, Context};
 use super::work::Making;
 
@@ -95,9 +95,8 @@ pub(super) struct Code {
     entry: Entry,
     context: Context,
     origin: Vec<u32>,
-    /// The records that were taken last, and the bytes of their keys and values.
-    raw: Vec<RawRecord>,
-    raw_bytes: usize,
+    /// The records that were taken last.
+    records: RawRecords,
     ends: Vec<u32>,
     out: Vec<u8>,
 }
@@ -105,9 +104,9 @@ pub(super) struct Code {
 impl Code {
     /// Calls `entry`, which is of the machine made there, with what its shims keep.
     pub(super) fn new(making: Arc<Making>, entry: Entry, context: Context) -> Self {
-        let (origin, raw, raw_bytes) = (Vec::new(), Vec::new(), 0);
+        let (origin, records) = (Vec::new(), RawRecords::default());
         let (ends, out) = (Vec::new(), Vec::new());
-        Self { _making: making, entry, context, origin, raw, raw_bytes, ends, out }
+        Self { _making: making, entry, context, origin, records, ends, out }
     }
 
     fn call(&mut self, io: &mut Io) -> Exit {
@@ -160,10 +159,12 @@ impl Code {
     }
 
     /// Reads the records that were taken last, from number `from` on, into rows, whose records'
-    /// positions in the batch are appended to `origin`. Gives why it stopped, and at which record.
+    /// positions in the batch, as `select` has them, are appended to `origin`. Gives why it stopped,
+    /// and at which record.
     pub(super) fn records_to_rows(
         &mut self,
         payloads: &Payloads<'_>,
+        select: &[u32],
         from: usize,
         clock: i64,
         marks: &mut Marks,
@@ -171,18 +172,18 @@ impl Code {
         origin: &mut Vec<u32>,
     ) -> (Exit, usize) {
         let mut need = 0;
-        let mut io = Io { next: from as u64, ..Io::over_records(&self.raw, payloads) };
+        let mut io = Io { next: from as u64, ..Io::over_records(&self.records, payloads) };
         (io.clock, io.watermark, io.event_time) = (clock, marks.watermark, marks.event_time);
         io.ahead = marks.ahead;
         loop {
-            let left = self.raw.len() - io.next as usize;
+            let left = self.records.len() - io.next as usize;
             // Texts are padded to whole words.
             let slots = out.layout().fixed_words() + out.layout().len();
-            let words = self.raw_bytes.div_ceil(8) + left * slots + need;
+            let words = self.records.bytes.div_ceil(8) + left * slots + need;
             let before = out.len();
             let exit = self.write_rows(&mut io, words, left, out);
             let made = &self.origin[..out.len() - before];
-            origin.extend(made.iter().map(|&record| self.raw[record as usize].position as u32));
+            origin.extend(made.iter().map(|&record| select[record as usize]));
             (marks.watermark, marks.event_time) = (io.watermark, io.event_time);
             marks.ahead = io.ahead;
             match exit {
@@ -225,33 +226,8 @@ impl Code {
     }
 
     /// Makes the records at these positions of a batch readable for code.
-    pub(super) fn take_records(&mut self, payloads: &Payloads<'_>, select: &[u32]) {
-        self.raw.clear();
-        self.raw_bytes = 0;
-        for &position in select {
-            let record = &payloads.records[position as usize];
-            // A record without what is read, or with too short a one, is left to the interpreter:
-            // the address is null.
-            let behind = |bytes: Option<&[u8]>, framing: usize| {
-                let bytes = bytes.and_then(|bytes| bytes.get(framing..));
-                bytes.map_or((0, 0), |bytes| (bytes.as_ptr() as u64, bytes.len() as u64))
-            };
-            let (value, value_len) = behind(record.value, payloads.value_skip);
-            let (key, key_len) = behind(record.key, payloads.key_skip);
-            self.raw_bytes += (value_len + key_len) as usize;
-            self.raw.push(RawRecord {
-                value,
-                value_len,
-                key,
-                key_len,
-                offset: record.offset,
-                timestamp: record.timestamp.unwrap_or(0),
-                timed: u64::from(record.timestamp.is_some()),
-                position: u64::from(position),
-                headers: record.headers.0.as_ptr() as u64,
-                headers_len: record.headers.0.len() as u64,
-            });
-        }
+    pub(super) fn take_records(&mut self, from: &Payloads<'_>, select: &[u32], reads: Reads) {
+        self.records.take(from, select, reads);
     }
 
     /// Calls the code with room for so many words and rows, and takes over what it wrote.

@@ -20,7 +20,7 @@ use flow_stdlib::interp::scan::layout_of;
 use super::COMPILED_INSTRUCTIONS_MAX;
 use super::avro::Walk;
 use super::emit::{Cell, Emit, Null};
-use super::io::{Exit, at};
+use super::io::{Exit, Reads, at};
 use super::kernel::filter_and_project;
 use super::module::Code;
 use super::raw;
@@ -44,6 +44,7 @@ pub(super) struct NativeScan {
     /// Whether the rows go.
     minus: bool,
     origin: Vec<u32>,
+    reads: Reads,
 }
 
 /// Whether a scan can be compiled: its payloads are Avro, or raw.
@@ -73,9 +74,8 @@ pub(super) fn output_layout(spec: &ScanSpec) -> Arc<RowLayout> {
 
 /// Writes the body of a scan's loop.
 pub(super) fn body(e: &mut Emit<'_>, spec: &ScanSpec) -> Result<(), KernelError> {
-    let record = record_address(e);
     let checked_late = texts_go_out(spec);
-    let columns = read_columns(e, spec, record, !checked_late)?;
+    let columns = read_columns(e, spec, !checked_late)?;
     // The marks move when the record is done: one that is given back must find them as they were.
     let done = e.b.create_block();
     let raised = match &spec.watermark {
@@ -85,7 +85,7 @@ pub(super) fn body(e: &mut Emit<'_>, spec: &ScanSpec) -> Result<(), KernelError>
             let output = program.outputs[0];
             registers.compute(e, [output].into_iter(), |_, number| columns[number])?;
             e.check();
-            raise(e, registers.cell(output), spec.max_future_skew, record)
+            raise(e, registers.cell(output), spec.max_future_skew)
         }
     };
     let cells = match &spec.map {
@@ -102,13 +102,45 @@ pub(super) fn body(e: &mut Emit<'_>, spec: &ScanSpec) -> Result<(), KernelError>
     Ok(())
 }
 
-/// The address of the record that the loop is at.
-fn record_address(e: &mut Emit<'_>) -> Value {
-    let records = e.load(e.io, at::INPUT);
+/// Start and length of the value or key of the record that the loop is at.
+fn bytes(e: &mut Emit<'_>, array: i32) -> [Value; 2] {
+    let bytes = element(e, array, at::BYTES_BYTES);
+    [e.load(bytes, at::START), e.load(bytes, at::LEN)]
+}
+
+/// A word of what else there is to know of the record.
+fn about(e: &mut Emit<'_>, field: i32) -> Value {
+    let record = element(e, at::ABOUT, at::ABOUT_BYTES);
+    e.load(record, field)
+}
+
+/// Where an array, of elements of so many bytes, has what is of the record.
+fn element(e: &mut Emit<'_>, array: i32, bytes: i64) -> Value {
+    let array = e.load(e.io, array);
     let row = e.b.use_var(e.row);
-    let size = e.word(at::RECORD_BYTES);
+    let size = e.word(bytes);
     let offset = e.b.ins().imul(row, size);
-    e.b.ins().iadd(records, offset)
+    e.b.ins().iadd(array, offset)
+}
+
+/// What the code of a scan reads of records besides their values.
+fn reads(spec: &ScanSpec) -> Reads {
+    let about = spec.decode.columns.iter().any(|column| match column.origin {
+        Origin::Metadata(what) => match what {
+            Metadata::Timestamp
+            | Metadata::Offset
+            | Metadata::BatchPosition
+            | Metadata::Headers => true,
+            Metadata::Topic | Metadata::Partition | Metadata::Tombstone | Metadata::Watermark => {
+                false
+            }
+        },
+        Origin::Key(_) | Origin::Value(_) => false,
+    });
+    Reads {
+        keys: spec.decode.key != PayloadPlan::Unread,
+        about: about || spec.max_future_skew.is_some(),
+    }
 }
 
 /// Whether every text that is read is written out as it is, where it is checked while it is copied,
@@ -129,14 +161,13 @@ fn texts_go_out(spec: &ScanSpec) -> bool {
 fn read_columns(
     e: &mut Emit<'_>,
     spec: &ScanSpec,
-    record: Value,
     check_texts: bool,
 ) -> Result<Vec<Cell>, KernelError> {
     let plan = &spec.decode;
     // A tombstone is left to the interpreter, also where no one reads values.
-    let mut cells = payload(e, plan, &plan.value, record, [at::VALUE, at::VALUE_LEN], check_texts)?;
+    let mut cells = payload(e, plan, &plan.value, at::INPUT, check_texts)?;
     if plan.key != PayloadPlan::Unread {
-        let keys = payload(e, plan, &plan.key, record, [at::KEY, at::KEY_LEN], check_texts)?;
+        let keys = payload(e, plan, &plan.key, at::KEYS, check_texts)?;
         for ((cell, key), column) in cells.iter_mut().zip(keys).zip(&plan.columns) {
             if let Origin::Key(_) = column.origin {
                 *cell = key;
@@ -148,7 +179,7 @@ fn read_columns(
             *cell = match what {
                 // Without event time there is none.
                 Metadata::Watermark if spec.watermark.is_none() => word(e.word(0)),
-                what => metadata(e, what, record, &plan.sign),
+                what => metadata(e, what, &plan.sign),
             };
         }
         if !column.ty.nullable && is_required(plan, i) {
@@ -188,11 +219,10 @@ fn payload(
     e: &mut Emit<'_>,
     plan: &DecodePlan,
     payload: &PayloadPlan,
-    record: Value,
-    [address, bytes]: [i32; 2],
+    array: i32,
     check_texts: bool,
 ) -> Result<Vec<Cell>, KernelError> {
-    let (start, len) = (e.load(record, address), e.load(record, bytes));
+    let [start, len] = bytes(e, array);
     let there = e.b.ins().icmp_imm_s(IntCC::NotEqual, start, 0);
     e.demand(there);
     match payload {
@@ -221,21 +251,21 @@ fn word(low: Value) -> Cell {
 }
 
 /// Something about a record.
-fn metadata(e: &mut Emit<'_>, what: Metadata, record: Value, sign: &Sign) -> Cell {
+fn metadata(e: &mut Emit<'_>, what: Metadata, sign: &Sign) -> Cell {
     match what {
         Metadata::Timestamp => {
-            let timed = e.load(record, at::TIMED);
+            let timed = about(e, at::TIMED);
             let timed = e.b.ins().ireduce(I8, timed);
             let null = Null::When(e.not(timed));
-            Cell { null, ..word(e.load(record, at::TIMESTAMP)) }
+            Cell { null, ..word(about(e, at::TIMESTAMP)) }
         }
         Metadata::Topic => {
             let (low, high) = (e.load(e.io, at::TOPIC), e.load(e.io, at::TOPIC_LEN));
             Cell { null: Null::Never, low, high }
         }
         Metadata::Partition => word(e.load(e.io, at::PARTITION)),
-        Metadata::Offset => word(e.load(record, at::OFFSET)),
-        Metadata::BatchPosition => word(e.load(record, at::POSITION)),
+        Metadata::Offset => word(about(e, at::OFFSET)),
+        Metadata::BatchPosition => word(about(e, at::POSITION)),
         // Records without a value are left to the interpreter.
         Metadata::Tombstone => word(e.word(i64::from(deletes(sign)))),
         Metadata::Watermark => {
@@ -243,7 +273,7 @@ fn metadata(e: &mut Emit<'_>, what: Metadata, record: Value, sign: &Sign) -> Cel
             word(e.b.use_var(watermark))
         }
         Metadata::Headers => {
-            let (from, len) = (e.load(record, at::HEADERS), e.load(record, at::HEADERS_LEN));
+            let (from, len) = (about(e, at::HEADERS), about(e, at::HEADERS_LEN));
             let result = e.cells(1);
             let (context, result) = (e.context(), e.slot_address(result));
             let done = e.call(Shim::Headers, &[context, from, len, result]);
@@ -255,22 +285,17 @@ fn metadata(e: &mut Emit<'_>, what: Metadata, record: Value, sign: &Sign) -> Cel
 
 /// What watermark and event time are raised to, where the value is not NULL, and no further after
 /// the record's timestamp than the skew allows; then the row is counted instead.
-fn raise(
-    e: &mut Emit<'_>,
-    raised: Cell,
-    skew: Option<i64>,
-    record: Value,
-) -> Vec<(Variable, Value)> {
+fn raise(e: &mut Emit<'_>, raised: Cell, skew: Option<i64>) -> Vec<(Variable, Value)> {
     let mut marks = Vec::new();
     let mut stays = raised.null;
     if let Some(skew) = skew {
-        let time = e.load(record, at::TIMESTAMP);
+        let time = about(e, at::TIMESTAMP);
         let skew = e.word(skew);
         // What is after the end of time is after no limit.
         let (limit, over) = e.b.ins().sadd_overflow(time, skew);
         let ahead = e.b.ins().icmp(IntCC::SignedGreaterThan, raised.low, limit);
         let ahead = e.b.ins().band_not(ahead, over);
-        let timed = e.load(record, at::TIMED);
+        let timed = about(e, at::TIMED);
         let timed = e.b.ins().ireduce(I8, timed);
         let ahead = e.b.ins().band(ahead, timed);
         let ahead = e.unless_null(ahead, raised.null);
@@ -297,7 +322,7 @@ impl NativeScan {
     /// A scan of code that `body` wrote.
     pub(super) fn new(spec: &ScanSpec, code: Code, interpreter: Box<dyn Scanner>) -> Self {
         let (mapped, minus) = (spec.map.is_some(), spec.decode.sign == Sign::Minus);
-        Self { code, interpreter, mapped, minus, origin: Vec::new() }
+        Self { code, interpreter, mapped, minus, origin: Vec::new(), reads: reads(spec) }
     }
 }
 
@@ -310,13 +335,14 @@ impl Scanner for NativeScan {
         out: &mut ScanOut<'_>,
     ) {
         for select in from.select.chunks(RECORDS_AT_ONCE) {
-            self.code.take_records(from, select);
+            self.code.take_records(from, select, self.reads);
             let mut done = 0;
             loop {
                 let origin = if self.mapped { &mut self.origin } else { &mut *out.origin };
                 let before = out.rows.len();
-                let (exit, at) =
-                    self.code.records_to_rows(from, done, cx.clock, marks, out.rows, origin);
+                let (exit, at) = self
+                    .code
+                    .records_to_rows(from, select, done, cx.clock, marks, out.rows, origin);
                 self.origin.clear();
                 let made = out.rows.len() - before;
                 if self.minus && made > 0 {

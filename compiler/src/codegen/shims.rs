@@ -187,29 +187,16 @@ unsafe fn bytes<'a>(from: *const u8, len: u64) -> &'a [u8] {
     }
 }
 
-/// Copies bytes as words, the last one padded with zeros; gives the OR of all words.
+/// Copies bytes, and pads them with zeros to a whole word.
 #[inline(always)]
 #[expect(unsafe_code, reason = "writes where generated code has room")]
-unsafe fn copy_words(to: *mut u64, from: *const u8, len: u64) -> u64 {
+unsafe fn copy_words(to: *mut u64, from: *const u8, len: u64) {
     // SAFETY: code calls this with bytes of the input, and has room for them in whole words.
     let (bytes, out) =
         unsafe { (bytes(from, len), slice::from_raw_parts_mut(to, (len as usize).div_ceil(8))) };
-    let (whole, rest) = bytes.as_chunks::<8>();
-    let mut any = 0;
-    for (out, word) in out.iter_mut().zip(whole) {
-        let word = u64::from_ne_bytes(*word);
-        any |= word;
-        *out = word;
-    }
-    if !rest.is_empty() {
-        let last = match bytes.last_chunk::<8>() {
-            Some(last) => u64::from_le_bytes(*last) >> (64 - 8 * rest.len()),
-            None => rest.iter().rev().fold(0, |word, byte| (word << 8) | u64::from(*byte)),
-        };
-        out[whole.len()] = last.to_le();
-        any |= last;
-    }
-    any
+    let Some(last) = out.last_mut() else { return };
+    *last = 0;
+    bytemuck::cast_slice_mut(out)[..bytes.len()].copy_from_slice(bytes);
 }
 
 #[expect(unsafe_code, reason = "called by generated code")]
@@ -293,11 +280,10 @@ unsafe extern "C" fn encode(context: *mut c_void, number: u64, cell: *mut RawCel
 
 #[expect(unsafe_code, reason = "called by generated code")]
 unsafe extern "C" fn copy_text(to: *mut u64, from: *const u8, len: u64) -> u64 {
-    const NOT_ASCII: u64 = 0x8080_8080_8080_8080;
     // SAFETY: see `copy_words`; the same bytes are read again.
     unsafe {
-        let any = copy_words(to, from, len);
-        u64::from(any & NOT_ASCII == 0 || std::str::from_utf8(bytes(from, len)).is_ok())
+        copy_words(to, from, len);
+        is_text(from, len)
     }
 }
 
