@@ -251,16 +251,8 @@ fn define(text: &str) -> std::result::Result<(String, String), String> {
 /// A size such as `512MB`, `1GB` or `65536`, in bytes.
 #[cfg(feature = "run")]
 pub(crate) fn size(text: &str) -> std::result::Result<usize, String> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let number: usize = digits.trim().parse().map_err(|_| "write it as 512MB or 1GB")?;
-    let shift = match text[digits.len()..].to_ascii_uppercase().as_str() {
-        "" | "B" => 0,
-        "K" | "KB" | "KIB" => 10,
-        "M" | "MB" | "MIB" => 20,
-        "G" | "GB" | "GIB" => 30,
-        _ => return Err("write it as 512MB or 1GB".into()),
-    };
-    number.checked_shl(shift).filter(|n| n >> shift == number).ok_or("too large".into())
+    let bytes = flow_ir::connector::parse_size(text).and_then(|bytes| bytes.try_into().ok());
+    bytes.ok_or_else(|| "write it as 512MB or 1GB".into())
 }
 
 /// Writes text for people to standard output, whoever wrote the names in it.
@@ -283,19 +275,5 @@ fn write(text: &str) -> Result {
         Ok(()) => Ok(()),
         Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
         Err(e) => Err(Failure::failed(format!("standard output cannot be written: {e}"))),
-    }
-}
-
-#[cfg(all(test, feature = "run"))]
-mod tests {
-    use super::size;
-
-    #[test]
-    fn sizes_have_units_or_none() {
-        assert_eq!(size("65536"), Ok(65536));
-        assert_eq!(size("512MB"), Ok(512 << 20));
-        assert_eq!(size("1g"), Ok(1 << 30));
-        assert!(size("many").is_err() && size("1XB").is_err());
-        assert!(size("99999999999GB").is_err());
     }
 }
