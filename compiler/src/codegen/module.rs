@@ -159,8 +159,8 @@ impl Code {
     }
 
     /// Reads the records that were taken last, from number `from` on, into rows, whose records'
-    /// positions in the batch, as `select` has them, are appended to `origin`. Gives why it stopped,
-    /// and at which record.
+    /// positions in the batch, as `select` has them, are appended to `origin`. Gives why it
+    /// stopped, and at which record.
     pub(super) fn records_to_rows(
         &mut self,
         payloads: &Payloads<'_>,
