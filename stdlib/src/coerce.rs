@@ -58,6 +58,9 @@ pub fn widening_cost(from: &DataType, to: &DataType) -> Option<u32> {
         }
         (Decimal { .. }, Double) => Some(20),
         (Date, Timestamp { .. }) => Some(5),
+        // As its instant in the session's zone.
+        (Timestamp { precision: p }, TimestampLtz { precision: q }) => (p <= q).then_some(30),
+        (Date, TimestampLtz { .. }) => Some(35),
         (Time { precision: p }, Time { precision: q })
         | (Timestamp { precision: p }, Timestamp { precision: q })
         | (TimestampLtz { precision: p }, TimestampLtz { precision: q }) => (p <= q).then_some(1),
@@ -102,6 +105,10 @@ fn common_data(a: &DataType, b: &DataType) -> Option<DataType> {
         return Some(a.clone());
     }
     match (a, b) {
+        (Timestamp { precision: p }, TimestampLtz { precision: q })
+        | (TimestampLtz { precision: p }, Timestamp { precision: q }) => {
+            Some(TimestampLtz { precision: *p.max(q) })
+        }
         (Array(a), Array(b)) => common_part(a, b).map(|t| Array(Box::new(t))),
         (Map(a, v), Map(b, w)) => {
             Some(Map(Box::new(common_part(a, b)?), Box::new(common_part(v, w)?)))
@@ -207,7 +214,7 @@ mod tests {
             assert!(!widens(&to, &from), "{to} to {from}");
         }
         assert!(!widens(&BigInt, &decimal(18, 0)));
-        assert!(!widens(&Timestamp { precision: 3 }, &TimestampLtz { precision: 3 }));
+        assert!(!widens(&TimestampLtz { precision: 3 }, &Timestamp { precision: 3 }));
         assert!(!widens(&String, &Int));
     }
 
