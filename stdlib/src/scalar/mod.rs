@@ -20,6 +20,7 @@ mod lists;
 mod maps;
 mod mask;
 mod math;
+mod number_pattern;
 mod numbers;
 mod operators;
 mod pattern;
@@ -65,6 +66,7 @@ pub static FAMILIES: &[&[Builtin]] = &[
     round::BUILTINS,
     math::BUILTINS,
     numbers::BUILTINS,
+    number_pattern::BUILTINS,
     bits::BUILTINS,
     time::BUILTINS,
     time_make::PARTS,
