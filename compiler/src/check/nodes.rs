@@ -289,7 +289,11 @@ impl Checker<'_> {
         columns.extend(bound_columns(kind, &time, !corrected, true));
         let query = Query {
             columns,
-            changelog: if corrected { Changelog::Retract } else { of.changelog },
+            changelog: match (waits, corrected) {
+                (false, _) => of.changelog,
+                (true, false) => Changelog::Append,
+                (true, true) => Changelog::Retract,
+            },
             unique_keys: Vec::new(),
             op: QueryOp::Window(window),
             span,

@@ -67,6 +67,19 @@ impl Kind {
     }
 }
 
+/// Flink's other functions that take a table.
+const PROCESS_FUNCTIONS: &[&str] = &[
+    "FROM_CHANGELOG",
+    "KEY_SEARCH",
+    "LATE_EVENTS",
+    "ML_EVALUATE",
+    "ML_PREDICT",
+    "SNAPSHOT",
+    "TEXT_SEARCH",
+    "TO_CHANGELOG",
+    "VECTOR_SEARCH",
+];
+
 /// The window function of this name.
 pub(super) fn window_function(name: &str) -> Option<Kind> {
     Kind::ALL.into_iter().find(|kind| name.eq_ignore_ascii_case(kind.name()))
@@ -82,6 +95,12 @@ impl Checker<'_> {
     ) -> Option<(QueryId, Option<Ident>)> {
         let written = &name.last().text;
         let Some(kind) = window_function(written) else {
+            if PROCESS_FUNCTIONS.iter().any(|known| known.eq_ignore_ascii_case(written)) {
+                let what = format!("the table function {}", written.to_uppercase());
+                let instead = "Of functions that take a table there are TUMBLE, HOP, CUMULATE and \
+                               SESSION.";
+                return self.report(plans::not_available(&what, name.span(), Some(instead)));
+            }
             let known = Kind::ALL.map(|kind| kind.name().to_string());
             return self.report(names::unknown_function(written, name.span(), &known));
         };
@@ -276,8 +295,7 @@ impl Checker<'_> {
         let of = self.query_node(input);
         let column = &of.columns[time];
         let by_clock = !column.event_time && self.is_clock(input, time);
-        let is_session = matches!(spec, WindowSpec::Session { .. });
-        if of.changelog != Changelog::Append && (is_session || !column.event_time) {
+        if of.changelog != Changelog::Append && !column.event_time {
             return self.report(problems::window_over_updates(time_span));
         }
         let event_time = column.event_time;

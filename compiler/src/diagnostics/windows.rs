@@ -37,12 +37,12 @@ pub fn half_window(has: &str, lacks: &str, span: Span) -> Diagnostic {
     ))
 }
 
-/// Windows over a relation that takes rows back and has no event time, and sessions.
+/// Windows over a relation that takes rows back and has no event time.
 pub fn window_over_updates(span: Span) -> Diagnostic {
     let message = "a window needs a relation that only appends";
     Diagnostic::new(Code::E0505, message, span, "takes rows back").with_help(
         "Window the stream first, then aggregate, join or deduplicate. A table's changes can be \
-         windowed by the time that its WATERMARK names, but not into sessions.",
+         windowed by the time that its WATERMARK names, but not by the clock.",
     )
 }
 

@@ -148,6 +148,9 @@ impl Line<'_> {
             LateRule::Windows { window, lateness } => {
                 format!("{window}{}", lateness_text(lateness))
             }
+            LateRule::SessionChanges { lateness, .. } => {
+                format!("sessions of changes{}", lateness_text(lateness))
+            }
             LateRule::Sessions { lateness } => format!("sessions{}", lateness_text(lateness)),
             LateRule::Rows => "rows".into(),
         };

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use flow_ir::ids::{NodeId, VertexId};
-use flow_ir::logical::{Aggregate, LogicalOp, Plan, Session};
+use flow_ir::logical::{Aggregate, Changes, LogicalOp, Plan, Session};
 use flow_ir::physical::{
     Partitioning, PhysicalOp, SessionAggregate, SessionWindow, TableKind, WindowInput,
 };
@@ -24,7 +24,8 @@ pub(super) fn aggregated(plan: &Plan) -> HashMap<NodeId, (NodeId, Session)> {
         let LogicalOp::Session(session) = &plan.node(below).op else { return None };
         let input = plan.node(below).inputs[0];
         let width = plan.schema(input).width();
-        let fits = readers[below.index()] == 1 && fits(aggregate, session, width);
+        let appends = plan.schema(input).changes == Changes::Append;
+        let fits = appends && readers[below.index()] == 1 && fits(aggregate, session, width);
         fits.then(|| (id, (below, session.clone())))
     };
     plan.order().into_iter().filter_map(session).collect()

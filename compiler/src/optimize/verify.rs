@@ -95,7 +95,8 @@ fn verify_op(plan: &Plan, node: &Node, inputs: &[&Schema]) -> Result<(), String>
             hidden_at(inputs[0], Hidden::Watermark, window.watermark)
         }
         LogicalOp::Session(session) => {
-            within(&[&session.keys[..], &[session.time]].concat()).and(append(inputs[0]))
+            within(&[&session.keys[..], &[session.time]].concat())?;
+            not_upsert(inputs[0])
         }
         LogicalOp::Aggregate(aggregate) => {
             within(&aggregate.columns())?;

@@ -14,8 +14,8 @@ use flow_ir::aggregate::{AggregateCall, OrderColumn, WindowSpec};
 use flow_ir::expr::Expr;
 use flow_ir::ids::{NodeId, StreamId};
 use flow_ir::logical::{
-    Aggregate, Emission, Filter, Hidden, JoinClass, LogicalOp, Materialize, Plan, Project, Session,
-    Sink, Union, Unnest, Window,
+    Aggregate, Changes, Emission, Filter, Hidden, JoinClass, LogicalOp, Materialize, Plan, Project,
+    Session, Sink, Union, Unnest, Window,
 };
 use flow_ir::physical::{ClockSetting, Direction, ErrorPolicy, LateRule, SinkMode, WindowInput};
 use flow_ir::span::Span;
@@ -284,7 +284,11 @@ impl<'a> Planner<'a> {
         span: Span,
     ) -> Relation {
         if !window.by_clock {
-            let rule = LateRule::Sessions { lateness: window.lateness };
+            let lateness = window.lateness;
+            let rule = match self.plan.schema(input.node).changes {
+                Changes::Append => LateRule::Sessions { lateness },
+                Changes::Retract | Changes::Upsert => LateRule::SessionChanges { gap, lateness },
+            };
             input.node = self.without_late(input.node, input.columns[window.time], rule);
         }
         let width = input.columns.len();

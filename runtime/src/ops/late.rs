@@ -26,7 +26,7 @@ impl LateOp {
                 windows::check(window)?;
                 lateness
             }
-            LateRule::Sessions { lateness } => lateness,
+            LateRule::Sessions { lateness } | LateRule::SessionChanges { lateness, .. } => lateness,
             LateRule::Rows => 0,
         };
         if lateness < 0 {
@@ -46,15 +46,17 @@ impl LateOp {
 
 impl Operator for LateOp {
     fn on_batch(&mut self, _: usize, rows: &RowBatch, cx: &mut OpCx<'_>) -> Result<(), OpError> {
+        let goes = self.rule.of_what_goes();
         for (i, row) in rows.rows().enumerate() {
             let weight = rows.weight(i);
+            let rule = if weight < 0 { goes } else { self.rule };
             let watermark = match row.is_null(self.watermark) {
                 true => i64::MIN,
                 false => row.i64(self.watermark),
             };
             if row.is_null(self.time) {
                 cx.reports.without_time(rows, i, self.site);
-            } else if windows::is_late(row.i64(self.time), watermark, self.rule) {
+            } else if windows::is_late(row.i64(self.time), watermark, rule) {
                 let position = row.i64(self.position);
                 cx.reports.late.push(LateRow { stream: self.stream, position });
             } else {

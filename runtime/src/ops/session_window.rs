@@ -2,7 +2,8 @@
 //!
 //! Rows lie in a table by key and time; beside them the sessions that they make up, of a key in
 //! order and apart from each other. A row joins the sessions that its own time and gap touch into
-//! one. When a session is over, its rows go out with its bounds. With allowed lateness they stay
+//! one; one that is taken back leaves it as long as it was. When a session is over, its rows go
+//! out with its bounds. With allowed lateness they stay
 //! until it is gone; a row that still comes takes back what went out of the sessions that it
 //! touches.
 
@@ -92,6 +93,12 @@ impl SessionWindowOp {
         let time = row.i64(self.time);
         let group = key_group(key_hash(key));
         let end = self.rule.end(time);
+        let mut at = numbered(key, time);
+        self.side.append_row(row, &mut at);
+        // What came too late, or was closed over, is not taken back.
+        if weight < 0 && cx.state.ordered(self.rows).get(group, &at)?.is_none() {
+            return Ok(());
+        }
         let mut joined = Session { start: time, end, is_out: false };
         let (mut before, mut is_new, mut is_same) = (end.saturating_add(1), true, false);
         let mut parts = Vec::new();
@@ -120,8 +127,6 @@ impl SessionWindowOp {
         if is_new {
             self.rule.set_timer(joined.end, key, group, cx)?;
         }
-        let mut at = numbered(key, time);
-        self.side.append_row(row, &mut at);
         cx.state.ordered(self.rows).add_weight(group, &at, weight)?;
         Ok(())
     }
@@ -221,7 +226,7 @@ impl Output {
         emit: &mut BatchBuilder,
     ) -> Result<(), OpError> {
         let Some(net) = &mut self.net else {
-            // The input is append-only: so often was the row there.
+            // So often was the row there.
             for _ in 0..weight {
                 if emit.is_over() {
                     break;

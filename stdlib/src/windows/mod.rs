@@ -175,7 +175,9 @@ pub fn is_late(ts: i64, w: i64, rule: LateRule) -> bool {
             first_open_end(slice, w, lateness, window).is_none()
                 && first_end(slice, window) <= last_end(slice, window)
         }
-        LateRule::Sessions { lateness } => ts.saturating_add(lateness) < w,
+        LateRule::Sessions { lateness } | LateRule::SessionChanges { lateness, .. } => {
+            ts.saturating_add(lateness) < w
+        }
         LateRule::Rows => ts < w,
     }
 }

@@ -36,6 +36,12 @@ impl PlanNode for Late {
             LateRule::Sessions { lateness } => {
                 format!("{time} for sessions lateness={}s", lateness as f64 / 1e6)
             }
+            LateRule::SessionChanges { lateness: 0, .. } => {
+                format!("{time} for sessions of changes")
+            }
+            LateRule::SessionChanges { lateness, .. } => {
+                format!("{time} for sessions of changes lateness={}s", lateness as f64 / 1e6)
+            }
             LateRule::Rows => format!("{time} for rows"),
         }
     }

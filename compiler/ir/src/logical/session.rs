@@ -32,9 +32,8 @@ impl PlanNode for Session {
         // went on before.
         let bounded = self.lateness == 0 && !self.by_clock;
         schema.times = if bounded { vec![width + 1, width + 2] } else { Vec::new() };
-        if self.lateness > 0 {
-            schema.changes = Changes::Retract;
-        }
+        let corrects = self.lateness > 0;
+        schema.changes = if corrects { Changes::Retract } else { Changes::Append };
         schema
     }
 

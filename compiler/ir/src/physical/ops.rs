@@ -151,8 +151,28 @@ pub enum LateRule {
         /// `allowed.lateness` in microseconds.
         lateness: i64,
     },
+    /// Of rows that may be taken back: one that comes as in `Sessions`, one that goes while its own
+    /// gap lasts, ts + gap + lateness < w.
+    SessionChanges {
+        /// The sessions' gap in microseconds.
+        gap: i64,
+        /// `allowed.lateness` in microseconds.
+        lateness: i64,
+    },
     /// ts < w.
     Rows,
+}
+
+impl LateRule {
+    /// The rule for rows that are taken back.
+    pub fn of_what_goes(self) -> LateRule {
+        match self {
+            LateRule::SessionChanges { gap, lateness } => {
+                LateRule::Sessions { lateness: gap.saturating_add(lateness) }
+            }
+            LateRule::Windows { .. } | LateRule::Sessions { .. } | LateRule::Rows => self,
+        }
+    }
 }
 
 /// Where a window operator finds a row's windows.
@@ -195,8 +215,9 @@ pub struct WindowExpand {
 
 /// Gives each row the bounds of its session, once that is over. A row is with another of its key
 /// in a session if at most `gap` lies between them, or both are with a third; the session is
-/// `[first time, last time + gap)`. Output: as `WindowExpand`, of an append-only input. With
-/// allowed lateness, rows that still come take back what went out of their session.
+/// `[first time, last time + gap)`. Output: as `WindowExpand`. Rows that are taken back are
+/// no longer in their session, which stays as long as it was. With allowed lateness, rows that
+/// still come take back what went out of their session.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SessionWindow {
     /// Key columns.

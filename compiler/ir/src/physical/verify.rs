@@ -211,7 +211,7 @@ fn verify_op(graph: &JobGraph, vertex: &Vertex, inputs: &[&Vertex]) -> Result<()
         PhysicalOp::WindowExpand(op) => {
             verify_columns(std::iter::once(&op.time).chain(&op.watermark), width(0))
         }
-        PhysicalOp::SessionWindow(op) => append(0).and(timed(&op.keys, op.time, &[], width(0))),
+        PhysicalOp::SessionWindow(op) => timed(&op.keys, op.time, &[], width(0)),
         PhysicalOp::SessionAggregate(op) => append(0).and(verify_sessions(op, width(0))),
         PhysicalOp::PreAggregate(op) => verify_pre_aggregate(op, width(0)),
         PhysicalOp::GroupAggregate(op) => pre_aggregated(inputs[0], op.keys),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use flow_ir::aggregate::AggregateCall;
-use flow_ir::ids::StreamId;
+use flow_ir::ids::{StreamId, VertexId};
 use flow_ir::physical::{
     Changelog, Late, LateRule, PhysicalOp, SessionAggregate, SessionWindow, TableKind,
 };
@@ -56,6 +56,11 @@ fn graph(shape: Shape) -> Graph {
     let late = PhysicalOp::Late(late);
     let late = graph.add(late, &[(source, None)], types(), Changelog::Append);
     let keys = if shape.keyed { vec![0] } else { Vec::new() };
+    session_window(&mut graph, late, shape, keys);
+    graph
+}
+
+fn session_window(graph: &mut Graph, input: VertexId, shape: Shape, keys: Vec<usize>) {
     let number = || not_null(DataType::BigInt);
     let op = PhysicalOp::SessionWindow(SessionWindow {
         keys: keys.clone(),
@@ -70,8 +75,7 @@ fn graph(shape: Shape) -> Graph {
     });
     let output: Vec<Type> = types().into_iter().chain([(); 3].map(|()| timestamp())).collect();
     let changelog = if shape.lateness > 0 { Changelog::Retract } else { Changelog::Append };
-    graph.add(op, &[(late, Some(keys))], output, changelog);
-    graph
+    graph.add(op, &[(input, Some(keys))], output, changelog);
 }
 
 /// The aggregates that are tried: those that need no values, with and without rows taken back.
@@ -215,6 +219,68 @@ pub(super) fn sessions_of_a_stream() {
                     assert!(matches!(end, Value::Timestamp(end) if end > mark), "{row:?} {mark}");
                 }
             }
+        }
+    });
+}
+
+/// Sessions of rows that may be taken back, without what is late.
+fn graph_of_changes(shape: Shape) -> Graph {
+    let mut graph = Graph::new();
+    let source = graph.source(&types(), Changelog::Retract);
+    let keys = if shape.keyed { vec![0] } else { Vec::new() };
+    session_window(&mut graph, source, shape, keys);
+    graph
+}
+
+#[test]
+pub(super) fn sessions_of_changes() {
+    proptest!(ProptestConfig::with_cases(512), |(
+        rows in stream(), shape in shapes(), sizes in prop::collection::vec(1usize..9, 0..8),
+        goes in prop::collection::vec(any::<Option<prop::sample::Index>>(), 40),
+    )| {
+        let (mut events, mut mark) = (Vec::new(), i64::MIN);
+        let mut all: Vec<(i64, Vec<Value>, bool)> = Vec::new();
+        for (i, (values, ts)) in rows.iter().enumerate() {
+            if mark == i64::MIN || ts + shape.lateness >= mark {
+                let hidden = [Value::Timestamp(*ts), Value::Int(0), Value::Int(i as i64)];
+                let row: Vec<Value> = values.iter().cloned().chain(hidden).collect();
+                all.push((*ts, row.clone(), true));
+                events.push(Event { port: 0, row, weight: 1, mark });
+            }
+            let gone = goes[i].filter(|_| !all.is_empty()).map(|index| index.index(all.len()));
+            if let Some((ts, row, there)) = gone.map(|at| &mut all[at])
+                && *there
+                && (mark == i64::MIN || *ts + shape.gap + shape.lateness >= mark)
+            {
+                *there = false;
+                events.push(Event { port: 0, row: row.clone(), weight: -1, mark });
+            }
+            mark = mark.max(ts - shape.delay);
+            if let Some(last) = events.last_mut() {
+                last.mark = mark;
+            }
+        }
+        let mut parts: BTreeMap<String, Vec<(i64, Vec<Value>, bool)>> = BTreeMap::new();
+        for (ts, row, there) in all {
+            let part = if shape.keyed { format!("{:?}", row[0]) } else { String::new() };
+            parts.entry(part).or_default().push((ts, row, there));
+        }
+        let mut expected = Net::new();
+        for rows in parts.values_mut() {
+            rows.sort_by_key(|(ts, ..)| *ts);
+            for session in rows.chunk_by(|(a, ..), (b, ..)| b - a <= shape.gap) {
+                let (start, end) = (session[0].0, session[session.len() - 1].0 + shape.gap);
+                let bounds = [start, end, end - 1_000].map(Value::Timestamp);
+                for (_, row, _) in session.iter().filter(|(.., there)| *there) {
+                    let row: Vec<Value> = row.iter().chain(&bounds).cloned().collect();
+                    add(&mut expected, &row, 1);
+                }
+            }
+        }
+        let graph = graph_of_changes(shape);
+        for run in assert_law(&graph.graph, &events, Spread::Rows, &sizes, &expected) {
+            assert_eq!(run.entries, 0, "nothing is kept of what is over");
+            assert_eq!(run.wavering, 0, "a row is taken back and put in one epoch");
         }
     });
 }

@@ -140,6 +140,7 @@ pub(super) fn late_leaves_out_late_rows() {
         LateRule::Windows { window, lateness: 0 },
         LateRule::Windows { window, lateness: 15 },
         LateRule::Sessions { lateness: 15 },
+        LateRule::SessionChanges { gap: 20, lateness: 15 },
     ];
     let time = null(DataType::Timestamp { precision: 3 });
     let number = not_null(DataType::BigInt);
@@ -150,24 +151,31 @@ pub(super) fn late_leaves_out_late_rows() {
             1 => Just(i64::MIN),
             6 => -40i64..100,
         ],
+        any::<bool>(),
     );
     proptest!(ProptestConfig::with_cases(256), |(
-        rows in prop::collection::vec(row, 0..20), rule in 0usize..4,
+        rows in prop::collection::vec(row, 0..20), rule in 0usize..5,
         sizes in prop::collection::vec(1usize..6, 0..8),
     )| {
         let rule = rules[rule];
         let mut graph = Graph::new();
-        let source = graph.source(&types, Changelog::Append);
+        let of_changes = matches!(rule, LateRule::SessionChanges { .. });
+        let changelog = if of_changes { Changelog::Retract } else { Changelog::Append };
+        let source = graph.source(&types, changelog);
         let stream = StreamId(0);
         let late = Late { stream, time: 0, watermark: 1, position: 2, rule, site: None };
-        graph.add(PhysicalOp::Late(late), &[(source, None)], types.to_vec(), Changelog::Append);
+        graph.add(PhysicalOp::Late(late), &[(source, None)], types.to_vec(), changelog);
         let (mut expected, mut events, mut late, mut nulls) = (Net::new(), Vec::new(), 0, 0);
-        for (position, (ts, w)) in rows.into_iter().enumerate() {
+        for (position, (ts, w, goes)) in rows.into_iter().enumerate() {
             let time = ts.map_or(Value::Null, Value::Timestamp);
             let row = vec![time, Value::Int(w), Value::Int(position as i64)];
+            let weight = if goes && of_changes { -1 } else { 1 };
             let is_late = |ts: i64| match rule {
                 LateRule::Rows => ts < w,
                 LateRule::Sessions { lateness } => ts + lateness < w,
+                LateRule::SessionChanges { gap, lateness } => {
+                    ts + lateness + if weight < 0 { gap } else { 0 } < w
+                }
                 LateRule::Windows { lateness, .. } => {
                     let last = ts.div_euclid(10) * 10 + 30;
                     w > i64::MIN && last + lateness <= w
@@ -176,9 +184,9 @@ pub(super) fn late_leaves_out_late_rows() {
             match ts {
                 None => nulls += 1,
                 Some(ts) if is_late(ts) => late += 1,
-                Some(_) => add(&mut expected, &row, 1),
+                Some(_) => add(&mut expected, &row, weight),
             }
-            events.push(Event { port: 0, row, weight: 1, mark: i64::MIN });
+            events.push(Event { port: 0, row, weight, mark: i64::MIN });
         }
         for run in assert_law(&graph.graph, &events, Spread::Rows, &sizes, &expected) {
             prop_assert_eq!(run.late.len(), late);
