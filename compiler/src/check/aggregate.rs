@@ -15,7 +15,7 @@ use flow_stdlib::aggregates::{self, OrderUse};
 use super::Checker;
 use super::expr::{ExprCx, same};
 use super::from::plain_column;
-use super::grouping::{GROUPING, is_grouping};
+use super::grouping::{is_grouping, is_of_set};
 use super::ksql_calls::{rows_by_offset, top_rows};
 use super::subquery::FIRST_COLUMN;
 use super::typed::{Aggregate, Bound, QueryId, QueryOp, WindowBound, WindowSource};
@@ -26,7 +26,7 @@ use crate::syntax::ast::Call;
 /// An aggregate call over the input's columns.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct AggregateExpr {
-    /// Its name in the table of aggregates, or `GROUPING`.
+    /// Its name in the table of aggregates, `GROUPING` or `GROUP_ID`.
     pub function: String,
     pub args: Vec<Expr>,
     pub params: Vec<Value>,
@@ -60,6 +60,8 @@ pub(super) struct Grouping {
     pub keys: Vec<Expr>,
     /// Keys of other grouping sets: NULL here.
     pub missing: Vec<Expr>,
+    /// How many sets of the same keys stand before this one.
+    pub again: i64,
     pub calls: Vec<AggregateExpr>,
     pub span: Span,
     /// The clause, if there is one, for messages.
@@ -142,7 +144,7 @@ impl Checker<'_> {
 
     /// The aggregate node of a GROUP BY.
     pub(super) fn group(&mut self, grouping: Grouping) -> Option<Grouped> {
-        let Grouping { input, keys, missing, calls, span, clause } = grouping;
+        let Grouping { input, keys, missing, again, calls, span, clause } = grouping;
         let width = self.query_node(input).columns.len();
         let changelog = self.query_node(input).changelog;
         let read = calls.iter().flat_map(AggregateExpr::exprs);
@@ -167,8 +169,8 @@ impl Checker<'_> {
         let mut call_places = Vec::with_capacity(calls.len());
         let mut real: Vec<AggregateCall> = Vec::with_capacity(calls.len());
         for call in calls {
-            if call.function == GROUPING {
-                let number = self.grouping_number(&call, &keys, &missing, span)?;
+            if is_of_set(&call.function) {
+                let number = self.grouping_number(&call, (&keys, &missing), again, span)?;
                 call_places.push(CallPlace::Number(number));
                 continue;
             }

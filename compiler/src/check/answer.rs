@@ -158,7 +158,7 @@ impl<'a> Checker<'a> {
         let limits = self.limits(query);
         let outer = self.ctes.len();
         if let Some(with) = &query.with {
-            self.with(with);
+            self.with(with, None);
         }
         let body = self.ordered(query);
         self.ctes.truncate(outer);

@@ -69,6 +69,12 @@ impl Checker<'_> {
         let args = match builtin.name {
             "CONCAT" | "CONCAT_WS" => Self::texts(args),
             "JSON_OBJECT" | "JSON_ARRAY" | "JSON_BUILD_ARRAY" => json_parts(args),
+            "TO_CHAR" if args.len() == 2 && args[0].ty.data.is_numeric() => {
+                let mut args = args.into_iter();
+                let (number, pattern) = args.next().zip(args.next())?;
+                let number = cast(number, &DataType::String, false, span);
+                return self.operator("NUMBER_TO_CHAR", vec![number, pattern], span);
+            }
             "TO_TIMESTAMP" if args.len() == 1 && args[0].ty.data.is_numeric() => {
                 return self.of_seconds(args, span);
             }

@@ -41,6 +41,19 @@ impl Checker<'_> {
                     self.explicit_cast(args.pop()?, &DataType::Json, lenient, span)
                 }))
             }
+            "STRUCT_EXTRACT" if args.len() == 2 => {
+                let args = self.typed_args(name, args, cx);
+                Some(args.and_then(|args| {
+                    let [row, field] = args.as_slice() else { return None };
+                    self.part_at(row, field, span).unwrap_or_else(|| {
+                        self.report(types::no_parts("fields", &row.ty, row.span))
+                    })
+                }))
+            }
+            "CURRENT_SETTING" if is_zone_setting(args) => {
+                let zone = Value::String(self.module.settings.time_zone.clone());
+                Some(Some(Expr::literal(zone, Type::not_null(DataType::String), span)))
+            }
             "OVERLAPS" if args.len() == 4 => Some(self.overlaps(name, args, span, cx)),
             "DECODE" if args.len() > 2 => Some(self.decode(name, args, span, cx)),
             _ => None,
@@ -150,6 +163,29 @@ impl Checker<'_> {
             return self.report(types::no_parts("slices", &args[0].ty, args[0].span));
         }
         self.operator("ARRAY_SLICE", args, span)
+    }
+
+    /// `row['field']`, `row[1]` and `text[1]`; the outer `None` where it is something else.
+    pub(super) fn part_at(&mut self, arg: &Expr, index: &Expr, span: Span) -> Option<Option<Expr>> {
+        match (&arg.ty.data, constant(index)) {
+            (DataType::Row(_), Some(Value::String(name))) => {
+                let name = Ident { text: name.clone(), quoted: true, span: index.span };
+                Some(self.field(arg.clone(), &name))
+            }
+            (DataType::Row(fields), Some(Value::Int(at))) => {
+                let index = usize::try_from(*at).ok().and_then(|at| at.checked_sub(1));
+                let index = index.filter(|at| *at < fields.len())?;
+                let field = &fields[index].ty;
+                let ty = field.with_nullable(field.nullable || arg.ty.nullable);
+                let kind = ExprKind::Field { arg: Box::new(arg.clone()), index };
+                Some(Some(Expr { kind, ty, span }))
+            }
+            (DataType::String, _) if index.ty.data.is_integer() => {
+                let args = vec![arg.clone(), index.clone(), index.clone()];
+                Some(self.text_slice(args, span))
+            }
+            _ => None,
+        }
     }
 
     /// The characters of a text between two positions.
@@ -314,4 +350,11 @@ fn only_query(args: &[Arg]) -> Option<&ast::Query> {
         },
         _ => None,
     }
+}
+
+/// Whether what CURRENT_SETTING is asked for is the session's time zone.
+fn is_zone_setting(args: &[Arg]) -> bool {
+    let [Arg { value: ArgValue::Expr(e), .. }] = args else { return false };
+    let ast::ExprKind::Literal(ast::Literal::String(name)) = &e.kind else { return false };
+    ["TIMEZONE", "TIME.ZONE", "TIME ZONE"].iter().any(|zone| name.eq_ignore_ascii_case(zone))
 }

@@ -7,6 +7,7 @@ use flow_ir::types::{DataType, Field, Type};
 
 use super::Checker;
 use super::aggregate::{AggregateExpr, GroupWindow, alike};
+use super::alias::alias;
 use super::over::OverExpr;
 use super::scope::{Found, Scope, find};
 use super::star::whole_row;
@@ -216,6 +217,9 @@ impl Checker<'_> {
             }
             return self.operator("->", vec![arg, index], span);
         }
+        if let Some(part) = self.part_at(&arg, &index, span) {
+            return part;
+        }
         if !matches!(arg.ty.data, DataType::Array(_) | DataType::Map(..)) {
             return self.report(types::no_parts("elements", &arg.ty, arg.span));
         }
@@ -260,7 +264,7 @@ impl Checker<'_> {
         }
         if let Some(single) = name.as_single()
             && cx.scope.bare(&single.text) == Found::None
-            && let Some((_, aliased)) = alias(cx.aliases, &single.text)
+            && let Some(at) = alias(cx.aliases, &single.text)
         {
             let mut inner = ExprCx {
                 scope: cx.scope,
@@ -270,12 +274,13 @@ impl Checker<'_> {
                 overs: cx.overs.as_deref_mut(),
                 windows: cx.windows,
                 group_window: cx.group_window,
-                aliases: &[],
+                aliases: &cx.aliases[..at],
                 subqueries: cx.subqueries,
                 used: Vec::new(),
                 null_keys: cx.null_keys,
             };
-            return self.expr(aliased, &mut inner);
+            let value = self.expr(cx.aliases[at].1, &mut inner)?;
+            return self.again(value, cx.place, single);
         }
         if let Some(value) = self.pseudo_column(name, cx) {
             return value;
@@ -489,17 +494,6 @@ fn unnested(call: &ast::Call) -> Option<&ast::Expr> {
     match call.args.as_slice() {
         [ast::Arg { value: ast::ArgValue::Expr(array), .. }] if is => Some(array),
         _ => None,
-    }
-}
-
-/// The item of SELECT with this name; an exact match wins.
-fn alias<'s>(
-    aliases: &'s [(&'s Ident, &'s ast::Expr)],
-    name: &str,
-) -> Option<(&'s Ident, &'s ast::Expr)> {
-    match find(name, aliases.iter().map(|(ident, _)| ident.text.as_str())) {
-        Found::One(at) => aliases.get(at).copied(),
-        Found::None | Found::Many(_) => None,
     }
 }
 

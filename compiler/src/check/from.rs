@@ -10,9 +10,9 @@ use super::derived::{keeps_left, outer_name};
 use super::expr::{ExprCx, conjuncts};
 use super::join_order::narrowed;
 use super::lateral::reads_left;
-use super::scope::{Found, Scope};
+use super::scope::{Scope, visible};
 use super::subquery::{Outer, asks};
-use super::typed::{QueryId, QueryOp};
+use super::typed::{Column, QueryId, QueryOp};
 use super::{Meaning, join};
 use crate::diagnostics::{Diagnostic, joins, names, plans, syntax};
 use crate::syntax::ast::{
@@ -375,7 +375,14 @@ impl<'a> Checker<'a> {
         let mut outer = Vec::new();
         let (query, name, as_of) = match &factor.kind {
             TableFactorKind::Named { name, system_time } => {
-                let query = self.named_query(name)?;
+                let query = match self.cte_in_place(name, factor.span) {
+                    Some(found) => {
+                        let found = found?;
+                        outer = found.1;
+                        found.0
+                    }
+                    None => self.named_query(name)?,
+                };
                 (query, Some(name.last().clone()), system_time.as_ref())
             }
             TableFactorKind::Query(query) => {
@@ -403,6 +410,12 @@ impl<'a> Checker<'a> {
         {
             let place = format!("alias {}", alias.name);
             let mut names = alias.columns.clone();
+            // Columns that are not named keep their names.
+            let own = self.query_node(query).columns.len() - outer.len();
+            let rest = self.query_node(query).columns[..own].iter().skip(names.len());
+            let as_they_are =
+                |c: &Column| Ident { text: c.name.clone(), quoted: true, span: alias.name.span };
+            names.extend(rest.filter(|c| visible(&c.name)).map(as_they_are));
             names.extend((0..outer.len()).map(|at| outer_name(at, factor.span)));
             named = self.rename(query, &names, &place, factor.span)?;
         }
@@ -416,18 +429,8 @@ impl<'a> Checker<'a> {
 
     /// A CTE, view, stream or table by name.
     pub(super) fn named_query(&mut self, name: &ObjectName) -> Option<QueryId> {
-        if let Some(single) = name.as_single() {
-            let innermost = self.ctes.iter().rev().map(|(cte, _)| cte.text.as_str());
-            let found = match super::scope::find(&single.text, innermost) {
-                Found::One(at) => Some(at),
-                Found::Many(all) => all.first().copied(),
-                Found::None => None,
-            };
-            if let Some(at) = found {
-                let (cte, query) = self.ctes[self.ctes.len() - 1 - at].clone();
-                self.note_cte(single.span, &cte, query);
-                return query;
-            }
+        if let Some(found) = self.cte(name) {
+            return found;
         }
         let named = self.lookup(name)?;
         match named.meaning {

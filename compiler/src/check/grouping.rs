@@ -14,7 +14,7 @@ use crate::diagnostics::{Diagnostic, aggregates as problems};
 use crate::syntax::ast::{self, ArgValue, Call, ExprKind, GroupItem};
 
 /// The name under which GROUPING stands among the calls.
-pub(super) const GROUPING: &str = "GROUPING";
+const GROUPING: &str = "GROUPING";
 /// Grouping sets of one SELECT at most.
 const SETS_MAX: usize = 256;
 
@@ -34,10 +34,13 @@ pub(super) struct Above {
     pub around: Option<(QueryId, bool)>,
 }
 
-/// Whether a call is GROUPING or GROUPING_ID.
+/// Which of several equal grouping sets a row is of.
+const GROUP_ID: &str = "GROUP_ID";
+
+/// Whether a call is GROUPING, GROUPING_ID or GROUP_ID.
 pub(super) fn is_grouping(call: &Call) -> bool {
     let name = &call.name.last().text;
-    ["GROUPING", "GROUPING_ID"].iter().any(|known| name.eq_ignore_ascii_case(known))
+    [GROUPING, "GROUPING_ID", GROUP_ID].iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
 impl Checker<'_> {
@@ -111,7 +114,7 @@ impl Checker<'_> {
         }
     }
 
-    /// GROUPING or GROUPING_ID as written.
+    /// GROUPING, GROUPING_ID or GROUP_ID as written.
     pub(super) fn grouping_expr(
         &mut self,
         call: &Call,
@@ -133,12 +136,15 @@ impl Checker<'_> {
                 }
             }
         }
+        if (name == GROUP_ID) != args.is_empty() {
+            return self.report(problems::modifier_not_taken(&name, "these arguments", span));
+        }
         let modified = call.distinct || call.filter.is_some() || !call.order_by.is_empty();
         if modified || !call.within_group.is_empty() || call.nulls.is_some() {
             return self.report(problems::modifier_not_taken(&name, "a modifier", span));
         }
         Some(AggregateExpr {
-            function: GROUPING.to_string(),
+            function: (if name == GROUP_ID { GROUP_ID } else { GROUPING }).to_string(),
             args,
             params: Vec::new(),
             order: Vec::new(),
@@ -151,14 +157,18 @@ impl Checker<'_> {
     }
 
     /// What GROUPING gives in a set with these keys and without those: a bit for each argument,
-    /// the last the lowest, set where the argument is not grouped by.
+    /// the last the lowest, set where the argument is not grouped by. What GROUP_ID gives is how
+    /// many sets of these keys stand before.
     pub(super) fn grouping_number(
         &mut self,
         call: &AggregateExpr,
-        keys: &[Expr],
-        missing: &[Expr],
+        (keys, missing): (&[Expr], &[Expr]),
+        again: i64,
         span: Span,
     ) -> Option<i64> {
+        if call.function == GROUP_ID {
+            return Some(again);
+        }
         let mut number = 0;
         for arg in &call.args {
             let is = |key: &Expr| alike(key, arg);
@@ -219,6 +229,7 @@ impl Checker<'_> {
         clause: Option<Span>,
     ) -> Option<QueryId> {
         let mut branches = Vec::with_capacity(sets.len());
+        let mut before: Vec<Vec<Expr>> = Vec::with_capacity(sets.len());
         for set in sets {
             let found = self.found.len();
             let mut of_set: Vec<Expr> = Vec::new();
@@ -229,8 +240,10 @@ impl Checker<'_> {
             }
             let mut missing: Vec<Expr> = keys.iter().flatten().cloned().collect();
             missing.retain(|key| !of_set.iter().any(|known| alike(known, key)));
-            let grouping =
-                Grouping { input, keys: of_set, missing, calls: above.calls.clone(), span, clause };
+            let again = before.iter().filter(|keys| alike_sets(keys, &of_set)).count() as i64;
+            before.push(of_set.clone());
+            let (keys, calls) = (of_set, above.calls.clone());
+            let grouping = Grouping { input, keys, missing, again, calls, span, clause };
             // The columns of the queries around are the last key.
             let one_group = self.body.outer > 0 && set.len() == 1;
             branches.push(self.grouping_set(grouping, above.clone(), one_group)?);
@@ -249,6 +262,19 @@ impl Checker<'_> {
             _ => Some(self.union_all(branches, span)),
         }
     }
+}
+
+/// Whether two sets of keys are the same, in whatever order.
+fn alike_sets(a: &[Expr], b: &[Expr]) -> bool {
+    let within = |keys: &[Expr], of: &[Expr]| {
+        keys.iter().all(|key| of.iter().any(|known| alike(known, key)))
+    };
+    within(a, b) && within(b, a)
+}
+
+/// Whether a name in a call stands for a number of the grouping set, and not for an aggregate.
+pub(super) fn is_of_set(function: &str) -> bool {
+    function == GROUPING || function == GROUP_ID
 }
 
 /// The sets, each with this key too if `there`.

@@ -13,11 +13,12 @@ use super::from::Tree;
 use super::rows::plain_select;
 use super::scope::{Found, Scope, ScopeTable};
 use super::typed::{QueryId, Unnest};
+use super::values_query::lateral_values;
 use super::window::window_function;
 use crate::diagnostics::{plans, types};
 use crate::syntax::ast::{
-    self, Arg, Call, Ident, JoinConstraint, JoinKind, Literal, ObjectName, SelectItem,
-    SelectItemKind, TableAlias, TableFactor, TableFactorKind,
+    self, Arg, Call, Ident, JoinConstraint, JoinKind, Literal, ObjectName, SelectItem, TableAlias,
+    TableFactor, TableFactorKind,
 };
 
 /// Whether a table of FROM is made for each row to its left.
@@ -81,9 +82,7 @@ fn asked(constraint: &JoinConstraint) -> Option<&ast::Expr> {
 /// The rows of a table for which a condition holds, as `LATERAL (SELECT * FROM … WHERE …)`.
 fn chosen(factor: &TableFactor, condition: &ast::Expr) -> TableFactor {
     let span = factor.span;
-    let (exclude, replace, rename) = (Vec::new(), Vec::new(), Vec::new());
-    let kind = SelectItemKind::Wildcard { qualifier: None, row: None, exclude, replace, rename };
-    let every = vec![SelectItem { kind, span }];
+    let every = vec![SelectItem::every(span)];
     let query = plain_select(every, factor.clone(), Some(condition.clone()), span);
     let named = |alias: &TableAlias| TableAlias { name: alias.name.clone(), columns: Vec::new() };
     let alias = factor.alias.as_ref().map(named);
@@ -99,6 +98,10 @@ impl Checker<'_> {
         factor: &TableFactor,
         base: usize,
     ) -> Option<(Tree, Scope)> {
+        if let Some(elements) = lateral_values(factor) {
+            let how = (kind, constraint);
+            return self.join_lateral((tree, scope), how, &elements, base);
+        }
         let kept = match kind {
             JoinKind::Inner | JoinKind::Cross => Kept::Inner,
             JoinKind::Left => Kept::Left,

@@ -10,17 +10,17 @@
 //! | file | language area |
 //! | --- | --- |
 //! | `declare`, `options`, `settings`, `registry` | CREATE STREAM and TABLE, WITH, SET, schemas |
-//! | `type_expr`, `literal`, `coerce`, `expr`, `call` | types and scalar expressions |
+//! | `type_expr`, `literal`, `coerce`, `expr`, `alias`, `call` | types and scalar expressions |
 //! | `ksql_options`, `ksql_names`, `record_time`, `headers` | what ksqlDB writes: declarations |
 //! | `time_window`, `grace`, `ksql_calls` | what ksqlDB writes: queries |
 //! | `like`, `arroyo`, `inline_tables` | declarations that stand for others |
-//! | `values`, `value_rows` | rows that the program brings itself |
+//! | `values`, `value_rows`, `values_query` | rows that the program brings itself |
 //! | `made`, `made_versions` | CREATE … AS, and joins with what it makes |
 //! | `construct`, `json`, `lambda`, `functions` | rows, maps, JSON's clauses, CREATE FUNCTION |
 //! | `scope`, `from`, `derived`, `using`, `on`, `join`, `join_order`, `asof` | FROM |
 //! | `interval`, `window` | what time bounds in FROM |
 //! | `window_rows` | windows as values |
-//! | `query`, `set_ops`, `select`, `aggregate`, `dedup` | SELECT and set operations |
+//! | `query`, `cte`, `set_ops`, `select`, `aggregate`, `dedup` | SELECT and set operations |
 //! | `set_returning` | functions in SELECT that give rows |
 //! | `current_watermark`, `settled` | CURRENT_WATERMARK; first rows that wait for the watermark |
 //! | `subquery`, `correlate`, `attach`, `rows`, `lateral` | subqueries, LATERAL, UNNEST |
@@ -32,6 +32,7 @@
 
 mod aggregate;
 mod aggregate_call;
+mod alias;
 pub mod answer;
 mod arroyo;
 mod asof;
@@ -41,6 +42,7 @@ pub mod catalog;
 mod coerce;
 mod construct;
 mod correlate;
+mod cte;
 mod current_watermark;
 mod declare;
 mod derived;
@@ -96,6 +98,7 @@ pub mod typed;
 mod using;
 mod value_rows;
 mod values;
+mod values_query;
 pub mod views;
 mod window;
 mod window_rows;
@@ -269,7 +272,7 @@ struct Checker<'a> {
     /// Subqueries around the one that is checked.
     subquery_depth: usize,
     /// CTEs in reach, innermost last.
-    ctes: Vec<(Ident, Option<QueryId>)>,
+    ctes: Vec<cte::Cte>,
     /// Whether the next query is what a statement runs.
     is_top: bool,
     /// Levels of queries around the one that is looked at.

@@ -183,7 +183,7 @@ impl Checker<'_> {
             return;
         }
         let tables = (0..scope.tables.len()).map(|at| scope_table(scope, at)).collect();
-        let ctes = self.ctes.iter().map(|(name, query)| self.cte_note(name, *query)).collect();
+        let ctes = self.ctes.iter().map(|cte| self.cte_note(&cte.name, cte.query)).collect();
         let aliases = aliases.iter().map(|(name, _)| name.text.clone()).collect();
         if let Some(notes) = &mut self.notes {
             notes.keep_scope(ScopeNote { span, tables, ctes, aliases });

@@ -11,6 +11,7 @@ use flow_ir::expr::Expr;
 use flow_ir::logical::JoinClass;
 use flow_ir::physical::JoinKind;
 use flow_ir::span::Span;
+use flow_ir::value::Value;
 
 use super::Checker;
 use super::expr::conjuncts;
@@ -18,9 +19,9 @@ use super::from::{Kind, Tree, TreeJoin};
 use super::join::{Equality, Sides};
 use super::subquery::{Asked, FIRST_COLUMN, Place, asks, subqueries_in};
 use super::typed::QueryId;
-use crate::diagnostics::plans;
 
 /// Two sides and the conditions on them: positions as written, and where they are now.
+#[derive(Clone, Copy)]
 struct Asking {
     kind: Kind,
     /// The side whose rows stay, then the other.
@@ -65,11 +66,49 @@ impl Checker<'_> {
             let pairs = self.join_sides(sides)?;
             return self.settle_conditions(pairs, asked, &|_, e| Some(e));
         }
+        let reads_both = |condition: &Expr| {
+            let reads = self.read_by(condition);
+            reads.iter().any(|at| *at < split) && reads.iter().any(|at| *at >= split)
+        };
+        if kind == Kind::Full && asked.iter().any(reads_both) {
+            let sides = ([left, right], [split, width]);
+            return self.full_join_asking(sides, asked, conditions, span);
+        }
         let turned = kind == Kind::Right;
         let sides = if turned { [right, left] } else { [left, right] };
         let kind = if turned { Kind::Left } else { kind };
         let asking = Asking { kind, sides, split, right: width, turned, span };
         self.outer_join_asking(asking, asked, conditions)
+    }
+
+    /// A FULL JOIN as what a LEFT JOIN gives, and the right rows that have no partner.
+    fn full_join_asking(
+        &mut self,
+        ([left, right], [split, width]): ([QueryId; 2], [usize; 2]),
+        asked: Vec<Expr>,
+        conditions: Vec<Expr>,
+        span: Span,
+    ) -> Option<QueryId> {
+        let of_left = Asking {
+            kind: Kind::Left,
+            sides: [left, right],
+            split,
+            right: width,
+            turned: false,
+            span,
+        };
+        let of_right = Asking { kind: Kind::Anti, sides: [right, left], turned: true, ..of_left };
+        let matched = self.outer_join_asking(of_left, asked.clone(), conditions.clone())?;
+        let alone = self.outer_join_asking(of_right, asked, conditions)?;
+        let columns = self.query_node(matched).columns[..split].to_vec();
+        let missing = columns.into_iter().map(|column| {
+            let null = Expr::literal(Value::Null, column.ty.with_nullable(true), span);
+            (column.name, Some(null))
+        });
+        let own = (0..width).map(|at| self.pass_column(alone, at, span));
+        let items = missing.chain(own).collect();
+        let alone = self.project(alone, items, span);
+        Some(self.union_all(vec![matched, alone], span))
     }
 
     fn outer_join_asking(
@@ -101,8 +140,12 @@ impl Checker<'_> {
         }
         let (kind, [left, right]) = (join.kind, join.sides);
         let joined = self.join_sides(Sides { kind, left, right, conditions, as_of: None, span })?;
-        let width = if kind.has_pairs() { join.split + join.right } else { join.split };
-        Some(self.select_columns(joined, (0..width).map(|at| join.place(at, first)), span))
+        let columns = match (kind.has_pairs(), join.turned) {
+            (true, _) => 0..join.split + join.right,
+            (false, false) => 0..join.split,
+            (false, true) => join.split..join.split + join.right,
+        };
+        Some(self.select_columns(joined, columns.map(|at| join.place(at, first)), span))
     }
 
     /// A side with a condition that reads it alone as a further column.
@@ -142,10 +185,6 @@ impl Checker<'_> {
         conditions: &mut Vec<Expr>,
     ) -> Option<()> {
         let span = join.span;
-        if join.kind == Kind::Full {
-            let what = "a subquery in ON of a FULL JOIN that reads both sides";
-            return self.report(plans::not_available(what, span, None));
-        }
         let [left, right] = join.sides;
         let first = self.query_node(left).columns.len();
         let width = self.query_node(right).columns.len();

@@ -109,6 +109,7 @@ impl Checker<'_> {
         let mut inner = ExprCx {
             aggregates: cx.aggregates.as_deref_mut(),
             group_window: cx.group_window,
+            aliases: cx.aliases,
             ..ExprCx::rows(cx.scope, "OVER")
         };
         let partition = self.exprs(&spec.partition_by, &mut inner);

@@ -1,12 +1,12 @@
-//! Queries around SELECT: WITH, set operations, and the clauses that do not run yet.
+//! Queries around SELECT: set operations, and the clauses that do not run yet.
 
 use flow_ir::physical::Changelog;
 use flow_ir::span::Span;
 
 use super::Checker;
 use super::typed::{Aggregate, QueryId};
-use crate::diagnostics::{names, plans, syntax};
-use crate::syntax::ast::{self, Emit, EmitMode, SetExpr, SetExprKind, With};
+use crate::diagnostics::{plans, syntax};
+use crate::syntax::ast::{self, Emit, EmitMode, SetExpr, SetExprKind};
 
 /// Levels of subqueries at most, so that a thread's stack holds them.
 const QUERY_DEPTH_MAX: usize = 100;
@@ -28,7 +28,7 @@ impl Checker<'_> {
         let outer = self.ctes.len();
         if let Some(with) = &query.with {
             let around = self.outer.take();
-            self.with(with);
+            self.with(with, around.as_ref());
             self.outer = around;
         }
         if let Some(outer) = &mut self.outer {
@@ -42,30 +42,6 @@ impl Checker<'_> {
         match &query.emit {
             Some(emit) => self.emit(body, emit),
             None => Some(body),
-        }
-    }
-
-    pub(super) fn with(&mut self, with: &With) {
-        if with.recursive {
-            self.found.push(plans::not_available("WITH RECURSIVE", with.span, None));
-        }
-        let outer = self.ctes.len();
-        for table in &with.tables {
-            if self.ctes[outer..].iter().any(|(name, _)| name.text == table.name.text) {
-                let first = with.tables.iter().find(|t| t.name.text == table.name.text);
-                let first = first.map_or(with.span, |t| t.name.span);
-                let name = &table.name;
-                self.found.push(names::declared_twice(&name.text, name.span, first));
-            }
-            let query = self.query(&table.query).and_then(|query| {
-                if table.columns.is_empty() {
-                    return Some(query);
-                }
-                let place = format!("{} in WITH", table.name);
-                self.rename(query, &table.columns, &place, table.name.span)
-            });
-            self.note_cte(table.name.span, &table.name, query);
-            self.ctes.push((table.name.clone(), query));
         }
     }
 
@@ -92,6 +68,9 @@ impl Checker<'_> {
                 self.beside_outer(rows, outer, set.span)
             }
             SetExprKind::Values(rows) => {
+                if let Some(written) = self.values_as_query(rows, set.span) {
+                    return self.set_expr(&written);
+                }
                 let outer = self.outer.take();
                 let rows = self.values(rows, set.span)?;
                 self.beside_outer(rows, outer, set.span)

@@ -28,15 +28,45 @@ impl Checker<'_> {
         span: Span,
         cx: &mut ExprCx<'_>,
     ) -> Option<Option<Expr>> {
-        let (ast::ExprKind::Row(left), ast::ExprKind::Row(right)) = (&left.kind, &right.kind)
-        else {
-            return None;
+        use ast::ExprKind::{Row, Subquery};
+        let width = match (&left.kind, &right.kind) {
+            (Row(left), Row(_) | Subquery(_)) => left.len(),
+            (Subquery(_), Row(right)) => right.len(),
+            _ => return None,
         };
         let compares = matches!(symbol(op), "=" | "<>" | "<" | "<=" | ">" | ">=");
         compares.then(|| {
-            let sides = self.exprs(left, cx).zip(self.exprs(right, cx))?;
-            self.rows_compared(op, sides, span)
+            let left = self.columns_of_row(left, width, cx)?;
+            let right = self.columns_of_row(right, width, cx)?;
+            self.rows_compared(op, (left, right), span)
         })
+    }
+
+    /// The columns of a row as written, or of the only row of a subquery; without one they are
+    /// NULL.
+    fn columns_of_row(
+        &mut self,
+        row: &ast::Expr,
+        width: usize,
+        cx: &mut ExprCx<'_>,
+    ) -> Option<Vec<Expr>> {
+        let span = row.span;
+        let query = match &row.kind {
+            ast::ExprKind::Row(items) => return self.exprs(items, cx),
+            ast::ExprKind::Subquery(query) => query,
+            _ => return None,
+        };
+        let names: Vec<Ident> = (0..width).map(|at| hidden(at, span)).collect();
+        let whole = ast::ExprKind::Row(names.iter().map(column_of_rows).collect());
+        let whole = ast::Expr { kind: whole, span };
+        let query = select_from(vec![whole], (**query).clone(), names, None, span);
+        let row = self.scalar_subquery(&query, span, cx)?;
+        let DataType::Row(fields) = row.ty.data.clone() else { return None };
+        let column = |index: usize| {
+            let kind = ExprKind::Field { arg: Box::new(row.clone()), index };
+            Expr { kind, ty: fields[index].ty.with_nullable(true), span }
+        };
+        Some((0..fields.len()).map(column).collect())
     }
 
     /// Two rows, by their columns.

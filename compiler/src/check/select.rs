@@ -59,7 +59,10 @@ impl Checker<'_> {
         self.note_scope(select.span, &scope, &[]);
         let mut pool = Vec::new();
         if let Some(filter) = &select.filter {
-            let condition = self.condition(filter, &mut ExprCx::with_subqueries(&scope, "WHERE"));
+            let aliases: Vec<(&Ident, &ast::Expr)> =
+                select.items.iter().filter_map(aliased).collect();
+            let mut cx = ExprCx { aliases: &aliases, ..ExprCx::with_subqueries(&scope, "WHERE") };
+            let condition = self.condition(filter, &mut cx);
             pool.extend(condition.map(conjuncts).unwrap_or_default());
         }
         let asked: Vec<Expr> = pool.extract_if(.., |e| asks(e)).collect();
@@ -257,11 +260,14 @@ impl Checker<'_> {
         aliases: &'s [(&'s Ident, &'s ast::Expr)],
         cx: &mut ExprCx<'s>,
     ) -> Vec<Option<Expr>> {
+        let mut before = 0;
         let typed = items.iter().map(|item| match &item.value {
             Value::Column(expr) => expr.clone(),
             Value::Written(e) => {
-                // What only orders the rows may name the items.
-                cx.aliases = if visible(&item.name) { &[] } else { aliases };
+                // An item may name those before it; what only orders the rows, all of them.
+                cx.aliases = if visible(&item.name) { &aliases[..before] } else { aliases };
+                let own = aliases.get(before).is_some_and(|(_, own)| std::ptr::eq(*own, *e));
+                before += usize::from(own);
                 self.expr(e, cx)
             }
         });

@@ -8,6 +8,7 @@ use flow_ir::value::Value;
 use flow_stdlib::coerce::common_type;
 
 use super::Checker;
+use super::from::same_name;
 use super::typed::{Aggregate, QueryId, Unnest};
 use crate::diagnostics::{plans, types};
 use crate::syntax::ast::SetOp;
@@ -22,14 +23,47 @@ impl Checker<'_> {
         span: Span,
     ) -> Option<QueryId> {
         let [left, right] = [left, right].map(|arm| self.without_hidden_windows(arm));
+        let (left, right) = match op {
+            SetOp::UnionByName => (
+                self.with_columns_of(left, right, left, span),
+                self.with_columns_of(left, right, right, span),
+            ),
+            SetOp::Union | SetOp::Intersect | SetOp::Except => (left, right),
+        };
         let arms = self.alike(op, left, right, span)?;
         match op {
-            SetOp::Union => {
+            SetOp::Union | SetOp::UnionByName => {
                 let both = self.union_all(arms.to_vec(), span);
                 Some(if all { both } else { self.distinct(both, span) })
             }
             SetOp::Intersect | SetOp::Except => self.counted(op, all, arms, span),
         }
+    }
+
+    /// One of two arms with the columns of the first, and those that the second one adds, in this
+    /// order; what it lacks is NULL.
+    fn with_columns_of(
+        &mut self,
+        first: QueryId,
+        second: QueryId,
+        arm: QueryId,
+        span: Span,
+    ) -> QueryId {
+        let place = |checker: &Self, query: QueryId, name: &str| {
+            checker.query_node(query).columns.iter().position(|c| same_name(&c.name, name))
+        };
+        let mut columns = self.query_node(first).columns.clone();
+        let more = self.query_node(second).columns.iter();
+        columns.extend(more.filter(|c| place(self, first, &c.name).is_none()).cloned());
+        let items = columns.into_iter().map(|column| match place(self, arm, &column.name) {
+            Some(at) => (column.name, self.pass_column(arm, at, span).1),
+            None => {
+                let null = Expr::literal(Value::Null, column.ty.with_nullable(true), span);
+                (column.name, Some(null))
+            }
+        });
+        let items = items.collect();
+        self.project(arm, items, span)
     }
 
     /// The arms with columns of the same types.
@@ -42,7 +76,7 @@ impl Checker<'_> {
     ) -> Option<[QueryId; 2]> {
         let (l, r) = (&self.query_node(left).columns, &self.query_node(right).columns);
         let name = match op {
-            SetOp::Union => "UNION",
+            SetOp::Union | SetOp::UnionByName => "UNION",
             SetOp::Intersect => "INTERSECT",
             SetOp::Except => "EXCEPT",
         };

@@ -81,12 +81,10 @@ impl Checker<'_> {
             }
             TypeKind::Interval(_) => DataType::Interval,
             TypeKind::Array(item) => DataType::Array(Box::new(self.type_of(item)?)),
-            TypeKind::Multiset(_) => {
-                return self.report(plans::not_available(
-                    "the type MULTISET",
-                    written.span,
-                    Some("Use ARRAY<t>, or MAP<t, INT> with the counts."),
-                ));
+            // As COLLECT gives it: how often each element is there.
+            TypeKind::Multiset(item) => {
+                let key = self.type_of(item)?.with_nullable(false);
+                DataType::Map(Box::new(key), Box::new(Type::nullable(DataType::Int)))
             }
             TypeKind::Map(key, value) => {
                 let key = self.type_of(key)?.with_nullable(false);
@@ -150,7 +148,15 @@ impl Checker<'_> {
                 precision: self.precision(written, params, TIMESTAMP_PRECISION_DEFAULT)?,
             },
             "UUID" => DataType::Uuid,
-            "JSON" | "JSONB" => DataType::Json,
+            "JSON" | "JSONB" | "VARIANT" => DataType::Json,
+            "HUGEINT" | "INT128" => {
+                DataType::Decimal { precision: DECIMAL_MAX_PRECISION, scale: 0 }
+            }
+            "RAW" => {
+                let instead = "Its bytes mean something to a program in Java alone. Use BYTES.";
+                let at = written.span;
+                return self.report(plans::not_available("the type RAW", at, Some(instead)));
+            }
             _ => {
                 if let Some((named, _)) = self.types.get(&upper) {
                     return Some(named.data.clone());

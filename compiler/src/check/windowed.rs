@@ -300,7 +300,7 @@ impl Checker<'_> {
     }
 
     /// The rows of an append-only query in the order of their event time, as the watermark passes
-    /// them; `None` for another query or order.
+    /// them, or of the clock, as they come; `None` for another query or order.
     pub(super) fn sorted_by_time(
         &mut self,
         input: QueryId,
@@ -309,6 +309,10 @@ impl Checker<'_> {
     ) -> Option<QueryId> {
         let of = self.query_node(input);
         let (first, direction) = order.first()?;
+        let in_order = order.len() == 1 && of.changelog == Changelog::Append;
+        if in_order && !direction.descending && self.is_clock(input, *first) {
+            return Some(input);
+        }
         let sorts = of.changelog == Changelog::Append
             && of.columns[*first].event_time
             && !direction.descending;

@@ -137,6 +137,21 @@ pub fn statement_without_effect(at: Span, name: &str, why: &str) -> Diagnostic {
     Diagnostic::new(Code::W0124, message, at, "left out").with_help(why)
 }
 
+/// W0124: a hint of another engine, `/*+ NAME(…) */`, which is a comment here.
+pub fn hint_without_effect(at: Span, name: &str) -> Diagnostic {
+    let name = name.to_uppercase();
+    let help = match name.as_str() {
+        "OPTIONS" => "Write these options into WITH of the declaration.",
+        "STATE_TTL" => {
+            "State goes when nothing can need it any more: a window, an interval of a join, or a \
+             filter on time bounds it."
+        }
+        "LOOKUP" => "A table that is looked up is read before all else, and kept.",
+        _ => "How a query runs follows from the query; EXPLAIN shows it.",
+    };
+    statement_without_effect(at, &format!("/*+ {name} */"), help)
+}
+
 /// E0116: a literal that cannot be read: `why` is the message, `help` shows the right form.
 pub fn malformed_literal(at: Span, why: &str, help: &str) -> Diagnostic {
     Diagnostic::new(Code::E0116, why, at, "").with_help(help)

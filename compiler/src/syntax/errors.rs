@@ -57,7 +57,11 @@ const FOREIGN: &[(&str, &str)] = &[
     ("ROLLBACK", "Each epoch is committed whole or not at all, by itself."),
     ("REFRESH", "Views are always fresh."),
     ("COPY", "Declare a stream WITH ('connector' = 'file') and INSERT INTO it."),
-    ("FROM", "Write SELECT … FROM …; queries that begin with FROM come later."),
+    ("CALL", "Flow has no procedures; `flow jobs` and `flow topic` do what is to be done."),
+    ("COMPILE", "`flow build FILE` compiles a program into a job file, `flow run` runs that."),
+    ("PIVOT", "Write aggregates with FILTER: SUM(x) FILTER (WHERE k = 'a') AS a."),
+    ("UNPIVOT", "Write CROSS JOIN UNNEST(MAP['a', a, 'b', b]) AS t (name, value)."),
+    ("SUMMARIZE", "Write the aggregates that are asked for: MIN(x), MAX(x), COUNT(*)."),
 ];
 
 /// Statements of other systems that change nothing here, and why: what follows them runs.

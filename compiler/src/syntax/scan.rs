@@ -142,7 +142,15 @@ impl Scanner<'_> {
         // The body begins after `/*`, so that `/*/` does not close itself.
         let body = self.text.get(start + 2..).unwrap_or("");
         match body.find("*/") {
-            Some(len) => self.at = start + 2 + len + 2,
+            Some(len) => {
+                self.at = start + 2 + len + 2;
+                if let Some(hint) = body.strip_prefix('+') {
+                    let name: String =
+                        hint.trim_start().chars().take_while(|c| is_word_start(*c)).collect();
+                    let span = self.span(start, self.at);
+                    self.out.diagnostics.push(syntax::hint_without_effect(span, &name));
+                }
+            }
             None => {
                 self.report(syntax::unterminated_comment(self.span(start, start + 2)));
                 self.at = self.text.len();

@@ -85,6 +85,8 @@ pub enum SetExprKind {
 pub enum SetOp {
     /// UNION.
     Union,
+    /// UNION … BY NAME: columns by their names; one that an arm lacks is NULL there.
+    UnionByName,
     /// INTERSECT.
     Intersect,
     /// EXCEPT, MINUS.
@@ -183,6 +185,20 @@ pub struct SelectItem {
     pub kind: SelectItemKind,
     /// Where.
     pub span: Span,
+}
+
+impl SelectItem {
+    /// `*`.
+    pub(crate) fn every(span: Span) -> SelectItem {
+        let kind = SelectItemKind::Wildcard {
+            qualifier: None,
+            row: None,
+            exclude: Vec::new(),
+            replace: Vec::new(),
+            rename: Vec::new(),
+        };
+        SelectItem { kind, span }
+    }
 }
 
 /// The forms of a SELECT item.

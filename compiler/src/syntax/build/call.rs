@@ -180,6 +180,10 @@ impl Builder<'_> {
                 let body = must(child(&value, Rule::expr));
                 ArgValue::Expr(self.arrow(&name, body))
             }
+            Rule::lambda if has(&value, Rule::k_lambda) => {
+                let params = self.idents(&must(child(&value, Rule::lambda_names)));
+                ArgValue::Lambda { params, body: self.first_expr(&value) }
+            }
             Rule::lambda => {
                 let params = must(child(&value, Rule::lambda_params));
                 let listed = self.ident_list(&params);

@@ -185,6 +185,7 @@ impl Builder<'_> {
             Rule::array => ExprKind::Array(self.exprs(&pair)),
             Rule::braced => self.braced(&pair, span),
             Rule::call => return self.call(pair),
+            Rule::interval_of => self.interval_of(&pair, span),
             Rule::ident => return self.name(&pair, true),
             Rule::paren => match self.paren(&pair) {
                 Paren::Query(query) => ExprKind::Subquery(query),
@@ -266,10 +267,13 @@ impl Builder<'_> {
                 lenient: false,
                 colons: true,
             },
-            _ => ExprKind::AtTimeZone {
-                arg: Box::new(arg),
-                zone: Box::new(self.zone(must(child(&part, Rule::zone)))),
-            },
+            _ => {
+                let zone = match child(&part, Rule::zone) {
+                    Some(zone) => self.zone(zone),
+                    None => session_zone(self.span(&part)),
+                };
+                ExprKind::AtTimeZone { arg: Box::new(arg), zone: Box::new(zone) }
+            }
         };
         (Expr { kind, span }, false)
     }
@@ -463,6 +467,16 @@ impl Builder<'_> {
     }
 }
 
+/// What AT LOCAL goes by: CURRENT_SETTING('TIMEZONE').
+fn session_zone(span: Span) -> Expr {
+    let text = Literal::String("TIMEZONE".to_owned());
+    let setting = ArgValue::Expr(Expr { kind: ExprKind::Literal(text), span });
+    let args = vec![Arg { name: None, value: setting, span }];
+    let name = Ident { text: "CURRENT_SETTING".to_owned(), quoted: false, span };
+    let call = Call::plain(ObjectName::single(name), args);
+    Expr { kind: ExprKind::Call(Box::new(call)), span }
+}
+
 /// How many items of an expression can each make its tree a level deeper. AND and OR chains are
 /// flat, and so are dotted names.
 fn depth_of_chain(items: Pairs<'_, Rule>) -> usize {
@@ -497,7 +511,7 @@ fn operator(item: &Node<'_>) -> Operator {
         "||" => BinaryOp::Concat,
         "->" => BinaryOp::Arrow,
         "->>" => BinaryOp::ArrowText,
-        "^" => BinaryOp::Power,
+        "^" | "**" => BinaryOp::Power,
         "&" => BinaryOp::BitAnd,
         "|" => BinaryOp::BitOr,
         "#" => BinaryOp::BitXor,

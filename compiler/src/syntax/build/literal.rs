@@ -1,8 +1,13 @@
 //! Literals: quotes are undone and bytes are read; numbers, times and intervals keep their text.
 
+use flow_ir::span::Span;
+
+use super::types::unit_named;
 use super::{Builder, Node, child, has, must};
 use crate::diagnostics::syntax;
-use crate::syntax::ast::{Expr, ExprKind, Literal, NumberKind, Text, TypedKind};
+use crate::syntax::ast::{
+    BinaryOp, Expr, ExprKind, IntervalUnits, Literal, NumberKind, Text, TypedKind,
+};
 use crate::syntax::grammar::Rule;
 
 impl Builder<'_> {
@@ -61,6 +66,19 @@ impl Builder<'_> {
             ));
         }
         Literal::Interval { negative: has(pair, Rule::minus), value, units }
+    }
+
+    /// `INTERVAL (x) DAYS`, which is x times a day.
+    pub(super) fn interval_of(&mut self, pair: &Node<'_>, span: Span) -> ExprKind {
+        let unit = must(child(pair, Rule::unit));
+        let at = self.span(&unit);
+        let from = must(unit_named(unit.as_str()));
+        let value = Text { value: "1".to_owned(), span: at };
+        let units = Some(IntervalUnits { from, to: None, span: at });
+        let one = Literal::Interval { negative: false, value, units };
+        let left = Box::new(self.first_expr(pair));
+        let right = Box::new(Expr { kind: ExprKind::Literal(one), span });
+        ExprKind::Binary { op: BinaryOp::Multiply, left, right }
     }
 
     fn typed(&mut self, pair: &Node<'_>) -> Literal {

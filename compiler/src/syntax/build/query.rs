@@ -154,7 +154,11 @@ impl Builder<'_> {
                 None => Distinct::Distinct(self.span(&distinct)),
             }
         });
-        let items = children(pair, Rule::select_item).map(|c| self.select_item(&c)).collect();
+        let mut items: Vec<SelectItem> =
+            children(pair, Rule::select_item).map(|c| self.select_item(&c)).collect();
+        if items.is_empty() {
+            items.push(SelectItem::every(self.span(pair)));
+        }
         let from = child(pair, Rule::from).map_or_else(Vec::new, |from| {
             children(&from, Rule::table_ref).map(|c| self.table_ref(&c)).collect()
         });
@@ -493,6 +497,7 @@ fn is_term(pair: &Node<'_>) -> bool {
 
 fn set_op(pair: &Node<'_>) -> (SetOp, bool) {
     let op = match must(pair.clone().into_inner().next()).as_rule() {
+        Rule::k_union if has(pair, Rule::by_name) => SetOp::UnionByName,
         Rule::k_union => SetOp::Union,
         Rule::k_intersect => SetOp::Intersect,
         _ => SetOp::Except,

@@ -79,11 +79,12 @@ impl Printer {
                 self.set_expr(left);
                 self.line();
                 self.push(match op {
-                    SetOp::Union => "UNION",
+                    SetOp::Union | SetOp::UnionByName => "UNION",
                     SetOp::Intersect => "INTERSECT",
                     SetOp::Except => "EXCEPT",
                 });
                 self.push(if *all { " ALL" } else { "" });
+                self.push(if *op == SetOp::UnionByName { " BY NAME" } else { "" });
                 self.line();
                 self.set_expr(right);
             }
