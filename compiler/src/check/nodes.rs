@@ -275,7 +275,7 @@ impl Checker<'_> {
         let id = QueryId(u32::try_from(self.module.queries.len()).unwrap_or(u32::MAX));
         let input = window.input;
         let of = self.query_node(input);
-        // Rows wait until their session is over; what is known of their times is then behind.
+        // Rows wait until their session is over; their times are then behind.
         let waits = matches!(window.spec, WindowSpec::Session { .. });
         let mut columns: Vec<Column> = of.columns.iter().map(|c| timed(c, !waits)).collect();
         let time = columns[window.time].ty.data.clone();
@@ -287,13 +287,10 @@ impl Checker<'_> {
             by_clock: window.by_clock,
         };
         columns.extend(bound_columns(kind, &time, !corrected, true));
+        let of_rows = if waits { Changelog::Append } else { of.changelog };
         let query = Query {
             columns,
-            changelog: match (waits, corrected) {
-                (false, _) => of.changelog,
-                (true, false) => Changelog::Append,
-                (true, true) => Changelog::Retract,
-            },
+            changelog: if corrected { Changelog::Retract } else { of_rows },
             unique_keys: Vec::new(),
             op: QueryOp::Window(window),
             span,

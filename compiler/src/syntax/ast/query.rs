@@ -187,20 +187,6 @@ pub struct SelectItem {
     pub span: Span,
 }
 
-impl SelectItem {
-    /// `*`.
-    pub(crate) fn every(span: Span) -> SelectItem {
-        let kind = SelectItemKind::Wildcard {
-            qualifier: None,
-            row: None,
-            exclude: Vec::new(),
-            replace: Vec::new(),
-            rename: Vec::new(),
-        };
-        SelectItem { kind, span }
-    }
-}
-
 /// The forms of a SELECT item.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SelectItemKind {

@@ -18,6 +18,20 @@ use crate::syntax::grammar::Rule;
 pub(crate) const CLAUSE_ORDER: &str = "WITH, SELECT, FROM, WHERE, GROUP BY, HAVING, WINDOW, \
      QUALIFY, UNION and its kin, ORDER BY, LIMIT, OFFSET, EMIT";
 
+impl SelectItem {
+    /// `*`.
+    pub(crate) fn every(span: Span) -> SelectItem {
+        let kind = SelectItemKind::Wildcard {
+            qualifier: None,
+            row: None,
+            exclude: Vec::new(),
+            replace: Vec::new(),
+            rename: Vec::new(),
+        };
+        SelectItem { kind, span }
+    }
+}
+
 impl Builder<'_> {
     pub(super) fn query(&mut self, pair: Node<'_>) -> Query {
         let span = self.span(&pair);
