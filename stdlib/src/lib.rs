@@ -1,5 +1,5 @@
 //! What every builtin function, aggregate and window means, and the reference interpreter of the
-//! three IRs. No I/O; knows neither SQL text nor operators.
+//! closed IRs. No I/O; knows neither SQL text nor operators.
 //!
 //! * `builtin` finds a function by name and decides which overload a call takes; `scalar` lists
 //!   them, a file a family; `coerce` says which types convert to which.
@@ -22,4 +22,5 @@ pub mod over;
 pub mod scalar;
 pub mod signature;
 pub mod text;
+mod wide;
 pub mod windows;

@@ -98,6 +98,19 @@ fn what_is_compiled_can_be_shown() {
         let text = sandbox.must(&["explain", "many.flow", "--stage", stage]);
         assert!(text.contains(shown), "{stage}: {text}");
     }
+    let program = "CREATE STREAM clicks (page STRING, n BIGINT)
+        WITH (connector = 'kafka', format = 'json');
+        CREATE TABLE sums (page STRING, total BIGINT) WITH ('connector' = 'blackhole');
+        INSERT INTO sums SELECT page, sum(n) FROM clicks GROUP BY page;";
+    sandbox.write("sums.flow", program);
+    for shown in ["+= c1 * weight if c1 is not null", "+= wide c1 if c1 is not null"] {
+        let text = sandbox.must(&["explain", "sums.flow", "--stage", "scalar"]);
+        assert!(text.contains(shown), "{text}");
+    }
+    for (stage, shown) in [("clif", "smulhi"), ("asm", "ret")] {
+        let text = sandbox.must(&["explain", "sums.flow", "--stage", stage]);
+        assert!(text.contains(shown), "{stage}: {text}");
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The interface of per-batch work: scalar kernels, decoders and encoders, made by a
+//! The interface of per-batch work: scalar kernels, decoders, encoders and updaters, made by a
 //! `KernelFactory`. The interpreter is one factory, native code another; the runtime cannot tell.
 //! Kernels never stop a batch: what fails is noted in the `ErrorBuffer` and the loop goes on.
 
@@ -12,6 +12,7 @@ use crate::ids::{Reg, SiteId};
 use crate::row::{BatchBuilder, RowBatch, RowLayout};
 use crate::scalar::{InvalidProgram, ScalarOp, ScalarProgram};
 use crate::types::{DataType, Type};
+use crate::update::UpdateProgram;
 
 /// A filter and a projection over one row type.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -314,6 +315,26 @@ pub trait Encoder: Send {
     fn encode(&mut self, rows: &RowBatch, out: &mut PayloadArena, bad: &mut ErrorBuffer);
 }
 
+/// Values in place (`row::ValueMut`), end to end in one arena: what updates change.
+#[derive(Debug)]
+pub struct Blocks<'a> {
+    /// How each block lies.
+    pub layout: &'a RowLayout,
+    /// The blocks, `layout.fixed_words()` words each.
+    pub words: &'a mut [u64],
+    /// The number of each picked row's block.
+    pub places: &'a [u32],
+}
+
+/// Updates accumulators by rows.
+pub trait Updater: Send {
+    /// Does the updates with row `picks[i]` of the batch and block `places[i]`, for each i.
+    ///
+    /// # Panics
+    /// If the rows or the blocks are not of the program's types, or a row or block is not there.
+    fn update(&mut self, rows: &RowBatch, picks: &[u32], blocks: &mut Blocks<'_>);
+}
+
 /// Payloads end to end.
 #[derive(Clone, Debug, Default)]
 pub struct PayloadArena {
@@ -381,4 +402,10 @@ pub trait KernelFactory: Send + Sync {
     /// # Errors
     /// If the plan is not well formed.
     fn encoder(&self, plan: &EncodePlan) -> Result<Box<dyn Encoder>, KernelError>;
+
+    /// An updater.
+    ///
+    /// # Errors
+    /// If the program is not well formed.
+    fn updater(&self, program: &UpdateProgram) -> Result<Box<dyn Updater>, KernelError>;
 }

@@ -8,6 +8,7 @@
 //! | `logical` | logical plans | the planner | optimiser, lowering |
 //! | `physical` | job graphs, their verifier and wire form | lowering | the runtime |
 //! | `scalar`, `decode_plan`, `encode_plan` | closed IRs | lowering, `flow-schema` | interpreter |
+//! | `update` | the closed IR of accumulators | `flow-stdlib` | interpreter, codegen |
 //! | `row` | the row format | decoders, kernels, operators | all of the data path |
 //! | `kernel` | the interface of per-batch work | `flow-stdlib`, codegen | the runtime |
 //! | `aggregate` | aggregate calls and windows as data | the planner | operators |
@@ -30,4 +31,5 @@ pub mod row;
 pub mod scalar;
 pub mod span;
 pub mod types;
+pub mod update;
 pub mod value;

@@ -4,20 +4,22 @@
 
 use std::fmt::Write as _;
 
+use flow_ir::aggregate::AggregateCall;
 use flow_ir::connector::{DEBEZIUM_AVRO, is_json, parse_duration};
 use flow_ir::decode_plan::DecodePlan;
 use flow_ir::encode_plan::{EncodePlan, JsonTimestamps};
 use flow_ir::ids::VertexId;
 use flow_ir::kernel::{KernelError, KernelSpec, ScanSpec};
 use flow_ir::physical::{JobGraph, PhysicalOp, Source, Stream};
-use flow_ir::types::Field;
+use flow_ir::types::{Field, Type};
 use flow_schema::{
     CsvFormat, EncodeFormat, PayloadFormat, csv_dialect, csv_format, decode_plan, encode_plan,
     parse,
 };
+use flow_stdlib::aggregates;
 
 use super::work::Work;
-use super::{Form, Native, encode, scan};
+use super::{Form, Native, encode, scan, update};
 
 impl Native {
     /// All work of a job's operators that is compiled, in a text form.
@@ -42,7 +44,10 @@ impl Native {
         match work {
             Work::Scan(spec) if !scan::is_compiled(spec) => self.show_staged(spec, form),
             Work::Encode(plan) if !encode::is_compiled(plan) => Ok("interpreted".into()),
-            Work::Scan(_) | Work::Map(_) | Work::Encode(_) => self.compiler.text(work, form),
+            Work::Update(program) if !update::is_compiled(program) => Ok("interpreted".into()),
+            Work::Scan(_) | Work::Map(_) | Work::Encode(_) | Work::Update(_) => {
+                self.compiler.text(work, form)
+            }
         }
     }
 
@@ -77,6 +82,7 @@ fn plain(work: &Work) -> String {
         }
         Work::Map(spec) => kernel_text(spec),
         Work::Encode(plan) => format!("encode\n{plan}"),
+        Work::Update(program) => format!("update\n{program}"),
     }
 }
 
@@ -112,14 +118,14 @@ fn work_of(graph: &JobGraph, id: VertexId, op: &PhysicalOp) -> Result<Vec<Work>,
         PhysicalOp::Sink(sink) => {
             encode_of(graph.stream(sink.stream))?.map(Work::Encode).into_iter().collect()
         }
+        PhysicalOp::PreAggregate(op) => adding_of(graph, id, &op.calls)?,
+        PhysicalOp::SessionAggregate(op) => adding_of(graph, id, &op.calls)?,
+        PhysicalOp::GroupAggregate(op) => merging_of(graph, id, &op.calls, op.keys, false)?,
+        PhysicalOp::WindowAggregate(op) => merging_of(graph, id, &op.calls, op.keys, true)?,
         PhysicalOp::Unnest(_)
         | PhysicalOp::Late(_)
         | PhysicalOp::WindowExpand(_)
         | PhysicalOp::SessionWindow(_)
-        | PhysicalOp::SessionAggregate(_)
-        | PhysicalOp::PreAggregate(_)
-        | PhysicalOp::GroupAggregate(_)
-        | PhysicalOp::WindowAggregate(_)
         | PhysicalOp::WindowJoin(_)
         | PhysicalOp::Join(_)
         | PhysicalOp::IntervalJoin(_)
@@ -132,6 +138,36 @@ fn work_of(graph: &JobGraph, id: VertexId, op: &PhysicalOp) -> Result<Vec<Work>,
         | PhysicalOp::Materialize(_)
         | PhysicalOp::Union(_) => Vec::new(),
     })
+}
+
+/// How rows are added to the groups of an operator.
+fn adding_of(
+    graph: &JobGraph,
+    id: VertexId,
+    calls: &[AggregateCall],
+) -> Result<Vec<Work>, KernelError> {
+    let program = aggregates::adding(calls, &input_of(graph, id)).map_err(KernelError)?;
+    Ok(vec![Work::Update(program)])
+}
+
+/// How partials with so many keys are merged into the groups of an operator.
+fn merging_of(
+    graph: &JobGraph,
+    id: VertexId,
+    calls: &[AggregateCall],
+    keys: usize,
+    windowed: bool,
+) -> Result<Vec<Work>, KernelError> {
+    let input = input_of(graph, id);
+    let program = aggregates::merging(calls, &input, keys, windowed).map_err(KernelError)?;
+    Ok(vec![Work::Update(program)])
+}
+
+/// Types of the columns of an operator's first input.
+fn input_of(graph: &JobGraph, id: VertexId) -> Vec<Type> {
+    let edges = graph.inputs(id);
+    let columns = edges.first().map(|edge| &graph.vertices[edge.from.index()].columns);
+    columns.into_iter().flatten().map(|column| column.ty.clone()).collect()
 }
 
 /// How a scan reads its stream; `None` for streams without a format of their own.

@@ -69,6 +69,13 @@ pub(super) struct Io {
     pub(super) topic: *const u8,
     pub(super) topic_len: u64,
     pub(super) partition: i64,
+    /// For updates: the numbers of the picked rows and of their blocks, the blocks, and the weights
+    /// of all rows, of which the offset in bytes is looked up under this mask.
+    pub(super) picks: *const u32,
+    pub(super) places: *const u32,
+    pub(super) blocks: *mut u64,
+    pub(super) weights: *const i64,
+    pub(super) weight_mask: u64,
 }
 
 /// A record's value or key as code reads it.
@@ -193,6 +200,11 @@ pub(super) mod at {
         TOPIC = Io.topic;
         TOPIC_LEN = Io.topic_len;
         PARTITION = Io.partition;
+        PICKS = Io.picks;
+        PLACES = Io.places;
+        BLOCKS = Io.blocks;
+        WEIGHTS = Io.weights;
+        WEIGHT_MASK = Io.weight_mask;
         START = RawBytes.start;
         LEN = RawBytes.len;
         OFFSET = RawAbout.offset;
@@ -252,6 +264,11 @@ impl Io {
             topic: std::ptr::null(),
             topic_len: 0,
             partition: 0,
+            picks: std::ptr::null(),
+            places: std::ptr::null(),
+            blocks: std::ptr::null_mut(),
+            weights: std::ptr::null(),
+            weight_mask: 0,
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Native code for the per-record work of a job: scalar programs, decode plans and encode plans
-//! become machine code for exactly this program and these schemas. The interpreter
+//! Native code for the per-record work of a job: scalar programs, decode plans, encode plans and
+//! update programs become machine code for exactly this program and these schemas. The interpreter
 //! (`flow_stdlib::interp`) defines what they mean, and native code leaves it whatever is unusual:
 //!
 //! * a row or record in which anything fails is given back, and the interpreter does it again and
@@ -7,8 +7,8 @@
 //! * an operation that costs more than a call is one, of the function that the interpreter calls;
 //! * a plan of a form that is not compiled is interpreted whole.
 //!
-//! The only place that names Cranelift. `emit` writes CLIF, `scalar`, `rows` and `avro` say what is
-//! written, `module` owns code and calls it, `shims` is what code calls.
+//! The only place that names Cranelift. `emit` writes CLIF; `scalar`, `rows`, `avro` and `update`
+//! say what is written; `module` owns code and calls it, `shims` is what code calls.
 
 mod avro;
 mod compare;
@@ -24,6 +24,7 @@ mod scalar;
 mod scan;
 mod shims;
 mod soon;
+mod update;
 mod work;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -40,8 +41,9 @@ use cranelift_module::{FuncId, Linkage, Module};
 use flow_ir::decode_plan::DecodePlan;
 use flow_ir::encode_plan::EncodePlan;
 use flow_ir::kernel::{
-    Decoder, Encoder, Kernel, KernelError, KernelFactory, KernelSpec, ScanSpec, Scanner,
+    Decoder, Encoder, Kernel, KernelError, KernelFactory, KernelSpec, ScanSpec, Scanner, Updater,
 };
+use flow_ir::update::UpdateProgram;
 use flow_stdlib::interp::Interpreter;
 use flow_stdlib::interp::scan::Staged;
 
@@ -52,6 +54,7 @@ use module::{Machine, host_isa};
 use scan::{NativeDecoder, NativeScan};
 use shims::Context;
 use soon::Soon;
+use update::NativeUpdater;
 use work::{Known, Work};
 
 /// Makes kernels of machine code for this processor.
@@ -288,5 +291,17 @@ impl KernelFactory for Native {
             Ok(Box::new(NativeEncoder::new(plan, code)?))
         };
         self.or_interpreted(compiled(), || Interpreter.encoder(plan))
+    }
+
+    fn updater(&self, program: &UpdateProgram) -> Result<Box<dyn Updater>, KernelError> {
+        if !update::is_compiled(program) {
+            return Interpreter.updater(program);
+        }
+        program.verify().map_err(|e| KernelError(e.to_string()))?;
+        let compiled = || -> Result<Box<dyn Updater>, KernelError> {
+            let code = self.compiler.code(&Work::Update(program.clone()))?;
+            Ok(Box::new(NativeUpdater::new(program, code)))
+        };
+        self.or_interpreted(compiled(), || Interpreter.updater(program))
     }
 }

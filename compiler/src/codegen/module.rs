@@ -12,7 +12,7 @@ use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_codegen::settings::{self, Configurable};
 use cranelift_jit::{JITBuilder, JITModule};
 use cranelift_module::{FuncId, default_libcall_names};
-use flow_ir::kernel::{KernelError, Marks, PayloadArena, Payloads};
+use flow_ir::kernel::{Blocks, KernelError, Marks, PayloadArena, Payloads};
 use flow_ir::row::{BatchBuilder, RowBatch};
 
 use super::io::{Exit, Io, RawRecords, Reads};
@@ -126,6 +126,9 @@ impl std::fmt::Debug for Code {
     }
 }
 
+/// The weight of the rows of a batch without weights.
+static ONCE: i64 = 1;
+
 /// Bytes of room for payloads, at least.
 const OUT_BYTES_MIN: usize = 64 << 10;
 
@@ -223,6 +226,34 @@ impl Code {
                 exit => return (exit, io.next as usize),
             }
         }
+    }
+
+    /// Updates the blocks by the rows that are picked. Rows and blocks are of the layouts that the
+    /// code was made for.
+    pub(super) fn rows_to_blocks(
+        &mut self,
+        rows: &RowBatch,
+        picks: &[u32],
+        blocks: &mut Blocks<'_>,
+    ) {
+        let count = blocks.words.len() / blocks.layout.fixed_words();
+        let within = |numbers: &[u32], count: usize| {
+            numbers.iter().copied().max().is_none_or(|last| (last as usize) < count)
+        };
+        assert_eq!(picks.len(), blocks.places.len(), "a block a row");
+        assert!(
+            within(picks, rows.len()) && within(blocks.places, count),
+            "rows and blocks are there"
+        );
+        let mut io = Io { count: picks.len() as u64, ..Io::over_rows(rows) };
+        (io.picks, io.places) = (picks.as_ptr(), blocks.places.as_ptr());
+        io.blocks = blocks.words.as_mut_ptr();
+        (io.weights, io.weight_mask) = match rows.weights() {
+            Some(weights) => (weights.as_ptr(), u64::MAX),
+            None => (&raw const ONCE, 0),
+        };
+        let exit = self.call(&mut io);
+        debug_assert_eq!(exit, Exit::Done, "no update fails");
     }
 
     /// Makes the records at these positions of a batch readable for code.

@@ -1,14 +1,16 @@
-//! What is compiled: one scan, filter and projection, or writer, as one function. Workers have the
-//! same work, so code is made once for all of them; what its shims keep is each worker's own.
+//! What is compiled: one scan, filter and projection, writer, or updater, as one function. Workers
+//! have the same work, so code is made once for all of them; what its shims keep is each worker's
+//! own.
 
 use std::sync::{Arc, OnceLock, Weak};
 
 use flow_ir::encode_plan::EncodePlan;
 use flow_ir::kernel::{KernelError, KernelSpec, ScanSpec};
+use flow_ir::update::UpdateProgram;
 
 use super::emit::Emit;
 use super::module::{Code, Machine};
-use super::{Compiler, encode, kernel, scan};
+use super::{Compiler, encode, kernel, scan, update};
 
 /// A work that is compiled.
 #[derive(Clone, PartialEq)]
@@ -16,6 +18,7 @@ pub(super) enum Work {
     Scan(Box<ScanSpec>),
     Map(KernelSpec),
     Encode(EncodePlan),
+    Update(UpdateProgram),
 }
 
 /// The code of a work, once it is made.
@@ -26,6 +29,7 @@ impl Work {
     pub(super) fn keep(&self) -> &'static [i32] {
         match self {
             Work::Scan(_) => &scan::KEEP,
+            Work::Update(_) => &update::KEEP,
             Work::Map(_) | Work::Encode(_) => &[],
         }
     }
@@ -36,6 +40,10 @@ impl Work {
             Work::Scan(spec) => scan::body(e, spec),
             Work::Map(spec) => kernel::body(e, spec),
             Work::Encode(plan) => encode::body(e, plan),
+            Work::Update(program) => {
+                update::body(e, program);
+                Ok(())
+            }
         }
     }
 }

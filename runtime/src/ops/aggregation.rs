@@ -135,6 +135,11 @@ impl Calls {
         Ok(())
     }
 
+    /// The calls as data.
+    pub(super) fn data(&self) -> Vec<AggregateCall> {
+        self.calls.iter().map(|call| call.call.clone()).collect()
+    }
+
     /// Types of all accumulator columns.
     pub(super) fn state_types(&self) -> Vec<Type> {
         self.calls.iter().flat_map(|call| call.aggregate.state_types()).collect()
@@ -207,8 +212,6 @@ pub(super) struct Partials {
     pub(super) window: Option<[Column; 2]>,
     /// The accumulators of all calls.
     pub(super) state: Vec<Column>,
-    /// The net number of rows.
-    pub(super) rows: Column,
     /// A list of values, or NULL.
     pub(super) values: Column,
 }
@@ -235,7 +238,6 @@ impl Partials {
             keys,
             window: windowed.then(|| [layout.column(keys), layout.column(keys + 1)]),
             state: layout.columns()[state..tail].to_vec(),
-            rows: layout.column(tail),
             values: layout.column(tail + 1),
         })
     }

@@ -22,6 +22,7 @@ use flow_ir::row::{
 use flow_ir::types::{DataType, Type};
 use flow_stdlib::aggregates::Multiset;
 
+use super::accumulate::Accumulate;
 use super::aggregation::{Calls, Partials, Results, Values, push_call, push_i64, values_of};
 use super::value_list::Item;
 use super::{OpError, Plan, data};
@@ -29,6 +30,7 @@ use crate::state::{PointTable, SlotId, StateStore};
 
 pub(super) struct Groups {
     pub(super) calls: Calls,
+    accumulate: Accumulate,
     pub(super) partials: Partials,
     pub(super) keys: KeyEncoder,
     tables: Tables,
@@ -104,6 +106,7 @@ impl Groups {
         let layout = Arc::new(RowLayout::new(Self::state_types(&calls, windowed)));
         let all: Vec<usize> = (0..keys).collect();
         Ok(Self {
+            accumulate: Accumulate::merging(&calls, &partials, &input, plan.factory)?,
             partials,
             keys: KeyEncoder::new(&RowLayout::new(input), &all),
             tables,
@@ -127,21 +130,13 @@ impl Groups {
 
     /// Merges number `picks[i]` of the batch into group `slots[i]`.
     pub(super) fn merge(
-        &self,
+        &mut self,
         table: &mut PointTable,
         slots: &[SlotId],
         picks: &[u32],
         rows: &RowBatch,
     ) {
-        let count = self.count_index();
-        for (&slot, &pick) in slots.iter().zip(picks) {
-            let more = rows.row(pick as usize).word(self.partials.rows);
-            table.value(slot).add_word(count, more);
-        }
-        for call in self.calls.calls.iter().filter(|call| call.multiset.is_none()) {
-            let columns = &self.partials.state[call.state.clone()];
-            call.aggregate.merge(table, call.state.start, slots, picks, rows, columns);
-        }
+        self.accumulate.run(table, slots, picks, rows);
     }
 
     /// Takes the values that number `picks[i]` of the batch has for group `slots[i]`, whose key is

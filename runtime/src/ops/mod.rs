@@ -13,6 +13,7 @@
 //! The law: however the same input is cut into batches and epochs, and on however many workers, the
 //! net changelog is the same (`tests`).
 
+mod accumulate;
 mod aggregation;
 mod changes;
 mod deduplicate;

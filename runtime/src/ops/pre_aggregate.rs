@@ -13,9 +13,10 @@ use flow_ir::row::{
     BatchBuilder, Column, KeyBatch, KeyDecoder, KeyEncoder, RowBatch, RowLayout, RowRef,
 };
 use flow_ir::types::{DataType, Type};
-use flow_stdlib::aggregates::{Input, ValueWriter};
+use flow_stdlib::aggregates::ValueWriter;
 use flow_stdlib::windows;
 
+use super::accumulate::Accumulate;
 use super::aggregation::{Call, Calls, NUMBER_BYTES, Partials, Values, push_i64, read_i64};
 use super::value_list::ValueList;
 use super::{OpCx, OpError, Operator, Plan, columns_of, words_of};
@@ -30,8 +31,7 @@ pub(super) struct PreAggregateOp {
     keys: KeyEncoder,
     key_decoder: KeyDecoder,
     calls: Calls,
-    /// For each call, where arguments and order, and the filter, stand in the input.
-    inputs: Vec<(Vec<Column>, Option<Column>)>,
+    accumulate: Accumulate,
     /// For each multiset, where its values come from.
     sources: Vec<Source>,
     window: Option<Window>,
@@ -116,12 +116,6 @@ impl PreAggregateOp {
         calls.check_input(&input)?;
         Partials::of(&plan.output(), op.keys.len(), op.window.is_some(), &calls)?;
         let layout = RowLayout::new(input.clone());
-        let columns = |call: &Call| {
-            let order = call.call.order.iter().map(|by| by.column);
-            let args = call.call.args.iter().copied().chain(order);
-            let filter = call.call.filter.map(|i| layout.column(i));
-            (args.map(|i| layout.column(i)).collect(), filter)
-        };
         let number = || Type::not_null(DataType::BigInt);
         let mut state = calls.state_types();
         state.push(number());
@@ -132,7 +126,7 @@ impl PreAggregateOp {
         Ok(Self {
             keys: KeyEncoder::new(&layout, &op.keys),
             key_decoder: KeyDecoder::new(key_types),
-            inputs: calls.calls.iter().map(columns).collect(),
+            accumulate: Accumulate::adding(&calls, &input, plan.factory)?,
             sources: calls.multisets.iter().map(source).collect(),
             window: Window::new(op, &input, &layout)?,
             groups: PointTable::scratch(Arc::new(RowLayout::new(state))),
@@ -338,17 +332,7 @@ impl Operator for PreAggregateOp {
         self.read_keys(rows);
         let Buffers { keys, slots, picks, .. } = &mut self.buffers;
         self.groups.upsert(keys, slots)?;
-        let count = self.calls.width;
-        for (&slot, &pick) in slots.iter().zip(picks.iter()) {
-            let weight = rows.weight(pick as usize) as u64;
-            self.groups.value(slot).add_word(count, weight);
-        }
-        for (call, (args, filter)) in self.calls.calls.iter().zip(&self.inputs) {
-            if call.multiset.is_none() {
-                let input = Input { rows, args, filter: *filter };
-                call.aggregate.add(&mut self.groups, call.state.start, slots, picks, input);
-            }
-        }
+        self.accumulate.run(&mut self.groups, slots, picks, rows);
         for multiset in 0..self.sources.len() {
             self.add_values(multiset, rows)?;
         }

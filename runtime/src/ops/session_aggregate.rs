@@ -16,8 +16,8 @@ use flow_ir::row::{
     BatchBuilder, Column, KeyBatch, KeyDecoder, KeyEncoder, RowBatch, RowLayout, RowRef, key_group,
 };
 use flow_ir::types::{DataType, Type};
-use flow_stdlib::aggregates::Input;
 
+use super::accumulate::Accumulate;
 use super::aggregation::{Calls, Results, read_i64};
 use super::changes::NetRows;
 use super::sessions::{Sessions, numbered};
@@ -30,8 +30,7 @@ const HEAD: usize = 2;
 pub(super) struct SessionAggregateOp {
     keys: KeyEncoder,
     calls: Calls,
-    /// For each call, where arguments and the filter stand in the input.
-    inputs: Vec<(Vec<Column>, Option<Column>)>,
+    accumulate: Accumulate,
     time: Column,
     rule: Sessions,
     site: Option<SiteId>,
@@ -103,13 +102,9 @@ impl SessionAggregateOp {
         let rule = Sessions::new((op.gap, op.lateness), op.by_clock, timers, end)?;
         let layout = RowLayout::new(input.clone());
         let stored = Arc::new(RowLayout::new(session.clone()));
-        let places = calls.calls.iter().map(|call| {
-            let args = call.call.args.iter().map(|at| layout.column(*at)).collect();
-            (args, call.call.filter.map(|at| layout.column(at)))
-        });
         Ok(Self {
             keys: KeyEncoder::new(&layout, &op.keys),
-            inputs: places.collect(),
+            accumulate: Accumulate::adding(&calls, &input, plan.factory)?,
             time: layout.column(op.time),
             rule,
             site: op.site,
@@ -163,13 +158,7 @@ impl SessionAggregateOp {
         table.upsert(keys, row_slots)?;
         slots.clear();
         slots.extend(table.touched());
-        for (&slot, &pick) in row_slots.iter().zip(picks.iter()) {
-            table.value(slot).add_word(self.calls.width, rows.weight(pick as usize) as u64);
-        }
-        for (call, (args, filter)) in self.calls.calls.iter().zip(&self.inputs) {
-            let input = Input { rows, args, filter: *filter };
-            call.aggregate.add(table, call.state.start, row_slots, picks, input);
-        }
+        self.accumulate.run(table, row_slots, picks, rows);
         Ok(())
     }
 

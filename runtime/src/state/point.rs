@@ -12,6 +12,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use flow_ir::kernel::Blocks;
 use flow_ir::row::{
     BatchBuilder, KeyBatch, RowLayout, RowRef, ValueMut, ValueRef, key_group, key_hash, key_hash_in,
 };
@@ -205,6 +206,17 @@ impl PointTable {
         self.slots.value_mut(slot.0)
     }
 
+    /// The values of these entries, to change what is of fixed width in them; touches the entries.
+    /// Fills `places` with where each lies.
+    pub fn blocks<'t>(&'t mut self, slots: &[SlotId], places: &'t mut Vec<u32>) -> Blocks<'t> {
+        places.clear();
+        for &slot in slots {
+            self.value(slot);
+            places.push(slot.0);
+        }
+        self.slots.blocks(places)
+    }
+
     /// The value of an entry, to read; all NULL after `remove`.
     #[inline]
     pub fn value_ref(&self, slot: SlotId) -> ValueRef<'_> {
@@ -248,8 +260,7 @@ impl PointTable {
     /// All entries that are there, in no order. Reads those only on disk into memory.
     pub fn entries(&mut self) -> Result<Vec<SlotId>, StateError> {
         self.read_all()?;
-        let all = (0..self.slots.len()).map(SlotId);
-        Ok(all.filter(|&slot| self.is_live(slot)).collect())
+        Ok((0..self.slots.len()).map(SlotId).filter(|&slot| self.is_live(slot)).collect())
     }
 
     /// Forgets everything, keeps the buffers. For scratch tables.

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use flow_ir::kernel::Blocks;
 use flow_ir::row::{RowLayout, RowRef, ValueMut, ValueRef, VarHeap};
 use flow_ir::types::Slot;
 
@@ -135,6 +136,11 @@ impl Slots {
         let at = slot as usize * self.blank.len();
         let words = &mut self.words[at..at + self.blank.len()];
         ValueMut::new(&self.layout, words, &mut self.heap)
+    }
+
+    /// The fixed words of all values, to change those of these slots.
+    pub(super) fn blocks<'s>(&'s mut self, places: &'s [u32]) -> Blocks<'s> {
+        Blocks { layout: &self.layout, words: &mut self.words, places }
     }
 
     /// Takes a slot for a key, live, its value all NULL.

@@ -7,8 +7,9 @@ use flow_ir::types::Type;
 
 use super::Meaning;
 use super::catalog::{AggregateDef, Example};
+use super::fixed::{FixedMeaning, Updates};
 use super::sum::Sum;
-use super::total::{Total, avg_type};
+use super::total::{FixedTotal, LongTotal, Total, avg_type};
 
 pub(super) const DEF: AggregateDef = AggregateDef {
     name: "AVG",
@@ -39,9 +40,23 @@ impl<T: Total> Avg<T> {
     pub(super) fn new(total: T) -> Self {
         Self(Sum::new(total, true))
     }
+
+    /// Sets a result column to the average, leaves it NULL for nothing.
+    fn result(
+        &self,
+        acc: RowRef<'_>,
+        columns: &[Column],
+        out: &mut BatchBuilder,
+        column: usize,
+    ) -> Result<(), ErrorCode> {
+        match u64::try_from(acc.i64(columns[self.0.width])) {
+            Ok(0) | Err(_) => Ok(()),
+            Ok(count) => self.0.total.average(acc, columns, count, out, column),
+        }
+    }
 }
 
-impl<T: Total> Meaning for Avg<T> {
+impl<T: LongTotal> Meaning for Avg<T> {
     fn types(&self) -> Vec<Type> {
         self.0.types()
     }
@@ -69,9 +84,26 @@ impl<T: Total> Meaning for Avg<T> {
         out: &mut BatchBuilder,
         column: usize,
     ) -> Result<(), ErrorCode> {
-        match u64::try_from(acc.i64(columns[self.0.width])) {
-            Ok(0) | Err(_) => Ok(()),
-            Ok(count) => self.0.total.average(acc, columns, count, out, column),
-        }
+        self.result(acc, columns, out, column)
+    }
+}
+
+impl<T: FixedTotal> FixedMeaning for Avg<T> {
+    fn types(&self) -> Vec<Type> {
+        self.0.types()
+    }
+
+    fn updates(&self) -> Updates {
+        self.0.updates()
+    }
+
+    fn finish(
+        &self,
+        acc: RowRef<'_>,
+        columns: &[Column],
+        out: &mut BatchBuilder,
+        column: usize,
+    ) -> Result<(), ErrorCode> {
+        self.result(acc, columns, out, column)
     }
 }

@@ -4,9 +4,11 @@
 use flow_ir::kernel::ErrorCode;
 use flow_ir::row::{BatchBuilder, Column, RowRef, ValueMut};
 use flow_ir::types::{DataType, Type};
+use flow_ir::update::{Gate, Update, UpdateOp};
 
 use super::Meaning;
 use super::catalog::{AggregateDef, Example, only};
+use super::fixed::{FixedMeaning, Updates};
 
 const ROWS: &[Option<i64>] = &[Some(6), Some(3), None];
 
@@ -50,38 +52,64 @@ enum Op {
     Xor,
 }
 
-/// One of the three. State: the word so far, or the number of values and of each bit, 64-bit words
-/// lowest bit first.
+/// One of the three. State: the word so far.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bits {
     op: Op,
-    counted: bool,
 }
+
+/// One of the three where each bit is counted. State: the number of values and of each bit, 64-bit
+/// words lowest bit first.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BitCounts(pub(super) Bits);
 
 /// Words of the counts of bits.
 const COUNTS: usize = 64;
 
 impl Bits {
-    pub(super) fn new(name: &str, retracts: bool) -> Self {
+    pub(super) fn new(name: &str) -> Self {
         let op = match name {
             "BIT_AND" => Op::And,
             "BIT_OR" => Op::Or,
             _ => Op::Xor,
         };
-        Self { op, counted: retracts }
+        Self { op }
+    }
+}
+
+impl FixedMeaning for Bits {
+    fn types(&self) -> Vec<Type> {
+        vec![Type::nullable(DataType::BigInt)]
     }
 
-    fn join(self, a: u64, b: u64) -> u64 {
-        match self.op {
-            Op::And => a & b,
-            Op::Or => a | b,
-            Op::Xor => a ^ b,
-        }
+    fn updates(&self) -> Updates {
+        let there = Gate::NotNull(0);
+        let op = match self.op {
+            Op::And => UpdateOp::And(0),
+            Op::Or => UpdateOp::Or(0),
+            Op::Xor => UpdateOp::Xor(0),
+        };
+        let merges = vec![Update::new([there], 0, op)];
+        let adds = match self.op {
+            Op::And | Op::Or => merges.clone(),
+            // A value that comes an even number of times changes no bit.
+            Op::Xor => vec![
+                Update::new([there], 0, UpdateOp::Touch),
+                Update::new([there, Gate::Odd], 0, op),
+            ],
+        };
+        Updates { adds, merges }
     }
 
-    fn take(self, acc: &mut ValueMut<'_>, at: usize, word: u64) {
-        let joined = if acc.is_null(at) { word } else { self.join(acc.word(at), word) };
-        acc.set_word(at, joined);
+    fn finish(
+        &self,
+        acc: RowRef<'_>,
+        columns: &[Column],
+        out: &mut BatchBuilder,
+        column: usize,
+    ) -> Result<(), ErrorCode> {
+        out.copy_column(column, acc, columns[0]);
+        Ok(())
     }
 }
 
@@ -99,11 +127,9 @@ fn count(bytes: &[u8], bit: usize) -> i64 {
     bytes.as_chunks::<8>().0.get(bit).map_or(0, |bytes| i64::from_le_bytes(*bytes))
 }
 
-impl Meaning for Bits {
+impl Meaning for BitCounts {
     fn types(&self) -> Vec<Type> {
-        let mut types = vec![Type::nullable(DataType::BigInt)];
-        types.extend(self.counted.then(|| Type::nullable(DataType::Bytes)));
-        types
+        vec![Type::nullable(DataType::BigInt), Type::nullable(DataType::Bytes)]
     }
 
     #[inline]
@@ -119,27 +145,17 @@ impl Meaning for Bits {
             return;
         }
         let word = row.word(args[0]);
-        if self.counted {
-            acc.add_word(first, weight as u64);
-            add_counts(acc, first + 1, |bit| if word >> bit & 1 == 1 { weight } else { 0 });
-        } else if self.op != Op::Xor || weight % 2 != 0 {
-            self.take(acc, first, word);
-        } else {
-            self.take(acc, first, 0);
-        }
+        acc.add_word(first, weight as u64);
+        add_counts(acc, first + 1, |bit| if word >> bit & 1 == 1 { weight } else { 0 });
     }
 
     fn merge(&self, acc: &mut ValueMut<'_>, first: usize, from: RowRef<'_>, columns: &[Column]) {
         if from.is_null(columns[0]) {
             return;
         }
-        if self.counted {
-            acc.add_word(first, from.word(columns[0]));
-            let counts = from.var(columns[1]);
-            add_counts(acc, first + 1, |bit| count(counts, bit));
-        } else {
-            self.take(acc, first, from.word(columns[0]));
-        }
+        acc.add_word(first, from.word(columns[0]));
+        let counts = from.var(columns[1]);
+        add_counts(acc, first + 1, |bit| count(counts, bit));
     }
 
     fn finish(
@@ -149,15 +165,11 @@ impl Meaning for Bits {
         out: &mut BatchBuilder,
         column: usize,
     ) -> Result<(), ErrorCode> {
-        if acc.is_null(columns[0]) || (self.counted && acc.i64(columns[0]) <= 0) {
-            return Ok(());
-        }
-        if !self.counted {
-            out.set_word(column, acc.word(columns[0]));
+        if acc.is_null(columns[0]) || acc.i64(columns[0]) <= 0 {
             return Ok(());
         }
         let (values, counts) = (acc.i64(columns[0]), acc.var(columns[1]));
-        let is_set = |bit: &usize| match (self.op, count(counts, *bit)) {
+        let is_set = |bit: &usize| match (self.0.op, count(counts, *bit)) {
             (Op::And, count) => count >= values,
             (Op::Or, count) => count > 0,
             (Op::Xor, count) => count % 2 != 0,

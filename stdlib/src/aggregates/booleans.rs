@@ -2,11 +2,12 @@
 //! taken back.
 
 use flow_ir::kernel::ErrorCode;
-use flow_ir::row::{BatchBuilder, Column, RowRef, ValueMut};
+use flow_ir::row::{BatchBuilder, Column, RowRef};
 use flow_ir::types::{DataType, Type};
+use flow_ir::update::{Gate, Update, UpdateOp};
 
-use super::Meaning;
 use super::catalog::{AggregateDef, Example, only};
+use super::fixed::{FixedMeaning, Updates};
 
 pub(super) const AND: AggregateDef = AggregateDef {
     name: "BOOL_AND",
@@ -45,29 +46,21 @@ pub(super) struct Truth {
     pub(super) all: bool,
 }
 
-impl Meaning for Truth {
+impl FixedMeaning for Truth {
     fn types(&self) -> Vec<Type> {
         vec![Type::nullable(DataType::BigInt); 2]
     }
 
-    #[inline]
-    fn add(
-        &self,
-        acc: &mut ValueMut<'_>,
-        first: usize,
-        row: RowRef<'_>,
-        args: &[Column],
-        weight: i64,
-    ) {
-        if !row.is_null(args[0]) {
-            let at = first + usize::from(row.word(args[0]) != 0);
-            acc.add_word(at, weight as u64);
-        }
-    }
-
-    fn merge(&self, acc: &mut ValueMut<'_>, first: usize, from: RowRef<'_>, columns: &[Column]) {
-        for (i, column) in columns.iter().enumerate() {
-            acc.add_word(first + i, from.word(*column));
+    fn updates(&self) -> Updates {
+        Updates {
+            adds: vec![
+                Update::new([Gate::IsFalse(0)], 0, UpdateOp::AddWeight),
+                Update::new([Gate::IsTrue(0)], 1, UpdateOp::AddWeight),
+            ],
+            merges: vec![
+                Update::new([], 0, UpdateOp::Add(0)),
+                Update::new([], 1, UpdateOp::Add(1)),
+            ],
         }
     }
 

@@ -1,11 +1,14 @@
 //! COUNT: rows, or rows in which no argument is NULL. 0 over nothing.
 
+use flow_ir::aggregate::AggregateCall;
 use flow_ir::kernel::ErrorCode;
-use flow_ir::row::{BatchBuilder, Column, RowRef, ValueMut};
+use flow_ir::row::{BatchBuilder, Column, RowRef};
 use flow_ir::types::{DataType, Type};
+use flow_ir::update::{Gate, Update, UpdateOp};
 
-use super::Meaning;
 use super::catalog::{AggregateDef, Example};
+use super::fixed::{FixedMeaning, Updates};
+use super::is_multiset;
 
 pub(super) const DEF: AggregateDef = AggregateDef {
     name: "COUNT",
@@ -24,29 +27,29 @@ pub(super) const DEF: AggregateDef = AggregateDef {
 
 /// COUNT: one BIGINT, NULL until the first row.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Count;
+pub(super) struct Count {
+    /// Arguments that must not be NULL.
+    args: u32,
+}
 
-impl Meaning for Count {
+impl Count {
+    /// COUNT of the call's arguments; nothing in a value of a multiset is NULL.
+    pub(super) fn of(call: &AggregateCall) -> Self {
+        Self { args: if is_multiset(call) { 0 } else { call.args.len() as u32 } }
+    }
+}
+
+impl FixedMeaning for Count {
     fn types(&self) -> Vec<Type> {
         vec![Type::nullable(DataType::BigInt)]
     }
 
-    #[inline]
-    fn add(
-        &self,
-        acc: &mut ValueMut<'_>,
-        first: usize,
-        row: RowRef<'_>,
-        args: &[Column],
-        weight: i64,
-    ) {
-        if !args.iter().any(|arg| row.is_null(*arg)) {
-            acc.add_word(first, weight as u64);
+    fn updates(&self) -> Updates {
+        let counted: Vec<Gate> = (0..self.args).map(Gate::NotNull).collect();
+        Updates {
+            adds: vec![Update::new(counted, 0, UpdateOp::AddWeight)],
+            merges: vec![Update::new([], 0, UpdateOp::Add(0))],
         }
-    }
-
-    fn merge(&self, acc: &mut ValueMut<'_>, first: usize, from: RowRef<'_>, columns: &[Column]) {
-        acc.add_word(first, from.word(columns[0]));
     }
 
     fn finish(
@@ -90,31 +93,21 @@ pub(super) const COUNT_IF: AggregateDef = AggregateDef {
     ..AggregateDef::PLAIN
 };
 
+/// COUNT(*).
+const COUNT_ALL: Count = Count { args: 0 };
+
 /// COUNT_IF: the accumulator of a COUNT.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CountIf;
 
-impl Meaning for CountIf {
+impl FixedMeaning for CountIf {
     fn types(&self) -> Vec<Type> {
-        Count.types()
+        COUNT_ALL.types()
     }
 
-    #[inline]
-    fn add(
-        &self,
-        acc: &mut ValueMut<'_>,
-        first: usize,
-        row: RowRef<'_>,
-        args: &[Column],
-        weight: i64,
-    ) {
-        if !row.is_null(args[0]) && row.word(args[0]) != 0 {
-            acc.add_word(first, weight as u64);
-        }
-    }
-
-    fn merge(&self, acc: &mut ValueMut<'_>, first: usize, from: RowRef<'_>, columns: &[Column]) {
-        Count.merge(acc, first, from, columns);
+    fn updates(&self) -> Updates {
+        let adds = vec![Update::new([Gate::IsTrue(0)], 0, UpdateOp::AddWeight)];
+        Updates { adds, ..COUNT_ALL.updates() }
     }
 
     fn finish(
@@ -124,6 +117,6 @@ impl Meaning for CountIf {
         out: &mut BatchBuilder,
         column: usize,
     ) -> Result<(), ErrorCode> {
-        Count.finish(acc, columns, out, column)
+        COUNT_ALL.finish(acc, columns, out, column)
     }
 }

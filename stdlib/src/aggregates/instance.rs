@@ -5,14 +5,15 @@ use flow_ir::types::{DataType, Type};
 
 use super::Aggregate;
 use super::avg::Avg;
-use super::bits::Bits;
+use super::bits::{BitCounts, Bits};
 use super::booleans::Truth;
 use super::catalog::lookup;
 use super::count::{Count, CountIf};
+use super::fixed::Fixed;
 use super::gather::Gather;
 use super::hyperloglog::Registers;
 use super::json::Json;
-use super::min_max::Extreme;
+use super::min_max::{Extreme, LongExtreme};
 use super::moments::Moments;
 use super::pick::Pick;
 use super::quantile::Quantile;
@@ -49,20 +50,22 @@ fn with_order(call: &AggregateCall) -> Vec<Type> {
 
 #[derive(Clone, Debug)]
 pub(super) enum Kind {
-    Count(Count),
-    SumShort(Sum<Short>),
-    SumLong(Sum<Long>),
+    Count(Fixed<Count>),
+    SumShort(Fixed<Sum<Short>>),
+    SumLong(Fixed<Sum<Long>>),
     SumFloat(Sum<Float>),
     SumSpan(Sum<Span>),
-    AvgShort(Avg<Short>),
-    AvgLong(Avg<Long>),
+    AvgShort(Fixed<Avg<Short>>),
+    AvgLong(Fixed<Avg<Long>>),
     AvgFloat(Avg<Float>),
     AvgSpan(Avg<Span>),
-    Extreme(Extreme),
-    CountIf(CountIf),
+    Extreme(Fixed<Extreme>),
+    LongExtreme(LongExtreme),
+    CountIf(Fixed<CountIf>),
     Moments(Moments),
-    Truth(Truth),
-    Bits(Bits),
+    Truth(Fixed<Truth>),
+    Bits(Fixed<Bits>),
+    BitCounts(BitCounts),
     Pick(Pick),
     Gather(Gather),
     Ranks(Ranks),
@@ -76,19 +79,26 @@ pub(super) enum Kind {
 impl Kind {
     /// Of the aggregate of this name; `None` if the call lacks an argument or constant.
     fn of(name: &str, call: &AggregateCall) -> Option<Self> {
+        let count = || Kind::Count(Fixed::new(Count::of(call)));
         if name == "COUNT" {
-            return Some(Kind::Count(Count));
+            return Some(count());
         }
         let arg = call.arg_types.first()?;
         Some(match name {
-            "COUNT_DISTINCT" | "REGR_COUNT" => Kind::Count(Count),
-            "COUNT_IF" => Kind::CountIf(CountIf),
+            "COUNT_DISTINCT" | "REGR_COUNT" => count(),
+            "COUNT_IF" => Kind::CountIf(Fixed::new(CountIf)),
             "SUM" => Kind::sum(&arg.data, call.retracts),
             "AVG" => Kind::avg(&arg.data),
-            "MIN" | "MAX" => Kind::Extreme(Extreme::new(arg.clone(), name == "MAX")),
-            "BIT_AND" | "BIT_OR" | "BIT_XOR" => Kind::Bits(Bits::new(name, call.retracts)),
-            "BOOL_AND" => Kind::Truth(Truth { all: true }),
-            "BOOL_OR" => Kind::Truth(Truth { all: false }),
+            "MIN" | "MAX" => match Extreme::new(arg, name == "MAX") {
+                Some(extreme) => Kind::Extreme(Fixed::new(extreme)),
+                None => Kind::LongExtreme(LongExtreme::new(arg, name == "MAX")),
+            },
+            "BIT_AND" | "BIT_OR" | "BIT_XOR" if call.retracts => {
+                Kind::BitCounts(BitCounts(Bits::new(name)))
+            }
+            "BIT_AND" | "BIT_OR" | "BIT_XOR" => Kind::Bits(Fixed::new(Bits::new(name))),
+            "BOOL_AND" => Kind::Truth(Fixed::new(Truth { all: true })),
+            "BOOL_OR" => Kind::Truth(Fixed::new(Truth { all: false })),
             "ANY_VALUE" | "ARG_MAX" | "ARG_MIN" | "EARLIEST_BY_OFFSET" | "FIRST_VALUE"
             | "LAST_VALUE" | "LATEST_BY_OFFSET" => Kind::Pick(Pick::new(name, call)),
             "ARRAY_AGG" | "COLLECT_SET" | "LISTAGG" | "MAP_AGG" => {
@@ -105,7 +115,7 @@ impl Kind {
             }
             "SINGLE_VALUE" => Kind::Single(Single::new(arg)),
             // The operator's multiset counts the values exactly.
-            "APPROX_COUNT_DISTINCT" if call.retracts => Kind::Count(Count),
+            "APPROX_COUNT_DISTINCT" if call.retracts => count(),
             "APPROX_COUNT_DISTINCT" => Kind::Registers(Registers::new(&call.arg_types)),
             "APPROX_PERCENTILE" => Kind::Sketch(Sketch::new(call)?),
             _ => Kind::Moments(Moments::new(name, &call.arg_types)?),
@@ -117,8 +127,8 @@ impl Kind {
         match arg {
             DataType::Interval => Kind::SumSpan(Sum::new(Span, counted)),
             arg if arg.is_float() => Kind::SumFloat(Sum::new(Float, counted)),
-            arg if is_short(arg) => Kind::SumShort(Sum::new(Short(exact), counted)),
-            _ => Kind::SumLong(Sum::new(Long(exact), counted)),
+            arg if is_short(arg) => Kind::SumShort(Fixed::new(Sum::new(Short(exact), counted))),
+            _ => Kind::SumLong(Fixed::new(Sum::new(Long(exact), counted))),
         }
     }
 
@@ -127,8 +137,8 @@ impl Kind {
         match arg {
             DataType::Interval => Kind::AvgSpan(Avg::new(Span)),
             arg if arg.is_float() => Kind::AvgFloat(Avg::new(Float)),
-            arg if is_short(arg) => Kind::AvgShort(Avg::new(Short(exact))),
-            _ => Kind::AvgLong(Avg::new(Long(exact))),
+            arg if is_short(arg) => Kind::AvgShort(Fixed::new(Avg::new(Short(exact)))),
+            _ => Kind::AvgLong(Fixed::new(Avg::new(Long(exact)))),
         }
     }
 }

@@ -7,7 +7,9 @@
 //! values that appear and disappear (DISTINCT), or sets the accumulators from the first or last
 //! value, or from all of them in their order (`set`), once a group is to have a result.
 //!
-//! Work goes over whole batches: `Aggregate` is a closed enum whose match stands outside the loop.
+//! Work goes over whole batches. What has accumulators of fixed width alone is made of updates
+//! (`fixed`), and all such calls of an operator are one program; for the others `Aggregate` is a
+//! closed enum whose match stands outside the loop.
 
 mod avg;
 mod big;
@@ -16,6 +18,7 @@ mod booleans;
 mod catalog;
 mod count;
 mod evaluator;
+mod fixed;
 mod gather;
 mod hyperloglog;
 mod instance;
@@ -23,6 +26,7 @@ mod json;
 mod min_max;
 mod moments;
 mod pick;
+mod program;
 mod quantile;
 mod ranks;
 mod sets;
@@ -32,7 +36,6 @@ mod sum;
 mod superaccumulator;
 mod total;
 mod values;
-mod wide;
 
 use flow_ir::aggregate::AggregateCall;
 use flow_ir::kernel::ErrorCode;
@@ -41,7 +44,9 @@ use flow_ir::types::Type;
 
 pub use catalog::{AGGREGATES, AggregateDef, Example, NullUse, OrderUse, Param, lookup};
 pub use evaluator::Evaluator;
+pub use fixed::Updates;
 pub use instance::instantiate;
+pub use program::{adding, merging};
 pub use sets::{DistinctSet, distinct_sets, distinct_words};
 pub use values::{ValueReader, ValueWriter};
 
@@ -123,6 +128,11 @@ trait Meaning {
     /// Types of the accumulator columns.
     fn types(&self) -> Vec<Type>;
 
+    /// What adding and merging are made of, where all accumulators are of fixed width.
+    fn updates(&self) -> Option<&Updates> {
+        None
+    }
+
     /// Adds a row `weight` times. The accumulators are columns `first..` of `acc`.
     fn add(
         &self,
@@ -174,10 +184,12 @@ macro_rules! with_meaning {
             Kind::SumSpan($meaning) => $body,
             Kind::AvgSpan($meaning) => $body,
             Kind::Extreme($meaning) => $body,
+            Kind::LongExtreme($meaning) => $body,
             Kind::CountIf($meaning) => $body,
             Kind::Moments($meaning) => $body,
             Kind::Truth($meaning) => $body,
             Kind::Bits($meaning) => $body,
+            Kind::BitCounts($meaning) => $body,
             Kind::Pick($meaning) => $body,
             Kind::Gather($meaning) => $body,
             Kind::Ranks($meaning) => $body,
@@ -199,6 +211,11 @@ impl Aggregate {
     /// Types of the accumulator columns, all nullable.
     pub fn state_types(&self) -> Vec<Type> {
         with_meaning!(self, meaning => meaning.types())
+    }
+
+    /// What adding and merging are made of, where all accumulators are of fixed width.
+    pub fn updates(&self) -> Option<&Updates> {
+        with_meaning!(self, meaning => meaning.updates())
     }
 
     /// Adds rows: number `picks[i]` of the batch to the accumulators in `slots[i]`, whose columns

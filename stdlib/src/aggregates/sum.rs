@@ -5,10 +5,12 @@
 use flow_ir::kernel::ErrorCode;
 use flow_ir::row::{BatchBuilder, Column, RowRef, ValueMut};
 use flow_ir::types::{DataType, Type};
+use flow_ir::update::{Gate, Update, UpdateOp};
 
 use super::Meaning;
 use super::catalog::{AggregateDef, Example};
-use super::total::{Total, sum_type};
+use super::fixed::{FixedMeaning, Updates};
+use super::total::{FixedTotal, LongTotal, Total, sum_type};
 
 pub(super) const DEF: AggregateDef = AggregateDef {
     name: "SUM",
@@ -46,13 +48,31 @@ impl<T: Total> Sum<T> {
         let width = total.types().len();
         Self { total, width, counted }
     }
-}
 
-impl<T: Total> Meaning for Sum<T> {
-    fn types(&self) -> Vec<Type> {
+    /// Types of the accumulator columns.
+    fn state_types(&self) -> Vec<Type> {
         let mut types = self.total.types();
         types.extend(self.counted.then(|| Type::nullable(DataType::BigInt)));
         types
+    }
+
+    /// Sets a result column to the sum, leaves it NULL for nothing.
+    fn result(
+        &self,
+        acc: RowRef<'_>,
+        columns: &[Column],
+        out: &mut BatchBuilder,
+        column: usize,
+    ) -> Result<(), ErrorCode> {
+        let nothing =
+            acc.is_null(columns[0]) || (self.counted && acc.i64(columns[self.width]) <= 0);
+        if nothing { Ok(()) } else { self.total.sum(acc, columns, out, column) }
+    }
+}
+
+impl<T: LongTotal> Meaning for Sum<T> {
+    fn types(&self) -> Vec<Type> {
+        self.state_types()
     }
 
     #[inline]
@@ -93,8 +113,34 @@ impl<T: Total> Meaning for Sum<T> {
         out: &mut BatchBuilder,
         column: usize,
     ) -> Result<(), ErrorCode> {
-        let nothing =
-            acc.is_null(columns[0]) || (self.counted && acc.i64(columns[self.width]) <= 0);
-        if nothing { Ok(()) } else { self.total.sum(acc, columns, out, column) }
+        self.result(acc, columns, out, column)
+    }
+}
+
+impl<T: FixedTotal> FixedMeaning for Sum<T> {
+    fn types(&self) -> Vec<Type> {
+        self.state_types()
+    }
+
+    fn updates(&self) -> Updates {
+        let there = Gate::NotNull(0);
+        let mut adds = vec![Update::new([there], 0, self.total.adding())];
+        let mut merges = vec![Update::new([there], 0, self.total.merging())];
+        if self.counted {
+            let count = self.width as u32;
+            adds.push(Update::new([there], count, UpdateOp::AddWeight));
+            merges.push(Update::new([there], count, UpdateOp::Add(count)));
+        }
+        Updates { adds, merges }
+    }
+
+    fn finish(
+        &self,
+        acc: RowRef<'_>,
+        columns: &[Column],
+        out: &mut BatchBuilder,
+        column: usize,
+    ) -> Result<(), ErrorCode> {
+        self.result(acc, columns, out, column)
     }
 }

@@ -4,21 +4,16 @@
 use flow_ir::kernel::ErrorCode;
 use flow_ir::row::{BatchBuilder, Column, RowRef, ValueMut};
 use flow_ir::types::{DataType, Slot, Type};
+use flow_ir::update::UpdateOp;
 
 use super::superaccumulator::{Digits, Specials, add_in_place};
-use super::wide::Wide;
+use crate::wide::Wide;
 
 /// A running total in some accumulator columns. `first` is the position of the first of them in
 /// the accumulator row; `columns` are where they lie in a row that was made of it.
 pub(super) trait Total {
     /// Types of the accumulator columns; NULL in all of them is the total of nothing.
     fn types(&self) -> Vec<Type>;
-
-    /// Adds a value, not NULL, `weight` times.
-    fn add(&self, acc: &mut ValueMut<'_>, first: usize, row: RowRef<'_>, arg: Column, weight: i64);
-
-    /// Adds another total, not NULL.
-    fn merge(&self, acc: &mut ValueMut<'_>, first: usize, from: RowRef<'_>, columns: &[Column]);
 
     /// Sets a result column to the total.
     fn sum(
@@ -38,6 +33,24 @@ pub(super) trait Total {
         out: &mut BatchBuilder,
         column: usize,
     ) -> Result<(), ErrorCode>;
+}
+
+/// A total whose accumulators are of fixed width.
+pub(super) trait FixedTotal: Total {
+    /// Adds argument 0 times the weight.
+    fn adding(&self) -> UpdateOp;
+
+    /// Adds another total, from accumulator 0 on.
+    fn merging(&self) -> UpdateOp;
+}
+
+/// A total that grows and shrinks.
+pub(super) trait LongTotal: Total {
+    /// Adds a value, not NULL, `weight` times.
+    fn add(&self, acc: &mut ValueMut<'_>, first: usize, row: RowRef<'_>, arg: Column, weight: i64);
+
+    /// Adds another total, not NULL.
+    fn merge(&self, acc: &mut ValueMut<'_>, first: usize, from: RowRef<'_>, columns: &[Column]);
 }
 
 /// What comes of a total of exact numbers.
@@ -144,16 +157,6 @@ impl Total for Short {
         vec![Type::nullable(DataType::Decimal { precision: 38, scale: 0 })]
     }
 
-    #[inline]
-    fn add(&self, acc: &mut ValueMut<'_>, first: usize, row: RowRef<'_>, arg: Column, weight: i64) {
-        let value = i128::from(row.i64(arg)) * i128::from(weight);
-        acc.set_i128(first, acc.i128(first).wrapping_add(value));
-    }
-
-    fn merge(&self, acc: &mut ValueMut<'_>, first: usize, from: RowRef<'_>, columns: &[Column]) {
-        acc.set_i128(first, acc.i128(first).wrapping_add(wide_i128(from, columns[0])));
-    }
-
     fn sum(
         &self,
         acc: RowRef<'_>,
@@ -176,6 +179,16 @@ impl Total for Short {
     }
 }
 
+impl FixedTotal for Short {
+    fn adding(&self) -> UpdateOp {
+        UpdateOp::AddProduct(0)
+    }
+
+    fn merging(&self) -> UpdateOp {
+        UpdateOp::AddWide(0)
+    }
+}
+
 /// A total of two-word DECIMALs in 192 bits: the low 128, then the high 64.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Long(pub(super) Exact);
@@ -184,28 +197,12 @@ impl Long {
     fn read(row: RowRef<'_>, columns: &[Column]) -> Wide {
         Wide { low: wide_i128(row, columns[0]) as u128, high: row.i64(columns[1]) }
     }
-
-    fn plus(acc: &mut ValueMut<'_>, first: usize, value: Wide) {
-        let total = Wide { low: acc.i128(first) as u128, high: acc.word(first + 1) as i64 };
-        let total = total.plus(value);
-        acc.set_i128(first, total.low as i128);
-        acc.set_word(first + 1, total.high as u64);
-    }
 }
 
 impl Total for Long {
     fn types(&self) -> Vec<Type> {
         let low = Type::nullable(DataType::Decimal { precision: 38, scale: 0 });
         vec![low, Type::nullable(DataType::BigInt)]
-    }
-
-    #[inline]
-    fn add(&self, acc: &mut ValueMut<'_>, first: usize, row: RowRef<'_>, arg: Column, weight: i64) {
-        Self::plus(acc, first, Wide::product(wide_i128(row, arg), weight));
-    }
-
-    fn merge(&self, acc: &mut ValueMut<'_>, first: usize, from: RowRef<'_>, columns: &[Column]) {
-        Self::plus(acc, first, Self::read(from, columns));
     }
 
     fn sum(
@@ -230,6 +227,16 @@ impl Total for Long {
     }
 }
 
+impl FixedTotal for Long {
+    fn adding(&self) -> UpdateOp {
+        UpdateOp::AddLongProduct(0)
+    }
+
+    fn merging(&self) -> UpdateOp {
+        UpdateOp::AddLong([0, 1])
+    }
+}
+
 /// A total of floats: the exact sum of the finite ones, then the counts of the others.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Float;
@@ -246,6 +253,31 @@ impl Total for Float {
         vec![Type::nullable(DataType::Bytes), Type::nullable(DataType::Bytes)]
     }
 
+    fn sum(
+        &self,
+        acc: RowRef<'_>,
+        columns: &[Column],
+        out: &mut BatchBuilder,
+        column: usize,
+    ) -> Result<(), ErrorCode> {
+        out.set_f64(column, Self::value(acc, columns, 1));
+        Ok(())
+    }
+
+    fn average(
+        &self,
+        acc: RowRef<'_>,
+        columns: &[Column],
+        count: u64,
+        out: &mut BatchBuilder,
+        column: usize,
+    ) -> Result<(), ErrorCode> {
+        out.set_f64(column, Self::value(acc, columns, count));
+        Ok(())
+    }
+}
+
+impl LongTotal for Float {
     #[inline]
     fn add(&self, acc: &mut ValueMut<'_>, first: usize, row: RowRef<'_>, arg: Column, weight: i64) {
         let value = row.f64(arg);
@@ -272,29 +304,6 @@ impl Total for Float {
             specials.merge(Specials::read(from.var(columns[1])));
             acc.set_var(first + 1, &specials.bytes());
         }
-    }
-
-    fn sum(
-        &self,
-        acc: RowRef<'_>,
-        columns: &[Column],
-        out: &mut BatchBuilder,
-        column: usize,
-    ) -> Result<(), ErrorCode> {
-        out.set_f64(column, Self::value(acc, columns, 1));
-        Ok(())
-    }
-
-    fn average(
-        &self,
-        acc: RowRef<'_>,
-        columns: &[Column],
-        count: u64,
-        out: &mut BatchBuilder,
-        column: usize,
-    ) -> Result<(), ErrorCode> {
-        out.set_f64(column, Self::value(acc, columns, count));
-        Ok(())
     }
 }
 
@@ -327,20 +336,6 @@ impl Total for Span {
         vec![Type::nullable(DataType::Decimal { precision: 38, scale: 0 }); 2]
     }
 
-    fn add(&self, acc: &mut ValueMut<'_>, first: usize, row: RowRef<'_>, arg: Column, weight: i64) {
-        for (i, part) in row.wide(arg).into_iter().enumerate() {
-            let value = i128::from(part as i64) * i128::from(weight);
-            acc.set_i128(first + i, acc.i128(first + i).wrapping_add(value));
-        }
-    }
-
-    fn merge(&self, acc: &mut ValueMut<'_>, first: usize, from: RowRef<'_>, columns: &[Column]) {
-        for i in 0..2 {
-            let sum = acc.i128(first + i).wrapping_add(wide_i128(from, columns[i]));
-            acc.set_i128(first + i, sum);
-        }
-    }
-
     fn sum(
         &self,
         acc: RowRef<'_>,
@@ -363,6 +358,22 @@ impl Total for Span {
         let rest = (months % count).checked_mul(MONTH_MICROS);
         let micros = rest.and_then(|rest| rest.checked_add(wide_i128(acc, columns[1])));
         Self::set(months / count, micros.ok_or(ErrorCode::Overflow)? / count, out, column)
+    }
+}
+
+impl LongTotal for Span {
+    fn add(&self, acc: &mut ValueMut<'_>, first: usize, row: RowRef<'_>, arg: Column, weight: i64) {
+        for (i, part) in row.wide(arg).into_iter().enumerate() {
+            let value = i128::from(part as i64) * i128::from(weight);
+            acc.set_i128(first + i, acc.i128(first + i).wrapping_add(value));
+        }
+    }
+
+    fn merge(&self, acc: &mut ValueMut<'_>, first: usize, from: RowRef<'_>, columns: &[Column]) {
+        for i in 0..2 {
+            let sum = acc.i128(first + i).wrapping_add(wide_i128(from, columns[i]));
+            acc.set_i128(first + i, sum);
+        }
     }
 }
 

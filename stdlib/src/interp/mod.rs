@@ -1,4 +1,4 @@
-//! The reference interpreter: what scalar programs, decode plans and encode plans mean. It works
+//! The reference interpreter: what scalar programs, plans and update programs mean. It works
 //! on whole batches; native code is held against it.
 
 mod arith;
@@ -12,6 +12,7 @@ mod scalar;
 pub mod scan;
 mod single;
 mod step;
+pub(crate) mod update;
 
 use std::sync::Arc;
 
@@ -20,10 +21,11 @@ use flow_ir::encode_plan::EncodePlan;
 use flow_ir::ids::Reg;
 use flow_ir::kernel::{
     Decoder, Encoder, ErrorBuffer, ErrorCode, Kernel, KernelCx, KernelError, KernelFactory,
-    KernelSpec, OnError, RowError, ScanSpec, Scanner,
+    KernelSpec, OnError, RowError, ScanSpec, Scanner, Updater,
 };
 use flow_ir::row::{BatchBuilder, RowLayout, push_value, read_value};
 use flow_ir::scalar::ScalarProgram;
+use flow_ir::update::UpdateProgram;
 use flow_ir::value::Value;
 
 pub use compare::compare_values;
@@ -50,6 +52,10 @@ impl KernelFactory for Interpreter {
 
     fn encoder(&self, plan: &EncodePlan) -> Result<Box<dyn Encoder>, KernelError> {
         Ok(Box::new(encode::PlanEncoder::new(plan)?))
+    }
+
+    fn updater(&self, program: &UpdateProgram) -> Result<Box<dyn Updater>, KernelError> {
+        Ok(Box::new(update::InterpUpdater::new(program)?))
     }
 }
 

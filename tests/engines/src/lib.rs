@@ -15,14 +15,16 @@ pub mod envelope;
 pub mod scalar;
 pub mod source;
 pub mod types;
+pub mod update;
 pub mod values;
 
 use flow_compiler::codegen::Native;
 use flow_ir::decode_plan::DecodePlan;
 use flow_ir::encode_plan::EncodePlan;
 use flow_ir::kernel::{
-    Decoder, Encoder, Kernel, KernelError, KernelFactory, KernelSpec, ScanSpec, Scanner,
+    Decoder, Encoder, Kernel, KernelError, KernelFactory, KernelSpec, ScanSpec, Scanner, Updater,
 };
+use flow_ir::update::UpdateProgram;
 
 /// A kind of case, made of bytes.
 #[derive(Clone, Copy, Debug)]
@@ -37,11 +39,12 @@ pub struct Check {
 }
 
 /// All checks.
-pub const CHECKS: [Check; 4] = [
+pub const CHECKS: [Check; 5] = [
     Check { name: "scalar", hold: scalar::hold, show: scalar::show },
     Check { name: "decode", hold: decode::hold, show: decode::show },
     Check { name: "encode", hold: encode::hold, show: encode::show },
     Check { name: "envelope", hold: envelope::hold, show: envelope::show },
+    Check { name: "update", hold: update::hold, show: update::show },
 ];
 
 /// The check of this name.
@@ -109,5 +112,9 @@ impl KernelFactory for Twice {
 
     fn encoder(&self, plan: &EncodePlan) -> Result<Box<dyn Encoder>, KernelError> {
         Self::make(plan.columns.len(), || self.0.encoder(plan))
+    }
+
+    fn updater(&self, program: &UpdateProgram) -> Result<Box<dyn Updater>, KernelError> {
+        Self::make(program.updates.len(), || self.0.updater(program))
     }
 }

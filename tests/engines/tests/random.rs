@@ -70,6 +70,11 @@ fn envelopes() {
 }
 
 #[test]
+fn update_programs() {
+    hold("update", 4_000);
+}
+
+#[test]
 fn programs_have_every_operation_and_call_every_function() {
     let mut words: Vec<String> = [
         "column",
@@ -240,5 +245,36 @@ fn envelopes_have_every_field() {
         "recursive: [[",
     ];
     let lacking = never_made("envelope", WORDS);
+    assert!(lacking.is_empty(), "{lacking:?}");
+}
+
+#[test]
+fn update_programs_have_every_update() {
+    const WORDS: [&str; 23] = [
+        " is there",
+        " += weight",
+        " += c1\n",
+        " += wide c2",
+        " += c1 * weight",
+        " += long c1:c2",
+        " += long c2 * weight",
+        " &= c",
+        " |= c",
+        " ^= c",
+        " = least of a",
+        " = greatest of a",
+        ", Signed",
+        ", Float",
+        ", Wide",
+        ", Unsigned",
+        ", Interval",
+        " is not null",
+        " if c0",
+        " if not c0",
+        " and c0",
+        "weight > 0",
+        "weight is odd",
+    ];
+    let lacking = never_made("update", WORDS);
     assert!(lacking.is_empty(), "{lacking:?}");
 }

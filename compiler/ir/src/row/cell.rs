@@ -89,6 +89,12 @@ impl<'a> ValueMut<'a> {
         self.layout.column(index)
     }
 
+    /// Where the columns lie, and the words that they lie in: for columns of fixed width.
+    #[inline]
+    pub fn fixed(&mut self) -> (&[Column], &mut [u64]) {
+        (self.layout.columns(), self.words)
+    }
+
     /// Makes every column NULL. To be called once on fresh words.
     pub fn clear(&mut self) {
         for index in 0..self.layout.len() {

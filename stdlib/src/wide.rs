@@ -6,11 +6,11 @@ const DECIMAL_END: u128 = 10u128.pow(38);
 
 /// A 192-bit two's complement integer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Wide {
+pub(crate) struct Wide {
     /// The low 128 bits.
-    pub(super) low: u128,
+    pub(crate) low: u128,
     /// The high 64 bits, with the sign.
-    pub(super) high: i64,
+    pub(crate) high: i64,
 }
 
 impl From<i128> for Wide {
@@ -21,7 +21,7 @@ impl From<i128> for Wide {
 
 impl Wide {
     /// `value` · `weight`, exactly.
-    pub(super) fn product(value: i128, weight: i64) -> Self {
+    pub(crate) fn product(value: i128, weight: i64) -> Self {
         if weight == 1 {
             return value.into();
         }
@@ -36,7 +36,7 @@ impl Wide {
     }
 
     /// The sum, wrapping around.
-    pub(super) fn plus(self, other: Self) -> Self {
+    pub(crate) fn plus(self, other: Self) -> Self {
         let (low, carry) = self.low.overflowing_add(other.low);
         let high = self.high.wrapping_add(other.high).wrapping_add(i64::from(carry));
         Self { low, high }
@@ -48,19 +48,19 @@ impl Wide {
     }
 
     /// The value, if it fits.
-    pub(super) fn to_i128(self) -> Option<i128> {
+    pub(crate) fn to_i128(self) -> Option<i128> {
         let value = self.low as i128;
         (Self::from(value) == self).then_some(value)
     }
 
     /// The value, if it is a DECIMAL(38).
-    pub(super) fn to_decimal(self) -> Option<i128> {
+    pub(crate) fn to_decimal(self) -> Option<i128> {
         self.to_i128().filter(|v| v.unsigned_abs() < DECIMAL_END)
     }
 
     /// `self` · 10^`digits` / `count` rounded half away from zero, if it is a DECIMAL(38). At most
     /// 19 digits.
-    pub(super) fn average(self, digits: u32, count: u64) -> Option<i128> {
+    pub(crate) fn average(self, digits: u32, count: u64) -> Option<i128> {
         let negative = self.high < 0;
         let Self { low, high } = if negative { self.negated() } else { self };
         let count = u128::from(count);
@@ -81,7 +81,7 @@ impl Wide {
     }
 
     /// `self` / `count`, correctly rounded to nearest even. `None`: over 128 bits.
-    pub(super) fn ratio(self, count: u64) -> Option<f64> {
+    pub(crate) fn ratio(self, count: u64) -> Option<f64> {
         let value = self.to_i128()?;
         let magnitude = value.unsigned_abs();
         if magnitude == 0 {
