@@ -2,11 +2,11 @@
 //! HH24:MI:SS.MS`). Both become one list of items, which writes and reads.
 
 use crate::calendar::{
-    DAY, HOUR, MINUTE, SECOND, checked_days, civil_of_days, day_of_year, iso_week, split_micros,
-    weekday,
+    Civil, DAY, HOUR, MINUTE, SECOND, checked_days, civil_of_days, day_of_year, iso_week,
+    split_micros, weekday,
 };
 use crate::host::HostError;
-use crate::text::{parse_offset, write_i64};
+use crate::text::parse_offset;
 
 const MONTHS: [&str; 12] = [
     "January",
@@ -153,8 +153,9 @@ impl TimePattern {
     /// Writes a timestamp.
     pub fn write(&self, micros: i64, out: &mut Vec<u8>) {
         let (days, time) = split_micros(micros);
+        let date = civil_of_days(days);
         for item in &self.0 {
-            item.write(days, time, out);
+            item.write((days, date), time, out);
         }
     }
 
@@ -289,8 +290,7 @@ const POSTGRES: &[(&str, Make)] = &[
 ];
 
 impl Item {
-    fn write(&self, days: i64, time: i64, out: &mut Vec<u8>) {
-        let date = civil_of_days(days);
+    fn write(&self, (days, date): (i64, Civil), time: i64, out: &mut Vec<u8>) {
         let half = time / HOUR % 12;
         match self {
             Item::Literal(text) => out.extend_from_slice(text.as_bytes()),
@@ -442,10 +442,15 @@ fn fill(value: i64, digits: usize, out: &mut Vec<u8>) {
     if value < 0 {
         out.push(b'-');
     }
-    let mut text = Vec::new();
-    write_i64(value.saturating_abs(), &mut text);
-    out.extend(std::iter::repeat_n(b'0', digits.saturating_sub(text.len())));
-    out.extend_from_slice(&text);
+    // As many digits as there are at most.
+    let (mut text, mut first, mut rest) = ([0; 20], 20, value.saturating_abs());
+    while first == 20 || rest > 0 {
+        first -= 1;
+        text[first] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    out.extend(std::iter::repeat_n(b'0', digits.saturating_sub(text.len() - first)));
+    out.extend_from_slice(&text[first..]);
 }
 
 fn write_fraction(micros: i64, digits: usize, out: &mut Vec<u8>) {
