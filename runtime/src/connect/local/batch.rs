@@ -28,9 +28,10 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// None, with room for so many bytes.
-    pub(super) fn with_room(bytes: usize) -> Self {
-        Self { bytes: Vec::with_capacity(bytes + bytes / 8), count: 0 }
+    /// None, in the room of a batch that was written.
+    pub(super) fn in_room_of(mut written: Vec<u8>) -> Self {
+        written.clear();
+        Self { bytes: written, count: 0 }
     }
 
     pub(super) fn push(&mut self, record: &Outgoing<'_>, timestamp: i64) {

@@ -22,6 +22,9 @@ pub(super) const TOMBSTONE_RETENTION_MS: i64 = 7 * 24 * 3_600 * 1_000;
 /// Records of a partition are cut into stored batches of this size, bytes.
 pub(super) const BATCH_BYTES: usize = 256 << 10;
 
+/// Of the batches that were written so much room is kept, bytes.
+const SPENT_BYTES_MAX: usize = 16 << 20;
+
 /// Of a compacted topic without a tail, what a transaction writes to a partition is kept by key at
 /// once if it is not more than this, bytes: a topic of few keys never has a tail to be read.
 const KEYED_BYTES: u64 = 16 << 10;
@@ -37,6 +40,8 @@ pub(super) struct LocalWriter {
     known: BTreeMap<String, u32>,
     /// The partition that is cleaned: one at a time.
     pass: Option<Pass>,
+    /// Batches that were written: the next are written in their room.
+    spent: Vec<Vec<u8>>,
 }
 
 #[derive(Default)]
@@ -60,16 +65,32 @@ struct Made {
     changes: Changes,
     ends: Vec<End>,
     followed: Vec<Followed>,
+    /// All batches.
+    batches: Vec<Arc<Vec<u8>>>,
 }
 
 impl LocalWriter {
     pub(super) fn new(shared: Arc<Shared>, id: String, generation: u64) -> Self {
         let (written, known) = (BTreeMap::new(), BTreeMap::new());
-        Self { shared, id, generation, open: None, written, known, pass: None }
+        Self { shared, id, generation, open: None, written, known, pass: None, spent: Vec::new() }
     }
 
     fn refuse_if_fenced(&self) -> Result<()> {
         if self.is_fenced() { Err(RuntimeError::fenced()) } else { Ok(()) }
+    }
+
+    /// Keeps the room of these batches, those that filled it and that nobody reads any more, and no
+    /// other room: a topic that falls silent takes none.
+    fn keep_room(&mut self, batches: Vec<Arc<Vec<u8>>>) {
+        let mut bytes = 0;
+        let unread = batches.into_iter().filter_map(Arc::into_inner);
+        self.spent = unread
+            .filter(|batch| batch.len() >= batch.capacity() / 4)
+            .take_while(|batch| {
+                bytes += batch.capacity();
+                bytes <= SPENT_BYTES_MAX
+            })
+            .collect();
     }
 
     /// What the transaction writes, and where its partitions end with it.
@@ -90,6 +111,7 @@ impl LocalWriter {
                     stored.push((end, batch.finish()));
                     end += count;
                 }
+                made.batches.extend(stored.iter().map(|(_, batch)| batch.clone()));
                 let mut tail = topic.tails[partition as usize];
                 if topic.meta.compacted {
                     tail = self.put_in_tail((number, partition), tail, end, &stored, changes)?;
@@ -285,11 +307,8 @@ impl Writer for LocalWriter {
                 topic.entry(record.partition).or_default()
             }
         };
-        match batches.last() {
-            Some(last) if last.len() < BATCH_BYTES => {}
-            // Where there is much, the next is about as long.
-            Some(last) => batches.push(Batch::with_room(last.len())),
-            None => batches.push(Batch::default()),
+        if batches.last().is_none_or(|last| last.len() >= BATCH_BYTES) {
+            batches.push(Batch::in_room_of(self.spent.pop().unwrap_or_default()));
         }
         let last = batches.len() - 1;
         batches[last].push(record, record.timestamp.unwrap_or(open.began_ms));
@@ -311,7 +330,7 @@ impl Writer for LocalWriter {
         }
         let made = self.make(open, &state);
         let cleaned = made.and_then(|mut made| self.clean(&state, &mut made).map(|()| made));
-        let Made { changes, ends, followed } = match cleaned {
+        let Made { changes, ends, followed, batches } = match cleaned {
             Ok(made) => made,
             Err(error) => return Outcome::Aborted(error),
         };
@@ -331,6 +350,7 @@ impl Writer for LocalWriter {
             self.written.insert((topic, partition), end);
         }
         self.shared.changed.notify_all();
+        self.keep_room(batches);
         Outcome::Committed
     }
 
