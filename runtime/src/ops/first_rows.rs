@@ -267,6 +267,15 @@ impl Kept {
         Ok(true)
     }
 
+    /// Whether a row that begins so in its order cannot be among the first.
+    pub(super) fn rejects(&self, order: &[u8], arena: &Arena) -> Result<bool, OpError> {
+        if !self.full {
+            return Ok(false);
+        }
+        let Some(last) = self.rows.last() else { return Ok(true) };
+        Ok(order > peers(arena.row(*last))?)
+    }
+
     /// The rows, in order.
     pub(super) fn finish(
         mut self,
@@ -392,7 +401,13 @@ mod tests {
             for (order, rest, weight) in come {
                 let row = row(order, rest);
                 *all.entry(row.clone()).or_default() += weight;
+                let rejected = kept.rejects(&[order], &arena)?;
                 let placed = place(&mut arena, &row, weight);
+                if rejected {
+                    prop_assert!(!kept.add(placed, &numbers, &arena)?, "it cannot be among them");
+                    arena.pop(placed, partition.len());
+                    continue;
+                }
                 if !kept.add(placed, &numbers, &arena)? {
                     arena.pop(placed, partition.len());
                 }

@@ -28,7 +28,17 @@ impl SortedRows {
 
     /// Appends a row.
     pub(super) fn append(&self, row: RowRef<'_>, out: &mut Vec<u8>) {
+        self.append_order(row, out);
+        self.append_rest(row, out);
+    }
+
+    /// Appends what the order's columns give: how a row begins.
+    pub(super) fn append_order(&self, row: RowRef<'_>, out: &mut Vec<u8>) {
         self.order.append_columns(row, out);
+    }
+
+    /// Appends what follows it.
+    pub(super) fn append_rest(&self, row: RowRef<'_>, out: &mut Vec<u8>) {
         let start = out.len();
         self.order.append_whole(row, out);
         let length = u32::try_from(out.len() - start).expect("a row stays under 4 GiB");

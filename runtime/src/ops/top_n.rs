@@ -160,7 +160,16 @@ impl Operator for TopNOp {
             let (sorted, weight) = (&self.sorted, rows.weight(i));
             match &mut partition.now {
                 Some(kept) => {
-                    let row = self.arena.push(key, weight, |bytes| sorted.append(row, bytes));
+                    // Most rows of a large partition need not be written as a whole.
+                    self.key.clear();
+                    sorted.append_order(row, &mut self.key);
+                    if weight > 0 && kept.rejects(&self.key, &self.arena)? {
+                        continue;
+                    }
+                    let row = self.arena.push(key, weight, |bytes| {
+                        bytes.extend_from_slice(&self.key);
+                        sorted.append_rest(row, bytes);
+                    });
                     if !kept.add(row, &self.numbers, &self.arena)? {
                         self.arena.pop(row, key.len());
                     }
