@@ -8,6 +8,7 @@
 //!   is there, and only rows that are on disk and were not touched since are evicted: whole key
 //!   groups, in turn.
 
+mod entry;
 mod read;
 mod runs;
 
@@ -23,49 +24,11 @@ use super::error::StateError;
 use super::overlay::OverlayBuilder;
 use super::small::{Key, Row};
 use super::spill::{DiskTable, OnlyOnDisk, prefix_end};
+use entry::{Before, Entry, Marks, PLACES, Touched, note};
 use runs::Runs;
 
 /// Memory of an entry in the tree, bytes: key, entry, and the nodes' unused third.
 const ENTRY_BYTES: usize = (size_of::<Key>() + size_of::<Entry>()) * 3 / 2;
-
-/// One key of the tree.
-#[derive(Clone, Debug)]
-struct Entry {
-    /// The epoch that touched it last; 0: none since it was read from disk.
-    epoch: u32,
-    group: u8,
-    /// A row of the key may be on disk.
-    stored: bool,
-    /// `None`: the key is gone, but perhaps still on disk.
-    row: Option<Row>,
-}
-
-/// A key touched in the epoch, and what it was when the epoch began.
-#[derive(Debug)]
-struct Touched {
-    key_at: usize,
-    key_len: usize,
-    group: u8,
-    before: Before,
-}
-
-#[derive(Debug)]
-enum Before {
-    /// Nowhere.
-    Absent,
-    /// Gone, and its removal perhaps not on disk yet.
-    Gone,
-    Row(Row),
-}
-
-impl Entry {
-    /// Sets the row; what it was when the epoch began, if this is the first change since.
-    fn replace(&mut self, row: Option<Row>, epoch: u32) -> Option<Before> {
-        let old = std::mem::replace(&mut self.row, row);
-        let first = std::mem::replace(&mut self.epoch, epoch) != epoch;
-        first.then(|| old.map_or(Before::Gone, Before::Row))
-    }
-}
 
 /// An entry as reads give it.
 #[derive(Clone, Copy, Debug)]
@@ -133,7 +96,7 @@ impl OrderedTable {
     /// The row of a key.
     pub fn get(&mut self, group: u8, key: &[u8]) -> Result<Option<RowRef<'_>>, StateError> {
         self.read_key(group, key)?;
-        Ok(self.tree.get(key).and_then(|entry| entry.row.as_ref()).map(Row::row))
+        Ok(self.tree.get(&Key::new(key)).and_then(|entry| entry.row.as_ref()).map(Row::row))
     }
 
     /// Reads many keys (group, key) from disk at once, those that are only there; later reads of
@@ -145,7 +108,8 @@ impl OrderedTable {
         let Some(disk) = &self.disk else { return Ok(()) };
         let wanted: Vec<(u8, &[u8])> = keys
             .filter(|&(group, key)| {
-                self.only_on_disk[usize::from(group)].any() && !self.tree.contains_key(key)
+                self.only_on_disk[usize::from(group)].any()
+                    && !self.tree.contains_key(&Key::new(key))
             })
             .collect();
         let mut rows = Vec::new();
@@ -167,9 +131,7 @@ impl OrderedTable {
     /// Removes a key; nothing if it is not there.
     pub fn delete(&mut self, group: u8, key: &[u8]) -> Result<(), StateError> {
         self.read_key(group, key)?;
-        if self.tree.get(key).is_some_and(|entry| entry.row.is_some()) {
-            self.write(group, key, None);
-        }
+        self.change(group, key, |_| None);
         Ok(())
     }
 
@@ -198,19 +160,15 @@ impl OrderedTable {
             (weight != 0).then(|| Row::new(RowRef::new(&words)))
         };
         if delta == 0 {
-            let old = self.tree.get(key).and_then(|entry| entry.row.as_ref());
+            let old = self.tree.get(&Key::new(key)).and_then(|entry| entry.row.as_ref());
             return Ok(sum(old));
         }
-        // Most often the key is there: then it is looked for once.
-        let Some(entry) = self.tree.get_mut(key) else {
-            self.write(group, key, row(delta));
-            return Ok((0, delta));
-        };
-        let (old, new) = sum(entry.row.as_ref());
-        if let Some(before) = entry.replace(row(new), self.epoch) {
-            self.note(group, key, before);
-        }
-        Ok((old, new))
+        let mut weights = (0, delta);
+        self.change(group, key, |old| {
+            weights = sum(old);
+            row(weights.1)
+        });
+        Ok(weights)
     }
 
     /// The entries of a group, or of all groups, with keys in the range, in key order.
@@ -297,33 +255,29 @@ impl OrderedTable {
         if is_empty(from, to) {
             return Ok(());
         }
-        let Self { tree, gone, touched_keys, heap_bytes, epoch, .. } = self;
-        let (mut kept, mut ends) = (Vec::new(), Vec::new());
+        let Self { tree, gone, touched, touched_keys, heap_bytes, epoch, .. } = self;
         let range = (from.map(Key::new), to.map(Key::new));
+        let mut kept_bytes = 0;
         let left = tree.extract_if(range, |key, entry| {
             let Some(row) = &entry.row else { return false };
-            if group.is_some_and(|group| group != entry.group) {
+            let of = entry.marks.group();
+            if group.is_some_and(|group| group != of) {
                 return false;
             }
-            let (group, bytes) = (entry.group, key.bytes());
-            each(OrderedEntry { group, key: bytes, row: row.row() });
-            if entry.stored || entry.epoch == *epoch {
-                kept.extend_from_slice(bytes);
-                ends.push((group, kept.len()));
+            each(OrderedEntry { group: of, key: key.bytes(), row: row.row() });
+            if entry.marks.is_stored() || entry.epoch == *epoch {
+                kept_bytes += row.heap_bytes();
+                entry.replace(None, *epoch, key.bytes(), touched, touched_keys);
                 return false;
             }
-            gone.push((group, touched_keys.len(), bytes.len()));
-            touched_keys.extend_from_slice(bytes);
+            gone.push((of, touched_keys.len(), key.bytes().len()));
+            touched_keys.extend_from_slice(key.bytes());
             true
         });
         for (key, entry) in left {
             *heap_bytes -= key.heap_bytes() + entry.row.as_ref().map_or(0, Row::heap_bytes);
         }
-        let mut start = 0;
-        for (group, end) in ends {
-            self.write(group, &kept[start..end], None);
-            start = end;
-        }
+        *heap_bytes -= kept_bytes;
         Ok(())
     }
 
@@ -352,41 +306,46 @@ impl OrderedTable {
         group: Option<u8>,
         from: Bound<&[u8]>,
         to: Bound<&[u8]>,
-    ) -> impl DoubleEndedIterator<Item = OrderedEntry<'t>> + use<'t> {
-        let entries = (!is_empty(from, to)).then(|| self.tree.range::<[u8], _>((from, to)));
+    ) -> impl DoubleEndedIterator<Item = OrderedEntry<'t>> + Clone + use<'t> {
+        let range = (from.map(Key::new), to.map(Key::new));
+        let entries = (!is_empty(from, to)).then(|| self.tree.range(range));
         entries.into_iter().flatten().filter_map(move |(key, entry)| {
             let row = entry.row.as_ref()?.row();
-            let wanted = group.is_none_or(|group| group == entry.group);
-            wanted.then(|| OrderedEntry { group: entry.group, key: key.bytes(), row })
+            let of = entry.marks.group();
+            let wanted = group.is_none_or(|group| group == of);
+            wanted.then(|| OrderedEntry { group: of, key: key.bytes(), row })
         })
     }
 
     /// Sets what a key is, and keeps what it was when the epoch began. What of it is on disk is
     /// in memory.
     fn write(&mut self, group: u8, key: &[u8], row: Option<Row>) {
-        self.heap_bytes += row.as_ref().map_or(0, Row::heap_bytes);
-        let before = match self.tree.entry(Key::new(key)) {
-            btree_map::Entry::Occupied(mut entry) => {
-                let entry = entry.get_mut();
-                debug_assert_eq!(entry.group, group, "a key has one group for ever");
-                self.heap_bytes -= entry.row.as_ref().map_or(0, Row::heap_bytes);
-                entry.replace(row, self.epoch)
-            }
-            btree_map::Entry::Vacant(place) => {
-                self.heap_bytes += place.key().heap_bytes();
-                place.insert(Entry { epoch: self.epoch, group, stored: false, row });
-                Some(Before::Absent)
-            }
-        };
-        if let Some(before) = before {
-            self.note(group, key, before);
-        }
+        self.change(group, key, |_| row);
     }
 
-    fn note(&mut self, group: u8, key: &[u8], before: Before) {
-        let key_at = self.touched_keys.len();
-        self.touched_keys.extend_from_slice(key);
-        self.touched.push(Touched { key_at, key_len: key.len(), group, before });
+    /// The same with what `make` makes of its row. Nothing if there is none and is to be none.
+    fn change(&mut self, group: u8, key: &[u8], make: impl FnOnce(Option<&Row>) -> Option<Row>) {
+        let Self { tree, heap_bytes, touched, touched_keys, epoch, .. } = self;
+        match tree.entry(Key::new(key)) {
+            btree_map::Entry::Occupied(mut entry) => {
+                let entry = entry.get_mut();
+                debug_assert_eq!(entry.marks.group(), group, "a key has one group for ever");
+                let row = make(entry.row.as_ref());
+                if row.is_none() && entry.row.is_none() {
+                    return;
+                }
+                *heap_bytes += row.as_ref().map_or(0, Row::heap_bytes);
+                *heap_bytes -= entry.row.as_ref().map_or(0, Row::heap_bytes);
+                entry.replace(row, *epoch, key, touched, touched_keys);
+            }
+            btree_map::Entry::Vacant(place) => {
+                let Some(row) = make(None) else { return };
+                *heap_bytes += place.key().heap_bytes() + row.heap_bytes();
+                let (marks, now) = (Marks::new(group, false, touched.len()), Some(row.clone()));
+                note(touched, touched_keys, (group, key), Before::Absent, now);
+                place.insert(Entry { epoch: *epoch, marks, row: Some(row) });
+            }
+        }
     }
 
     fn came_back(&mut self, group: u8, key: &[u8], row: RowRef<'_>) {
@@ -401,12 +360,13 @@ impl OrderedTable {
         let (key, row) = (Key::new(key), Row::new(row));
         self.heap_bytes += key.heap_bytes() + row.heap_bytes();
         let stored = self.disk.is_some();
-        let old = self.tree.insert(key, Entry { epoch: 0, group, stored, row: Some(row) });
+        let marks = Marks::new(group, stored, PLACES);
+        let old = self.tree.insert(key, Entry { epoch: 0, marks, row: Some(row) });
         debug_assert!(old.is_none(), "what is only on disk is not in memory");
     }
 
     fn forget(&mut self, key: &[u8]) {
-        if let Some((key, entry)) = self.tree.remove_entry(key) {
+        if let Some((key, entry)) = self.tree.remove_entry(&Key::new(key)) {
             self.heap_bytes -= key.heap_bytes() + entry.row.as_ref().map_or(0, Row::heap_bytes);
         }
     }
@@ -424,24 +384,30 @@ impl OrderedTable {
         for (group, at, len) in std::mem::take(&mut self.gone) {
             out.push(table, group, [&self.touched_keys[at..at + len], &[]], |_| {});
         }
-        for touched in std::mem::take(&mut self.touched) {
-            let key = &self.touched_keys[touched.key_at..touched.key_at + touched.key_len];
-            let entry = self.tree.get_mut(key).expect("a touched key stays in the tree");
-            entry.stored |= for_disk && entry.row.is_some() && self.disk.is_some();
-            let (row, stored) = (entry.row.as_ref(), entry.stored);
-            let written = match (row, &touched.before) {
+        for (place, touched) in std::mem::take(&mut self.touched).into_iter().enumerate() {
+            let Touched { key_at, key_len, group, before, mut now } = touched;
+            let key = &self.touched_keys[key_at..key_at + key_len];
+            // A mark stays only for what may still be on disk.
+            if place >= PLACES || now.is_none() || for_disk {
+                let of_tree = Key::new(key);
+                let entry = self.tree.get_mut(&of_tree).expect("a touched key stays in the tree");
+                now.clone_from(&entry.row);
+                if now.is_some() && for_disk && self.disk.is_some() {
+                    entry.marks.set_stored();
+                }
+                if now.is_none() && !entry.marks.is_stored() {
+                    self.tree.remove(&of_tree);
+                    self.heap_bytes -= of_tree.heap_bytes();
+                }
+            }
+            let written = match (&now, &before) {
                 (None, Before::Absent) => false,
                 (Some(now), Before::Row(then)) => now.row().words() != then.row().words(),
                 (Some(_), Before::Absent | Before::Gone)
                 | (None, Before::Row(_) | Before::Gone) => true,
             };
             if written {
-                out.push_row(table, touched.group, key, row);
-            }
-            // A mark stays only for what may still be on disk.
-            if row.is_none() && !stored {
-                let key = key.to_vec();
-                self.forget(&key);
+                out.push_row(table, group, key, now);
             }
         }
         self.touched_keys.clear();
@@ -458,8 +424,8 @@ impl OrderedTable {
             return;
         }
         for (key, entry) in self.tree.iter_mut().filter(|(_, entry)| entry.epoch > since) {
-            entry.stored = true;
-            out.push_row(table, entry.group, key.bytes(), entry.row.as_ref());
+            entry.marks.set_stored();
+            out.push_row(table, entry.marks.group(), key.bytes(), entry.row.clone());
         }
     }
 
@@ -479,7 +445,7 @@ impl OrderedTable {
     /// Drops the mark of a key whose removal is on disk; `published` is the last epoch there.
     pub(super) fn bury(&mut self, key: &[u8], published: u32) {
         let is_mark = |entry: &Entry| entry.row.is_none() && entry.epoch <= published;
-        if self.tree.get(key).is_some_and(is_mark) {
+        if self.tree.get(&Key::new(key)).is_some_and(is_mark) {
             self.forget(key);
         }
     }
@@ -490,7 +456,7 @@ impl OrderedTable {
         let Some(disk) = &self.disk else { return 0 };
         let mut sizes = [0; 256];
         for (key, entry) in &self.tree {
-            sizes[usize::from(entry.group)] += clean_bytes(key, entry, published);
+            sizes[usize::from(entry.marks.group())] += clean_bytes(key, entry, published);
         }
         let (mut chosen, mut freed) = ([false; 256], 0);
         let start = disk.groups().partition_point(|&group| group < self.hand);
@@ -505,7 +471,7 @@ impl OrderedTable {
         }
         let Self { only_on_disk, heap_bytes, runs, .. } = self;
         self.tree.retain(|key, entry| {
-            let group = usize::from(entry.group);
+            let group = usize::from(entry.marks.group());
             let evicted = chosen[group] && clean_bytes(key, entry, published) > 0;
             if evicted {
                 only_on_disk[group].left();

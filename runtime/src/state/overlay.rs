@@ -10,7 +10,7 @@
 
 use std::sync::Arc;
 
-use flow_ir::row::RowRef;
+use flow_ir::row::{KEY_GROUPS, RowRef};
 
 use super::small::Row;
 
@@ -141,6 +141,11 @@ impl Overlay {
         self.entries.iter().map(|entry| self.change(entry))
     }
 
+    /// The key of an entry behind table number and key group.
+    fn own_key(&self, entry: &Entry) -> &[u8] {
+        &self.keys[entry.key_at + KEY_PREFIX_BYTES..entry.key_at + entry.key_len as usize]
+    }
+
     fn change(&self, entry: &Entry) -> Change<'_> {
         let key = &self.keys[entry.key_at..entry.key_at + entry.key_len as usize];
         let row = match entry.row {
@@ -189,17 +194,17 @@ impl OverlayBuilder {
     }
 
     /// Adds a key and its row; `None`: the key is gone.
-    pub(super) fn push_row(&mut self, table: u32, group: u8, key: &[u8], row: Option<&Row>) {
+    pub(super) fn push_row(&mut self, table: u32, group: u8, key: &[u8], row: Option<Row>) {
         let key = [key, &[]];
         match row {
             Some(Row::Shared(row)) => {
                 let place = Place::Shared(self.overlay.shared.len());
-                self.overlay.shared.push(row.clone());
                 self.overlay.shared_words += row.len();
+                self.overlay.shared.push(row);
                 self.push_entry(table, group, key, place);
             }
             Some(Row::Inline { .. }) | None => self.push(table, group, key, |words| {
-                words.extend_from_slice(row.map_or(&[], |row| row.row().words()));
+                words.extend_from_slice(row.as_ref().map_or(&[], |row| row.row().words()));
             }),
         }
     }
@@ -259,27 +264,65 @@ impl OverlayBuilder {
     pub(super) fn finish_for_disk(self, seal: u32) -> Overlay {
         let mut overlay = self.overlay;
         overlay.seal = seal;
-        let mut order: Vec<(u128, Entry)> =
-            overlay.entries.iter().map(|e| (sort_prefix(overlay.change(e).full_key), *e)).collect();
-        order.sort_unstable_by(|(a_prefix, a), (b_prefix, b)| {
-            a_prefix
-                .cmp(b_prefix)
-                .then_with(|| overlay.change(a).full_key.cmp(overlay.change(b).full_key))
-                .then_with(|| (a.row == Place::Gone).cmp(&(b.row == Place::Gone)))
-        });
-        order.dedup_by(|(_, later), (_, first)| {
-            overlay.change(later).full_key == overlay.change(first).full_key
-        });
-        overlay.entries = order.into_iter().map(|(_, entry)| entry).collect();
+        let (mut keyed, mut sorted) = (Vec::new(), Vec::with_capacity(overlay.entries.len()));
+        let mut entries = std::mem::take(&mut overlay.entries);
+        sort_by_group(&mut entries, &overlay);
+        let prefix = |entry: &Entry| overlay.change(entry).prefix();
+        for of_group in entries.chunk_by(|a, b| prefix(a) == prefix(b)) {
+            let ascends = |a: &Entry, b: &Entry| overlay.own_key(a) < overlay.own_key(b);
+            if of_group.is_sorted_by(ascends) {
+                sorted.extend_from_slice(of_group);
+                continue;
+            }
+            keyed.clear();
+            keyed.extend(of_group.iter().map(|e| (sort_prefix(overlay.own_key(e)), *e)));
+            keyed.sort_unstable_by(|(a_prefix, a), (b_prefix, b)| {
+                a_prefix
+                    .cmp(b_prefix)
+                    .then_with(|| overlay.own_key(a).cmp(overlay.own_key(b)))
+                    .then_with(|| (a.row == Place::Gone).cmp(&(b.row == Place::Gone)))
+            });
+            keyed.dedup_by(|(_, later), (_, first)| {
+                overlay.own_key(later) == overlay.own_key(first)
+            });
+            sorted.extend(keyed.iter().map(|(_, entry)| *entry));
+        }
+        overlay.entries = sorted;
         overlay
     }
 }
 
-/// The first 16 bytes of a full key as a number that orders as they do: most comparisons of a sort
+/// Sorts entries by table and key group; of one group they stay in their order, which an ordered
+/// table gives by key. Tables give theirs one after the other.
+fn sort_by_group(entries: &mut Vec<Entry>, overlay: &Overlay) {
+    let table = |entry: &Entry| overlay.change(entry).table();
+    entries.sort_by_key(table);
+    let mut sorted = Vec::with_capacity(entries.len());
+    for of_table in entries.chunk_by(|a, b| table(a) == table(b)) {
+        let group = |entry: &Entry| usize::from(overlay.change(entry).group());
+        let mut ends = [0; KEY_GROUPS as usize];
+        of_table.iter().for_each(|entry| ends[group(entry)] += 1);
+        let mut sum = sorted.len();
+        for end in &mut ends {
+            sum += std::mem::replace(end, sum);
+        }
+        sorted.extend_from_slice(of_table);
+        for entry in of_table {
+            let place = &mut ends[group(entry)];
+            sorted[*place] = *entry;
+            *place += 1;
+        }
+    }
+    *entries = sorted;
+}
+
+/// The first 16 bytes of a key as a number that orders as they do: most comparisons of a sort
 /// need no look at the keys.
-fn sort_prefix(full_key: &[u8]) -> u128 {
+fn sort_prefix(key: &[u8]) -> u128 {
+    if let Some(first) = key.first_chunk() {
+        return u128::from_be_bytes(*first);
+    }
     let mut bytes = [0; 16];
-    let len = full_key.len().min(16);
-    bytes[..len].copy_from_slice(&full_key[..len]);
+    bytes[..key.len()].copy_from_slice(key);
     u128::from_be_bytes(bytes)
 }

@@ -1,7 +1,7 @@
 //! Keys and rows of ordered tables, in place where they are short: an entry of a join or of a
 //! multiset then needs no allocation beyond the tree's nodes.
 
-use std::borrow::Borrow;
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use flow_ir::row::RowRef;
@@ -16,14 +16,18 @@ const ALLOCATION_BYTES: usize = 16;
 /// The two counts in front of what is shared.
 const COUNTS_BYTES: usize = 16;
 
+/// Bytes of a longer key that lie in the nodes as well: most comparisons need no more of it.
+const HEAD_BYTES: usize = 23;
+
 /// Key bytes; equal and ordered as the bytes are.
 #[derive(Clone, Debug)]
 pub(super) enum Key {
     Inline { len: u8, bytes: [u8; INLINE_KEY_BYTES] },
-    Heap(Box<[u8]>),
+    Heap { head: [u8; HEAD_BYTES], bytes: Box<[u8]> },
 }
 
 impl Key {
+    #[inline]
     pub(super) fn new(key: &[u8]) -> Self {
         match u8::try_from(key.len()) {
             Ok(len) if key.len() <= INLINE_KEY_BYTES => {
@@ -31,14 +35,19 @@ impl Key {
                 bytes[..key.len()].copy_from_slice(key);
                 Self::Inline { len, bytes }
             }
-            Ok(_) | Err(_) => Self::Heap(key.into()),
+            Ok(_) | Err(_) => {
+                let mut head = [0; HEAD_BYTES];
+                head.copy_from_slice(&key[..HEAD_BYTES]);
+                Self::Heap { head, bytes: key.into() }
+            }
         }
     }
 
+    #[inline]
     pub(super) fn bytes(&self) -> &[u8] {
         match self {
             Self::Inline { len, bytes } => &bytes[..usize::from(*len)],
-            Self::Heap(bytes) => bytes,
+            Self::Heap { bytes, .. } => bytes,
         }
     }
 
@@ -46,15 +55,26 @@ impl Key {
     pub(super) fn heap_bytes(&self) -> usize {
         match self {
             Self::Inline { .. } => 0,
-            Self::Heap(bytes) => bytes.len() + ALLOCATION_BYTES,
+            Self::Heap { bytes, .. } => bytes.len() + ALLOCATION_BYTES,
+        }
+    }
+
+    /// The first bytes, behind a short key zeros: what differs in them is ordered by them.
+    #[inline]
+    fn head(&self) -> &[u8; HEAD_BYTES] {
+        match self {
+            Self::Inline { bytes, .. } => bytes.first_chunk().expect("an array is longer"),
+            Self::Heap { head, .. } => head,
         }
     }
 }
 
-impl Borrow<[u8]> for Key {
-    fn borrow(&self) -> &[u8] {
-        self.bytes()
-    }
+/// The first bytes as a number that orders as they do, and those from the last of them on.
+#[inline]
+fn numbers(head: &[u8; HEAD_BYTES]) -> (u128, u64) {
+    let first = head.first_chunk().expect("there are more bytes");
+    let last = head.last_chunk().expect("there are more bytes");
+    (u128::from_be_bytes(*first), u64::from_be_bytes(*last))
 }
 
 impl PartialEq for Key {
@@ -66,14 +86,19 @@ impl PartialEq for Key {
 impl Eq for Key {}
 
 impl PartialOrd for Key {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+    #[inline]
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
 impl Ord for Key {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.bytes().cmp(other.bytes())
+    #[inline]
+    fn cmp(&self, other: &Self) -> Ordering {
+        match numbers(self.head()).cmp(&numbers(other.head())) {
+            Ordering::Equal => self.bytes().cmp(other.bytes()),
+            order @ (Ordering::Less | Ordering::Greater) => order,
+        }
     }
 }
 
@@ -109,6 +134,27 @@ impl Row {
         match self {
             Self::Inline { .. } => 0,
             Self::Shared(words) => words.len() * 8 + COUNTS_BYTES + ALLOCATION_BYTES,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn keys_are_ordered_as_their_bytes_are(
+            start in prop::collection::vec(0u8..2, 0..30),
+            ends in [prop::collection::vec(0u8..2, 0..30), prop::collection::vec(0u8..2, 0..30)],
+        ) {
+            let [a, b] = ends.map(|end| [&start[..], &end[..]].concat());
+            let (left, right) = (Key::new(&a), Key::new(&b));
+            prop_assert_eq!((left.bytes(), right.bytes()), (&a[..], &b[..]));
+            prop_assert_eq!(left.cmp(&right), a.cmp(&b));
+            prop_assert_eq!(left == right, a == b);
         }
     }
 }

@@ -6,6 +6,7 @@ use flow_ir::row::RowRef;
 use rocksdb::Direction;
 
 use super::super::error::StateError;
+use super::super::small::Key;
 use super::super::spill::DiskTable;
 use super::{Entry, OrderedTable, is_empty};
 
@@ -16,7 +17,7 @@ impl OrderedTable {
     pub(super) fn read_key(&mut self, group: u8, key: &[u8]) -> Result<(), StateError> {
         let Some(disk) = &self.disk else { return Ok(()) };
         if self.key_may_be_away(group, key)
-            && !self.tree.contains_key(key)
+            && !self.tree.contains_key(&Key::new(key))
             && let Some(row) = disk.get(group, key)?
         {
             self.came_back(group, key, RowRef::new(&row));
@@ -49,7 +50,7 @@ impl OrderedTable {
                 continue;
             }
             disk.scan(g, &low, high.as_deref(), Direction::Forward, |key, row| {
-                if !self.tree.contains_key(key) {
+                if !self.tree.contains_key(&Key::new(key)) {
                     self.came_back(g, key, RowRef::new(row));
                 }
                 ControlFlow::Continue(())
@@ -76,7 +77,7 @@ impl OrderedTable {
         let (low, high) = disk_range(from, to);
         let (mut left, mut last) = (ENTRIES_READ_AT_ONCE, None);
         disk.scan(group, &low, high.as_deref(), Direction::Forward, |key, row| {
-            if !self.tree.contains_key(key) {
+            if !self.tree.contains_key(&Key::new(key)) {
                 self.came_back(group, key, RowRef::new(row));
             }
             left -= 1;
@@ -103,7 +104,7 @@ impl OrderedTable {
         let Some(disk) = self.disk_for(Some(group)) else { return Ok(()) };
         let (low, high) = disk_range(from, to);
         disk.scan(group, &low, high.as_deref(), direction, |key, row| {
-            match self.tree.get(key) {
+            match self.tree.get(&Key::new(key)) {
                 Some(Entry { row: None, .. }) => return ControlFlow::Continue(()),
                 Some(Entry { row: Some(_), .. }) => {}
                 None => self.came_back(group, key, RowRef::new(row)),

@@ -90,7 +90,7 @@ impl OrderedTable {
         &mut self,
         group: u8,
         run: &[u8],
-    ) -> Result<impl Iterator<Item = OrderedEntry<'_>>, StateError> {
+    ) -> Result<impl Iterator<Item = OrderedEntry<'_>> + Clone, StateError> {
         let end = prefix_end(run);
         let to = end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
         if self.may_be_away(group, run) {
