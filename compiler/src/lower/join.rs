@@ -5,7 +5,6 @@ use flow_ir::kernel::KernelSpec;
 use flow_ir::logical::{Hidden, Join, JoinClass, Node};
 use flow_ir::physical::{
     self, IntervalJoin, LookupJoin, Partitioning, PhysicalOp, TableKind, TemporalJoin, WindowJoin,
-    kept_row,
 };
 use flow_ir::types::{DataType, Type};
 
@@ -38,9 +37,10 @@ impl Side {
         self.key().chain([bigint()]).collect()
     }
 
-    /// The same with the time: span of time, key, time, number of the row.
-    fn timed(&self) -> Vec<Type> {
-        std::iter::once(bigint()).chain(self.key()).chain([bigint(), bigint()]).collect()
+    /// The same by time: span of time, key, time, number of the row; or the number of a list alone.
+    fn timed(&self, in_lists: bool) -> Vec<Type> {
+        let time = (!in_lists).then(bigint);
+        std::iter::once(bigint()).chain(self.key()).chain(time).chain([bigint()]).collect()
     }
 }
 
@@ -130,9 +130,11 @@ impl Lowering<'_> {
         };
         let timer = [bigint(), Type::not_null(DataType::Int), bigint()].into_iter();
         let timer = timer.chain(left.key()).collect();
-        let value = |of: &Side| kept_row(&of.row, 2);
-        let left_table = self.table("left", TableKind::Ordered, left.timed(), value(&left));
-        let right_table = self.table("right", TableKind::Ordered, right.timed(), value(&right));
+        let mut table = |name: &str, side: usize, of: &Side| {
+            let key = of.timed(!join.kind.counts_partners(side));
+            self.table(name, TableKind::Ordered, key, IntervalJoin::kept(join.kind, side, &of.row))
+        };
+        let [left_table, right_table] = [table("left", 0, &left), table("right", 1, &right)];
         let timers = self.table("timers", TableKind::Ordered, timer, Vec::new());
         PhysicalOp::IntervalJoin(IntervalJoin {
             kind: join.kind,

@@ -3,20 +3,23 @@
 //! where the join keeps the rows of its side. Of a semi join a left row goes out with its first
 //! partner.
 //!
-//! Rows are kept by the span of time that they fall into, then by key and time. So partners are in
-//! a few places, and what is too old goes span by span. Only where rows go out alone has each a
-//! timer, since that must not come late.
+//! Rows are kept by the span of time that they fall into, then by key. So partners are in a few
+//! places, and what is too old goes span by span. They stand in lists there; where it matters
+//! whether a row has partners, each stands for itself, by its time, and where rows go out alone
+//! each has a timer, since that must not come late.
 
 use std::ops::Bound::{Excluded, Included, Unbounded};
 
 use flow_ir::ids::TableId;
-use flow_ir::physical::{IntervalJoin, JoinKind, TableKind, kept_row};
+use flow_ir::physical::{IntervalJoin, JoinKind, TableKind};
 use flow_ir::row::{Column, KeyBatch, KeyEncoder, RowBatch, RowRef, key_group, order_i64};
 use flow_ir::types::Type;
 
 use super::aggregation::{NUMBER_BYTES, push_i64, read_i64};
+use super::by_key::ByKey;
 use super::join::PAIRS_MAX;
 use super::kept::KeptRows;
+use super::kept_lists::{KeptLists, NUMBER_BYTES as LIST_NUMBER_BYTES};
 use super::pairs::{Keys, Pairs, Side, check_keys, product, strict};
 use super::{OpCx, OpError, Operator, Plan, data, words_of};
 
@@ -37,7 +40,7 @@ pub(super) struct IntervalJoinOp {
     /// Microseconds.
     span: i64,
     sides: [Side; 2],
-    kept: [KeptRows; 2],
+    kept: [Kept; 2],
     times: [Column; 2],
     tables: [TableId; 2],
     timers: TableId,
@@ -46,9 +49,20 @@ pub(super) struct IntervalJoinOp {
     origins: Vec<(usize, i64)>,
     /// Of each pair, the partner's key in its table if it was not matched before.
     partners: Keys,
+    by_key: ByKey,
+    /// Rows of one key with the spans that they fall into.
+    spans: Vec<(i64, usize)>,
     key: Vec<u8>,
     /// Of a range of keys.
     bounds: [Vec<u8>; 2],
+}
+
+/// How the rows of one side are kept.
+enum Kept {
+    /// Each for itself: count, 1 if it is matched.
+    Rows(KeptRows),
+    /// In lists.
+    Lists(KeptLists),
 }
 
 impl IntervalJoinOp {
@@ -60,11 +74,15 @@ impl IntervalJoinOp {
         if op.lower > op.upper {
             return Err("the interval is empty".into());
         }
-        let table = |id, row: &[Type]| {
-            plan.table(id, TableKind::Ordered, &data(&kept_row(row, MATCHED + 1)))
+        let table = |side, id, row: &[Type]| {
+            plan.table(id, TableKind::Ordered, &data(&IntervalJoin::kept(op.kind, side, row)))
         };
-        let tables = [table(op.left, &left)?, table(op.right, &right)?];
-        let kept = [KeptRows::new(&left, MATCHED + 1), KeptRows::new(&right, MATCHED + 1)];
+        let tables = [table(0, op.left, &left)?, table(1, op.right, &right)?];
+        let kept = |side, row: &[Type]| match op.kind.counts_partners(side) {
+            true => Kept::Rows(KeptRows::new(row, MATCHED + 1)),
+            false => Kept::Lists(KeptLists::new(row)),
+        };
+        let kept = [kept(0, &left), kept(1, &right)];
         let sides = [Side::new(left, &op.left_keys)?, Side::new(right, &op.right_keys)?];
         Ok(Self {
             kind: op.kind,
@@ -84,6 +102,8 @@ impl IntervalJoinOp {
             pairs: Pairs::new(plan, op.condition.as_ref(), op.kind)?,
             origins: Vec::new(),
             partners: Keys::default(),
+            by_key: ByKey::default(),
+            spans: Vec::new(),
             key: Vec::new(),
             bounds: Default::default(),
         })
@@ -122,23 +142,41 @@ impl IntervalJoinOp {
     ) -> Result<(), OpError> {
         let (first, last) = self.partner_times(side, row.i64(self.times[side]));
         let most = self.pairs.bytes().saturating_add(cx.limit_bytes);
-        let wants_flag = self.kind.counts_partners(1 - side);
-        let (table, kept) = (cx.state.ordered(self.tables[1 - side]), &self.kept[1 - side]);
+        let (other, time) = (1 - side, self.times[1 - side]);
+        let Self { pairs, origins, partners, kept, bounds: [from, to], .. } = self;
+        let table = cx.state.ordered(self.tables[other]);
+        let mut meet = |key: &[u8], partner: RowRef<'_>, count: i64| {
+            origins.push((i, count));
+            partners.push(key);
+            let [left, right] = if side == 0 { [row, partner] } else { [partner, row] };
+            pairs.push(left, right);
+            if pairs.bytes() > most { Err(OpError::TooMuch) } else { Ok(()) }
+        };
         for span in first.div_euclid(self.span)..=last.div_euclid(self.span) {
-            let [from, to] = &mut self.bounds;
-            place(span, key, first, from);
-            place(span, key, last, to);
+            from.clear();
+            place(span, key, from);
+            let kept = match &kept[other] {
+                Kept::Rows(kept) => kept,
+                Kept::Lists(kept) => {
+                    for entry in table.run(group, from)? {
+                        for (partner, count) in kept.rows(entry.row) {
+                            if (first..=last).contains(&partner.i64(time)) {
+                                meet(&[], partner, count)?;
+                            }
+                        }
+                    }
+                    continue;
+                }
+            };
+            to.clear();
+            place(span, key, to);
+            push_i64(first, from);
+            push_i64(last, to);
             to.extend_from_slice(&BEHIND_ROWS);
             for entry in table.range(Some(group), Included(from), Excluded(to))? {
-                self.origins.push((i, kept.number(entry.row, COUNT)));
-                let unmatched = wants_flag && kept.number(entry.row, MATCHED) == 0;
-                self.partners.push(if unmatched { entry.key } else { &[] });
-                let partner = kept.row(entry.row);
-                let [left, right] = if side == 0 { [row, partner] } else { [partner, row] };
-                self.pairs.push(left, right);
-                if self.pairs.bytes() > most {
-                    return Err(OpError::TooMuch);
-                }
+                let is_matched = kept.number(entry.row, MATCHED) != 0;
+                let key = if is_matched { &[] } else { entry.key };
+                meet(key, kept.row(entry.row), kept.number(entry.row, COUNT))?;
             }
         }
         Ok(())
@@ -159,11 +197,10 @@ impl IntervalJoinOp {
             matched[i] = true;
             let partner = self.partners.get(place);
             let mut is_first = !partner.is_empty();
-            if is_first {
-                let group = key_group(keys.hash(i));
+            if let (true, Kept::Rows(kept)) = (is_first, &mut self.kept[1 - side]) {
                 let table = cx.state.ordered(self.tables[1 - side]);
-                let at = (group, partner);
-                is_first = self.kept[1 - side].change(table, at, MATCHED, |_| 1)?.0 == 0;
+                let at = (key_group(keys.hash(i)), partner);
+                is_first = kept.change(table, at, MATCHED, |_| 1)?.0 == 0;
             }
             if self.kind.has_pairs() {
                 let weight = product(count, rows.weight(i))?;
@@ -178,7 +215,37 @@ impl IntervalJoinOp {
         cx.refuse_too_much(0)
     }
 
-    /// Keeps a row, and sets the timer at which it goes if it may go out alone then.
+    /// Keeps the rows of a batch on a side whose rows stand in lists: those that may have partners.
+    fn list(
+        &mut self,
+        side: usize,
+        rows: &RowBatch,
+        keys: &KeyBatch,
+        cx: &mut OpCx<'_>,
+    ) -> Result<(), OpError> {
+        let Kept::Lists(kept) = &mut self.kept[side] else { return Ok(()) };
+        let table = cx.state.ordered(self.tables[side]);
+        self.by_key.sort(keys, |i| !self.strict[side].has_null(rows.row(i)));
+        for run in self.by_key.runs(keys) {
+            let spans = run.iter().map(|&(_, i)| {
+                let time = rows.row(i as usize).i64(self.times[side]);
+                (time.div_euclid(self.span), i as usize)
+            });
+            self.spans.clear();
+            self.spans.extend(spans);
+            self.spans.sort_unstable();
+            for of_span in self.spans.chunk_by(|a, b| a.0 == b.0) {
+                let (span, first) = of_span[0];
+                self.key.clear();
+                place(span, keys.key(first), &mut self.key);
+                let rows = of_span.iter().map(|&(_, i)| (rows.row(i), rows.weight(i)));
+                kept.add(table, key_group(keys.hash(first)), &mut self.key, rows)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps a row for itself, and sets the timer at which it goes if it may go out alone then.
     fn keep(
         &mut self,
         side: usize,
@@ -188,9 +255,12 @@ impl IntervalJoinOp {
         matched: bool,
         cx: &mut OpCx<'_>,
     ) -> Result<(), OpError> {
+        let Kept::Rows(kept) = &mut self.kept[side] else { return Ok(()) };
         let time = row.i64(self.times[side]);
-        place(time.div_euclid(self.span), key, time, &mut self.key);
-        let (table, kept) = (cx.state.ordered(self.tables[side]), &mut self.kept[side]);
+        self.key.clear();
+        place(time.div_euclid(self.span), key, &mut self.key);
+        push_i64(time, &mut self.key);
+        let table = cx.state.ordered(self.tables[side]);
         let known = kept.find(table, group, &mut self.key, row)?;
         let [count, flag] = known.unwrap_or_default();
         let numbers = [count.wrapping_add(weight), flag | i64::from(matched)];
@@ -216,12 +286,17 @@ impl IntervalJoinOp {
             return Err(OpError::Internal("a timer cannot be read back"));
         };
         let side = usize::from(side != 0);
+        let Kept::Rows(kept) = &self.kept[side] else {
+            return Err(OpError::Internal("rows in lists have no timers"));
+        };
         let [from, to] = &mut self.bounds;
-        place(time.div_euclid(self.span), key, time, from);
-        place(time.div_euclid(self.span), key, time, to);
+        from.clear();
+        place(time.div_euclid(self.span), key, from);
+        push_i64(time, from);
+        to.clone_from(from);
         to.extend_from_slice(&BEHIND_ROWS);
         let (from, to) = (Included(&from[..]), Excluded(&to[..]));
-        let (kept, pairs) = (&self.kept[side], &self.pairs);
+        let pairs = &self.pairs;
         cx.state.ordered(self.tables[side]).drain(Some(group), from, to, |entry| {
             if kept.number(entry.row, MATCHED) == 0 {
                 let (row, count) = (kept.row(entry.row), kept.number(entry.row, COUNT));
@@ -241,16 +316,19 @@ impl IntervalJoinOp {
     }
 }
 
-/// Replaces `out` with how the keys of rows begin that fall into a span and have this key and time.
-fn place(span: i64, key: &[u8], time: i64, out: &mut Vec<u8>) {
-    out.clear();
+/// Appends how the keys of rows begin that fall into a span and have this key.
+fn place(span: i64, key: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(&order_i64(span));
     out.extend_from_slice(key);
-    out.extend_from_slice(&order_i64(time));
 }
 
 impl Operator for IntervalJoinOp {
     fn on_batch(&mut self, port: usize, rows: &RowBatch, cx: &mut OpCx<'_>) -> Result<(), OpError> {
+        for (table, kept) in self.tables.iter().zip(&self.kept) {
+            if matches!(kept, Kept::Lists(_)) {
+                cx.state.ordered(*table).set_runs(LIST_NUMBER_BYTES);
+            }
+        }
         let mut keys = std::mem::take(&mut self.sides[port].keys);
         self.sides[port].key.encode(rows, &mut keys);
         let mut matched = vec![false; rows.len()];
@@ -263,7 +341,11 @@ impl Operator for IntervalJoinOp {
             }
         }
         self.look(port, rows, &keys, &mut matched, cx)?;
-        for (i, row) in rows.rows().enumerate() {
+        let in_lists = matches!(self.kept[port], Kept::Lists(_));
+        if in_lists {
+            self.list(port, rows, &keys, cx)?;
+        }
+        for (i, row) in rows.rows().enumerate().filter(|_| !in_lists) {
             let weight = rows.weight(i);
             // All is known of a left row that has a partner, where pairs are not asked for.
             let is_known = port == 0 && !self.kind.has_pairs() && matched[i];

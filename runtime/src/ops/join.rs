@@ -13,6 +13,7 @@ use flow_ir::row::{
 };
 use flow_ir::types::Type;
 
+use super::by_key::{ByKey, Run, rows_of};
 use super::changes::NetRows;
 use super::kept::{self, KeptRows};
 use super::kept_lists::{self, KeptLists};
@@ -41,6 +42,7 @@ pub(super) struct JoinOp {
     alone: Alone,
     /// Output of the epoch, where rows may be taken back.
     net: Option<NetRows>,
+    by_key: ByKey,
     key: Vec<u8>,
 }
 
@@ -53,6 +55,14 @@ enum Kept {
 }
 
 impl Kept {
+    /// How many rows a value holds.
+    fn len(&self, value: RowRef<'_>) -> usize {
+        match self {
+            Self::Rows(_) => 1,
+            Self::Lists(lists) => lists.len(value),
+        }
+    }
+
     /// Bytes of a key behind the join key.
     fn suffix(&self) -> usize {
         match self {
@@ -123,6 +133,7 @@ impl JoinOp {
                 first: [Some(0), right_first],
             },
             net: retracts.then(|| NetRows::new(&output)),
+            by_key: ByKey::default(),
             key: Vec::new(),
             sides,
         })
@@ -142,27 +153,49 @@ impl JoinOp {
         })
     }
 
-    /// Collects the pairs of row `i` of the batch.
+    /// Collects the pairs of the first rows of a run, of one at least; how many rows those were.
     fn collect(
         &mut self,
         own: usize,
-        i: usize,
-        row: RowRef<'_>,
-        (key, group): (&[u8], u8),
+        run: Run<'_>,
+        rows: &RowBatch,
+        keys: &KeyBatch,
         cx: &mut OpCx<'_>,
-    ) -> Result<(), OpError> {
-        let other = 1 - own;
+    ) -> Result<usize, OpError> {
+        let (other, first) = (1 - own, run[0].1 as usize);
+        let (key, group) = (keys.key(first), key_group(keys.hash(first)));
         let counted = self.counted[other];
         let Self { pairs, origins, partners, kept, tables, .. } = self;
+        let entries = cx.state.ordered(tables[other]).run(group, key)?;
+        let (mut count, mut bytes) = (0, 0);
+        for entry in entries.clone() {
+            count += kept[other].len(entry.row);
+            bytes += entry.row.bytes().len();
+        }
+        if count == 0 {
+            return Ok(run.len());
+        }
+        let of_row = |i: u32| bytes + count * rows.row(i as usize).bytes().len();
+        let (mut taken, mut room) = (1, (cx.limit_bytes / 4).saturating_sub(of_row(run[0].1)));
+        for (_, i) in &run[1..] {
+            if (taken + 1) * count > PAIRS_MAX || of_row(*i) > room {
+                break;
+            }
+            room -= of_row(*i);
+            taken += 1;
+        }
         let most = pairs.bytes().saturating_add(cx.limit_bytes);
         let mut meet = |key: &[u8], partner: RowRef<'_>, weight: i64| {
-            origins.push((i, weight));
-            partners.push(if counted { key } else { &[] });
-            let [left, right] = if own == 0 { [row, partner] } else { [partner, row] };
-            pairs.push(left, right);
+            for (_, i) in &run[..taken] {
+                let (i, row) = (*i as usize, rows.row(*i as usize));
+                origins.push((i, weight));
+                partners.push(if counted { key } else { &[] });
+                let [left, right] = if own == 0 { [row, partner] } else { [partner, row] };
+                pairs.push(left, right);
+            }
             if pairs.bytes() > most { Err(OpError::TooMuch) } else { Ok(()) }
         };
-        for entry in cx.state.ordered(tables[other]).run(group, key)? {
+        for entry in entries {
             match &kept[other] {
                 Kept::Rows(kept) => {
                     meet(entry.key, kept.row(entry.row), kept.number(entry.row, 0))?;
@@ -173,7 +206,7 @@ impl JoinOp {
                 }
             }
         }
-        Ok(())
+        Ok(taken)
     }
 
     /// Looks at the pairs collected: emits those that pass, and tells partners of each other.
@@ -184,7 +217,9 @@ impl JoinOp {
         keys: &KeyBatch,
         cx: &mut OpCx<'_>,
     ) -> Result<(), OpError> {
-        let (pairs, passed) = self.pairs.take(cx);
+        let (pairs, mut passed) = self.pairs.take(cx);
+        // What comes out is in the order of what came in.
+        passed.sort_by_key(|&place| self.origins[place].0);
         let other = 1 - own;
         for &place in &passed {
             let (i, partner) = self.origins[place];
@@ -221,34 +256,44 @@ impl JoinOp {
         cx.refuse_too_much(self.net.as_ref().map_or(0, NetRows::bytes))
     }
 
-    /// Keeps a row of the batch, whose partners have this weight.
+    /// Keeps the rows of a run.
     fn keep(
         &mut self,
         own: usize,
-        row: RowRef<'_>,
-        weight: i64,
-        (group, key, partners): (u8, &[u8], i64),
+        run: Run<'_>,
+        rows: &RowBatch,
+        keys: &KeyBatch,
         cx: &mut OpCx<'_>,
     ) -> Result<(), OpError> {
-        self.key.clear();
-        self.key.extend_from_slice(key);
+        let first = run[0].1 as usize;
+        let (group, key) = (key_group(keys.hash(first)), keys.key(first));
         let table = cx.state.ordered(self.tables[own]);
         let kept = match &mut self.kept[own] {
             Kept::Rows(kept) => kept,
-            Kept::Lists(_) if weight < 0 => {
-                return Err(OpError::Internal("an append-only input takes a row back"));
+            Kept::Lists(kept) => {
+                if rows_of(run, rows).any(|(_, weight)| weight < 0) {
+                    return Err(OpError::Internal("an append-only input takes a row back"));
+                }
+                self.key.clear();
+                self.key.extend_from_slice(key);
+                return kept.add(table, group, &mut self.key, rows_of(run, rows));
             }
-            Kept::Lists(kept) => return kept.add(table, group, &mut self.key, row, weight),
         };
-        let known = kept.find(table, group, &mut self.key, row)?;
-        let known_weight = known.map_or(0, |numbers| numbers[0]);
-        let at = (group, &self.key[..]);
-        match (known_weight.wrapping_add(weight), known) {
-            (0, None) => Ok(()),
-            (0, Some(_)) => kept.remove(table, group, &self.key),
-            (sum, _) if self.counted[own] => kept.put(table, at, &[sum, partners], row),
-            (sum, _) => kept.put(table, at, &[sum], row),
+        for (&(_, i), (row, weight)) in run.iter().zip(rows_of(run, rows)) {
+            let partners = self.counts[i as usize];
+            self.key.clear();
+            self.key.extend_from_slice(key);
+            let known = kept.find(table, group, &mut self.key, row)?;
+            let known_weight = known.map_or(0, |numbers| numbers[0]);
+            let at = (group, &self.key[..]);
+            match (known_weight.wrapping_add(weight), known) {
+                (0, None) => {}
+                (0, Some(_)) => kept.remove(table, group, &self.key)?,
+                (sum, _) if self.counted[own] => kept.put(table, at, &[sum, partners], row)?,
+                (sum, _) => kept.put(table, at, &[sum], row)?,
+            }
         }
+        Ok(())
     }
 
     /// Emits the rows that go out alone.
@@ -276,22 +321,24 @@ impl Operator for JoinOp {
         self.sides[port].key.encode(rows, &mut keys);
         self.counts.clear();
         self.counts.resize(rows.len(), 0);
-        for (i, row) in rows.rows().enumerate() {
-            if self.may_match(port, row) {
-                self.collect(port, i, row, (keys.key(i), key_group(keys.hash(i))), cx)?;
-            }
-            if self.origins.len() >= PAIRS_MAX {
-                self.look(port, rows, &keys, cx)?;
+        let mut by_key = std::mem::take(&mut self.by_key);
+        by_key.sort(&keys, |i| self.may_match(port, rows.row(i)));
+        for mut run in by_key.runs(&keys) {
+            while !run.is_empty() {
+                let taken = self.collect(port, run, rows, &keys, cx)?;
+                run = &run[taken..];
+                if self.origins.len() >= PAIRS_MAX {
+                    self.look(port, rows, &keys, cx)?;
+                }
             }
         }
         self.look(port, rows, &keys, cx)?;
+        for run in by_key.runs(&keys) {
+            self.keep(port, run, rows, &keys, cx)?;
+        }
+        self.by_key = by_key;
         for (i, row) in rows.rows().enumerate() {
-            let (weight, partners) = (rows.weight(i), self.counts[i]);
-            if self.may_match(port, row) {
-                let group = key_group(keys.hash(i));
-                self.keep(port, row, weight, (group, keys.key(i), partners), cx)?;
-            }
-            let weight = product(weight, self.shows_alone(port, partners))?;
+            let weight = product(rows.weight(i), self.shows_alone(port, self.counts[i]))?;
             self.alone.push(port, row, self.sides[port].layout.columns(), weight);
         }
         self.sides[port].keys = keys;

@@ -6,7 +6,7 @@
 //! needs little more than the key, stay few.
 //!
 //! The key of a list is the join key and the list's number, from 0 in the order in which they were
-//! begun. The value is an ARRAY of the rows and one of their weights.
+//! begun. The value is an ARRAY of the rows and one of their weights, unless each counts once.
 
 use std::sync::Arc;
 
@@ -27,8 +27,8 @@ pub(super) struct KeptLists {
     columns: [Column; 2],
     value: BatchBuilder,
     list: List,
-    /// The arrays of a value.
-    words: [Vec<u64>; 2],
+    /// An array of a value.
+    words: Vec<u64>,
 }
 
 /// The list at hand.
@@ -38,6 +38,8 @@ struct List {
     weights: ContainerBuilder,
     /// Of its rows.
     bytes: usize,
+    /// Whether a row counts more than once.
+    is_weighted: bool,
 }
 
 impl List {
@@ -45,12 +47,25 @@ impl List {
         self.rows.clear();
         self.weights.clear();
         self.bytes = 0;
+        self.is_weighted = false;
     }
 
     fn push(&mut self, row: RowRef<'_>, weight: i64) {
         self.rows.push_container(row.words());
         self.weights.push_word(weight as u64);
         self.bytes += row.bytes().len();
+        self.is_weighted |= weight != 1;
+    }
+
+    /// Counts a row once more that stands there; whether one does.
+    fn count(&mut self, row: RowRef<'_>, weight: i64) -> bool {
+        let place = (0..self.rows.len()).find(|&i| self.rows.container(i) == row.words());
+        if let Some(place) = place {
+            let times = self.weights.word_mut(place);
+            *times = times.wrapping_add(weight as u64);
+            self.is_weighted = true;
+        }
+        place.is_some()
     }
 }
 
@@ -62,80 +77,99 @@ impl KeptLists {
             columns: [layout.column(0), layout.column(1)],
             value: BatchBuilder::new(layout),
             list: List::default(),
-            words: [Vec::new(), Vec::new()],
+            words: Vec::new(),
         }
+    }
+
+    /// How many rows there are in a value.
+    pub(super) fn len(&self, value: RowRef<'_>) -> usize {
+        ArrayRef::new(value.container(self.columns[0]), Slot::Var).len()
     }
 
     /// The rows in a value with their weights, in the order in which they came.
     pub(super) fn rows<'a>(
         &self,
         value: RowRef<'a>,
-    ) -> impl Iterator<Item = (RowRef<'a>, i64)> + use<'a> {
+    ) -> impl Iterator<Item = (RowRef<'a>, i64)> + Clone + use<'a> {
         let rows = ArrayRef::new(value.container(self.columns[0]), Slot::Var);
-        let weights = ArrayRef::new(value.container(self.columns[1]), Slot::Word);
-        let both = rows.len().min(weights.len());
-        (0..both).map(move |i| (RowRef::new(rows.container(i)), weights.word(i) as i64))
+        let weights = (!value.is_null(self.columns[1]))
+            .then(|| ArrayRef::new(value.container(self.columns[1]), Slot::Word));
+        let weight = move |i: usize| weights.map_or(1, |weights| weights.word(i) as i64);
+        (0..rows.len()).map(move |i| (RowRef::new(rows.container(i)), weight(i)))
     }
 
-    /// Keeps a row of this weight, above 0, under the join key in `key`, behind which it writes.
-    pub(super) fn add(
+    /// Keeps rows of these weights, above 0, under the join key in `key`, behind which it writes.
+    pub(super) fn add<'r>(
         &mut self,
         table: &mut OrderedTable,
         group: u8,
         key: &mut Vec<u8>,
-        row: RowRef<'_>,
-        weight: i64,
+        rows: impl Iterator<Item = (RowRef<'r>, i64)> + Clone,
     ) -> Result<(), OpError> {
-        let number = self.open(table, group, key, row, weight)?;
-        let arrays = [&self.list.rows, &self.list.weights];
-        self.value.begin();
-        for (column, (array, words)) in arrays.iter().zip(&mut self.words).enumerate() {
-            words.clear();
-            array.finish_array(words);
-            self.value.set_container(column, words);
+        let mut number = self.open(table, group, key, rows.clone())?;
+        let join_key = key.len();
+        for (row, weight) in rows {
+            if self.list.count(row, weight) {
+                continue;
+            }
+            if self.list.bytes >= LIST_BYTES {
+                key.extend_from_slice(&number.to_be_bytes());
+                self.put(table, group, key)?;
+                key.truncate(join_key);
+                self.list.clear();
+                number = next(number)?;
+            }
+            self.list.push(row, weight);
         }
-        self.value.finish(1);
-        let value = self.value.take();
         key.extend_from_slice(&number.to_be_bytes());
-        let put = table.put(group, key, value.row(0));
-        self.value.recycle(value);
-        Ok(put?)
+        self.put(table, group, key)
     }
 
-    /// Takes up the last list under a join key with this row, or begins one with it where that
-    /// takes on no other rows; its number.
-    fn open(
+    /// Takes up the last list under a join key, or begins one where there is none or where that
+    /// one is closed and has none of the rows; its number.
+    fn open<'r>(
         &mut self,
         table: &mut OrderedTable,
         group: u8,
         join_key: &[u8],
-        row: RowRef<'_>,
-        weight: i64,
+        mut rows: impl Iterator<Item = (RowRef<'r>, i64)> + Clone,
     ) -> Result<u32, OpError> {
         self.list.clear();
-        let Some(last) = table.last_of_run(group, join_key)? else {
-            self.list.push(row, weight);
-            return Ok(0);
-        };
+        let Some(last) = table.last_of_run(group, join_key)? else { return Ok(0) };
         let number = last.key.last_chunk::<NUMBER_BYTES>().map(|bytes| u32::from_be_bytes(*bytes));
         let number = number.ok_or(OpError::Internal("a list of kept rows has no number"))?;
-        let mut is_there = false;
-        for (known, times) in self.rows(last.row) {
-            let is_same = !is_there && known.words() == row.words();
-            is_there |= is_same;
-            self.list.push(known, if is_same { times.wrapping_add(weight) } else { times });
+        let known = self.rows(last.row);
+        let bytes: usize = known.clone().map(|(row, _)| row.bytes().len()).sum();
+        let is_known = |row: RowRef<'_>| known.clone().any(|(of, _)| of.words() == row.words());
+        if bytes >= LIST_BYTES && !rows.any(|(row, _)| is_known(row)) {
+            return next(number);
         }
-        if is_there {
-            return Ok(number);
-        }
-        if self.list.bytes < LIST_BYTES {
-            self.list.push(row, weight);
-            return Ok(number);
-        }
-        self.list.clear();
-        self.list.push(row, weight);
-        number.checked_add(1).ok_or(OpError::Internal("too many rows have one join key"))
+        known.for_each(|(row, times)| self.list.push(row, times));
+        Ok(number)
     }
+
+    /// Writes the list at hand under its key.
+    fn put(&mut self, table: &mut OrderedTable, group: u8, key: &[u8]) -> Result<(), OpError> {
+        let List { rows, weights, is_weighted, .. } = &self.list;
+        self.value.begin();
+        let arrays = [Some(rows), is_weighted.then_some(weights)];
+        for (column, array) in arrays.into_iter().enumerate() {
+            let Some(array) = array else { continue };
+            self.words.clear();
+            array.finish_array(&mut self.words);
+            self.value.set_container(column, &self.words);
+        }
+        self.value.finish(1);
+        let value = self.value.take();
+        let put = table.put(group, key, value.row(0));
+        self.value.recycle(value);
+        Ok(put?)
+    }
+}
+
+/// The number of the list behind one.
+fn next(number: u32) -> Result<u32, OpError> {
+    number.checked_add(1).ok_or(OpError::Internal("too many rows have one join key"))
 }
 
 #[cfg(test)]
@@ -155,12 +189,14 @@ mod tests {
         /// different rows stand in one.
         #[test]
         fn rows_stand_in_lists(
-            rows in prop::collection::vec(
-                (0u8..3, "[ab]{0,2}|[a-z]{0,40}|[a-z]{600,700}", 1i64..4),
-                0..80,
+            steps in prop::collection::vec(
+                (0u8..3, prop::collection::vec(
+                    ("[ab]{0,2}|[a-z]{0,40}|[a-z]{600,700}", 1i64..4),
+                    1..8,
+                ), any::<bool>()),
+                0..30,
             ),
             few in any::<bool>(),
-            restarts in prop::collection::vec(any::<bool>(), 80),
         ) {
             let types = [Type::nullable(DataType::String)];
             let spec = TableSpec {
@@ -181,18 +217,21 @@ mod tests {
             let mut lists = KeptLists::new(&types);
             let mut builder = BatchBuilder::new(layout.clone());
             let mut model: BTreeMap<(u8, String), i64> = BTreeMap::new();
-            for ((key, text, weight), restart) in rows.into_iter().zip(restarts) {
-                let text = if few { (text.len() % 4).to_string() } else { text };
+            for (key, rows, restart) in steps {
                 if restart {
                     lists = KeptLists::new(&types);
                     store.seal(false);
                 }
-                builder.begin();
-                builder.set_bytes(0, text.as_bytes());
-                builder.finish(1);
+                for (text, weight) in rows {
+                    let text = if few { (text.len() % 4).to_string() } else { text };
+                    builder.begin();
+                    builder.set_bytes(0, text.as_bytes());
+                    builder.finish(weight);
+                    *model.entry((key, text)).or_default() += weight;
+                }
                 let (batch, table) = (builder.take(), store.ordered(TableId(0)));
-                lists.add(table, 0, &mut vec![key], batch.row(0), weight).expect("no disk");
-                *model.entry((key, text)).or_default() += weight;
+                let rows = (0..batch.len()).map(|i| (batch.row(i), batch.weight(i)));
+                lists.add(table, 0, &mut vec![key], rows).expect("no disk");
             }
             let mut found: BTreeMap<(u8, String), i64> = BTreeMap::new();
             for entry in store.ordered(TableId(0)).scan(None, &[]).expect("no disk") {

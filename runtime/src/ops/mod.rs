@@ -15,6 +15,7 @@
 
 mod accumulate;
 mod aggregation;
+mod by_key;
 mod changes;
 mod deduplicate;
 mod first_rows;

@@ -95,12 +95,13 @@ impl Join {
 }
 
 /// The value under which a join keeps several rows of these columns: an ARRAY of ROWs, and their
-/// weights.
+/// weights; NULL if each is 1.
 pub fn kept_list(row: &[Type]) -> Vec<Type> {
     let fields = row.iter().map(|ty| Field::new("", ty.clone())).collect();
     let row = Type::not_null(DataType::Row(fields));
-    let array = |of| Type::not_null(DataType::Array(Box::new(of)));
-    vec![array(row), array(Type::not_null(DataType::BigInt))]
+    let array = |of| DataType::Array(Box::new(of));
+    let weights = array(Type::not_null(DataType::BigInt));
+    vec![Type::not_null(array(row)), Type::nullable(weights)]
 }
 
 /// The value under which a join keeps a row of these columns: so many BIGINTs, then a ROW.
@@ -161,12 +162,20 @@ pub struct IntervalJoin {
     /// Over left and right columns; only its filter counts.
     pub condition: Option<KernelSpec>,
     /// Ordered: span of time, key, time, number of the row → `kept_row`: count, 1 if it is matched.
+    /// Or where partners are not counted: span of time, key, number of the list → `kept_list`.
     pub left: TableId,
     /// Ordered: likewise.
     pub right: TableId,
     /// Ordered: expiry (BIGINT), side (INT), time (BIGINT), key → nothing: rows to be looked at
     /// when time passes. Of sides whose rows go out alone; others go with their span of time.
     pub timers: TableId,
+}
+
+impl IntervalJoin {
+    /// Columns of the values in the table of a side (0 left, 1 right) with rows of these columns.
+    pub fn kept(kind: JoinKind, side: usize, row: &[Type]) -> Vec<Type> {
+        if kind.counts_partners(side) { kept_row(row, 2) } else { kept_list(row) }
+    }
 }
 
 /// Joins each left row (port 0, append-only) to the version of the right relation (port 1) valid

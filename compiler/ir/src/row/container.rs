@@ -34,6 +34,17 @@ impl ContainerBuilder {
         self.tail.clear();
     }
 
+    /// The words of element `index` of elements that are all containers.
+    pub fn container(&self, index: usize) -> &[u64] {
+        let (offset, len) = unpack_var(self.slots[index]);
+        &self.tail[offset / 8..(offset + len) / 8]
+    }
+
+    /// The word of element `index` of elements that are all of one word.
+    pub fn word_mut(&mut self, index: usize) -> &mut u64 {
+        &mut self.slots[index]
+    }
+
     /// Adds NULL of a type with this slot.
     pub fn push_null(&mut self, slot: Slot) {
         self.nulls.push(true);

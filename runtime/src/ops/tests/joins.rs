@@ -1,7 +1,7 @@
 //! Join and IntervalJoin against pairs by definition.
 
 use flow_ir::physical::{
-    Changelog, IntervalJoin, Join, JoinKind, LookupJoin, PhysicalOp, TableKind, kept_row,
+    Changelog, IntervalJoin, Join, JoinKind, LookupJoin, PhysicalOp, TableKind,
 };
 use flow_ir::types::{DataType, Type};
 use flow_ir::value::Value;
@@ -264,7 +264,7 @@ fn interval_graph(kind: JoinKind, bounds: (i64, i64), condition: bool) -> Graph 
     let side: Vec<Type> = types().into_iter().chain([timestamp()]).collect();
     let left = graph.source(&side, Changelog::Append);
     let right = graph.source(&side, Changelog::Append);
-    let kept = || kept_row(&side, 2);
+    let kept = |of| IntervalJoin::kept(kind, of, &side);
     let input: Vec<Type> = side.iter().chain(&side).cloned().collect();
     let nullable = || side.iter().map(|ty| ty.with_nullable(true));
     let right_side = nullable().filter(|_| kind.has_pairs());
@@ -279,8 +279,8 @@ fn interval_graph(kind: JoinKind, bounds: (i64, i64), condition: bool) -> Graph 
         lower: bounds.0,
         upper: bounds.1,
         condition: condition.then(|| at_most(&input, 1, 5, 8)),
-        left: graph.table(TableKind::Ordered, kept()),
-        right: graph.table(TableKind::Ordered, kept()),
+        left: graph.table(TableKind::Ordered, kept(0)),
+        right: graph.table(TableKind::Ordered, kept(1)),
         timers: graph.table(TableKind::Ordered, Vec::new()),
     });
     let inputs = [(left, Some(vec![0])), (right, Some(vec![0]))];
