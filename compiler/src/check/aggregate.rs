@@ -17,6 +17,7 @@ use super::expr::{ExprCx, same};
 use super::from::plain_column;
 use super::grouping::{is_grouping, is_of_set};
 use super::ksql_calls::{rows_by_offset, top_rows};
+use super::ksql_names::of_records;
 use super::subquery::FIRST_COLUMN;
 use super::typed::{Aggregate, Bound, QueryId, QueryOp, WindowBound, WindowSource};
 use super::window::Kind;
@@ -103,10 +104,18 @@ impl Checker<'_> {
             let bound =
                 |at: i64| Expr::literal(Value::Int(at), Type::not_null(DataType::Int), span);
             let [from, to] = bounds.map(bound);
-            return self.operator("ARRAY_SLICE", vec![rows, from, to], span);
+            let rows = self.operator("ARRAY_SLICE", vec![rows, from, to], span)?;
+            return match of_records(cx.scope) {
+                true => self.ksql_aggregate("", rows, span),
+                false => Some(rows),
+            };
         }
         let name = call.name.last().text.to_uppercase();
-        self.aggregate_column(call, span, cx, name.ends_with("_BY_OFFSET"))
+        let value = self.aggregate_column(call, span, cx, name.ends_with("_BY_OFFSET"))?;
+        match of_records(cx.scope) {
+            true => self.ksql_aggregate(&name, value, span),
+            false => Some(value),
+        }
     }
 
     /// The column of a call behind the input's.

@@ -16,6 +16,7 @@ use super::current_watermark::CURRENT_WATERMARK;
 use super::expr::ExprCx;
 use super::grouping::is_grouping;
 use super::json::json_parts;
+use super::ksql_names::of_records;
 use super::literal::constant;
 use crate::diagnostics::{aggregates as problems, names, plans, types};
 use crate::syntax::ast::{ArgValue, Call};
@@ -66,6 +67,13 @@ impl Checker<'_> {
             args.push(self.argument(&name, arg, cx));
         }
         let args = args.into_iter().collect::<Option<Vec<Expr>>>()?;
+        let args = match of_records(cx.scope) {
+            true => match self.as_in_ksql(&name, args, span) {
+                Ok(meant) => return meant,
+                Err(args) => args,
+            },
+            false => args,
+        };
         let args = match builtin.name {
             "CONCAT" | "CONCAT_WS" => Self::texts(args),
             "JSON_OBJECT" | "JSON_ARRAY" | "JSON_BUILD_ARRAY" => json_parts(args),
@@ -258,8 +266,7 @@ impl Checker<'_> {
     }
 
     /// CAST of a fraction to an integer rounds here.
-    pub(super) fn cast_lints(&mut self, arg: Option<&Expr>, to: &Type, span: Span) {
-        let Some(arg) = arg else { return };
+    pub(super) fn cast_lints(&mut self, arg: &Expr, to: &Type, span: Span) {
         let fraction = arg.ty.data.is_float()
             || matches!(arg.ty.data, DataType::Decimal { scale, .. } if scale > 0);
         let whole = matches!(
@@ -335,11 +342,16 @@ fn is_text(arg: Option<&Expr>, of: &[&str]) -> bool {
     }
 }
 
+/// The epoch's clock.
+pub(super) fn epoch_clock(span: Span) -> Expr {
+    let ty = Type::not_null(DataType::TimestampLtz { precision: CLOCK_PRECISION });
+    Expr { kind: ExprKind::Clock, ty, span }
+}
+
 /// The epoch's clock under its various names.
 fn clock(name: &str, bare: bool, span: Span) -> Option<Expr> {
     let precision = CLOCK_PRECISION;
-    let ty = Type::not_null(DataType::TimestampLtz { precision });
-    let clock = Expr { kind: ExprKind::Clock, ty, span };
+    let clock = epoch_clock(span);
     let to = match name {
         _ if !bare => return None,
         "NOW"

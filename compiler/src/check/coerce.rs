@@ -12,6 +12,7 @@ use flow_stdlib::text::format_value;
 use super::Checker;
 use super::aggregate_call::MEANS;
 use super::expr::ExprCx;
+use super::ksql_names::of_records;
 use super::literal::constant;
 use crate::diagnostics::types;
 use crate::syntax::ast;
@@ -192,8 +193,15 @@ impl Checker<'_> {
         if let (true, Some(arg)) = (colons && written.is_open_decimal(), &arg) {
             ty.data = any_decimal(arg);
         }
-        self.cast_lints(arg.as_ref(), &ty, span);
-        let cast = self.explicit_cast(arg?, &ty.data, lenient, span)?;
+        let mut arg = arg?;
+        if of_records(cx.scope) {
+            arg = match self.ksql_cast(arg, &ty.data, span) {
+                Ok(cast) => return cast,
+                Err(arg) => arg,
+            };
+        }
+        self.cast_lints(&arg, &ty, span);
+        let cast = self.explicit_cast(arg, &ty.data, lenient, span)?;
         if written.is_jsonb() {
             return self.operator("JSON_CANONICAL", vec![cast], span);
         }
@@ -233,7 +241,7 @@ fn narrows(from: &DataType, to: &DataType) -> bool {
 }
 
 /// The number without its fraction, toward zero.
-fn truncated(expr: Expr) -> Expr {
+pub(super) fn truncated(expr: Expr) -> Expr {
     if expr.ty.data.is_integer() {
         return expr;
     }

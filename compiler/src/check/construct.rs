@@ -8,6 +8,7 @@ use flow_ir::value::Value;
 
 use super::Checker;
 use super::expr::{ExprCx, joined};
+use super::ksql_names::of_records;
 use super::literal::constant;
 use crate::diagnostics::{aggregates, names, types};
 use crate::syntax::ast::{self, Arg, ArgValue, Call, Ident, JsonClauses};
@@ -128,13 +129,53 @@ impl Checker<'_> {
         cx: &mut ExprCx<'_>,
     ) -> Option<Expr> {
         let left = self.expr(left, cx)?;
-        if let (DataType::Row(_), ast::ExprKind::Name(name)) = (&left.ty.data, &right.kind)
-            && let Some(name) = name.as_single()
-        {
-            return self.field(left, name);
+        if matches!(left.ty.data, DataType::Row(_)) && is_path(right) {
+            return self.at_path(left, right, cx);
         }
         let right = self.expr(right, cx)?;
         self.operator("->", vec![left, right], span)
+    }
+
+    /// An element of an array, a value of a map, a part of JSON.
+    pub(super) fn element(
+        &mut self,
+        arg: Expr,
+        index: Expr,
+        span: Span,
+        cx: &ExprCx<'_>,
+    ) -> Option<Expr> {
+        if arg.ty.data == DataType::Json {
+            if index.ty.data.is_integer() {
+                self.found.push(types::differs_from_flink(
+                    "[] of JSON",
+                    "counts elements from 0, as -> does",
+                    "Flink counts those of a VARIANT from 1: take 1 from the index.",
+                    span,
+                ));
+            }
+            return self.operator("->", vec![arg, index], span);
+        }
+        if let Some(part) = self.part_at(&arg, &index, span) {
+            return part;
+        }
+        if !matches!(arg.ty.data, DataType::Array(_) | DataType::Map(..)) {
+            return self.report(types::no_parts("elements", &arg.ty, arg.span));
+        }
+        if of_records(cx.scope) && matches!(arg.ty.data, DataType::Array(_)) {
+            return self.ksql_element(arg, index, span);
+        }
+        self.operator("[]", vec![arg, index], span)
+    }
+
+    /// `row -> field[1]`: the index is behind the field.
+    fn at_path(&mut self, row: Expr, path: &ast::Expr, cx: &mut ExprCx<'_>) -> Option<Expr> {
+        if let ast::ExprKind::Index { arg, index } = &path.kind {
+            let field = self.at_path(row, arg, cx)?;
+            let index = self.expr(index, cx)?;
+            return self.element(field, index, path.span, cx);
+        }
+        let ast::ExprKind::Name(name) = &path.kind else { return None };
+        self.field(row, name.as_single()?)
     }
 
     /// `x[from:to]`.
@@ -357,4 +398,13 @@ fn is_zone_setting(args: &[Arg]) -> bool {
     let [Arg { value: ArgValue::Expr(e), .. }] = args else { return false };
     let ast::ExprKind::Literal(ast::Literal::String(name)) = &e.kind else { return false };
     ["TIMEZONE", "TIME.ZONE", "TIME ZONE"].iter().any(|zone| name.eq_ignore_ascii_case(zone))
+}
+
+/// Whether it is the name of a field, with indexes behind it.
+fn is_path(e: &ast::Expr) -> bool {
+    match &e.kind {
+        ast::ExprKind::Name(name) => name.as_single().is_some(),
+        ast::ExprKind::Index { arg, .. } => is_path(arg),
+        _ => false,
+    }
 }

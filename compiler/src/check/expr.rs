@@ -206,24 +206,7 @@ impl Checker<'_> {
         cx: &mut ExprCx<'_>,
     ) -> Option<Expr> {
         let (arg, index) = self.both(arg, index, cx)?;
-        if arg.ty.data == DataType::Json {
-            if index.ty.data.is_integer() {
-                self.found.push(types::differs_from_flink(
-                    "[] of JSON",
-                    "counts elements from 0, as -> does",
-                    "Flink counts those of a VARIANT from 1: take 1 from the index.",
-                    span,
-                ));
-            }
-            return self.operator("->", vec![arg, index], span);
-        }
-        if let Some(part) = self.part_at(&arg, &index, span) {
-            return part;
-        }
-        if !matches!(arg.ty.data, DataType::Array(_) | DataType::Map(..)) {
-            return self.report(types::no_parts("elements", &arg.ty, arg.span));
-        }
-        self.operator("[]", vec![arg, index], span)
+        self.element(arg, index, span, cx)
     }
 
     fn row(&mut self, items: &[ast::Expr], span: Span, cx: &mut ExprCx<'_>) -> Option<Expr> {

@@ -9,7 +9,11 @@ use super::from::{Kind, same_name};
 use super::join::equality;
 use super::record_time::ROWTIME;
 use super::scope::{Found, Scope, ScopeTable, find, visible};
-use crate::syntax::ast;
+use super::select::Item;
+use crate::syntax::ast::{self, BinaryOp};
+
+/// What is in front of the number of an item that has no name.
+pub(super) const UNNAMED: &str = "KSQL_COL_";
 
 /// Whether a stream or table is read that is declared as ksqlDB does.
 pub(super) fn of_records(scope: &Scope) -> bool {
@@ -48,8 +52,21 @@ pub(super) fn starred(scope: &Scope, at: usize) -> Option<String> {
     is_join(scope).then(|| prefixed(scope, table, at))?
 }
 
+/// Whether it is a column or a field, which is named as that is.
+pub(super) fn is_reference(item: &ast::Expr) -> bool {
+    match &item.kind {
+        ast::ExprKind::Name(_) | ast::ExprKind::Field { .. } => true,
+        ast::ExprKind::Binary { op: BinaryOp::Arrow, right, .. } => is_reference(right),
+        _ => false,
+    }
+}
+
 /// The name of an item without alias.
-pub(super) fn of_item(item: &ast::Expr, scope: &Scope) -> Option<String> {
+pub(super) fn of_item(item: &ast::Expr, scope: &Scope, before: &[Item<'_>]) -> Option<String> {
+    if of_records(scope) && !is_reference(item) {
+        let numbered = before.iter().filter(|item| item.name.starts_with(UNNAMED));
+        return Some(format!("{UNNAMED}{}", numbered.count()));
+    }
     let ast::ExprKind::Name(name) = &item.kind else { return None };
     let [table, column] = name.parts.as_slice() else { return None };
     let Found::One(table) = scope.table(&table.text) else { return None };

@@ -11,6 +11,7 @@ use super::Checker;
 use super::declare::{Draft, DraftSource, has_primary_key};
 use super::from::{plain_column, same_name};
 use super::group_window::WINDOW_COLUMNS;
+use super::ksql_names::{UNNAMED, is_reference};
 use super::ksql_options::{Written, entry};
 use super::scope::visible;
 use super::select::default_name;
@@ -259,6 +260,7 @@ impl<'a> Checker<'a> {
         let starred =
             select.items.iter().any(|i| matches!(i.kind, SelectItemKind::Wildcard { .. }));
         let text = |e: &ast::Expr| self.sources.text(e.span).to_lowercase();
+        let named = |key: &ast::Expr| default_name(key).filter(|_| is_reference(key));
         for (at, key) in select.key_by.iter().enumerate().filter(|_| starred) {
             let is_key = |item: &SelectItem| match &item.kind {
                 SelectItemKind::Expr { expr, .. } => text(expr) == text(key),
@@ -268,7 +270,7 @@ impl<'a> Checker<'a> {
             if plain || select.items.iter().any(is_key) {
                 continue;
             }
-            let text = default_name(key).unwrap_or_else(|| format!("KSQL_COL_{at}"));
+            let text = named(key).unwrap_or_else(|| format!("{UNNAMED}{at}"));
             let alias = Some(Ident { text, quoted: true, span: key.span });
             let kind = SelectItemKind::Expr { expr: key.clone(), alias };
             select.items.push(SelectItem { kind, span: key.span });
@@ -280,15 +282,19 @@ impl<'a> Checker<'a> {
     fn key_item(&mut self, key: &ast::Expr, select: &Select, found: QueryId) -> Option<String> {
         let text = |e: &ast::Expr| self.sources.text(e.span).to_lowercase();
         let written = text(key);
-        let item = select.items.iter().find_map(|item| match &item.kind {
-            SelectItemKind::Expr { expr, alias } if text(expr) == written => {
-                alias.as_ref().map(|alias| alias.text.clone()).or_else(|| default_name(expr))
-            }
+        let columns = self.query_node(found).columns.iter().filter(|c| visible(&c.name));
+        let known: Vec<String> = columns.map(|c| c.name.clone()).collect();
+        let starred =
+            select.items.iter().any(|i| matches!(i.kind, SelectItemKind::Wildcard { .. }));
+        let item = select.items.iter().enumerate().find_map(|(at, item)| match &item.kind {
+            SelectItemKind::Expr { expr, alias } if text(expr) == written => match alias {
+                Some(alias) => Some(alias.text.clone()),
+                None if starred => default_name(expr),
+                None => known.get(at).cloned(),
+            },
             SelectItemKind::Expr { .. } | SelectItemKind::Wildcard { .. } => None,
         });
         let name = item.or_else(|| default_name(key)).unwrap_or_default();
-        let columns = self.query_node(found).columns.iter().filter(|c| visible(&c.name));
-        let known: Vec<String> = columns.map(|c| c.name.clone()).collect();
         match known.iter().find(|known| same_name(known, &name)) {
             Some(known) => Some(known.clone()),
             None => self.report(names::unknown_column(&written, key.span, &known)),

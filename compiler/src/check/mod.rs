@@ -12,7 +12,7 @@
 //! | `declare`, `options`, `settings`, `registry` | CREATE STREAM and TABLE, WITH, SET, schemas |
 //! | `type_expr`, `literal`, `coerce`, `expr`, `alias`, `call` | types and scalar expressions |
 //! | `ksql_options`, `ksql_names`, `record_time`, `headers` | what ksqlDB writes: declarations |
-//! | `time_window`, `grace`, `ksql_calls` | what ksqlDB writes: queries |
+//! | `time_window`, `grace`, `ksql_calls`, `ksql_meaning` | what ksqlDB writes: queries |
 //! | `like`, `arroyo`, `inline_tables` | declarations that stand for others |
 //! | `values`, `value_rows`, `values_query` | rows that the program brings itself |
 //! | `made`, `made_versions` | CREATE … AS, and joins with what it makes |
@@ -62,6 +62,7 @@ mod join;
 mod join_order;
 mod json;
 mod ksql_calls;
+mod ksql_meaning;
 mod ksql_names;
 mod ksql_options;
 mod lambda;
