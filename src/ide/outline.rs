@@ -83,6 +83,7 @@ fn of_statement(statement: &Statement) -> Vec<Symbol> {
         // What only looks, sets or drops declares nothing.
         StatementKind::Subscribe(_)
         | StatementKind::CreateType(_)
+        | StatementKind::Change(_)
         | StatementKind::Explain { .. }
         | StatementKind::AnalyzeJob(_)
         | StatementKind::Control { .. }

@@ -117,6 +117,10 @@ impl Shell {
                 ))
             }
             StatementKind::Insert(insert) => self.insert(typed, insert),
+            StatementKind::Change(_) => self.mistake(
+                "rows of topics and views are not changed\nhelp: Insert a newer row of the key, or \
+                 produce a tombstone.",
+            ),
             StatementKind::StatementSet(inserts) => {
                 let sink = inserts.first().map_or("set", |i| i.table.last().text.as_str());
                 self.start_job(typed, sink, "statement set")

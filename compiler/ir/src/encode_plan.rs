@@ -105,7 +105,7 @@ pub struct CsvWriter {
     pub dialect: CsvDialect,
 }
 
-/// How TIMESTAMP and TIMESTAMP_LTZ are written in JSON.
+/// How TIMESTAMP and TIMESTAMP_LTZ, dates and times of day are written in JSON.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum JsonTimestamps {
     /// ISO 8601 text, `2024-05-01T10:00:00.123`, with `Z` for TIMESTAMP_LTZ.
@@ -115,6 +115,8 @@ pub enum JsonTimestamps {
     Sql,
     /// Milliseconds since 1970, rounded down.
     Millis,
+    /// The same; DATE as days since 1970, TIME as milliseconds of the day, as ksqlDB writes them.
+    Numbers,
 }
 
 impl EncodePlan {

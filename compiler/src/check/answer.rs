@@ -84,6 +84,7 @@ impl<'a> Checker<'a> {
             | StatementKind::CreateFunction(_)
             | StatementKind::CreateType(_)
             | StatementKind::Insert(_)
+            | StatementKind::Change(_)
             | StatementKind::StatementSet(_)
             | StatementKind::Explain { .. }
             | StatementKind::AnalyzeJob(_)
@@ -109,6 +110,7 @@ impl<'a> Checker<'a> {
             StatementKind::CreateView(create) => create.materialized,
             StatementKind::CreateIndex(_)
             | StatementKind::Insert(_)
+            | StatementKind::Change(_)
             | StatementKind::StatementSet(_)
             | StatementKind::Query(_)
             | StatementKind::Subscribe(_) => true,

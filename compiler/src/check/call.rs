@@ -56,6 +56,9 @@ impl Checker<'_> {
             let args = args.into_iter().collect::<Option<Vec<Expr>>>()?;
             return self.function_call(call.name.last(), args, span);
         }
+        if let Some(made) = self.json_getter(&name, call, span, cx) {
+            return made;
+        }
         let Some(builtin) = lookup(&name) else {
             return self.unknown_function(&call.name.last().text, call.name.span());
         };
@@ -67,41 +70,67 @@ impl Checker<'_> {
             args.push(self.argument(&name, arg, cx));
         }
         let args = args.into_iter().collect::<Option<Vec<Expr>>>()?;
-        let args = match of_records(cx.scope) {
-            true => match self.as_in_ksql(&name, args, span) {
-                Ok(meant) => return meant,
-                Err(args) => args,
-            },
-            false => args,
-        };
-        let args = match builtin.name {
-            "CONCAT" | "CONCAT_WS" => Self::texts(args),
-            "JSON_OBJECT" | "JSON_ARRAY" | "JSON_BUILD_ARRAY" => json_parts(args),
-            "TO_CHAR" if args.len() == 2 && args[0].ty.data.is_numeric() => {
-                let mut args = args.into_iter();
-                let (number, pattern) = args.next().zip(args.next())?;
-                let number = cast(number, &DataType::String, false, span);
-                return self.operator("NUMBER_TO_CHAR", vec![number, pattern], span);
-            }
-            "TO_TIMESTAMP" if args.len() == 1 && args[0].ty.data.is_numeric() => {
-                return self.of_seconds(args, span);
-            }
-            "JSON_EXTRACT" if args.len() > 2 => return self.at_names("JSONB_AT_PATH", args, span),
-            "JSON_EXTRACT_STRING" if args.len() > 2 => {
-                return self.at_names("JSONB_AT_PATH_TEXT", args, span);
-            }
-            "SUBSTRING" if args.len() == 2 && is_pattern(&args[1]) => {
-                let groups = self.operator("REGEXP_MATCH", args, span)?;
-                let one = Expr::literal(Value::Int(1), Type::not_null(DataType::Int), span);
-                return self.operator("[]", vec![groups, one], span);
-            }
-            _ => args,
+        let args = match self.as_meant((builtin.name, &name), args, span, cx) {
+            Ok(args) => args,
+            Err(meant) => return meant,
         };
         self.call_lints(builtin, &args, span);
         let made = self.builtin(builtin, &name, args, span)?;
         // What Postgres builds is JSON, not its text.
         let builds = name.starts_with("JSON_BUILD_") || name.starts_with("JSONB_BUILD_");
         Some(if builds { cast(made, &DataType::Json, false, span) } else { made })
+    }
+
+    /// The arguments as the builtin takes them, or what is called in its place.
+    fn as_meant(
+        &mut self,
+        (builtin, name): (&str, &str),
+        args: Vec<Expr>,
+        span: Span,
+        cx: &ExprCx<'_>,
+    ) -> Result<Vec<Expr>, Option<Expr>> {
+        let args = match of_records(cx.scope) {
+            true => match self.as_in_ksql(name, args, span) {
+                Ok(meant) => return Err(meant),
+                Err(args) => args,
+            },
+            false => args,
+        };
+        Ok(match builtin {
+            "CONCAT" | "CONCAT_WS" => Self::texts(args),
+            "JSON_OBJECT" | "JSON_ARRAY" | "JSON_BUILD_ARRAY" => json_parts(args),
+            "TO_CHAR" if args.len() == 2 && args[0].ty.data.is_numeric() => {
+                return Err(self.number_to_char(args, span));
+            }
+            "TO_TIMESTAMP" if args.len() == 1 && args[0].ty.data.is_numeric() => {
+                return Err(self.of_seconds(args, span));
+            }
+            "JSON_EXTRACT" if args.len() > 2 => {
+                return Err(self.at_names("JSONB_AT_PATH", args, span));
+            }
+            "JSON_EXTRACT_STRING" if args.len() > 2 => {
+                return Err(self.at_names("JSONB_AT_PATH_TEXT", args, span));
+            }
+            "SUBSTRING" if args.len() == 2 && is_pattern(&args[1]) => {
+                return Err(self.first_match(args, span));
+            }
+            _ => args,
+        })
+    }
+
+    /// TO_CHAR of a number.
+    fn number_to_char(&mut self, args: Vec<Expr>, span: Span) -> Option<Expr> {
+        let mut args = args.into_iter();
+        let (number, pattern) = args.next().zip(args.next())?;
+        let number = cast(number, &DataType::String, false, span);
+        self.operator("NUMBER_TO_CHAR", vec![number, pattern], span)
+    }
+
+    /// SUBSTRING(text FROM pattern): the first group, else the whole match.
+    fn first_match(&mut self, args: Vec<Expr>, span: Span) -> Option<Expr> {
+        let groups = self.operator("REGEXP_MATCH", args, span)?;
+        let one = Expr::literal(Value::Int(1), Type::not_null(DataType::Int), span);
+        self.operator("[]", vec![groups, one], span)
     }
 
     /// JSONB_EXTRACT_PATH(json, name, …).
@@ -113,6 +142,10 @@ impl Checker<'_> {
     }
 
     fn unknown_function(&mut self, name: &str, span: Span) -> Option<Expr> {
+        if name.eq_ignore_ascii_case("mz_now") {
+            let help = "NOW() is the epoch's clock: WHERE asks a row once, when it comes.";
+            return self.report(plans::not_available("mz_now()", span, Some(help)));
+        }
         let words = |n: &&str| n.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         let scalar = builtin::all().map(|b| b.name).filter(words);
         let known = scalar.chain(aggregates::AGGREGATES.iter().flat_map(|a| a.names()));

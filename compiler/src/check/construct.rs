@@ -167,6 +167,26 @@ impl Checker<'_> {
         self.operator("[]", vec![arg, index], span)
     }
 
+    /// `LIST[x]` as Materialize writes an array, where no column has that name.
+    pub(super) fn list_of_one(
+        &mut self,
+        arg: &ast::Expr,
+        item: &ast::Expr,
+        span: Span,
+        cx: &mut ExprCx<'_>,
+    ) -> Option<Expr> {
+        let ast::ExprKind::Name(name) = &arg.kind else { return None };
+        name.as_single().filter(|name| name.is_word("list"))?;
+        let told = self.found.len();
+        let is_column = self.expr(arg, cx).is_some();
+        self.found.truncate(told);
+        if is_column {
+            return None;
+        }
+        let item = self.expr(item, cx)?;
+        self.array_of(vec![item], span)
+    }
+
     /// `row -> field[1]`: the index is behind the field.
     fn at_path(&mut self, row: Expr, path: &ast::Expr, cx: &mut ExprCx<'_>) -> Option<Expr> {
         if let ast::ExprKind::Index { arg, index } = &path.kind {

@@ -66,6 +66,7 @@ impl<'a> Checker<'a> {
         let name = create.name.last();
         let mut written = self.written_options(create);
         let made = self.made(create, &mut written);
+        written.times_as_numbers(create.name.last().span);
         let failed = create.query.is_some() && made.is_none();
         let options = match failed {
             true => None,

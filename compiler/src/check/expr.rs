@@ -205,6 +205,9 @@ impl Checker<'_> {
         span: Span,
         cx: &mut ExprCx<'_>,
     ) -> Option<Expr> {
+        if let Some(list) = self.list_of_one(arg, index, span, cx) {
+            return Some(list);
+        }
         let (arg, index) = self.both(arg, index, cx)?;
         self.element(arg, index, span, cx)
     }

@@ -44,6 +44,7 @@ impl<'a> Checker<'a> {
             | StatementKind::CreateFunction(_)
             | StatementKind::CreateType(_)
             | StatementKind::Subscribe(_)
+            | StatementKind::Change(_)
             | StatementKind::Explain { .. }
             | StatementKind::AnalyzeJob(_)
             | StatementKind::Show { .. }

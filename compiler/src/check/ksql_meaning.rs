@@ -1,6 +1,6 @@
-//! What means something else in ksqlDB than here: functions, casts, what aggregates give where there
-//! are no values, groups without a key. Over what is declared as ksqlDB does it means what it means
-//! there.
+//! What means something else in ksqlDB than here: functions, casts, what aggregates give where
+//! there are no values, groups without a key. Over what is declared as ksqlDB does it means what it
+//! means there.
 
 use flow_ir::expr::{Expr, ExprKind};
 use flow_ir::span::Span;
@@ -11,7 +11,9 @@ use super::Checker;
 use super::call::epoch_clock;
 use super::coerce::{cast, truncated};
 use super::expr::all_of;
+use super::ksql_names::of_records;
 use super::literal::constant;
+use super::scope::Scope;
 use super::typed::QueryId;
 
 /// How ksqlDB shows a timestamp.
@@ -146,8 +148,12 @@ impl Checker<'_> {
         &mut self,
         input: QueryId,
         keys: &[Vec<Expr>],
+        scope: &Scope,
         span: Span,
     ) -> QueryId {
+        if !of_records(scope) {
+            return input;
+        }
         let there = |key: &Expr| {
             let boolean = Type::not_null(DataType::Boolean);
             let is = ExprKind::IsNull(Box::new(key.clone()));

@@ -73,6 +73,18 @@ impl Written {
         said(&own).or_else(|| said("format")).map(|entry| entry.value.text.as_str())
     }
 
+    /// Times are numbers in ksqlDB's JSON.
+    pub(super) fn times_as_numbers(&mut self, at: Span) {
+        let is_json = ["value", "key"].iter().any(|side| self.format_of(side) == Some("json"));
+        let said = self.entries.iter().any(|entry| {
+            entry.key.value == "json.timestamp"
+                || entry.key.value.ends_with("json.timestamp-format.standard")
+        });
+        if self.ksql && is_json && !said {
+            self.entries.push(entry("json.timestamp", "numbers", at));
+        }
+    }
+
     /// A key of one column in JSON is its value, as in ksqlDB.
     pub(super) fn bare_key(&mut self, columns: usize, at: Span) {
         if self.ksql && columns == 1 && self.format_of("key") == Some("json") {

@@ -13,10 +13,11 @@
 //! | `type_expr`, `literal`, `coerce`, `expr`, `alias`, `call` | types and scalar expressions |
 //! | `ksql_options`, `ksql_names`, `record_time`, `headers` | what ksqlDB writes: declarations |
 //! | `time_window`, `grace`, `ksql_calls`, `ksql_meaning` | what ksqlDB writes: queries |
-//! | `like`, `arroyo`, `inline_tables` | declarations that stand for others |
+//! | `like`, `arroyo`, `inline_tables`, `inline_rows` | declarations that stand for others |
 //! | `values`, `value_rows`, `values_query` | rows that the program brings itself |
 //! | `made`, `made_versions` | CREATE … AS, and joins with what it makes |
-//! | `construct`, `json`, `lambda`, `functions` | rows, maps, JSON's clauses, CREATE FUNCTION |
+//! | `construct`, `json`, `json_get` | rows, maps, JSON's clauses and getters |
+//! | `lambda`, `functions` | lambdas, CREATE FUNCTION |
 //! | `scope`, `from`, `derived`, `using`, `on`, `join`, `join_order`, `asof` | FROM |
 //! | `interval`, `window` | what time bounds in FROM |
 //! | `window_rows` | windows as values |
@@ -56,11 +57,13 @@ mod grace;
 mod group_window;
 mod grouping;
 mod headers;
+mod inline_rows;
 mod inline_tables;
 mod interval;
 mod join;
 mod join_order;
 mod json;
+mod json_get;
 mod ksql_calls;
 mod ksql_meaning;
 mod ksql_names;
@@ -343,6 +346,13 @@ impl<'a> Checker<'a> {
             StatementKind::CreateTable(create) => self.create_table(create, span),
             StatementKind::CreateView(create) => self.create_view(create, span),
             StatementKind::Insert(insert) => self.runs(span, |this| this.insert(insert)),
+            StatementKind::Change(change) => {
+                let (word, help) = match change.set {
+                    Some(_) => ("UPDATE", "Only rows that the program inserts itself are updated."),
+                    None => ("DELETE", "Only rows that the program inserts itself are deleted."),
+                };
+                self.found.push(syntax::foreign_statement(span, word, help));
+            }
             StatementKind::StatementSet(inserts) => {
                 for insert in inserts {
                     self.runs(span, |this| this.insert(insert));

@@ -178,10 +178,7 @@ impl Checker<'_> {
         let alone = around.is_none() && overs.is_empty() && sets.len() == 1;
         let over = alone.then_some((scope, window.as_ref(), Some(keys.as_slice())));
         let items = with_hidden(columns, over, select.span);
-        let input = match ksql_names::of_records(scope) {
-            true => self.with_keys_there(input, &keys, select.span),
-            false => input,
-        };
+        let input = self.with_keys_there(input, &keys, scope, select.span);
         let rows = Windowed { input, calls: overs, items, qualify, span: select.span };
         let width = window.as_ref().map_or(scope.columns.len(), |window| window.width);
         let having = having.flatten();

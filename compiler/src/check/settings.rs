@@ -64,7 +64,8 @@ const ALIASES: &[(&str, &str)] = &[
     ("table.local-time-zone", "time.zone"),
 ];
 
-/// How settings of Flink and ksqlDB begin that say how these work, and change nothing here.
+/// How settings of Flink, ksqlDB, RisingWave and Materialize begin that say how these work, and
+/// change nothing here.
 const OF_OTHERS: &[&str] = &[
     "table.exec.",
     "table.optimizer.",
@@ -84,6 +85,12 @@ const OF_OTHERS: &[&str] = &[
     "cache.max.bytes.buffering",
     "processing.guarantee",
     "num.stream.threads",
+    "streaming_",
+    "rw_",
+    "query_mode",
+    "background_ddl",
+    "search_path",
+    "cluster",
 ];
 
 /// Whether `SET` knows a name.

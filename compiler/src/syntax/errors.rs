@@ -41,9 +41,7 @@ const FOREIGN: &[(&str, &str)] = &[
     ("ASSERT", "What a topic and its schema are is checked when the program starts."),
     ("DEFINE", "Write ${NAME} in options and settings, and give its value on the command line."),
     ("UNDEFINE", "Write ${NAME} in options and settings, and give its value on the command line."),
-    ("FLUSH", "Each epoch is committed by itself; SET 'commit.interval' says how often."),
-    ("UPDATE", "Views update themselves: write a query, and changes of its input change it."),
-    ("DELETE", "Views update themselves: write a query with WHERE, or produce a tombstone."),
+    ("DECLARE", "Queries that read what they give are not available yet."),
     ("MERGE", "Declare a TABLE with a PRIMARY KEY; the newest row of a key replaces the older."),
     ("TRUNCATE", "Use --fresh to rebuild a job from its inputs."),
     (
@@ -69,6 +67,9 @@ const IDLE: &[(&str, &str)] = &[
     ("USE", "A program has one namespace: of a dotted name the last part counts."),
     ("ADD", "Flow has no plug-ins. What it does not have is written in SQL: CREATE FUNCTION."),
     ("REMOVE", "Flow has no plug-ins. What it does not have is written in SQL: CREATE FUNCTION."),
+    ("FLUSH", "Each epoch is committed by itself; SET 'commit.interval' says how often."),
+    ("WAIT", "Each epoch is committed by itself; SET 'commit.interval' says how often."),
+    ("LATENESS", "How far behind rows may be is said where their table is declared."),
     ("LOAD", "Flow has no modules; every function is there already."),
     ("UNLOAD", "Flow has no modules; every function is there already."),
 ];
@@ -353,6 +354,14 @@ impl Failure<'_> {
             let name = format!("{verb} {word}");
             let why = "A program has one namespace: of a dotted name the last part counts.";
             return Some(syntax::statement_without_effect(self.span(), &name, why));
+        }
+        if word.eq_ignore_ascii_case("DEFAULT") && self.index == 1 {
+            let why = "What a view keeps is found by its key; CREATE INDEX adds other orders.";
+            return Some(syntax::statement_without_effect(
+                self.span(),
+                "CREATE DEFAULT INDEX",
+                why,
+            ));
         }
         let kinds = [
             "STREAM",

@@ -87,7 +87,7 @@ pub(super) const LISTAGG: AggregateDef = AggregateDef {
 
 pub(super) const MAP_AGG: AggregateDef = AggregateDef {
     name: "MAP_AGG",
-    aliases: &["OBJECT_AGG"],
+    aliases: &["OBJECT_AGG", "COLLECT_MAP"],
     usage: "key, value [ORDER BY …]",
     doc: "The values by their keys; of several values of a key the last in the order given, else \
           by event time. Rows whose key is NULL are passed over; NULL if there is no other.",

@@ -101,7 +101,7 @@ pub(super) static BUILTINS: &[Builtin] = &[
     },
     Builtin {
         name: "EXTRACTJSONFIELD",
-        aliases: &["GET_JSON_OBJECT", "JSON_EXTRACT_SCALAR"],
+        aliases: &["GET_JSON_OBJECT", "JSON_EXTRACT_SCALAR", "EXTRACT_JSON_STRING"],
         doc: "What is at a path as text: a string without its quotes, the rest as JSON.",
         overloads: of_json!(P::String, P::String, "json_at_path_text", json_at_path_text),
         examples: &[

@@ -137,6 +137,7 @@ pub(super) static BUILTINS: &[Builtin] = &[
     },
     Builtin {
         name: "ELEMENT_AT",
+        aliases: &["MAP_ACCESS"],
         doc: "An array's element, below 0 from its end, or a map's value of a key; NULL if none.",
         overloads: &[
             sig(&[ARRAY, P::BigInt], ANY, host("array_element_at", array_element_at)).may_be_null(),

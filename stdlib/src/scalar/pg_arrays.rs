@@ -17,6 +17,7 @@ type Done = Result<(), HostError>;
 pub(super) static BUILTINS: &[Builtin] = &[
     Builtin {
         name: "ARRAY_LENGTH",
+        aliases: &["LIST_LENGTH"],
         doc: "The number of elements; of a dimension, from 1, NULL where it has none.",
         overloads: &[
             sig(&[ARRAY], P::Int, host("cardinality", super::arrays::cardinality)),

@@ -119,8 +119,12 @@ impl Case {
             3 => Self::derived(s, false),
             4 => Self::derived(s, true),
             5 | 6 => {
-                let style =
-                    *s.pick(&[JsonTimestamps::Iso, JsonTimestamps::Sql, JsonTimestamps::Millis]);
+                let style = *s.pick(&[
+                    JsonTimestamps::Iso,
+                    JsonTimestamps::Sql,
+                    JsonTimestamps::Millis,
+                    JsonTimestamps::Numbers,
+                ]);
                 let columns = columns(s);
                 Self::new(s, columns, EncodeFormat::Json(style), Format::Json(style))
             }
@@ -381,6 +385,9 @@ impl Case {
     fn is_short(&self, ty: &DataType) -> bool {
         match (&self.format, ty) {
             (Format::Json(JsonTimestamps::Millis), ty) => ty.is_timestamp(),
+            (Format::Json(JsonTimestamps::Numbers), ty) => {
+                ty.is_timestamp() || matches!(ty, DataType::Time { .. })
+            }
             (Format::Json(JsonTimestamps::Iso | JsonTimestamps::Sql) | Format::Csv(_), _) => false,
             (
                 _,

@@ -5,8 +5,11 @@ use super::{
     OptionSpec, SOURCE, of, text,
 };
 
-const JSON_TIMESTAMP: OptionSpec =
-    of("json.timestamp", OptionKind::OneOf(&["iso", "millis"]), "How timestamps are written.");
+const JSON_TIMESTAMP: OptionSpec = of(
+    "json.timestamp",
+    OptionKind::OneOf(&["iso", "millis", "numbers"]),
+    "How timestamps are written; with `numbers` DATE and TIME, too, as days and milliseconds.",
+);
 
 /// The formats.
 pub const FORMATS: &[FormatSpec] = &[

@@ -48,6 +48,7 @@ pub fn json_timestamps(stream: &Stream) -> JsonTimestamps {
     });
     match (stream.option("json.timestamp"), standard) {
         (Some("millis"), _) => JsonTimestamps::Millis,
+        (Some("numbers"), _) => JsonTimestamps::Numbers,
         (None, Some("SQL")) => JsonTimestamps::Sql,
         (Some(_) | None, _) => JsonTimestamps::Iso,
     }

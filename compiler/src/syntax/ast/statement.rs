@@ -28,6 +28,8 @@ pub enum StatementKind {
     CreateType(Box<CreateType>),
     /// INSERT INTO.
     Insert(Box<Insert>),
+    /// DELETE, UPDATE.
+    Change(Box<Change>),
     /// STATEMENT SET BEGIN … END: inserts that run as one job.
     StatementSet(Vec<Insert>),
     /// A query on its own.
@@ -402,6 +404,19 @@ pub struct Insert {
     pub query: Query,
     /// ON CONFLICT DO, and where.
     pub on_conflict: Option<(OnConflict, Span)>,
+    /// Where.
+    pub span: Span,
+}
+
+/// DELETE FROM, or UPDATE, of a table that is what the program inserts into it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change {
+    /// The table.
+    pub table: ObjectName,
+    /// What UPDATE sets; none of DELETE.
+    pub set: Option<Vec<(Ident, Expr)>>,
+    /// WHERE.
+    pub filter: Option<Expr>,
     /// Where.
     pub span: Span,
 }

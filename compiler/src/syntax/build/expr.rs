@@ -302,11 +302,15 @@ impl Builder<'_> {
             let to = child(&to, Rule::expr).map(|to| Box::new(self.expr(to)));
             return Expr { kind: ExprKind::Slice { arg: Box::new(arg), from, to }, span };
         }
-        let is_map = bare_name
-            && entries.len().is_multiple_of(2)
-            && matches!(&arg.kind, ExprKind::Name(name)
-                if name.as_single().is_some_and(|n: &Ident| n.is_word("map")));
-        if is_map {
+        let is_word = |word: &str| {
+            bare_name
+                && matches!(&arg.kind, ExprKind::Name(name)
+                    if name.as_single().is_some_and(|n: &Ident| n.is_word(word)))
+        };
+        if is_word("list") && entries.len() != 1 {
+            return Expr { kind: ExprKind::Array(entries), span };
+        }
+        if is_word("map") && entries.len().is_multiple_of(2) {
             let mut pairs = Vec::with_capacity(entries.len() / 2);
             let mut entries = entries.into_iter();
             while let (Some(key), Some(value)) = (entries.next(), entries.next()) {

@@ -5,7 +5,7 @@ use pest::iterators::Pairs;
 
 use super::call::into_expr;
 use super::{Builder, Node, child, children, has, must};
-use crate::diagnostics::syntax;
+use crate::diagnostics::{plans, syntax};
 use crate::syntax::ast::{
     ArgValue, Call, Cte, Distinct, Emit, EmitMode, Expr, ExprKind, Frame, FrameBound, FrameExclude,
     FrameUnit, GroupBy, GroupItem, Join, JoinConstraint, JoinKind, Literal, NamedWindow,
@@ -133,11 +133,25 @@ impl Builder<'_> {
         let tables = children(pair, Rule::cte)
             .map(|cte| Cte {
                 name: self.first_ident(&cte),
-                columns: self.ident_list(&cte),
-                query: self.query(must(child(&cte, Rule::query))),
+                columns: match child(&cte, Rule::typed_list) {
+                    Some(typed) => self.idents(&typed),
+                    None => self.ident_list(&cte),
+                },
+                query: match child(&cte, Rule::query) {
+                    Some(query) => self.query(query),
+                    None => self.changelog(&must(child(&cte, Rule::changelog_of))),
+                },
             })
             .collect();
         With { recursive: has(pair, Rule::k_recursive), tables, span: self.span(pair) }
+    }
+
+    /// `AS CHANGELOG FROM table` of RisingWave.
+    fn changelog(&mut self, pair: &Node<'_>) -> Query {
+        let span = self.span(pair);
+        let help = "A sink of the format debezium-json has every change.";
+        self.report(plans::not_available("AS CHANGELOG FROM", span, Some(help)));
+        Query::of(SetExpr { kind: SetExprKind::Table(self.first_name(pair)), span })
     }
 
     fn set_term(&mut self, pair: Node<'_>) -> SetExpr {
@@ -303,8 +317,23 @@ impl Builder<'_> {
             None => JoinKind::Inner,
         };
         let right = self.table_factor(&must(child(pair, Rule::table_factor)));
-        let constraint = match (child(pair, Rule::join_on), child(pair, Rule::join_using)) {
-            (Some(on), _) => JoinConstraint::On(self.first_expr(&on)),
+        let conditions = [Rule::match_condition, Rule::join_on].map(|rule| child(pair, rule));
+        let conditions: Vec<Expr> =
+            conditions.into_iter().flatten().map(|c| self.first_expr(&c)).collect();
+        let on = match conditions.len() {
+            0 | 1 => conditions.into_iter().next(),
+            _ => {
+                let all = conditions.into_iter().flat_map(conjuncts).collect();
+                Some(Expr { kind: ExprKind::And(all), span: self.span(pair) })
+            }
+        };
+        let constraint = match (on, child(pair, Rule::join_using)) {
+            (Some(on), None) => JoinConstraint::On(on),
+            (Some(on), Some(using)) => {
+                let what = "MATCH_CONDITION with USING";
+                self.report(plans::not_available(what, self.span(&using), Some("Write ON.")));
+                JoinConstraint::On(on)
+            }
             (None, Some(using)) => JoinConstraint::Using(self.ident_list(&using)),
             (None, None) => JoinConstraint::None,
         };
@@ -517,6 +546,13 @@ fn set_op(pair: &Node<'_>) -> (SetOp, bool) {
         _ => SetOp::Except,
     };
     (op, has(pair, Rule::k_all))
+}
+
+fn conjuncts(condition: Expr) -> Vec<Expr> {
+    match condition.kind {
+        ExprKind::And(all) => all,
+        kind => vec![Expr { kind, ..condition }],
+    }
 }
 
 fn join_kind(rule: Rule) -> Option<JoinKind> {

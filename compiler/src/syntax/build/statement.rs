@@ -3,10 +3,11 @@
 use super::{Builder, Node, child, children, has, must};
 use crate::diagnostics::syntax;
 use crate::syntax::ast::{
-    ColumnDef, ColumnKind, ControlVerb, CreateFunction, CreateIndex, CreateTable, CreateType,
-    CreateView, Expr, ExprKind, FunctionParam, Ident, Insert, KeyDef, LikeBehaviour, LikeTable,
-    ObjectKind, ObjectName, OnConflict, OptionEntry, OptionValue, OptionValueKind, Query, ShowWhat,
-    Statement, StatementKind, Subscribe, TableElement, TableKind, Text, TypeExpr, WatermarkDef,
+    BinaryOp, Change, ColumnDef, ColumnKind, ControlVerb, CreateFunction, CreateIndex, CreateTable,
+    CreateType, CreateView, Expr, ExprKind, FunctionParam, Ident, Insert, KeyDef, LikeBehaviour,
+    LikeTable, ObjectKind, ObjectName, OnConflict, OptionEntry, OptionValue, OptionValueKind,
+    Query, ShowWhat, Statement, StatementKind, Subscribe, TableElement, TableKind, Text, TypeExpr,
+    WatermarkDef,
 };
 use crate::syntax::grammar::Rule;
 
@@ -40,6 +41,7 @@ impl Builder<'_> {
         let kind = match inner.as_rule() {
             Rule::create => self.create(&inner),
             Rule::insert => StatementKind::Insert(Box::new(self.insert(&inner))),
+            Rule::change => StatementKind::Change(Box::new(self.change(&inner))),
             Rule::drop => StatementKind::Drop {
                 kind: object_kind(&must(child(
                     &must(child(&inner, Rule::drop_kind)),
@@ -166,9 +168,10 @@ impl Builder<'_> {
     }
 
     fn create_table(&mut self, pair: &Node<'_>, modifiers: Modifiers) -> CreateTable {
-        let kind = match has(&must(child(pair, Rule::table_kind)), Rule::k_stream) {
-            true => TableKind::Stream,
-            false => TableKind::Table,
+        // CREATE SOURCE alone makes a stream.
+        let kind = match child(pair, Rule::table_kind) {
+            Some(kind) if !has(&kind, Rule::k_stream) => TableKind::Table,
+            Some(_) | None => TableKind::Stream,
         };
         let mut table = CreateTable {
             kind,
@@ -179,7 +182,9 @@ impl Builder<'_> {
             name: self.first_name(pair),
             columns: self.column_names(pair),
             elements: child(pair, Rule::table_elements).map(|elements| {
-                children(&elements, Rule::table_element).map(|c| self.table_element(&c)).collect()
+                children(&elements, Rule::table_element)
+                    .flat_map(|c| self.table_element(&c))
+                    .collect()
             }),
             comment: None,
             partitioned_by: Vec::new(),
@@ -192,10 +197,26 @@ impl Builder<'_> {
                 Rule::comment => table.comment = self.first_text(&part),
                 Rule::partitioned => table.partitioned_by = self.ident_list(&part),
                 Rule::with_options => table.options.extend(self.options(&part)),
+                Rule::encoding => table.options.push(self.encoding(&part)),
                 _ => {}
             }
         }
         table
+    }
+
+    /// `FORMAT PLAIN ENCODE JSON`: the format of values.
+    fn encoding(&self, pair: &Node<'_>) -> OptionEntry {
+        let span = self.span(pair);
+        let words: Vec<String> =
+            children(pair, Rule::word).map(|word| word.as_str().to_lowercase()).collect();
+        let text = match &words[..] {
+            [format, encode] if format == "debezium" => format!("debezium-{encode}"),
+            [_, encode] if encode == "bytes" => String::from("raw"),
+            [_, encode] => encode.clone(),
+            _ => String::new(),
+        };
+        let value = OptionValue { text, kind: OptionValueKind::Word, span };
+        OptionEntry { key: Text { value: String::from("format"), span }, value }
     }
 
     /// Names of columns; without a query behind them their types are missing.
@@ -210,10 +231,10 @@ impl Builder<'_> {
         children(&names, Rule::ident).map(|name| self.ident(&name)).collect()
     }
 
-    fn table_element(&mut self, pair: &Node<'_>) -> TableElement {
+    fn table_element(&mut self, pair: &Node<'_>) -> Vec<TableElement> {
         let inner = must(pair.clone().into_inner().next());
         let span = self.span(&inner);
-        match inner.as_rule() {
+        let element = match inner.as_rule() {
             Rule::watermark => TableElement::Watermark(WatermarkDef {
                 column: self.first_name(&inner),
                 expr: child(&inner, Rule::expr).map(|c| self.expr(c)),
@@ -225,7 +246,21 @@ impl Builder<'_> {
                 span,
             }),
             _ => TableElement::Column(self.column(&inner)),
-        }
+        };
+        let bound = children(&inner, Rule::column_rule)
+            .find_map(|rule| child(&rule, Rule::column_bound))
+            .map(|bound| TableElement::Watermark(self.column_bound(&inner, &bound)));
+        [Some(element), bound].into_iter().flatten().collect()
+    }
+
+    /// `LATENESS e` behind a column: WATERMARK FOR column AS column - e.
+    fn column_bound(&mut self, column: &Node<'_>, bound: &Node<'_>) -> WatermarkDef {
+        let span = self.span(bound);
+        let column = ObjectName::single(self.first_ident(column));
+        let left = Expr { kind: ExprKind::Name(column.clone()), span };
+        let right = Box::new(self.first_expr(bound));
+        let kind = ExprKind::Binary { op: BinaryOp::Subtract, left: Box::new(left), right };
+        WatermarkDef { column, expr: Some(Expr { kind, span }), span }
     }
 
     fn column(&mut self, pair: &Node<'_>) -> ColumnDef {
@@ -263,6 +298,7 @@ impl Builder<'_> {
             match child(&rule, Rule::comment) {
                 Some(comment) => column.comment = self.first_text(&comment),
                 None if has(&rule, Rule::record_key) => column.record_key = Some(self.span(&rule)),
+                None if has(&rule, Rule::column_bound) => {}
                 None => column.primary_key = Some(self.span(&rule)),
             }
         }
@@ -363,6 +399,20 @@ impl Builder<'_> {
                 };
                 (what, self.span(&conflict))
             }),
+            span: self.span(pair),
+        }
+    }
+
+    fn change(&mut self, pair: &Node<'_>) -> Change {
+        let set = has(pair, Rule::k_update).then(|| {
+            children(pair, Rule::assignment)
+                .map(|set| (self.first_ident(&set), self.first_expr(&set)))
+                .collect()
+        });
+        Change {
+            table: self.first_name(pair),
+            set,
+            filter: child(pair, Rule::filter_rows).map(|filter| self.first_expr(&filter)),
             span: self.span(pair),
         }
     }

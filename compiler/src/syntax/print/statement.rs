@@ -2,9 +2,9 @@
 
 use super::Printer;
 use crate::syntax::ast::{
-    ColumnDef, ColumnKind, ControlVerb, CreateFunction, CreateIndex, CreateTable, CreateView,
-    Ident, Insert, LikeBehaviour, ObjectKind, ObjectName, OptionEntry, ShowWhat, Statement,
-    StatementKind, Subscribe, TableElement, TableKind, Text,
+    Change, ColumnDef, ColumnKind, ControlVerb, CreateFunction, CreateIndex, CreateTable,
+    CreateView, Ident, Insert, LikeBehaviour, ObjectKind, ObjectName, OptionEntry, ShowWhat,
+    Statement, StatementKind, Subscribe, TableElement, TableKind, Text,
 };
 use crate::syntax::pratt::Precedence;
 
@@ -22,6 +22,7 @@ impl Printer {
                 self.data_type(&made.ty);
             }
             StatementKind::Insert(insert) => self.insert(insert),
+            StatementKind::Change(change) => self.change(change),
             StatementKind::StatementSet(inserts) => {
                 self.push("EXECUTE ");
                 self.statement_set(inserts);
@@ -346,6 +347,25 @@ impl Printer {
             self.line();
             self.push("ON CONFLICT DO ");
             self.push(what.word());
+        }
+    }
+
+    fn change(&mut self, change: &Change) {
+        self.push(if change.set.is_some() { "UPDATE " } else { "DELETE FROM " });
+        self.name(&change.table);
+        if let Some(sets) = &change.set {
+            self.line();
+            self.push("SET ");
+            self.list(sets, |p, (column, value)| {
+                p.ident(column);
+                p.push(" = ");
+                p.expr(value, Precedence::Or);
+            });
+        }
+        if let Some(filter) = &change.filter {
+            self.line();
+            self.push("WHERE ");
+            self.expr(filter, Precedence::Or);
         }
     }
 

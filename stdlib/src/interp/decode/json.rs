@@ -391,6 +391,15 @@ impl Reader {
                 let millis = integer(token, 64)?;
                 sink.word(millis.checked_mul(1_000).ok_or(Bad::Range)? as u64);
             }
+            // As ksqlDB writes them: days since 1970, milliseconds of the day.
+            Reader::Date => sink.word(integer(token, 32)? as u64),
+            Reader::Time => {
+                let millis = integer(token, 64)?;
+                if !(0..86_400_000).contains(&millis) {
+                    return Err(Bad::Range);
+                }
+                sink.word(millis as u64 * 1_000);
+            }
             Reader::Real => {
                 let value: f32 = token.parse().map_err(|_| Bad::Convert)?;
                 finite(f64::from(value), sink)?;
@@ -403,8 +412,6 @@ impl Reader {
             Reader::Boolean
             | Reader::Text
             | Reader::Bytes
-            | Reader::Date
-            | Reader::Time
             | Reader::Interval
             | Reader::Uuid
             | Reader::Json

@@ -169,10 +169,14 @@ fn write_scalar(value: HostArg<'_>, ty: &DataType, timestamps: JsonTimestamps, o
             out.extend(value.bytes().iter().map(blank));
         }
         DataType::Timestamp { .. } | DataType::TimestampLtz { .. }
-            if timestamps == JsonTimestamps::Millis =>
+            if matches!(timestamps, JsonTimestamps::Millis | JsonTimestamps::Numbers) =>
         {
             write_i64(word.div_euclid(1_000), out);
         }
+        DataType::Time { .. } if timestamps == JsonTimestamps::Numbers => {
+            write_i64(word.div_euclid(1_000), out);
+        }
+        DataType::Date if timestamps == JsonTimestamps::Numbers => write_i64(word, out),
         DataType::Timestamp { .. } | DataType::TimestampLtz { .. }
             if timestamps == JsonTimestamps::Sql =>
         {
