@@ -122,11 +122,10 @@ impl Checker<'_> {
         input: QueryId,
     ) -> Option<QueryId> {
         let aliases: Vec<(&Ident, &ast::Expr)> = select.items.iter().filter_map(aliased).collect();
-        let found = self.keys_in_window(select, &items, scope);
+        let mut found = self.keys_in_window(select, &items, scope);
         let keys = found.as_ref().map_or(&[][..], |(keys, _)| keys);
         let (input, window) = self.group_windows(keys, scope, &aliases, input)?;
         let sets = found.as_ref().is_some_and(|(_, sets)| sets.len() > 1);
-        let mut found = found;
         // Where there are grouping sets a key may be NULL above them, whatever it is below.
         let early = match found.take_if(|_| sets) {
             Some(found) => Some(self.typed_sets(found, scope, window.as_ref(), &aliases)?),
@@ -157,7 +156,7 @@ impl Checker<'_> {
             call.partition.extend(self.outer_columns(scope));
         }
         let grouped = select.group_by.is_some() || select.having.is_some() || !calls.is_empty();
-        let qualify = qualify.map_or(Some(Vec::new()), |qualify| qualify.map(conjuncts))?;
+        let qualify = qualify.map_or(Some(Vec::new()), |q| q.map(conjuncts))?;
         if !grouped {
             let columns = items.into_iter().zip(typed).map(|(item, expr)| (item.name, expr));
             let over = around.is_none().then_some((scope, None, None));
