@@ -36,7 +36,7 @@ pub(super) struct Declared<'a> {
     pub read: Option<bool>,
     pub written: Option<bool>,
     /// Columns that could be written but are not yet: metadata without VIRTUAL.
-    pub writable_metadata: Option<Span>,
+    pub writable_metadata: Vec<(String, Span)>,
     /// Whether it is declared as ksqlDB does: rows have the record's time.
     pub ksql: bool,
     /// The column that has it, if the record itself does not.
@@ -146,7 +146,7 @@ impl<'a> Checker<'a> {
             poisoned: Vec::new(),
             read: None,
             written: None,
-            writable_metadata: None,
+            writable_metadata: Vec::new(),
             ksql: written.ksql,
             time: written.time,
             derived_key: Vec::new(),
@@ -235,7 +235,8 @@ impl<'a> Checker<'a> {
             }
             ColumnKind::Metadata { ty, from, is_virtual } => {
                 if !is_virtual {
-                    self.declared(id).writable_metadata = Some(column.span);
+                    let named = (column.name.text.clone(), column.span);
+                    self.declared(id).writable_metadata.push(named);
                 }
                 self.metadata(&column.name, ty, from.as_ref())
             }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use flow_ir::connector::{self, ConnectorSpec};
-use flow_ir::decode_plan::Origin;
+use flow_ir::decode_plan::{Metadata, Origin};
 use flow_ir::expr::Expr;
 use flow_ir::physical::{Changelog, SinkMode, Stream, StreamColumn, StreamSchemas};
 use flow_ir::span::Span;
@@ -147,14 +147,7 @@ impl<'a> Checker<'a> {
             let fields = self.derived_fields(query);
             self.build_columns(target, fields);
         }
-        if let Some(metadata) = self.declared(target).writable_metadata {
-            let instead = "Add VIRTUAL behind METADATA: the column is then only read.";
-            return self.report(plans::not_available(
-                "writing a metadata column",
-                metadata,
-                Some(instead),
-            ));
-        }
+        self.metadata_can_be_written(target)?;
         let matched = match self.made_columns(target, query) {
             Some(matched) if made => matched,
             Some(_) | None => self.match_columns(target, query, columns, at)?,
@@ -191,6 +184,38 @@ impl<'a> Checker<'a> {
             .collect()
     }
 
+    /// Whether a column of a target takes values: of what a record has beside key and value, that
+    /// which is not VIRTUAL.
+    pub(super) fn takes(&self, target: RelationId, column: &StreamColumn) -> bool {
+        let declared = &self.declared[target.0 as usize].writable_metadata;
+        !is_metadata(&column.origin) || declared.iter().any(|(name, _)| *name == column.name)
+    }
+
+    /// Records have the timestamp and headers that they are written with; the rest follows from
+    /// where they are written.
+    fn metadata_can_be_written(&mut self, target: RelationId) -> Option<()> {
+        let stream = &self.module.relation(target).stream;
+        let is_topic = !matches!(stream.connector.as_str(), "file" | "print" | "blackhole");
+        let written = |name: &str| {
+            let found = stream.columns.iter().find(|column| column.name == name);
+            found.is_none_or(|column| {
+                is_topic
+                    && matches!(
+                        column.origin,
+                        Origin::Metadata(Metadata::Timestamp | Metadata::Headers)
+                    )
+            })
+        };
+        let declared = &self.declared[target.0 as usize].writable_metadata;
+        let Some((name, span)) = declared.iter().find(|(name, _)| !written(name)) else {
+            return Some(());
+        };
+        let what = format!("writing the metadata column {name}");
+        let instead = "Add VIRTUAL behind METADATA: the column is then only read.";
+        let found = plans::not_available(&what, *span, Some(instead));
+        self.report(found)
+    }
+
     /// For each of the target's record columns the query's column that goes into it.
     fn match_columns(
         &mut self,
@@ -204,7 +229,7 @@ impl<'a> Checker<'a> {
         let name = relation.stream.name.clone();
         let stream = &relation.stream.columns;
         let fields: Vec<usize> =
-            (0..stream.len()).filter(|at| !is_metadata(&stream[*at].origin)).collect();
+            (0..stream.len()).filter(|at| self.takes(target, &stream[*at])).collect();
         let mut matched = vec![None; stream.len()];
         if named.is_empty() {
             if fields.len() != width {
@@ -499,7 +524,7 @@ impl<'a> Checker<'a> {
             poisoned: Vec::new(),
             read: Some(true),
             written: Some(true),
-            writable_metadata: None,
+            writable_metadata: Vec::new(),
             ksql: false,
             time: None,
             derived_key: Vec::new(),

@@ -10,7 +10,6 @@ use super::Checker;
 use super::coerce::is_untyped;
 use super::expr::ExprCx;
 use super::options::GENERATED_FORMAT;
-use super::registry::is_metadata;
 use super::scope::{Found, Scope, find};
 use super::typed::{QueryId, Relation, RelationId, Unnest};
 use crate::diagnostics::plans;
@@ -117,7 +116,7 @@ impl Checker<'_> {
             return;
         }
         let stream = &self.module.relation(target).stream;
-        let columns: Vec<_> = stream.columns.iter().filter(|c| !is_metadata(&c.origin)).collect();
+        let columns: Vec<_> = stream.columns.iter().filter(|c| self.takes(target, c)).collect();
         let named =
             |name: &ast::Ident| match find(&name.text, columns.iter().map(|c| c.name.as_str())) {
                 Found::One(at) => Some(columns[at].ty.clone()),

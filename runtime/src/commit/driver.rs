@@ -218,14 +218,25 @@ impl Committer {
         for (_, stream, staged, _) in &epoch.outputs {
             match &mut self.targets[stream.index()] {
                 Some(Target::Topic { name, partitions, epoch_header }) => {
-                    for record in &staged.records {
+                    let epoch_header: &[u8] = if *epoch_header { &header } else { &[] };
+                    for (at, record) in staged.records.iter().enumerate() {
+                        let own = staged.metadata.get(at);
+                        let headers = own.map_or(&[][..], |m| &staged.arena[m.headers.clone()]);
+                        let both;
+                        let headers = match headers.is_empty() {
+                            true => epoch_header,
+                            false => {
+                                both = [headers, epoch_header].concat();
+                                &both
+                            }
+                        };
                         self.writer.send(&Outgoing {
                             topic: name,
                             partition: record.partition % *partitions,
                             key: staged.bytes(&record.key),
                             value: staged.bytes(&record.value),
-                            timestamp: None,
-                            headers: Headers(if *epoch_header { &header } else { &[] }),
+                            timestamp: own.and_then(|m| m.timestamp),
+                            headers: Headers(headers),
                         })?;
                     }
                 }

@@ -13,6 +13,7 @@ mod control;
 mod inbox;
 mod inputs;
 mod outputs;
+mod record_metadata;
 mod setup;
 mod source;
 mod wiring;

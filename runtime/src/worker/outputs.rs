@@ -9,6 +9,7 @@ use flow_ir::physical::{Sink, SinkMode};
 use flow_ir::row::{BatchBuilder, KeyBatch, KeyEncoder, RowBatch, RowLayout};
 use std::sync::Arc;
 
+use super::record_metadata::{MetadataColumns, RecordMetadata};
 use crate::format::Debezium;
 use crate::ops::Reports;
 use crate::partition::murmur2;
@@ -31,6 +32,8 @@ pub(crate) struct Staged {
     pub(crate) arena: Vec<u8>,
     /// The records in order.
     pub(crate) records: Vec<StagedRecord>,
+    /// What each record has beside, in the same order; empty where the sink has no such columns.
+    pub(crate) metadata: Vec<RecordMetadata>,
     /// Rows as they are, with their weights: the net changes of a view.
     pub(crate) rows: Vec<RowBatch>,
 }
@@ -81,6 +84,7 @@ pub(crate) struct SinkWriter {
     encoding: Encoding,
     keys: KeyEncoder,
     keyed: bool,
+    metadata: MetadataColumns,
     /// Rows that wait for the epoch's end (all modes but append).
     waiting: BatchBuilder,
     staged: Staged,
@@ -120,12 +124,19 @@ impl SinkWriter {
             encoding,
             keys: KeyEncoder::new(&layout, &sink.keys),
             keyed: !sink.keys.is_empty(),
+            metadata: MetadataColumns::default(),
             waiting: BatchBuilder::new(layout),
             staged: Staged::default(),
             count: 0,
             limit: usize::MAX,
             scratch: Scratch::default(),
         }
+    }
+
+    /// Columns that records have beside key and value.
+    pub(crate) fn with_metadata(mut self, metadata: MetadataColumns) -> Self {
+        self.metadata = metadata;
+        self
     }
 
     /// Bounds what may be staged in an epoch, bytes.
@@ -160,7 +171,7 @@ impl SinkWriter {
             let changes = self.consolidate(&rows, &bad.errors);
             match (&self.encoding, self.mode) {
                 (Encoding::Lines(_), _) => self.lines(&changes),
-                (_, SinkMode::Upsert) => self.upserts(&changes, has_key),
+                (_, SinkMode::Upsert) => self.upserts(&rows, &changes, has_key),
                 (_, SinkMode::Changes | SinkMode::Append) => self.changes(&rows, &changes, has_key),
             }
             reports.take_failures(&rows, bad);
@@ -238,7 +249,16 @@ impl SinkWriter {
             (None, None) => self.row_hash(rows, index),
         };
         let value = Some(self.staged.append(self.scratch.values.get(index)));
-        self.staged.records.push(StagedRecord { partition, key, value });
+        self.push(StagedRecord { partition, key, value }, rows, index);
+    }
+
+    /// Stages a record of a row.
+    fn push(&mut self, record: StagedRecord, rows: &RowBatch, index: usize) {
+        self.staged.records.push(record);
+        if !self.metadata.is_empty() {
+            let read = self.metadata.read(rows.row(index), &mut self.staged.arena);
+            self.staged.metadata.push(read);
+        }
     }
 
     /// A derived row without a key goes where its own hash says, whatever the parallelism.
@@ -300,7 +320,9 @@ impl SinkWriter {
     }
 
     fn staged_bytes(&self) -> usize {
-        self.staged.arena.len() + self.staged.records.len() * size_of::<StagedRecord>()
+        let metadata = self.staged.metadata.len() * size_of::<RecordMetadata>();
+        let records = self.staged.records.len() * size_of::<StagedRecord>();
+        self.staged.arena.len() + records + metadata
     }
 
     /// Rows that wait for the epoch's end.
@@ -327,14 +349,14 @@ impl SinkWriter {
         }
     }
 
-    fn upserts(&mut self, changes: &[Change], has_key: bool) {
+    fn upserts(&mut self, rows: &RowBatch, changes: &[Change], has_key: bool) {
         for change in changes {
             let Some(index) = change.after.or(change.before) else { continue };
             let key = has_key.then(|| self.staged.append(self.scratch.keys.get(index)));
             let partition = key.as_ref().map_or(0, |k| murmur2(&self.staged.arena[k.clone()]));
             let value =
                 change.after.map(|index| self.staged.append(self.scratch.values.get(index)));
-            self.staged.records.push(StagedRecord { partition, key, value });
+            self.push(StagedRecord { partition, key, value }, rows, index);
         }
     }
 
@@ -361,7 +383,7 @@ impl SinkWriter {
         let (before, after) = (change.before.map(value), change.after.map(value));
         Debezium { before, after }.write(&mut self.staged.arena);
         let value = Some(start..self.staged.arena.len());
-        self.staged.records.push(StagedRecord { partition, key, value });
+        self.push(StagedRecord { partition, key, value }, rows, index);
     }
 
     fn lines(&mut self, changes: &[Change]) {

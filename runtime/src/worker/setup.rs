@@ -9,6 +9,7 @@ use flow_ir::row::RowLayout;
 use flow_registry::Registry;
 
 use super::outputs::SinkWriter;
+use super::record_metadata::MetadataColumns;
 use super::source::Scan;
 use super::wiring::{Parts, Wiring};
 use super::{Exchange, Inputs, Policies, Worker};
@@ -69,7 +70,8 @@ impl Worker {
                 let registry = setup.registries[sink.stream.index()].as_ref();
                 let encoding = encoding(stream, sink, &*setup.factory, registry)?;
                 let layout = Arc::new(RowLayout::new(stream.types()));
-                sinks.push(SinkWriter::new(id, sink, layout, encoding));
+                let metadata = MetadataColumns::of(stream);
+                sinks.push(SinkWriter::new(id, sink, layout, encoding).with_metadata(metadata));
                 operators.push(None);
             } else {
                 operators.push(Some(instantiate(&graph, id, &*setup.factory)?));
