@@ -10,6 +10,7 @@ mod expr;
 mod like;
 mod literal;
 mod pattern;
+mod pivot;
 mod query;
 mod statement;
 mod types;

@@ -376,6 +376,16 @@ impl Builder<'_> {
                     let input = Box::new(inner);
                     factor.kind = TableFactorKind::MatchRecognize { input, pattern };
                 }
+                Rule::pivot | Rule::unpivot => {
+                    let (lateral, alias) =
+                        (std::mem::take(&mut factor.lateral), factor.alias.take());
+                    let source = TableFactor { kind: factor.kind, alias, lateral, span };
+                    let query = match part.as_rule() {
+                        Rule::pivot => self.pivot(source, &part),
+                        _ => self.unpivot(source, &part),
+                    };
+                    factor.kind = TableFactorKind::Query(Box::new(query));
+                }
                 _ => {
                     let (kind, alias) = self.table_primary(&part);
                     factor.kind = kind;
