@@ -11,6 +11,7 @@ use super::Checker;
 use super::aggregate::AggregateExpr;
 use super::expr::ExprCx;
 use super::literal::constant;
+use super::operators::as_text;
 use crate::diagnostics::{aggregates as problems, types};
 use crate::syntax::ast::{ArgValue, Call, NullTreatment, OrderItem};
 
@@ -121,6 +122,9 @@ impl Checker<'_> {
         }
         if matches!(def.order, OrderUse::Nothing | OrderUse::FirstArgument) {
             order.clear();
+        }
+        if def.name == "LISTAGG" {
+            args = args.into_iter().map(as_text).collect();
         }
         // What is the same for all rows orders nothing.
         order.retain(|(expr, _)| constant(expr).is_none());

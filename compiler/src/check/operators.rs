@@ -155,7 +155,7 @@ impl Checker<'_> {
 }
 
 /// A value that is no text yet, as one.
-fn as_text(e: Expr) -> Expr {
+pub(super) fn as_text(e: Expr) -> Expr {
     let shown = match &e.ty.data {
         DataType::Boolean | DataType::Date | DataType::Interval | DataType::Uuid => true,
         DataType::Time { .. } | DataType::Timestamp { .. } | DataType::TimestampLtz { .. } => true,

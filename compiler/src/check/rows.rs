@@ -7,7 +7,9 @@ use flow_ir::types::{DataType, Type};
 use flow_ir::value::Value;
 
 use super::Checker;
+use super::coerce::is_untyped;
 use super::expr::{ExprCx, joined, not};
+use super::literal::constant;
 use super::operators::symbol;
 use crate::diagnostics::{plans, types};
 use crate::syntax::ast::{
@@ -196,7 +198,13 @@ impl Checker<'_> {
         cx: &mut ExprCx<'_>,
     ) -> Option<Expr> {
         let arg = self.expr(arg, cx)?;
-        let array = self.expr(set, cx)?;
+        let array = match (self.expr(set, cx)?, &arg.ty) {
+            // As Postgres writes an array: '{1,2}'.
+            (text, item) if is_untyped(&text) && !constant(&text).is_some_and(Value::is_null) => {
+                self.text_as_array(text, item, false, set.span)?
+            }
+            (array, _) => array,
+        };
         if !matches!(array.ty.data, DataType::Array(_)) {
             return self.report(types::no_parts("elements", &array.ty, set.span));
         }

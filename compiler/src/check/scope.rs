@@ -179,6 +179,19 @@ impl Scope {
     }
 }
 
+/// A column's name behind those of a catalog and a database, `catalog.database.table.column`, and
+/// how many parts these are; `None` where the first part means something.
+fn behind_catalog(name: &ObjectName, scope: &Scope) -> Option<(ObjectName, usize)> {
+    let first = &name.parts[0].text;
+    if scope.table(first) != Found::None || scope.bare(first) != Found::None {
+        return None;
+    }
+    (1..name.parts.len().saturating_sub(1).min(3)).find_map(|before| {
+        let Found::One(_) = scope.table(&name.parts[before].text) else { return None };
+        Some((ObjectName { parts: name.parts[before..].to_vec() }, before))
+    })
+}
+
 /// The checker's own columns begin with `$`.
 pub(super) fn visible(name: &str) -> bool {
     !name.starts_with('$')
@@ -211,6 +224,10 @@ impl Checker<'_> {
     /// The column that a dotted name begins with, and how many of its parts name it; the rest are
     /// fields. A poisoned column gives `None` without a word.
     pub(super) fn resolve(&mut self, name: &ObjectName, scope: &Scope) -> Option<(usize, usize)> {
+        if let Some((inner, before)) = behind_catalog(name, scope) {
+            let (at, used) = self.resolve(&inner, scope)?;
+            return Some((at, used + before));
+        }
         let (at, used) = match self.resolve_qualified(name, scope)? {
             Some(found) => found,
             None => (self.resolve_bare(name, scope)?, 1),

@@ -200,6 +200,7 @@ pub(super) static BUILTINS: &[Builtin] = &[
     },
     Builtin {
         name: "ARRAY_FIRST",
+        aliases: &["LIST_FIRST"],
         doc: "The first element; NULL of an empty array.",
         overloads: &[sig(
             &[ARRAY],
@@ -215,6 +216,7 @@ pub(super) static BUILTINS: &[Builtin] = &[
     },
     Builtin {
         name: "ARRAY_LAST",
+        aliases: &["LIST_LAST"],
         doc: "The last element; NULL of an empty array.",
         overloads: &[sig(
             &[ARRAY],

@@ -1,4 +1,4 @@
-//! Paths into JSON: `$`, then `.name`, `['name']`, `[index]` from 0, `[last]`, `[*]` and `.*`,
+//! Paths into JSON: `$`, then `.name`, `."name"`, `['name']`, `[index]` from 0, `[last]`, `[*]` and `.*`,
 //! after an optional `lax` or `strict`. A lax path that leads nowhere reaches nothing; a strict one
 //! fails.
 
@@ -39,13 +39,20 @@ impl Path {
             if let Some(after) = rest.strip_prefix(".*") {
                 parts.push(Part::AllMembers);
                 rest = after;
+            } else if let Some(after) = rest.strip_prefix(".\"") {
+                let (name, after) = after.split_once('"').ok_or_else(bad)?;
+                parts.push(Part::Member(name.to_string()));
+                rest = after;
+            } else if let Some(after) = rest.strip_prefix(".[") {
+                let (inner, after) = bracket(after).ok_or_else(bad)?;
+                parts.push(inner);
+                rest = after;
             } else if let Some(after) = rest.strip_prefix('.') {
                 let end = after.find(['.', '[']).unwrap_or(after.len());
                 if end == 0 {
                     return Err(bad());
                 }
-                let name = after[..end].trim_matches('"');
-                parts.push(Part::Member(name.to_string()));
+                parts.push(Part::Member(after[..end].to_string()));
                 rest = &after[end..];
             } else if let Some(after) = rest.strip_prefix('[') {
                 let (inner, after) = bracket(after).ok_or_else(bad)?;

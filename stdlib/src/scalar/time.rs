@@ -145,6 +145,7 @@ pub(super) static BUILTINS: &[Builtin] = &[
     },
     Builtin {
         name: "DATE_TRUNC",
+        aliases: &["DATETRUNC"],
         doc: "The start of the unit that a date or timestamp lies in.",
         overloads: &[
             sig(&[P::String, P::Date], P::Date, host("date_trunc", time_unit::date_trunc)),
