@@ -13,6 +13,9 @@ use super::literal::constant;
 use crate::diagnostics::{aggregates, names, types};
 use crate::syntax::ast::{self, Arg, ArgValue, Call, Ident, JsonClauses};
 
+/// Parts of an interval as MAKE_INTERVAL takes them.
+const INTERVAL_PARTS: [&str; 7] = ["years", "months", "weeks", "days", "hours", "mins", "secs"];
+
 impl Checker<'_> {
     /// What such a call makes; the outer `None` where it is another call.
     pub(super) fn constructed(
@@ -50,6 +53,9 @@ impl Checker<'_> {
                         self.report(types::no_parts("fields", &row.ty, row.span))
                     })
                 }))
+            }
+            "MAKE_INTERVAL" if args.iter().any(|arg| arg.name.is_some()) => {
+                Some(self.interval_of_parts(name, args, span, cx))
             }
             "CURRENT_SETTING" if is_zone_setting(args) => {
                 let zone = Value::String(self.module.settings.time_zone.clone());
@@ -247,6 +253,38 @@ impl Checker<'_> {
             }
             _ => None,
         }
+    }
+
+    /// `MAKE_INTERVAL(days => 1, hours => 2)`; what is not named is 0.
+    fn interval_of_parts(
+        &mut self,
+        function: &str,
+        args: &[Arg],
+        span: Span,
+        cx: &mut ExprCx<'_>,
+    ) -> Option<Expr> {
+        let zero = Expr::literal(Value::Int(0), Type::not_null(DataType::BigInt), span);
+        let mut parts = vec![zero; INTERVAL_PARTS.len()];
+        for (at, arg) in args.iter().enumerate() {
+            let at = match &arg.name {
+                None => at,
+                Some(name) => {
+                    let is = |part: &&str| part.eq_ignore_ascii_case(&name.text);
+                    let Some(at) = INTERVAL_PARTS.iter().position(|part| is(&part)) else {
+                        let known = INTERVAL_PARTS.map(str::to_owned);
+                        let what = "MAKE_INTERVAL";
+                        let problem = names::unknown_field(&name.text, what, name.span, &known);
+                        return self.report(problem);
+                    };
+                    at
+                }
+            };
+            let value = self.argument(function, &Arg { name: None, ..arg.clone() }, cx)?;
+            if let Some(part) = parts.get_mut(at) {
+                *part = value;
+            }
+        }
+        self.operator(function, parts, span)
     }
 
     /// The characters of a text between two positions.

@@ -169,7 +169,14 @@ impl Builder<'_> {
             name = name.or(Some(self.first_ident(&alias)));
         }
         let partition = child(&pair, Rule::arg_partition);
-        let second = child(&pair, Rule::arg_value).map(|c| self.first_expr(&c));
+        let second = child(&pair, Rule::arg_value);
+        if second.as_ref().is_some_and(|value| has(value, Rule::colon))
+            && !function.starts_with("JSON_OBJECT")
+        {
+            let form = "name := value";
+            self.report(syntax::malformed_call(span, function, form));
+        }
+        let second = second.map(|c| self.first_expr(&c));
         let before = [Rule::arg_name, Rule::json_key];
         let value = must(pair.into_inner().find(|c| !before.contains(&c.as_rule())));
         let value = match value.as_rule() {
