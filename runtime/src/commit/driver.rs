@@ -221,22 +221,14 @@ impl Committer {
                     let epoch_header: &[u8] = if *epoch_header { &header } else { &[] };
                     for (at, record) in staged.records.iter().enumerate() {
                         let own = staged.metadata.get(at);
-                        let headers = own.map_or(&[][..], |m| &staged.arena[m.headers.clone()]);
-                        let both;
-                        let headers = match headers.is_empty() {
-                            true => epoch_header,
-                            false => {
-                                both = [headers, epoch_header].concat();
-                                &both
-                            }
-                        };
+                        let headers = staged.headers(at, epoch_header);
                         self.writer.send(&Outgoing {
                             topic: name,
                             partition: record.partition % *partitions,
                             key: staged.bytes(&record.key),
                             value: staged.bytes(&record.value),
                             timestamp: own.and_then(|m| m.timestamp),
-                            headers: Headers(headers),
+                            headers: Headers(&headers),
                         })?;
                     }
                 }

@@ -1,6 +1,7 @@
 //! What a worker's sinks hand over at the end of an epoch: records as bytes, in the order in which
 //! they are to be written.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use flow_ir::ids::{StreamId, VertexId};
@@ -48,6 +49,15 @@ impl Staged {
         let start = self.arena.len();
         self.arena.extend_from_slice(bytes);
         start..self.arena.len()
+    }
+
+    /// The headers of a record, with those that all records have behind its own.
+    pub(crate) fn headers<'a>(&self, at: usize, of_all: &'a [u8]) -> Cow<'a, [u8]> {
+        let own = self.metadata.get(at).map(|m| &self.arena[m.headers.clone()]);
+        match own.filter(|own| !own.is_empty()) {
+            Some(own) => Cow::Owned([own, of_all].concat()),
+            None => Cow::Borrowed(of_all),
+        }
     }
 
     /// The bytes of a part of the arena.

@@ -1,6 +1,6 @@
-//! Paths into JSON: `$`, then `.name`, `."name"`, `['name']`, `[index]` from 0, `[last]`, `[*]` and `.*`,
-//! after an optional `lax` or `strict`. A lax path that leads nowhere reaches nothing; a strict one
-//! fails.
+//! Paths into JSON: `$`, then `.name`, `."name"`, `['name']`, `[index]` from 0, `[last]`, `[*]` and
+//! `.*`, after an optional `lax` or `strict`. A lax path that leads nowhere reaches nothing; a
+//! strict one fails.
 
 use serde_json::Value as Json;
 
