@@ -2,6 +2,8 @@
 //! bids: `cargo bench -p flow-compiler`. `--example kernel_rate` compares with other readers.
 #![expect(missing_docs, reason = "Criterion's macros make functions")]
 
+#[path = "../examples/kernel_rate/accumulate.rs"]
+mod accumulate;
 #[path = "../examples/kernel_rate/bids.rs"]
 mod bids;
 
@@ -11,6 +13,7 @@ use flow_ir::kernel::{KernelFactory, Record, ScanSpec};
 use flow_schema::{PayloadFormat, parse};
 use flow_stdlib::interp::Interpreter;
 
+use accumulate::accumulating;
 use bids::{
     BATCH, Bids, FRAMING, PRICE, SCHEMA, above, avro_bid, encoding, json_bid, plan, scan, scanner,
 };
@@ -46,6 +49,8 @@ fn kernels(criterion: &mut Criterion) {
             let mut write = write.expect("a valid plan");
             group.bench_function(format!("{name}, {engine}"), |b| b.iter(&mut write));
         }
+        let mut accumulate = accumulating(factory, BATCH).expect("a valid program");
+        group.bench_function(format!("accumulate, {engine}"), |b| b.iter(&mut accumulate));
     }
     group.finish();
 }

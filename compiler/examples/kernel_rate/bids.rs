@@ -170,7 +170,7 @@ pub(crate) struct Bids {
 impl Bids {
     /// So many bids.
     pub(crate) fn generate(count: usize, write: fn(&Bid) -> Vec<u8>) -> Self {
-        let mut random = Random(0x9e37_79b9_7f4a_7c15);
+        let mut random = Random::new();
         let (mut bytes, mut ends) = (Vec::new(), Vec::with_capacity(count));
         for i in 0..count {
             bytes.extend(write(&bid(i as u64, &mut random)));
@@ -244,6 +244,11 @@ pub(crate) fn json_bid(bid: &Bid) -> Vec<u8> {
 pub(crate) struct Random(u64);
 
 impl Random {
+    /// The same numbers each time.
+    pub(crate) fn new() -> Self {
+        Self(0x9e37_79b9_7f4a_7c15)
+    }
+
     fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;

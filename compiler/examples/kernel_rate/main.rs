@@ -1,11 +1,13 @@
 //! How many records a second one thread reads in memory, of Nexmark bids of about 250 bytes: native
 //! code beside the interpreter, apache-avro's generic reader, and a reader written by hand for just
 //! these bids. Reading alone takes four columns into rows; the whole scan also drops half of the
-//! rows by their price. And how many rows of four columns the Avro encoders write.
+//! rows by their price. And how many rows of four columns the encoders write, and how many bids are
+//! added to the accumulators of their groups.
 //! Run with `cargo run --release -p flow-compiler --example kernel_rate [RECORDS [PASSES]]`.
 //! A million records come from memory; 20,000 stay in the cache, as a batch does that was just
 //! fetched. Engines take turns, pass by pass; each figure is the best of its passes.
 
+mod accumulate;
 mod bids;
 
 use std::cell::Cell;
@@ -20,6 +22,7 @@ use flow_ir::row::pack_var;
 use flow_schema::{PayloadFormat, parse};
 use flow_stdlib::interp::Interpreter;
 
+use accumulate::accumulating;
 use bids::{
     BATCH, Bids, FRAMING, PRICE, SCHEMA, above, avro_bid, encoding, json_bid, plan, scan, scanner,
 };
@@ -72,6 +75,8 @@ fn main() -> io::Result<()> {
             (records, &mut encoding(&native, &read.decode, &avro, records, true)?),
             (records, &mut || _ = scan(&mut native_few, &bids, FRAMING)),
             (records, &mut || _ = scan(&mut native_most, &bids, FRAMING)),
+            (records, &mut accumulating(&Interpreter, records)?),
+            (records, &mut accumulating(&native, records)?),
         ],
     );
     assert!(rows[0] == rows[1] && rows[0] == rows[2], "all give the same rows: {rows:?}");
@@ -98,6 +103,8 @@ fn show(rates: &[f64], out: &mut impl Write) -> io::Result<()> {
         "4 JSON members written, native",
         "with filter, native, 1 of 7 passes",
         "with filter, native, 6 of 7 pass",
+        "q17's accumulators, interpreted",
+        "q17's accumulators, native",
     ];
     for (name, rate) in names.iter().zip(rates) {
         writeln!(out, "{name:36} {:6.2} M records/s, {:5.1} ns each", rate / 1e6, 1e9 / rate)?;
@@ -111,6 +118,7 @@ fn show(rates: &[f64], out: &mut impl Write) -> io::Result<()> {
         ("reading: native / interpreted", rates[2] / rates[1]),
         ("writing: native / interpreted", rates[8] / rates[7]),
         ("writing JSON: native / interpreted", rates[10] / rates[9]),
+        ("accumulators: native / interpreted", rates[14] / rates[13]),
     ];
     for (name, ratio) in ratios {
         writeln!(out, "{name:38} {ratio:5.2}")?;
