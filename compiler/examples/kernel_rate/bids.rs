@@ -152,9 +152,9 @@ pub(crate) fn encoding(
 
 /// A bid's fields.
 pub(crate) struct Bid {
-    auction: u64,
+    pub(crate) auction: u64,
     bidder: u64,
-    price: u64,
+    pub(crate) price: u64,
     channel: String,
     url: String,
     date_time: u64,

@@ -14,6 +14,8 @@ pub(crate) struct InterpUpdater {
     updates: Vec<Update>,
     input: RowLayout,
     state: RowLayout,
+    /// Positions among the picked rows: of those that pass the gates of the update at hand.
+    passing: Vec<u32>,
 }
 
 impl InterpUpdater {
@@ -27,53 +29,102 @@ impl InterpUpdater {
             updates: program.updates.clone(),
             input: RowLayout::new(program.input.clone()),
             state: RowLayout::new(program.state.clone()),
+            passing: Vec::new(),
         })
     }
 }
 
+/// Evaluates an expression with `$op` bound to an operation, in an arm of its own for each, so that
+/// what matches on it inside of a loop is decided outside.
+macro_rules! for_each_op {
+    ($given:expr, $op:ident => $body:expr) => {
+        match $given {
+            $op @ UpdateOp::Touch => $body,
+            $op @ UpdateOp::AddWeight => $body,
+            $op @ UpdateOp::Add(_) => $body,
+            $op @ UpdateOp::AddWide(_) => $body,
+            $op @ UpdateOp::AddProduct(_) => $body,
+            $op @ UpdateOp::AddLong(_) => $body,
+            $op @ UpdateOp::AddLongProduct(_) => $body,
+            $op @ UpdateOp::And(_) => $body,
+            $op @ UpdateOp::Or(_) => $body,
+            $op @ UpdateOp::Xor(_) => $body,
+            $op @ UpdateOp::Extreme { .. } => $body,
+        }
+    };
+}
+
 impl Updater for InterpUpdater {
     fn update(&mut self, rows: &RowBatch, picks: &[u32], blocks: &mut Blocks<'_>) {
-        let Self { updates, input, state } = self;
+        let Self { updates, input, state, passing } = self;
         assert_eq!(rows.layout().columns(), input.columns(), "the rows are of the program's types");
         assert_eq!(blocks.layout.columns(), state.columns(), "and so are the blocks");
         assert_eq!(picks.len(), blocks.places.len(), "a block a row");
-        let words = state.fixed_words();
-        for update in updates {
-            for (pick, place) in picks.iter().zip(blocks.places) {
-                let (pick, at) = (*pick as usize, *place as usize * words);
-                let block = &mut blocks.words[at..at + words];
-                let row = (rows.row(pick), input.columns());
-                apply(update, row, rows.weight(pick), (block, state.columns()));
+        let (columns, state, words) = (input.columns(), state.columns(), state.fixed_words());
+        let mut gates: Option<&[Gate]> = None;
+        for Update { when, to, op } in &*updates {
+            if gates != Some(when) {
+                passing.clear();
+                passing.extend(0..picks.len() as u32);
+                for gate in when {
+                    passing.retain(|at| {
+                        let pick = picks[*at as usize] as usize;
+                        holds(*gate, (rows.row(pick), columns), rows.weight(pick))
+                    });
+                }
+                gates = Some(when);
             }
+            for_each_op!(*op, op => for at in &*passing {
+                let pick = picks[*at as usize] as usize;
+                let start = blocks.places[*at as usize] as usize * words;
+                let block = &mut blocks.words[start..start + words];
+                act(op, *to, (rows.row(pick), columns), rows.weight(pick), (block, state));
+            });
         }
     }
 }
 
 /// Does an update with a row that counts `weight` times. Columns are numbers among those given
 /// beside the row, accumulators among those beside the block.
-#[inline]
 pub(crate) fn apply(
     update: &Update,
-    (row, columns): (RowRef<'_>, &[Column]),
+    row: (RowRef<'_>, &[Column]),
     weight: i64,
-    (block, state): (&mut [u64], &[Column]),
+    block: (&mut [u64], &[Column]),
 ) {
+    if update.when.iter().all(|gate| holds(*gate, row, weight)) {
+        act(update.op, update.to, row, weight, block);
+    }
+}
+
+/// Whether a gate holds.
+#[inline]
+fn holds(gate: Gate, (row, columns): (RowRef<'_>, &[Column]), weight: i64) -> bool {
     let column = |number: u32| columns[number as usize];
-    let holds = |gate: &Gate| match *gate {
+    match gate {
         Gate::NotNull(number) => !row.is_null(column(number)),
         Gate::IsTrue(number) => !row.is_null(column(number)) && row.word(column(number)) != 0,
         Gate::IsFalse(number) => !row.is_null(column(number)) && row.word(column(number)) == 0,
         Gate::Comes => weight > 0,
         Gate::Odd => weight % 2 != 0,
-    };
-    if !update.when.iter().all(holds) {
-        return;
     }
-    let Column { word, null_word, null_mask, slot } = state[update.to as usize];
+}
+
+/// Does an operation with accumulator `to`.
+#[inline(always)]
+fn act(
+    op: UpdateOp,
+    to: u32,
+    (row, columns): (RowRef<'_>, &[Column]),
+    weight: i64,
+    (block, state): (&mut [u64], &[Column]),
+) {
+    let column = |number: u32| columns[number as usize];
+    let Column { word, null_word, null_mask, slot } = state[to as usize];
     let (at, nulls) = (word as usize, null_word as usize);
     let was_null = block[nulls] & null_mask != 0;
     block[nulls] &= !null_mask;
-    match update.op {
+    match op {
         UpdateOp::Touch => {}
         UpdateOp::AddWeight => block[at] = block[at].wrapping_add(weight as u64),
         UpdateOp::Add(number) => block[at] = block[at].wrapping_add(row.word(column(number))),
@@ -83,10 +134,10 @@ pub(crate) fn apply(
         }
         UpdateOp::AddLong([low, high]) => {
             let (low, high) = (wide(row, column(low)) as u128, row.i64(column(high)));
-            add_long(block, state, update.to, Wide { low, high });
+            add_long(block, state, to, Wide { low, high });
         }
         UpdateOp::AddLongProduct(number) => {
-            add_long(block, state, update.to, Wide::product(wide(row, column(number)), weight));
+            add_long(block, state, to, Wide::product(wide(row, column(number)), weight));
         }
         UpdateOp::And(number) => {
             let value = row.word(column(number));
