@@ -14,6 +14,7 @@ use super::expr::ExprCx;
 use super::from::plain_column;
 use super::typed::{RelationId, Watermark};
 use crate::diagnostics::{aggregates, windows};
+use crate::source::SourceMap;
 use crate::syntax::ast::Call;
 
 /// The function's name.
@@ -28,8 +29,7 @@ impl Checker<'_> {
         drafts: &mut Vec<Draft>,
     ) {
         let relation = self.module.relation(id);
-        let asked = self.sources.iter().any(|(_, file)| asks(file.text()));
-        if watermark.is_none() || relation.says_changes() || !asked {
+        if watermark.is_none() || relation.says_changes() || !self.asks_watermark {
             return;
         }
         let source = DraftSource::Metadata(Metadata::Watermark);
@@ -88,8 +88,9 @@ fn not_null(data: DataType) -> Type {
     Type::not_null(data)
 }
 
-/// Whether a text mentions the function.
-fn asks(text: &str) -> bool {
+/// Whether any text mentions the function.
+pub(super) fn is_asked(sources: &SourceMap) -> bool {
     let name = CURRENT_WATERMARK.as_bytes();
-    text.as_bytes().windows(name.len()).any(|part| part.eq_ignore_ascii_case(name))
+    let mut parts = sources.iter().flat_map(|(_, file)| file.text().as_bytes().windows(name.len()));
+    parts.any(|part| part.eq_ignore_ascii_case(name))
 }

@@ -249,6 +249,8 @@ struct Checker<'a> {
     inserted: Vec<String>,
     /// Named types.
     types: HashMap<String, (Type, Span)>,
+    /// Whether the program asks for watermarks anywhere.
+    asks_watermark: bool,
     /// How far the watermark stays behind the time of records, microseconds: `record_time`.
     grace: i64,
     /// Scans made so far, so that a relation has one.
@@ -307,6 +309,7 @@ impl<'a> Checker<'a> {
             versions: HashMap::new(),
             inserted: Vec::new(),
             types: HashMap::new(),
+            asks_watermark: current_watermark::is_asked(sources),
             grace: record_time::GRACE_DEFAULT,
             scans: HashMap::new(),
             served: HashMap::new(),
