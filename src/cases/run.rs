@@ -10,7 +10,7 @@ use flow_compiler::compile::Compiled;
 use flow_compiler::diagnostics::Diagnostic;
 use flow_compiler::diagnostics::render::{RenderStyle, render};
 use flow_compiler::source::SourceMap;
-use flow_ir::connector::{FILE, is_avro, is_generated};
+use flow_ir::connector::{FILE, KAFKA, is_avro, is_bounded, is_generated};
 use flow_ir::ids::VertexId;
 use flow_ir::kernel::{Headers, Record};
 use flow_ir::physical::{JobGraph, PhysicalOp, SinkMode, Stream, decode, encode};
@@ -143,6 +143,7 @@ struct Run<'a> {
 
 impl Run<'_> {
     fn differences(mut self, out: &mut Vec<Difference>) -> Result<(), String> {
+        self.end_topics();
         let log: Arc<dyn Log> = Arc::new(LocalLog::memory());
         self.create_topics(&log)?;
         self.feed(&log)?;
@@ -171,6 +172,19 @@ impl Run<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Has the topics that are read end where the records do that are fed, also those that a
+    /// program reads on and on.
+    fn end_topics(&mut self) {
+        for vertex in &self.graph.vertices {
+            let PhysicalOp::Source(source) = &vertex.op else { continue };
+            let stream = &mut self.graph.streams[source.stream.index()];
+            let ends = is_bounded(&stream.connector, |name| stream.option(name));
+            if stream.connector == KAFKA && !ends {
+                stream.options.insert("scan.bounded.mode".into(), "latest-offset".into());
+            }
+        }
     }
 
     fn stream(&self, name: &str) -> Option<&Stream> {

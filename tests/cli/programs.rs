@@ -170,3 +170,15 @@ fn faults_that_cases_inject_themselves_are_no_warnings() {
     assert!(ended.stdout.contains("8 runs, 0 failed"), "{ended:?}");
     assert_eq!(ended.stderr, "");
 }
+
+#[test]
+fn topics_end_in_a_case_where_the_records_do() {
+    let sandbox = Sandbox::new();
+    let case = "=== flow\n\
+                CREATE STREAM s (n INT) WITH (connector = 'kafka', format = 'json');\n\
+                CREATE STREAM o WITH (connector = 'kafka', format = 'json');\n\
+                INSERT INTO o SELECT n + 1 AS n FROM s;\n\
+                === feed s\n{\"n\":1}\n=== expect o\n{\"n\":2}\n";
+    sandbox.write("topic.test", case);
+    sandbox.flow(&["test", "topic.test"]).expect(0, &[]);
+}
